@@ -1,0 +1,38 @@
+"""The recipe behind the goldens: weights follow from variable names, pictures from a seed.
+
+Every golden was made by the original graphs with weights whose values are a function of the
+variable's TensorFlow 1 name and shape, so that no weights need storing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+
+def value(name: str, shape: Sequence[int]) -> np.ndarray:
+    """Value of the variable of that full TensorFlow 1 name, float32."""
+    random = np.random.RandomState(zlib.crc32(name.encode()))
+    normal = np.asarray(random.standard_normal(tuple(shape)))
+    leaf = name.rsplit("/", 1)[-1]
+    if leaf == "gamma":
+        result = 1 + 0.1 * normal
+    elif leaf in ("beta", "bias", "biases"):
+        result = 0.1 * normal
+    elif leaf == "u":
+        result = normal
+    else:
+        # A depthwise kernel `w` (kh, kw, c, 1) sees one channel; all others kh * kw * c_in.
+        seen = shape[:2] if leaf == "w" else shape[:-1]
+        result = normal * np.sqrt(2 / float(np.prod(seen, dtype=np.int64)))
+    return result.astype(np.float32)
+
+
+def img(seed: int, shape: Sequence[int] = (2, 64, 64, 3)) -> np.ndarray:
+    """Smooth random pictures of the given shape (n, h, w, 3), float32 in [-1, 1]."""
+    noise = np.random.RandomState(seed).uniform(-1, 1, tuple(shape)).astype(np.float32)
+    blurred = np.stack([cv2.GaussianBlur(picture, (0, 0), 2) * 3 for picture in noise])
+    return blurred.clip(-1, 1).astype(np.float32)
