@@ -1,0 +1,549 @@
+"""Turn photos into flat, outlined pictures: the style pictures of the built-in style.
+
+A photo passes these steps, every one a pure function of its neighbourhood in the picture:
+
+1. `calm_texture`: a bilateral filter takes foliage, grass and rock down to patches.
+2. `l0_smooth`: L0 gradient smoothing leaves flat regions between sharp borders.
+3. `merge_steps`: a narrow bilateral filter turns the stairs that step 2 cut into slow
+   gradients (skies, cheeks) back into gradients.
+4. `fresh_tones`: softly quantised lightness, lifted mid-tones, more chroma, cooler shadows.
+5. `ink_lines`: thin lines along the borders of the flat picture, which step 2 has freed of noise.
+6. `draw_ink`: the lines laid over the tones in a dark shade of the local colour.
+
+Inside, pictures are float32 RGB in [0, 1]; uint8 RGB goes in and comes out. `docs/painter.md`
+tells the numbers and their sources.
+"""
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from anime_tf.data.folders import find_pictures
+from anime_tf.data.pictures import limit_side, read_picture, write_picture
+
+# Padding around the Fourier transform of `l0_smooth`, in pixels: it keeps the picture's opposite
+# borders, which the transform makes neighbours, out of each other's way.
+_FFT_MARGIN = 8
+
+# The penalty of `l0_smooth` grows up to this value; the paper's choice.
+_L0_BETA_MAX = 1e5
+
+
+@dataclass(frozen=True)
+class PaintRecipe:
+    """Numbers of the painter; the defaults are the recipe of the built-in style.
+
+    Attributes:
+        calm_passes: Passes of the bilateral filter of `calm_texture`; 0 leaves it out.
+        calm_range: Its range sigma, in units of the [0, 1] picture.
+        calm_radius: Its spatial sigma in pixels.
+        l0_lambda: Weight of the gradient count in `l0_smooth`; larger is flatter.
+        l0_kappa: Growth of its penalty from one iteration to the next, above 1.
+        merge_range: Range sigma of `merge_steps`, in units of the [0, 1] picture.
+        merge_radius: Its spatial sigma in pixels.
+        levels: Lightness levels of `soft_quantise` between black and white.
+        level_softness: Slope of its steps; small is soft.
+        level_mix: Share of the quantised lightness, 0 to 1.
+        lift: Brightening of the mid-tones, in units of lightness at lightness 0.5.
+        chroma: Factor on the chroma of dull colours.
+        chroma_limit: Chroma (CIELAB) that a colour approaches but does not pass by this step.
+        cool_shadows: Shift of black towards blue, in units of CIELAB b.
+        line_sigma: Standard deviation of the finer Gaussian of `ink_lines` in pixels.
+        line_ratio: Ratio of the wider Gaussian to it.
+        line_threshold: Response of the difference of Gaussians at which a line starts.
+        line_slope: Steepness of a line's opacity above the threshold.
+        line_flow: Standard deviation of the smoothing along the line in pixels.
+        line_chroma: Weight of the colour borders beside the lightness borders.
+        busy_radius: Standard deviation in pixels of the window that measures how dense lines are.
+        busy_low: Density of lines up to which they stay at full strength.
+        busy_high: Density of lines from which they are at their weakest.
+        busy_floor: Strength of lines there, 0 to 1.
+        speck_extent: Lines shorter than this many pixels, in both directions, are dropped.
+        ink_strength: Opacity of a full line, 0 to 1.
+        ink_lightness: Lightness of ink as a share of the local lightness.
+        ink_chroma: Chroma of ink as a share of the local chroma.
+    """
+
+    calm_passes: int = 2
+    calm_range: float = 0.10
+    calm_radius: float = 3.0
+    l0_lambda: float = 0.010
+    l0_kappa: float = 2.0
+    merge_range: float = 0.03
+    merge_radius: float = 5.0
+    levels: int = 10
+    level_softness: float = 2.5
+    level_mix: float = 0.5
+    lift: float = 0.06
+    chroma: float = 1.35
+    chroma_limit: float = 110.0
+    cool_shadows: float = 6.0
+    line_sigma: float = 0.8
+    line_ratio: float = 1.6
+    line_threshold: float = 0.010
+    line_slope: float = 60.0
+    line_flow: float = 2.0
+    line_chroma: float = 0.5
+    busy_radius: float = 8.0
+    busy_low: float = 0.12
+    busy_high: float = 0.35
+    busy_floor: float = 0.25
+    speck_extent: int = 9
+    ink_strength: float = 0.85
+    ink_lightness: float = 0.3
+    ink_chroma: float = 0.8
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that the steps cannot work with."""
+        for name in (
+            "calm_range",
+            "calm_radius",
+            "merge_range",
+            "merge_radius",
+            "line_sigma",
+            "l0_lambda",
+            "busy_radius",
+            "chroma_limit",
+        ):
+            if getattr(self, name) <= 0:
+                raise ValueError(
+                    f"PaintRecipe: {name} must be above 0, found {getattr(self, name)}; "
+                    "give a positive number"
+                )
+        for name in ("l0_kappa", "line_ratio"):
+            if getattr(self, name) <= 1:
+                raise ValueError(
+                    f"PaintRecipe: {name} must be above 1, found {getattr(self, name)}; "
+                    "2 and 1.6 are usual"
+                )
+        if self.levels < 1:
+            raise ValueError(
+                f"PaintRecipe: levels must be at least 1, found {self.levels}; "
+                "level_mix=0 leaves quantisation out"
+            )
+        if self.busy_high <= self.busy_low:
+            raise ValueError(
+                f"PaintRecipe: busy_high must be above busy_low, found {self.busy_high} and "
+                f"{self.busy_low}; busy_floor=1 leaves the weakening out"
+            )
+
+
+@dataclass(frozen=True)
+class PaintReport:
+    """What `paint_folder` did.
+
+    Attributes:
+        painted: Pictures written, as paths relative to the output folder, sorted.
+        broken: Input file -> one-line reason, for each that could not be painted.
+    """
+
+    painted: tuple[Path, ...] = ()
+    broken: dict[Path, str] = field(default_factory=dict)
+
+
+def calm_texture(rgb: np.ndarray, passes: int, range_sigma: float, radius: float) -> np.ndarray:
+    """Take fine texture down with a bilateral filter, applied several times.
+
+    out(p) = sum_q g(|p - q| / radius) g(|I(p) - I(q)| / range_sigma) I(q), normalised.
+
+    Args:
+        rgb: Picture, float32 (h, w, 3) in [0, 1].
+        passes: Number of passes; 0 returns the picture as it is.
+        range_sigma: Standard deviation over colour, in units of the picture.
+        radius: Standard deviation over space in pixels.
+
+    Returns:
+        Picture of the same shape, type and range.
+
+    Reference:
+        Tomasi and Manduchi, Bilateral Filtering for Gray and Color Images, ICCV 1998; applied
+        several times before abstraction as in Winnemoeller, Olsen and Gooch, Real-Time Video
+        Abstraction, SIGGRAPH 2006, section 3.1.
+    """
+    diameter = 2 * round(1.5 * radius) + 1
+    for _ in range(passes):
+        rgb = cv2.bilateralFilter(rgb, diameter, range_sigma, radius)
+    return rgb
+
+
+def merge_steps(rgb: np.ndarray, range_sigma: float, radius: float) -> np.ndarray:
+    """Turn stairs of small steps back into smooth gradients; borders of large steps stay.
+
+    One bilateral filter whose range sigma is about the height of the steps to be merged: the
+    stairs that `l0_smooth` cuts into skies and skin.
+
+    Args:
+        rgb: Picture, float32 (h, w, 3) in [0, 1].
+        range_sigma: Standard deviation over colour, in units of the picture.
+        radius: Standard deviation over space in pixels.
+
+    Returns:
+        Picture of the same shape, type and range.
+    """
+    return calm_texture(rgb, 1, range_sigma, radius)
+
+
+def l0_smooth(rgb: np.ndarray, lam: float, kappa: float = 2.0) -> np.ndarray:
+    """Smooth a picture under a penalty on the number of its non-zero gradients.
+
+    Minimises sum_p (S_p - I_p)^2 + lam * #{p : |dx S_p| + |dy S_p| != 0} by half-quadratic
+    splitting: with beta = 2 lam, times kappa each iteration, up to 1e5,
+
+        (h, v)_p = (dx S_p, dy S_p) where its squared length over channels > lam / beta, else 0
+        S = F^-1[ (F[I] + beta (F[dx]* F[h] + F[dy]* F[v])) / (1 + beta (|F[dx]|^2 + |F[dy]|^2)) ]
+
+    Args:
+        rgb: Picture, float32 (h, w, c).
+        lam: Weight of the count; a step of height d between large regions stays sharp where
+            d^2 is well above lam per pixel of border.
+        kappa: Growth of beta, above 1; 2 is the paper's fast choice.
+
+    Returns:
+        Picture float32 of the same shape.
+
+    Reference:
+        Xu, Lu, Xu and Jia, Image Smoothing via L0 Gradient Minimization, SIGGRAPH Asia 2011,
+        section 3 and algorithm 1.
+    """
+    height, width = rgb.shape[:2]
+    full_height = cv2.getOptimalDFTSize(height + 2 * _FFT_MARGIN)
+    full_width = cv2.getOptimalDFTSize(width + 2 * _FFT_MARGIN)
+    padded = cv2.copyMakeBorder(
+        rgb,
+        _FFT_MARGIN,
+        full_height - height - _FFT_MARGIN,
+        _FFT_MARGIN,
+        full_width - width - _FFT_MARGIN,
+        cv2.BORDER_REFLECT,
+    )
+    # Channels first: each channel is then one contiguous plane of the transforms.
+    smooth = np.ascontiguousarray(padded.transpose(2, 0, 1))
+    source_spectrum = np.fft.rfft2(smooth)
+    omega_y = 2.0 * np.pi * np.fft.fftfreq(full_height)
+    omega_x = 2.0 * np.pi * np.fft.rfftfreq(full_width)
+    # |F[dx]|^2 + |F[dy]|^2 of forward differences.
+    laplacian = (
+        (2.0 - 2.0 * np.cos(omega_y))[:, None] + (2.0 - 2.0 * np.cos(omega_x))[None, :]
+    ).astype(np.float32)
+    beta = 2.0 * lam
+    while beta < _L0_BETA_MAX:
+        dx = np.roll(smooth, -1, axis=2) - smooth
+        dy = np.roll(smooth, -1, axis=1) - smooth
+        flat = np.sum(dx * dx + dy * dy, axis=0) < lam / beta
+        dx[:, flat] = 0.0
+        dy[:, flat] = 0.0
+        # The adjoint of a forward difference is a negative backward difference.
+        divergence = np.roll(dx, 1, axis=2) - dx + np.roll(dy, 1, axis=1) - dy
+        spectrum = (source_spectrum + beta * np.fft.rfft2(divergence)) / (1.0 + beta * laplacian)
+        smooth = np.fft.irfft2(spectrum, s=(full_height, full_width)).astype(np.float32)
+        beta *= kappa
+    inner = smooth[:, _FFT_MARGIN : _FFT_MARGIN + height, _FFT_MARGIN : _FFT_MARGIN + width]
+    return np.ascontiguousarray(inner.transpose(1, 2, 0))
+
+
+def soft_quantise(value: np.ndarray, levels: int, softness: float) -> np.ndarray:
+    """Draw values towards evenly spaced levels, without jumps.
+
+    With the step d = 1 / levels and n the multiple of d nearest to the value:
+    out = n + (d / 2) tanh(softness (value - n) / (d / 2)) / tanh(softness). The levels lie
+    half-way between the multiples. The division, not in the paper, makes neighbouring steps
+    meet: the curve is continuous, rises everywhere, and keeps 0 and 1.
+
+    Args:
+        value: Float array in [0, 1].
+        levels: Number of steps between 0 and 1.
+        softness: Above 0. Towards 0 the curve becomes the identity; a large value makes it
+            jump from level to level.
+
+    Returns:
+        Array of the same shape and type.
+
+    Reference:
+        Winnemoeller, Olsen and Gooch, Real-Time Video Abstraction, SIGGRAPH 2006, section 3.3.
+    """
+    half = 0.5 / levels
+    nearest = np.round(value * levels) / levels
+    bent = np.tanh(softness * (value - nearest) / half) / np.tanh(softness)
+    return (nearest + half * bent).astype(value.dtype)
+
+
+def fresh_tones(rgb: np.ndarray, recipe: PaintRecipe) -> np.ndarray:
+    """Give a flat picture the clear tones of a painted cel.
+
+    In CIELAB, with l the lightness in [0, 1] and c the chroma:
+    l is drawn to levels by `soft_quantise`, mixed with `level_mix`, then lifted by
+    4 lift l (1 - l); c becomes limit tanh(chroma c / limit); b falls by
+    cool_shadows (1 - l)^2.
+
+    Args:
+        rgb: Picture, float32 (h, w, 3) in [0, 1].
+        recipe: The numbers.
+
+    Returns:
+        Picture of the same shape, type and range.
+    """
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)
+    lightness = np.clip(lab[..., 0] / 100.0, 0.0, 1.0)
+    drawn = soft_quantise(lightness, recipe.levels, recipe.level_softness)
+    lightness = lightness + recipe.level_mix * (drawn - lightness)
+    lightness = lightness + 4.0 * recipe.lift * lightness * (1.0 - lightness)
+    chroma = np.hypot(lab[..., 1], lab[..., 2])
+    limit = recipe.chroma_limit
+    gain = limit * np.tanh(recipe.chroma * chroma / limit) / np.maximum(chroma, 1e-6)
+    lab[..., 0] = 100.0 * lightness
+    lab[..., 1] *= gain
+    lab[..., 2] = lab[..., 2] * gain - recipe.cool_shadows * (1.0 - lightness) ** 2
+    return np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), 0.0, 1.0)
+
+
+def tangent_field(planes: np.ndarray, sigma: float) -> np.ndarray:
+    """Direction along the borders of a picture: the minor eigenvector of the structure tensor.
+
+    J = G_sigma * sum over channels of grad grad^T; its major direction has the angle
+    0.5 atan2(2 Jxy, Jxx - Jyy), and the tangent stands across it.
+
+    Args:
+        planes: Picture, float32 (h, w, c).
+        sigma: Standard deviation of the smoothing of J in pixels.
+
+    Returns:
+        Unit vectors (x, y), float32 (h, w, 2).
+
+    Reference:
+        Kyprianidis and Doellner, Image Abstraction by Structure Adaptive Filtering, EG UK
+        2008, section 3.1; the role of the tangent flow in Kang, Lee and Chui, Coherent Line
+        Drawing, NPAR 2007.
+    """
+    dx = cv2.Sobel(planes, cv2.CV_32F, 1, 0)
+    dy = cv2.Sobel(planes, cv2.CV_32F, 0, 1)
+    tensor = np.stack(
+        [np.sum(dx * dx, axis=2), np.sum(dx * dy, axis=2), np.sum(dy * dy, axis=2)], axis=2
+    )
+    tensor = cv2.GaussianBlur(tensor, (0, 0), sigma)
+    angle = 0.5 * np.arctan2(2.0 * tensor[..., 1], tensor[..., 0] - tensor[..., 2])
+    return np.stack([-np.sin(angle), np.cos(angle)], axis=2).astype(np.float32)
+
+
+def smooth_along(value: np.ndarray, tangent: np.ndarray, sigma: float) -> np.ndarray:
+    """Average a plane along the tangent field with Gaussian weights.
+
+    Args:
+        value: Float32 (h, w).
+        tangent: Unit vectors (x, y), float32 (h, w, 2).
+        sigma: Standard deviation along the tangent in pixels; 0 returns the plane as it is.
+
+    Returns:
+        Float32 (h, w).
+    """
+    if sigma <= 0:
+        return value
+    height, width = value.shape
+    grid_x, grid_y = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
+    total = value.copy()
+    weight_sum = 1.0
+    for step in range(1, round(2 * sigma) + 1):
+        weight = float(np.exp(-0.5 * (step / sigma) ** 2))
+        for signed in (step, -step):
+            total += weight * cv2.remap(
+                value,
+                grid_x + signed * tangent[..., 0],
+                grid_y + signed * tangent[..., 1],
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REFLECT_101,
+            )
+        weight_sum += 2.0 * weight
+    return total / weight_sum
+
+
+def drop_specks(lines: np.ndarray, extent: int) -> np.ndarray:
+    """Erase connected pieces of line that are short in both directions.
+
+    Args:
+        lines: Opacity of ink, float32 (h, w) in [0, 1].
+        extent: Pieces whose bounding box is less than this many pixels high and wide go.
+
+    Returns:
+        Float32 (h, w): the lines of the pieces that stay, 0 elsewhere.
+    """
+    drawn = (lines > 0.15).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(drawn, connectivity=8)
+    longest = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+    stays = longest >= extent
+    # Label 0 is the paper between the lines: it holds only opacities too weak to be seen.
+    stays[0] = False
+    return lines * stays[labels]
+
+
+def ink_lines(rgb: np.ndarray, recipe: PaintRecipe) -> np.ndarray:
+    """Thin lines along the borders of a flat picture, on the darker side.
+
+    The difference of Gaussians e = G_(ratio sigma) * L - G_sigma * L is positive on the dark
+    side of a border; |the same| of the colour planes joins it with weight line_chroma. It is
+    averaged along the tangent field and passed through tanh(slope (e - threshold)), 0 below the
+    threshold. Where lines are dense (their mean over a Gaussian window between busy_low and
+    busy_high) they are weakened down to busy_floor, and short pieces are dropped.
+
+    Args:
+        rgb: Flat picture, float32 (h, w, 3) in [0, 1].
+        recipe: The numbers.
+
+    Returns:
+        Opacity of ink, float32 (h, w) in [0, 1].
+
+    Reference:
+        Winnemoeller, Kyprianidis and Olsen, XDoG: An eXtended difference-of-Gaussians compendium
+        including advanced image stylization, Computers & Graphics 36, 2012, sections 2 and 3;
+        Kang, Lee and Chui, Coherent Line Drawing, NPAR 2007 (averaging along the flow).
+    """
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab) / 100.0
+    fine = cv2.GaussianBlur(lab, (0, 0), recipe.line_sigma)
+    wide = cv2.GaussianBlur(lab, (0, 0), recipe.line_sigma * recipe.line_ratio)
+    difference = wide - fine
+    edge = np.maximum(difference[..., 0], 0.0)
+    edge += recipe.line_chroma * 0.5 * np.hypot(difference[..., 1], difference[..., 2])
+    edge = smooth_along(edge, tangent_field(fine, 2.0), recipe.line_flow)
+    lines = np.tanh(recipe.line_slope * np.maximum(edge - recipe.line_threshold, 0.0))
+    density = cv2.GaussianBlur(lines, (0, 0), recipe.busy_radius)
+    busy = np.clip((density - recipe.busy_low) / (recipe.busy_high - recipe.busy_low), 0.0, 1.0)
+    lines *= 1.0 - (1.0 - recipe.busy_floor) * busy
+    return drop_specks(lines, recipe.speck_extent)
+
+
+def draw_ink(rgb: np.ndarray, lines: np.ndarray, recipe: PaintRecipe) -> np.ndarray:
+    """Lay lines over a picture in a dark shade of the local colour.
+
+    Args:
+        rgb: Picture, float32 (h, w, 3) in [0, 1].
+        lines: Opacity of ink, float32 (h, w) in [0, 1].
+        recipe: The numbers: `ink_strength`, `ink_lightness`, `ink_chroma`.
+
+    Returns:
+        Picture of the same shape, type and range.
+    """
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)
+    shade = np.array([recipe.ink_lightness, recipe.ink_chroma, recipe.ink_chroma], np.float32)
+    opacity = recipe.ink_strength * lines[..., None]
+    lab *= 1.0 - opacity * (1.0 - shade)
+    return np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), 0.0, 1.0)
+
+
+def paint(photo_u8: np.ndarray, recipe: PaintRecipe = PaintRecipe()) -> np.ndarray:  # noqa: B008
+    """Paint a photo: flat colours, thin lines, the composition untouched.
+
+    The result depends on the photo and the recipe alone. Lengths are in pixels, meant for
+    pictures whose longer side is about 400 to 700.
+
+    Args:
+        photo_u8: RGB photo, uint8 (h, w, 3) in 0..255.
+        recipe: The numbers of all steps; the default is the built-in style's recipe.
+
+    Returns:
+        RGB picture, uint8 (h, w, 3) in 0..255.
+
+    Raises:
+        ValueError: The array is not uint8 (h, w, 3) or is empty.
+    """
+    if photo_u8.dtype != np.uint8 or photo_u8.ndim != 3 or photo_u8.shape[2] != 3:
+        raise ValueError(
+            f"paint: expected uint8 RGB of shape (h, w, 3), found {photo_u8.dtype} of shape "
+            f"{photo_u8.shape}; read photos with anime_tf.data.pictures.read_picture"
+        )
+    if photo_u8.size == 0:
+        raise ValueError(
+            f"paint: expected a picture of at least 1 by 1 pixel, found shape {photo_u8.shape}; "
+            "leave it out"
+        )
+    rgb = photo_u8.astype(np.float32) / 255.0
+    rgb = calm_texture(rgb, recipe.calm_passes, recipe.calm_range, recipe.calm_radius)
+    flat = np.clip(l0_smooth(rgb, recipe.l0_lambda, recipe.l0_kappa), 0.0, 1.0)
+    lines = ink_lines(flat, recipe)
+    tones = fresh_tones(merge_steps(flat, recipe.merge_range, recipe.merge_radius), recipe)
+    return np.rint(255.0 * draw_ink(tones, lines, recipe)).astype(np.uint8)
+
+
+def _paint_file(source: Path, target: Path, recipe: PaintRecipe, max_side: int) -> str | None:
+    """Paint one file; None when it is written, else the reason in one line."""
+    try:
+        photo = limit_side(read_picture(source), max_side)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(target, paint(photo.rgb_u8, recipe))
+    except (OSError, ValueError) as error:
+        return " ".join(str(error).split())
+    return None
+
+
+def paint_folder(
+    input_dir: str | Path,
+    output_dir: str | Path,
+    *,
+    recipe: PaintRecipe = PaintRecipe(),  # noqa: B008
+    max_side: int = 0,
+    workers: int | None = None,
+) -> PaintReport:
+    """Paint every picture of a folder into PNG files of the same names and sub-folders.
+
+    Each file appears whole or not at all; a broken one is skipped and named in the report. A
+    progress bar shows on a terminal only. Transparency is left out.
+
+    Args:
+        input_dir: Folder of photos, searched with its sub-folders.
+        output_dir: Folder of the paintings; made where it is missing. It must not lie inside
+            `input_dir`, nor be the same folder.
+        recipe: The numbers of the painter.
+        max_side: Longest side in pixels to which photos are shrunk first; 0 keeps their size.
+        workers: Pictures painted at a time; None means one per core.
+
+    Returns:
+        What was painted, and what was not with the reason.
+
+    Raises:
+        FileNotFoundError: The folder is missing or holds no pictures.
+        ValueError: The output folder lies inside the input folder, or two photos would be
+            painted into the same file.
+    """
+    source_dir, target_dir = Path(input_dir), Path(output_dir)
+    if target_dir.resolve().is_relative_to(source_dir.resolve()):
+        raise ValueError(
+            f"{target_dir}: expected an output folder outside the photos' folder {source_dir}, "
+            "found it inside; the paintings would be taken for photos: choose another folder"
+        )
+    targets: dict[Path, Path] = {}
+    for source in find_pictures(source_dir):
+        target = source.relative_to(source_dir).with_suffix(".png")
+        if target in targets:
+            raise ValueError(
+                f"{source}: expected one photo per name, found {targets[target]} too, and both "
+                f"would be painted into {target_dir / target}; rename one"
+            )
+        targets[target] = source
+    painted: list[Path] = []
+    broken: dict[Path, str] = {}
+    # Threads, not processes: OpenCV and numpy's transforms release the interpreter's lock.
+    with ThreadPoolExecutor(max_workers=workers or os.cpu_count()) as pool:
+        futures = {
+            pool.submit(_paint_file, source, target_dir / target, recipe, max_side): target
+            for target, source in targets.items()
+        }
+        finished = tqdm(
+            as_completed(futures),
+            total=len(futures),
+            desc="painting",
+            unit="picture",
+            disable=not sys.stderr.isatty(),
+        )
+        for future in finished:
+            target = futures[future]
+            reason = future.result()
+            if reason is None:
+                painted.append(target)
+            else:
+                broken[targets[target]] = reason
+    return PaintReport(tuple(sorted(painted)), dict(sorted(broken.items())))
