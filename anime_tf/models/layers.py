@@ -1,0 +1,304 @@
+"""Layers that several networks share: reflect padding, layer norm, legacy upsampling, spectral norm.
+
+Written with `keras.ops`, so that they run on every Keras backend.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+PACKAGE = "anime_tf"
+
+LEAKY_SLOPE = 0.2
+"""Negative slope of every leaky ReLU in the AnimeGAN family."""
+
+LAYER_NORM_EPSILON = 1e-12
+"""Epsilon of TensorFlow 1's `contrib.layers.layer_norm`; a larger one is visibly another network."""
+
+SPECTRAL_NORM_EPSILON = 1e-12
+"""Added to the l2 norms of the power iteration."""
+
+
+def he_normal(seed: int | None = None) -> keras.initializers.Initializer:
+    """The originals' initialiser: truncated normal, variance 2 / fan-in (He et al. 2015)."""
+    return keras.initializers.VarianceScaling(2.0, "fan_in", "truncated_normal", seed=seed)
+
+
+def layer_norm(name: str, dtype: Any = None) -> keras.layers.GroupNormalization:
+    """Layer norm over height, width and channels of each sample, as the originals have it.
+
+    This is group normalisation with one group: one mean and variance a sample, one gamma and beta
+    a channel. `keras.layers.LayerNormalization(axis=-1)` takes its statistics at each pixel alone
+    and is another network. Statistics are computed in float32 under every policy.
+
+    Args:
+        name: Name of the layer.
+        dtype: Dtype policy.
+
+    Returns:
+        An unbuilt layer with weights `gamma` and `beta`, (channels,) each.
+    """
+    return keras.layers.GroupNormalization(
+        groups=1, epsilon=LAYER_NORM_EPSILON, name=name, dtype=dtype
+    )
+
+
+def leaky_relu(x: Any) -> Any:
+    """max(x, 0.2 x), the activation of the AnimeGAN family."""
+    return ops.leaky_relu(x, negative_slope=LEAKY_SLOPE)
+
+
+def reflect_pad(x: Any, kernel_size: int, strides: int) -> Any:
+    """Reflect-pads a picture as the AnimeGAN generators do before a convolution.
+
+    Stride 1 is padded by (kernel_size - 1) / 2 on every side; stride 2 by kernel_size - 2 at the
+    bottom and on the right only.
+
+    Args:
+        x: Tensor (n, height, width, channels); height and width larger than the padding.
+        kernel_size: Side of the convolution's kernel, odd.
+        strides: 1 or 2.
+
+    Returns:
+        The padded tensor, same dtype.
+    """
+    if strides == 1:
+        before = after = (kernel_size - 1) // 2
+    else:
+        before, after = 0, kernel_size - 2
+    if before == after == 0:
+        return x
+    side = [before, after]
+    return ops.pad(x, [[0, 0], side, side, [0, 0]], mode="reflect")
+
+
+def upsample_legacy_bilinear(x: Any) -> Any:
+    """Doubles height and width as TensorFlow 1's bilinear resize did.
+
+    With `align_corners` and `half_pixel_centers` both off, on each axis
+
+        out[2 i] = x[i],    out[2 i + 1] = (x[i] + x[min(i + 1, n - 1)]) / 2.
+
+    `tf.image.resize` and PyTorch's `interpolate` use half-pixel centres and give other numbers.
+
+    Args:
+        x: Tensor (n, height, width, channels).
+
+    Returns:
+        Tensor (n, 2 height, 2 width, channels), same dtype.
+    """
+    for axis in (1, 2):
+        if axis == 1:
+            following = ops.concatenate([x[:, 1:], x[:, -1:]], axis=1)
+        else:
+            following = ops.concatenate([x[:, :, 1:], x[:, :, -1:]], axis=2)
+        shape = list(ops.shape(x))
+        shape[axis] = shape[axis] * 2
+        x = ops.reshape(ops.stack([x, (x + following) * 0.5], axis=axis + 1), shape)
+    return x
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class ConvNormLReLU(keras.layers.Layer):
+    """`CNL`: reflect pad, convolution without bias, layer norm, leaky ReLU 0.2.
+
+    Input (n, h, w, c), output (n, h / strides, w / strides, filters). Weights: `conv/kernel`,
+    `norm/gamma`, `norm/beta`.
+
+    Args:
+        filters: Channels of the output.
+        kernel_size: Side of the kernel, odd.
+        strides: 1 or 2.
+
+    Reference: AnimeGANv2, `Conv2DNormLReLU`.
+    """
+
+    def __init__(self, filters: int, kernel_size: int = 3, strides: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.conv = keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            strides,
+            "valid",
+            use_bias=False,
+            kernel_initializer=he_normal(),
+            name="conv",
+            dtype=self.dtype_policy,
+        )
+        self.norm = layer_norm("norm", dtype=self.dtype_policy)
+
+    def build(self, input_shape: Any) -> None:
+        self.conv.build(input_shape)
+        self.norm.build((None, None, None, self.filters))
+
+    def call(self, inputs: Any) -> Any:
+        x = reflect_pad(inputs, self.kernel_size, self.strides)
+        return leaky_relu(self.norm(self.conv(x)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+        }
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class InvertedResidual(keras.layers.Layer):
+    """Inverted residual block with layer norm: expand 1x1, depthwise 3x3, project 1x1, add.
+
+    Input (n, h, w, c), output (n, h, w, filters); the input is added where c equals `filters`.
+
+        x -> CNL(round(expansion c), 1) -> reflect pad, depthwise 3x3 + bias -> norm 1 -> lrelu
+          -> 1x1 convolution without bias -> norm 2 (-> + x)
+
+    Args:
+        filters: Channels of the output.
+        expansion: The bottleneck has round(expansion x input channels) channels.
+
+    Reference: AnimeGANv2, `InvertedRes_block`; MobileNetV2 (Sandler et al. 2018), section 3.
+    """
+
+    def __init__(self, filters: int, expansion: float = 2.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.expansion = expansion
+
+    def build(self, input_shape: Any) -> None:
+        policy = self.dtype_policy
+        channels = input_shape[-1]
+        bottleneck = round(self.expansion * channels)
+        self.adds_input = channels == self.filters
+        self.expand = ConvNormLReLU(bottleneck, 1, name="expand", dtype=policy)
+        self.depthwise = keras.layers.DepthwiseConv2D(
+            3, padding="valid", depthwise_initializer=he_normal(), name="depthwise", dtype=policy
+        )
+        self.norm_1 = layer_norm("norm_1", dtype=policy)
+        self.project = keras.layers.Conv2D(
+            self.filters,
+            1,
+            use_bias=False,
+            kernel_initializer=he_normal(),
+            name="project",
+            dtype=policy,
+        )
+        self.norm_2 = layer_norm("norm_2", dtype=policy)
+        inner = (None, None, None, bottleneck)
+        self.expand.build(input_shape)
+        self.depthwise.build(inner)
+        self.norm_1.build(inner)
+        self.project.build(inner)
+        self.norm_2.build((None, None, None, self.filters))
+
+    def call(self, inputs: Any) -> Any:
+        x = reflect_pad(self.expand(inputs), 3, 1)
+        x = leaky_relu(self.norm_1(self.depthwise(x)))
+        x = self.norm_2(self.project(x))
+        return inputs + x if self.adds_input else x
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "filters": self.filters, "expansion": self.expansion}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class SpectralNormConv2D(keras.layers.Layer):
+    """Convolution without bias whose kernel is divided by its largest singular value, estimated.
+
+    With W the kernel as a matrix (kh kw c_in, filters) and u the stored left vector (1, filters):
+
+        v = l2norm(u W^T),   u' = l2norm(v W),   sigma = v W u'^T,   y = conv(x, W / sigma).
+
+    In training u becomes u' at every call; the kernel itself is never overwritten, and gradients
+    pass through sigma, u' and v, as in the original. `keras.layers.SpectralNormalization` gives the
+    same forward numbers, but overwrites its kernel at each training call and differentiates at the
+    normalised kernel, so it trains differently.
+
+    Args:
+        filters: Channels of the output.
+        kernel_size: Side of the kernel.
+        strides: Stride on both axes.
+        padding: "same" or "valid".
+        power_iterations: Power iterations a call, at least 1.
+        kernel_initializer: Initialiser of the kernel.
+
+    Raises:
+        ValueError: `power_iterations` is less than 1.
+
+    Reference: Miyato et al., Spectral Normalization for GANs, ICLR 2018, algorithm 1.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "same",
+        power_iterations: int = 1,
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if power_iterations < 1:
+            raise ValueError(f"power_iterations must be at least 1, received {power_iterations}")
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.padding = padding
+        self.power_iterations = power_iterations
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape: Any) -> None:
+        # autocast=False: sigma is computed from the float32 kernel under every policy.
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.kernel_size, self.kernel_size, input_shape[-1], self.filters),
+            initializer=self.kernel_initializer,
+            autocast=False,
+        )
+        self.u = self.add_weight(
+            name="u",
+            shape=(1, self.filters),
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            trainable=False,
+            autocast=False,
+        )
+
+    def normalized_kernel(self) -> tuple[Any, Any]:
+        """The kernel divided by sigma, and u', both float32 and differentiable."""
+        kernel = ops.cast(self.kernel, "float32")
+        matrix = ops.reshape(kernel, (-1, self.filters))
+        u = ops.cast(self.u, "float32")
+        for _ in range(self.power_iterations):
+            v = _l2_normalize(ops.matmul(u, ops.transpose(matrix)))
+            u = _l2_normalize(ops.matmul(v, matrix))
+        sigma = ops.matmul(ops.matmul(v, matrix), ops.transpose(u))
+        return kernel / ops.reshape(sigma, ()), u
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        kernel, u = self.normalized_kernel()
+        if training:
+            self.u.assign(ops.stop_gradient(u))
+        kernel = ops.cast(kernel, inputs.dtype)
+        return ops.conv(inputs, kernel, strides=self.strides, padding=self.padding)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "power_iterations": self.power_iterations,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+
+def _l2_normalize(x: Any) -> Any:
+    return x / (ops.sqrt(ops.sum(ops.square(x))) + SPECTRAL_NORM_EPSILON)
