@@ -1,0 +1,1 @@
+"""Generators on disk: archives, built-in styles, legacy checkpoints."""
