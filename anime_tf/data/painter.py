@@ -34,6 +34,11 @@ _FFT_MARGIN = 8
 # The penalty of `l0_smooth` grows up to this value; the paper's choice.
 _L0_BETA_MAX = 1e5
 
+# Where skin lies in CIELAB, of any depth: hue angle in degrees and chroma, with the widths of the
+# soft window of `skin_likeness` around them. Measured on the photos named in docs/painter.md.
+_SKIN_HUE, _SKIN_HUE_WIDTH = 52.0, 18.0
+_SKIN_CHROMA, _SKIN_CHROMA_WIDTH = 24.0, 12.0
+
 
 @dataclass(frozen=True)
 class PaintRecipe:
@@ -51,9 +56,13 @@ class PaintRecipe:
         level_softness: Slope of its steps; small is soft.
         level_mix: Share of the quantised lightness, 0 to 1.
         lift: Brightening of the mid-tones, in units of lightness at lightness 0.5.
+        skin_lift: The same again for the colours of skin (`skin_likeness`), whose chroma stays.
+        black: Lightness of black, 0 to 1: the darkest shadows keep a colour.
         chroma: Factor on the chroma of dull colours.
         chroma_limit: Chroma (CIELAB) that a colour approaches but does not pass by this step.
         cool_shadows: Shift of black towards blue, in units of CIELAB b.
+        line_detail: Share of the calmed picture, beside the flat one, in which lines are sought: it
+            brings back folds, strands and features that the flat picture has lost.
         line_sigma: Standard deviation of the finer Gaussian of `ink_lines` in pixels.
         line_ratio: Ratio of the wider Gaussian to it.
         line_threshold: Response of the difference of Gaussians at which a line starts.
@@ -80,13 +89,16 @@ class PaintRecipe:
     levels: int = 10
     level_softness: float = 2.5
     level_mix: float = 0.5
-    lift: float = 0.06
+    lift: float = 0.09
+    skin_lift: float = 0.09
+    black: float = 0.05
     chroma: float = 1.35
     chroma_limit: float = 110.0
-    cool_shadows: float = 6.0
+    cool_shadows: float = 9.0
+    line_detail: float = 0.6
     line_sigma: float = 0.8
     line_ratio: float = 1.6
-    line_threshold: float = 0.010
+    line_threshold: float = 0.005
     line_slope: float = 60.0
     line_flow: float = 2.0
     line_chroma: float = 0.5
@@ -273,12 +285,33 @@ def soft_quantise(value: np.ndarray, levels: int, softness: float) -> np.ndarray
     return (nearest + half * bent).astype(value.dtype)
 
 
+def skin_likeness(lab: np.ndarray) -> np.ndarray:
+    """How near a colour comes to skin of any depth: warm, and neither grey nor vivid.
+
+    exp(-((hue - 52 deg) / 18 deg)^2 / 2) exp(-((chroma - 24) / 12)^2 / 2) in CIELAB. Wood and
+    sand come near as well, and do well with the same light touch.
+
+    Args:
+        lab: CIELAB picture, float32 (h, w, 3), lightness in 0..100.
+
+    Returns:
+        Float32 (h, w) in [0, 1].
+    """
+    hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))
+    chroma = np.hypot(lab[..., 1], lab[..., 2])
+    return np.exp(
+        -0.5 * ((hue - _SKIN_HUE) / _SKIN_HUE_WIDTH) ** 2
+        - 0.5 * ((chroma - _SKIN_CHROMA) / _SKIN_CHROMA_WIDTH) ** 2
+    )
+
+
 def fresh_tones(rgb: np.ndarray, recipe: PaintRecipe) -> np.ndarray:
     """Give a flat picture the clear tones of a painted cel.
 
     In CIELAB, with l the lightness in [0, 1] and c the chroma:
-    l is drawn to levels by `soft_quantise`, mixed with `level_mix`, then lifted by
-    4 lift l (1 - l); c becomes limit tanh(chroma c / limit); b falls by
+    l is drawn to levels by `soft_quantise`, mixed with `level_mix`, lifted by
+    4 (lift + skin_lift s) l (1 - l), s being the likeness to skin, and pressed into
+    [black, 1]; c becomes limit tanh(c (1 + (chroma - 1) (1 - s)) / limit); b falls by
     cool_shadows (1 - l)^2.
 
     Args:
@@ -292,10 +325,14 @@ def fresh_tones(rgb: np.ndarray, recipe: PaintRecipe) -> np.ndarray:
     lightness = np.clip(lab[..., 0] / 100.0, 0.0, 1.0)
     drawn = soft_quantise(lightness, recipe.levels, recipe.level_softness)
     lightness = lightness + recipe.level_mix * (drawn - lightness)
-    lightness = lightness + 4.0 * recipe.lift * lightness * (1.0 - lightness)
     chroma = np.hypot(lab[..., 1], lab[..., 2])
+    skin = skin_likeness(lab)
+    lift = recipe.lift + recipe.skin_lift * skin
+    lightness = lightness + 4.0 * lift * lightness * (1.0 - lightness)
+    lightness = recipe.black + (1.0 - recipe.black) * lightness
+    factor = 1.0 + (recipe.chroma - 1.0) * (1.0 - skin)
     limit = recipe.chroma_limit
-    gain = limit * np.tanh(recipe.chroma * chroma / limit) / np.maximum(chroma, 1e-6)
+    gain = limit * np.tanh(factor * chroma / limit) / np.maximum(chroma, 1e-6)
     lab[..., 0] = 100.0 * lightness
     lab[..., 1] *= gain
     lab[..., 2] = lab[..., 2] * gain - recipe.cool_shadows * (1.0 - lightness) ** 2
@@ -464,7 +501,7 @@ def paint(photo_u8: np.ndarray, recipe: PaintRecipe = PaintRecipe()) -> np.ndarr
     rgb = photo_u8.astype(np.float32) / 255.0
     rgb = calm_texture(rgb, recipe.calm_passes, recipe.calm_range, recipe.calm_radius)
     flat = np.clip(l0_smooth(rgb, recipe.l0_lambda, recipe.l0_kappa), 0.0, 1.0)
-    lines = ink_lines(flat, recipe)
+    lines = ink_lines(flat + recipe.line_detail * (rgb - flat), recipe)
     tones = fresh_tones(merge_steps(flat, recipe.merge_range, recipe.merge_radius), recipe)
     return np.rint(255.0 * draw_ink(tones, lines, recipe)).astype(np.uint8)
 
