@@ -1,0 +1,95 @@
+"""Content, style, colour and total variation: what the generator must keep and take on.
+
+Pictures are float32 (n, height, width, 3) in [-1, 1], RGB; features (n, h, w, c). Every function
+returns a float32 scalar.
+
+Reference: Chen, Liu, AnimeGAN, ISICA 2019, section 3.2, and the code of its second version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+RGB_TO_YUV = (
+    (0.299, -0.14714119, 0.61497538),
+    (0.587, -0.28886916, -0.51496512),
+    (0.114, 0.43601035, -0.10001026),
+)
+"""Rows R, G, B; columns Y, U, V: the matrix of `tf.image.rgb_to_yuv`."""
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of R, G and B in the luma (ITU-R BT.601)."""
+
+
+def _float32(x: Any) -> Any:
+    return ops.cast(x, "float32")
+
+
+def l1_loss(x: Any, y: Any) -> Any:
+    """mean |x - y|."""
+    return ops.mean(ops.abs(_float32(x) - _float32(y)))
+
+
+def huber_loss(x: Any, y: Any, delta: float = 1.0) -> Any:
+    """mean h(x - y) with h(e) = e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2)."""
+    error = ops.abs(_float32(x) - _float32(y))
+    quadratic = ops.minimum(error, delta)
+    return ops.mean(0.5 * ops.square(quadratic) + delta * (error - quadratic))
+
+
+def content_loss(photo_features: Any, generated_features: Any) -> Any:
+    """L1 distance of VGG features of the photo and of the generated picture (equation 5)."""
+    return l1_loss(photo_features, generated_features)
+
+
+def gram_matrix(features: Any) -> Any:
+    """F^T F / (h w c) of each sample, F the features as a matrix (h w, c).
+
+    Args:
+        features: Tensor (n, h, w, c).
+
+    Returns:
+        Tensor (n, c, c), float32.
+    """
+    features = _float32(features)
+    _, height, width, channels = ops.shape(features)
+    matrix = ops.reshape(features, (-1, height * width, channels))
+    size = ops.cast(height * width * channels, "float32")
+    return ops.matmul(ops.transpose(matrix, (0, 2, 1)), matrix) / size
+
+
+def style_loss(anime_features: Any, generated_features: Any) -> Any:
+    """L1 distance of the gram matrices of anime and generated features (equation 6)."""
+    return l1_loss(gram_matrix(anime_features), gram_matrix(generated_features))
+
+
+def rgb_to_yuv(picture_01: Any) -> Any:
+    """RGB in [0, 1] to Y in [0, 1] and U, V about 0, on the last axis."""
+    return ops.matmul(_float32(picture_01), ops.convert_to_tensor(RGB_TO_YUV, "float32"))
+
+
+def color_loss(photo: Any, generated: Any) -> Any:
+    """L1(Y) + Huber(U) + Huber(V) between photo and generated picture (equation 7)."""
+    photo_yuv = rgb_to_yuv((_float32(photo) + 1.0) * 0.5)
+    generated_yuv = rgb_to_yuv((_float32(generated) + 1.0) * 0.5)
+    return (
+        l1_loss(photo_yuv[..., 0], generated_yuv[..., 0])
+        + huber_loss(photo_yuv[..., 1], generated_yuv[..., 1])
+        + huber_loss(photo_yuv[..., 2], generated_yuv[..., 2])
+    )
+
+
+def total_variation_loss(picture: Any) -> Any:
+    """mean(dh^2) / 2 + mean(dw^2) / 2, dh and dw the differences of neighbouring pixels."""
+    picture = _float32(picture)
+    dh = picture[:, 1:] - picture[:, :-1]
+    dw = picture[:, :, 1:] - picture[:, :, :-1]
+    return 0.5 * ops.mean(ops.square(dh)) + 0.5 * ops.mean(ops.square(dw))
+
+
+def to_gray(picture: Any) -> Any:
+    """The luma of an RGB picture in all three channels, same range."""
+    luma = ops.sum(_float32(picture) * ops.convert_to_tensor(LUMA, "float32"), -1, keepdims=True)
+    return ops.repeat(luma, 3, axis=-1)
