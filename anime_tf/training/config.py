@@ -1,0 +1,189 @@
+"""`TrainConfig`, everything that a run depends on, and the presets: tables, no code."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from anime_tf.losses.adversarial import GAN_TYPES
+from anime_tf.models.registry import GENERATORS
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+FITS = ("resize", "crop")
+
+
+def _setting(default: Any, help: str, choices: tuple[str, ...] = (), fixed: bool = False) -> Any:
+    """A field whose help and choices the command line shows.
+
+    `fixed` ones cannot change when a run is resumed: checkpoint or order of pictures hang on them.
+    """
+    return field(default=default, metadata={"help": help, "choices": choices, "fixed": fixed})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a training run depends on; `config.json` of a run directory.
+
+    Attributes:
+        dataset_dir: Folder with `train_photo`, `<style>/style`, `<style>/smooth` and `val`.
+        style: Name of the style's folder below `dataset_dir`.
+        run_dir: Folder that the run writes; see `training.run_dir`.
+        model: Name of the generator, a key of `models.registry.GENERATORS`.
+        gan_type: Adversarial objective, a key of `losses.adversarial.GAN_TYPES`.
+        epochs: Epochs in all, those of the initialisation phase among them.
+        init_epochs: Epochs of the initialisation phase, which trains G on content alone.
+        steps_per_epoch: Steps an epoch; 0 takes the longer of photos and style pictures once.
+        batch_size: Pictures a step, photos and style pictures alike.
+        image_size: Side of the square pictures trained on, pixels; a multiple of 8.
+        fit: How pictures come to that size: "resize" as the originals, or a random "crop".
+        precision: Dtype policy of the networks.
+        seed: Seed of weights, order and crops.
+        init_learning_rate: Adam's learning rate of G in the initialisation phase.
+        g_learning_rate: Adam's learning rate of G afterwards.
+        d_learning_rate: Adam's learning rate of D.
+        training_rate: Updates of G for each update of D.
+        generator_width: Channels of G's first convolution; 32 as published.
+        discriminator_width: `ch` of the originals.
+        discriminator_depth: `n_dis` of the originals.
+        spectral_norm: Whether D's kernels are divided by their spectral norm.
+        perceptual: Network that content and style are compared in.
+        perceptual_weights: "imagenet", "random" or a file.
+        g_adv_weight: Weight of G's adversarial term.
+        d_adv_weight: Weight of D's adversarial terms together.
+        content_weight: Weight of the content loss, in both phases.
+        style_weight: Weight of the style loss.
+        color_weight: Weight of the colour loss.
+        tv_weight: Weight of the total variation loss.
+        paired_weight: Weight of the L1 distance to the painted counterpart of each photo, in both
+            phases; needs the folder `<style>/paired`. 0, as in all published recipes, for unpaired.
+        d_real_weight: Weight of D's term of anime pictures.
+        d_fake_weight: Weight of D's term of generated pictures.
+        d_gray_weight: Weight of D's term of anime pictures in gray.
+        d_smooth_weight: Weight of D's term of edge-smoothed anime pictures in gray.
+        checkpoint_minutes: Minutes between checkpoints; one is written at each epoch's end as well.
+        checkpoint_steps: Steps between checkpoints; 0 leaves it to the minutes.
+        keep_checkpoints: Newest checkpoints that are kept.
+        log_steps: Steps between lines of the log.
+        samples: Pictures of `val` that are stylised at each epoch's end.
+    """
+
+    dataset_dir: str = _setting("", "folder with train_photo, <style>/style, <style>/smooth, val")
+    style: str = _setting("", "name of the style's folder below dataset_dir")
+    run_dir: str = _setting("", "folder that the run writes")
+    model: str = _setting("animegan_v2", "generator", tuple(GENERATORS), fixed=True)
+    gan_type: str = _setting("lsgan", "adversarial objective", tuple(GAN_TYPES), fixed=True)
+    epochs: int = _setting(101, "epochs in all, initialisation included")
+    init_epochs: int = _setting(10, "epochs of the initialisation phase (content alone)")
+    steps_per_epoch: int = _setting(
+        0, "steps an epoch; 0: the longer of photos and style once", fixed=True
+    )
+    batch_size: int = _setting(12, "pictures a step", fixed=True)
+    image_size: int = _setting(256, "side of the training pictures, pixels", fixed=True)
+    fit: str = _setting("resize", "how pictures come to that size", FITS, fixed=True)
+    precision: str = _setting("float32", "dtype policy of the networks", PRECISIONS, fixed=True)
+    seed: int = _setting(0, "seed of weights, order and crops", fixed=True)
+    init_learning_rate: float = _setting(2e-4, "Adam's rate of G in the initialisation phase")
+    g_learning_rate: float = _setting(2e-5, "Adam's rate of G")
+    d_learning_rate: float = _setting(4e-5, "Adam's rate of D")
+    training_rate: int = _setting(1, "updates of G for each update of D")
+    generator_width: int = _setting(32, "channels of G's first convolution", fixed=True)
+    discriminator_width: int = _setting(64, "ch of the originals", fixed=True)
+    discriminator_depth: int = _setting(3, "n_dis of the originals", fixed=True)
+    spectral_norm: bool = _setting(True, "spectral norm in D", fixed=True)
+    perceptual: str = _setting("vgg19", "perceptual network", ("vgg19",), fixed=True)
+    perceptual_weights: str = _setting("imagenet", "imagenet, random, or a .h5 or vgg19.npy file")
+    g_adv_weight: float = _setting(300.0, "weight of G's adversarial term")
+    d_adv_weight: float = _setting(300.0, "weight of D's adversarial terms")
+    content_weight: float = _setting(1.5, "weight of the content loss, in both phases")
+    style_weight: float = _setting(2.5, "weight of the style loss")
+    color_weight: float = _setting(15.0, "weight of the colour loss")
+    tv_weight: float = _setting(1.0, "weight of the total variation loss")
+    paired_weight: float = _setting(
+        0.0, "weight of the L1 distance to <style>/paired, in both phases"
+    )
+    d_real_weight: float = _setting(1.2, "weight of D's term of anime pictures")
+    d_fake_weight: float = _setting(1.2, "weight of D's term of generated pictures")
+    d_gray_weight: float = _setting(1.2, "weight of D's term of anime in gray")
+    d_smooth_weight: float = _setting(0.8, "weight of D's term of edge-smoothed anime in gray")
+    checkpoint_minutes: float = _setting(10.0, "minutes between checkpoints")
+    checkpoint_steps: int = _setting(0, "steps between checkpoints; 0: by the minutes")
+    keep_checkpoints: int = _setting(3, "newest checkpoints that are kept")
+    log_steps: int = _setting(1, "steps between lines of the log")
+    samples: int = _setting(4, "pictures of val stylised at each epoch's end")
+
+    def __post_init__(self) -> None:
+        for name, setting in self.__dataclass_fields__.items():
+            value, choices = getattr(self, name), setting.metadata["choices"]
+            if choices and value not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, received {value!r}")
+            if name.endswith(("_weight", "_rate")) and value < 0:
+                raise ValueError(f"{name} must not be negative, received {value}")
+        at_least = {
+            "epochs": 1,
+            "init_epochs": 0,
+            "steps_per_epoch": 0,
+            "batch_size": 1,
+            "training_rate": 1,
+            "generator_width": 1,
+            "discriminator_width": 2,
+            "discriminator_depth": 1,
+            "checkpoint_steps": 0,
+            "keep_checkpoints": 1,
+            "log_steps": 1,
+            "samples": 0,
+        }
+        for name, minimum in at_least.items():
+            if getattr(self, name) < minimum:
+                raise ValueError(
+                    f"{name} must be at least {minimum}, received {getattr(self, name)}"
+                )
+        if self.image_size < 32 or self.image_size % 8:
+            raise ValueError(
+                f"image_size must be a multiple of 8 and at least 32, received {self.image_size}"
+            )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Makes a config from a mapping, as `config.json` holds it.
+
+        Raises:
+            ValueError: A key is unknown, or a value is not allowed.
+        """
+        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise ValueError(f"unknown settings: {', '.join(unknown)}")
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> TrainConfig:
+        """A copy with some settings changed, checked like a new one."""
+        return self.from_dict({**dataclasses.asdict(self), **changes})
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # AnimeGANv2's three styles, as its authors trained them.
+    "hayao": {},
+    "paprika": {
+        "content_weight": 2.0,
+        "style_weight": 0.6,
+        "color_weight": 50.0,
+        "tv_weight": 0.1,
+        "d_real_weight": 1.0,
+        "d_fake_weight": 1.0,
+        "d_gray_weight": 1.0,
+        "d_smooth_weight": 0.005,
+    },
+    "shinkai": {
+        "content_weight": 1.2,
+        "style_weight": 2.0,
+        "color_weight": 10.0,
+        "d_real_weight": 1.7,
+        "d_fake_weight": 1.7,
+        "d_gray_weight": 1.7,
+        "d_smooth_weight": 1.0,
+    },
+}
+"""What a preset changes of `TrainConfig`'s defaults, which are Hayao's."""
+
+DEFAULT_PRESET = "hayao"
