@@ -80,25 +80,25 @@ class PaintRecipe:
     """
 
     calm_passes: int = 2
-    calm_range: float = 0.10
+    calm_range: float = 0.065
     calm_radius: float = 3.0
     l0_lambda: float = 0.010
     l0_kappa: float = 2.0
-    merge_range: float = 0.03
+    merge_range: float = 0.025
     merge_radius: float = 5.0
     levels: int = 10
     level_softness: float = 2.5
     level_mix: float = 0.5
-    lift: float = 0.09
+    lift: float = 0.10
     skin_lift: float = 0.09
     black: float = 0.05
-    chroma: float = 1.35
+    chroma: float = 1.4
     chroma_limit: float = 110.0
-    cool_shadows: float = 9.0
-    line_detail: float = 0.6
+    cool_shadows: float = 8.0
+    line_detail: float = 0.9
     line_sigma: float = 0.8
     line_ratio: float = 1.6
-    line_threshold: float = 0.005
+    line_threshold: float = 0.0055
     line_slope: float = 60.0
     line_flow: float = 2.0
     line_chroma: float = 0.5
@@ -201,6 +201,35 @@ def merge_steps(rgb: np.ndarray, range_sigma: float, radius: float) -> np.ndarra
     return calm_texture(rgb, 1, range_sigma, radius)
 
 
+def _spectra(planes: np.ndarray) -> np.ndarray:
+    """OpenCV's packed Fourier transforms of float32 planes (c, h, w), of the same shape.
+
+    They take a quarter of the time of `numpy.fft.rfft2`.
+    """
+    return np.stack([cv2.dft(plane) for plane in planes])
+
+
+def _packed_laplacian(height: int, width: int) -> np.ndarray:
+    """|F[dx]|^2 + |F[dy]|^2 of circular forward differences, in the layout of `_spectra`.
+
+    Column 0 packs frequency 0 along the rows, then each pair of columns holds the real and
+    imaginary parts of one frequency; the last column of an even width is packed as the first.
+    Real and imaginary parts of a frequency are scaled alike, so both carry its value.
+    """
+    rows, columns = np.arange(height), np.arange(width)
+    frequency_x = np.broadcast_to((columns + 1) // 2, (height, width))
+    frequency_y = np.repeat(rows[:, None], width, axis=1)
+    packed = (rows + 1) // 2
+    frequency_y[:, 0] = packed
+    if width % 2 == 0:
+        frequency_y[:, -1] = packed
+    return (
+        4.0
+        - 2.0 * np.cos(2.0 * np.pi * frequency_x / width)
+        - 2.0 * np.cos(2.0 * np.pi * frequency_y / height)
+    ).astype(np.float32)
+
+
 def l0_smooth(rgb: np.ndarray, lam: float, kappa: float = 2.0) -> np.ndarray:
     """Smooth a picture under a penalty on the number of its non-zero gradients.
 
@@ -236,24 +265,24 @@ def l0_smooth(rgb: np.ndarray, lam: float, kappa: float = 2.0) -> np.ndarray:
     )
     # Channels first: each channel is then one contiguous plane of the transforms.
     smooth = np.ascontiguousarray(padded.transpose(2, 0, 1))
-    source_spectrum = np.fft.rfft2(smooth)
-    omega_y = 2.0 * np.pi * np.fft.fftfreq(full_height)
-    omega_x = 2.0 * np.pi * np.fft.rfftfreq(full_width)
-    # |F[dx]|^2 + |F[dy]|^2 of forward differences.
-    laplacian = (
-        (2.0 - 2.0 * np.cos(omega_y))[:, None] + (2.0 - 2.0 * np.cos(omega_x))[None, :]
-    ).astype(np.float32)
+    source_spectrum = _spectra(smooth)
+    laplacian = _packed_laplacian(full_height, full_width)
     beta = 2.0 * lam
     while beta < _L0_BETA_MAX:
-        dx = np.roll(smooth, -1, axis=2) - smooth
-        dy = np.roll(smooth, -1, axis=1) - smooth
-        flat = np.sum(dx * dx + dy * dy, axis=0) < lam / beta
-        dx[:, flat] = 0.0
-        dy[:, flat] = 0.0
+        dx = np.diff(smooth, axis=2, append=smooth[:, :, :1])
+        dy = np.diff(smooth, axis=1, append=smooth[:, :1])
+        kept = np.sum(dx * dx + dy * dy, axis=0) >= lam / beta
+        dx *= kept
+        dy *= kept
         # The adjoint of a forward difference is a negative backward difference.
-        divergence = np.roll(dx, 1, axis=2) - dx + np.roll(dy, 1, axis=1) - dy
-        spectrum = (source_spectrum + beta * np.fft.rfft2(divergence)) / (1.0 + beta * laplacian)
-        smooth = np.fft.irfft2(spectrum, s=(full_height, full_width)).astype(np.float32)
+        divergence = -np.diff(dx, axis=2, prepend=dx[:, :, -1:])
+        divergence -= np.diff(dy, axis=1, prepend=dy[:, -1:])
+        spectrum = _spectra(divergence)
+        spectrum *= beta
+        spectrum += source_spectrum
+        spectrum /= 1.0 + beta * laplacian
+        for plane, plane_spectrum in zip(smooth, spectrum, strict=True):
+            cv2.dft(plane_spectrum, dst=plane, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)
         beta *= kappa
     inner = smooth[:, _FFT_MARGIN : _FFT_MARGIN + height, _FFT_MARGIN : _FFT_MARGIN + width]
     return np.ascontiguousarray(inner.transpose(1, 2, 0))
