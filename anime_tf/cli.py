@@ -171,7 +171,7 @@ def _run(command: Command | Group, arguments: list[str], program: str) -> int:
         complain(f"{program}: {error} ({program} --help lists every flag)")
         return EXIT_NOTHING_DONE
 
-    debug: bool = values["debug"].value
+    debug = bool(values["debug"].value)
     logging.use_absl_handler()
     logging.set_verbosity(logging.DEBUG if debug else logging.INFO)
     try:
