@@ -1,0 +1,310 @@
+"""Training batches, a pure function of seed and step.
+
+Which picture stands in which place of which batch, and which window is cut from it, follows from
+the seed and from the place alone: nothing depends on threads, on what was read before, or on where
+a run began. A run resumed at step k therefore sees exactly what an unbroken one sees.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from absl import logging
+
+from anime_tf.data import pictures
+from anime_tf.data.folders import DatasetFolders
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+FITS = ("resize", "crop")
+"""Ways to bring a picture to the training size."""
+
+STREAMS = ("photo", "paired", "anime", "smooth")
+"""Names that a batch can hold."""
+
+# A stream shares order and windows with the one it follows.
+_LEADERS = {"photo": "photo", "paired": "photo", "anime": "anime", "smooth": "anime"}
+
+# What a hash is drawn for; keeps orders and windows independent of each other.
+_ORDER, _WINDOW = 1, 2
+
+
+def _hashes(seed: int, stream: str, number: int, purpose: int, count: int) -> np.ndarray:
+    """`count` uint64 that follow from the other arguments, on every machine and numpy alike."""
+    entropy = [seed, zlib.crc32(stream.encode()), number, purpose]
+    return np.random.SeedSequence(entropy).generate_state(count, np.uint64)
+
+
+@functools.lru_cache(maxsize=16)
+def _permutation(seed: int, stream: str, pass_number: int, count: int) -> np.ndarray:
+    """The order in which pass `pass_number` goes through the `count` pictures of a stream."""
+    return np.argsort(_hashes(seed, stream, pass_number, _ORDER, count), kind="stable")
+
+
+class TrainingPictures:
+    """Batches of photos and of style pictures for training.
+
+    Place i of the batch of step s is slot ``s * batch_size + i``. With n pictures in a stream, the
+    slot falls into pass ``slot // n`` and shows picture ``permutation(seed, stream, pass)[slot %
+    n]``. Streams differ in length and order; "smooth" shows the counterparts of "anime", and
+    "paired" those of "photo", in the same windows.
+
+    A picture that cannot be read is named once on the log and kept in `broken`; its slot is filled
+    by the next position of its pass that reads, so batches keep their size. Alpha is ignored.
+
+    Attributes:
+        folders: The pictures.
+        image_size: Height and width of every picture in a batch.
+        batch_size: Pictures of a stream in a batch.
+        seed: Of orders and windows.
+        fit: "resize": the whole picture is resized to `image_size`, whatever its proportions, as
+            the original implementation has it. "crop": a random window at full resolution, which
+            keeps lines as sharp as they are; a picture too small for it is enlarged to cover it.
+        broken: Path -> reason of the pictures found unreadable so far.
+    """
+
+    def __init__(
+        self,
+        folders: DatasetFolders,
+        *,
+        image_size: int | tuple[int, int],
+        batch_size: int,
+        seed: int,
+        fit: str = "resize",
+    ) -> None:
+        """Checks and stores; reads nothing.
+
+        Args:
+            folders: The pictures, from `folders.dataset_folders`.
+            image_size: Side, or height and width, in pixels.
+            batch_size: Pictures of a stream in a batch.
+            seed: A whole number, 0 or more.
+            fit: One of `FITS`.
+
+        Raises:
+            ValueError: An argument is out of range.
+        """
+        size_hw = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        if len(size_hw) != 2 or min(size_hw) < 1:
+            raise ValueError(f"image_size must be 1 or more, or (height, width), got {image_size}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {seed}")
+        if fit not in FITS:
+            raise ValueError(f"fit must be one of {', '.join(FITS)}, got {fit!r}")
+        self.folders = folders
+        self.image_size = (size_hw[0], size_hw[1])
+        self.batch_size = batch_size
+        self.seed = seed
+        self.fit = fit
+        self.broken: dict[Path, str] = {}
+        self._paths: dict[str, tuple[Path, ...]] = {
+            "photo": folders.train_photo,
+            "paired": folders.paired or (),
+            "anime": folders.style,
+            "smooth": folders.smooth,
+        }
+        for stream, paths in self._paths.items():
+            leader = self._paths[_LEADERS[stream]]
+            if paths and len(paths) != len(leader):
+                raise ValueError(
+                    f"{len(paths)} {stream} pictures do not belong to {len(leader)} "
+                    f"{_LEADERS[stream]} pictures; list them with dataset_folders"
+                )
+        self._lock = threading.Lock()
+        self._failure: ValueError | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which the longer of the two streams, photo and anime, is seen once; >= 1."""
+        longest = max(len(self.folders.train_photo), len(self.folders.style))
+        return max(1, longest // self.batch_size)
+
+    def read_slot(self, slot: int, streams: Sequence[str]) -> dict[str, np.ndarray]:
+        """Reads what stands in one place of one batch.
+
+        Args:
+            slot: ``step * batch_size + place``.
+            streams: Names from `STREAMS`.
+
+        Returns:
+            Name -> uint8 RGB (height, width, 3) at `image_size`.
+
+        Raises:
+            ValueError: No picture of a stream can be read, or, with fit="crop", a smooth or paired
+                picture has not the size of its counterpart.
+        """
+        read: dict[str, np.ndarray] = {}
+        for leader in dict.fromkeys(_LEADERS[stream] for stream in streams):
+            names = [stream for stream in streams if _LEADERS[stream] == leader]
+            # The leader's size decides on the window, so it is read even if it is not asked for.
+            members = dict.fromkeys([leader, *names] if self.fit == "crop" else names)
+            fitted = self._fit(self._read_position(slot, leader, tuple(members)), slot, leader)
+            read.update((name, fitted[name]) for name in names)
+        return {name: read[name] for name in streams}
+
+    def batches(
+        self,
+        first_step: int,
+        steps: int,
+        streams: Sequence[str] = ("photo", "anime", "smooth"),
+    ) -> tf.data.Dataset:
+        """The batches of steps first_step .. first_step + steps - 1.
+
+        Errors in the middle of the data set arrive as TensorFlow's errors; `iterate` turns them
+        back into plain ones.
+
+        Args:
+            first_step: 0 or more.
+            steps: How many batches.
+            streams: Names from `STREAMS`.
+
+        Returns:
+            Data set of dicts, name -> uint8 RGB (batch_size, height, width, 3).
+
+        Raises:
+            ValueError: A stream is unknown or has no pictures, or none of them can be read.
+        """
+        # TensorFlow takes seconds to import, and folders and orders are of use without it.
+        import tensorflow as tf
+
+        names = tuple(streams)
+        if not names or len(set(names)) != len(names) or not set(names) <= set(STREAMS):
+            raise ValueError(f"streams must be different ones of {', '.join(STREAMS)}, got {names}")
+        if first_step < 0 or steps < 0:
+            raise ValueError(f"steps must be 0 or more, got {first_step} and {steps}")
+        for name in names:
+            if not self._paths[name]:
+                raise ValueError(
+                    f"the data set was listed without {name} pictures; list it with "
+                    "dataset_folders(..., need_smooth=True) or need_paired=True"
+                )
+        first_slot = first_step * self.batch_size
+        if steps:
+            # Fails here and in plain words, rather than inside of TensorFlow, where all is wrong.
+            self.read_slot(first_slot, names)
+
+        def read(slot: np.ndarray) -> list[np.ndarray]:
+            try:
+                return list(self.read_slot(int(slot), names).values())
+            except ValueError as error:
+                self._failure = error
+                raise
+
+        def element(slot: tf.Tensor) -> dict[str, tf.Tensor]:
+            planes = tf.numpy_function(read, [slot], [tf.uint8] * len(names))
+            return {
+                name: tf.ensure_shape(plane, (*self.image_size, 3))
+                for name, plane in zip(names, planes, strict=True)
+            }
+
+        slots = tf.data.Dataset.range(first_slot, first_slot + steps * self.batch_size)
+        return (
+            slots.map(element, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            .batch(self.batch_size, drop_remainder=True)
+            .prefetch(tf.data.AUTOTUNE)
+        )
+
+    def iterate(
+        self,
+        first_step: int,
+        steps: int,
+        streams: Sequence[str] = ("photo", "anime", "smooth"),
+    ) -> Iterator[dict[str, tf.Tensor]]:
+        """Goes through `batches`, and raises what went wrong in one of them in plain words.
+
+        Args:
+            first_step: As for `batches`.
+            steps: As for `batches`.
+            streams: As for `batches`.
+
+        Yields:
+            Name -> uint8 RGB (batch_size, height, width, 3).
+
+        Raises:
+            ValueError: As for `batches` and `read_slot`.
+        """
+        import tensorflow as tf
+
+        dataset = self.batches(first_step, steps, streams)
+        self._failure = None
+        try:
+            yield from dataset
+        except tf.errors.OpError as error:
+            if self._failure is not None:
+                raise self._failure from error
+            raise
+
+    def _read_position(
+        self, slot: int, leader: str, members: Sequence[str]
+    ) -> dict[str, tuple[Path, np.ndarray]]:
+        """Reads the pictures of a slot: stream -> (path, RGB); goes on where one is broken."""
+        count = len(self._paths[leader])
+        order = _permutation(self.seed, leader, slot // count, count)
+        for position in range(slot, slot + count):
+            index = order[position % count]
+            paths = {member: self._paths[member][index] for member in members}
+            if any(path in self.broken for path in paths.values()):
+                continue
+            found = {}
+            for member, path in paths.items():
+                try:
+                    found[member] = (path, pictures.read_picture(path).rgb_u8)
+                except (ValueError, OSError) as error:
+                    self._note_broken(path, error)
+                    break
+            else:
+                return found
+        folder = self._paths[members[0]][0].parent
+        raise ValueError(
+            f"{folder}: none of the {count} {' and '.join(members)} pictures can be read, the last "
+            f"because of: {next(reversed(self.broken.values()))}"
+        )
+
+    def _note_broken(self, path: Path, error: Exception) -> None:
+        with self._lock:
+            if path not in self.broken:
+                self.broken[path] = str(error)
+                logging.warning("left out: %s", error)
+
+    def _fit(
+        self, found: dict[str, tuple[Path, np.ndarray]], slot: int, leader: str
+    ) -> dict[str, np.ndarray]:
+        """Brings pictures that belong together to the training size."""
+        if self.fit == "resize":
+            return {name: pictures.resize(rgb, self.image_size) for name, (_, rgb) in found.items()}
+        leader_path, leader_rgb = found[leader]
+        for name, (path, rgb) in found.items():
+            if rgb.shape != leader_rgb.shape:
+                remedy = (
+                    "make smooth again at full size, with "
+                    "python -m anime_tf.dataset smooth --image_size=0 --overwrite --style_dir=..."
+                    if name == "smooth"
+                    else "bring both to one size"
+                )
+                raise ValueError(
+                    f"{path}: {rgb.shape[1]}x{rgb.shape[0]} pixels, but its counterpart "
+                    f"{leader_path} has {leader_rgb.shape[1]}x{leader_rgb.shape[0]}; with "
+                    f"fit='crop' both must have one size: {remedy}"
+                )
+        height, width = self.image_size
+        have = leader_rgb.shape[:2]
+        # At least 1: only a picture too small for the window is resized.
+        scale = max(1.0, height / have[0], width / have[1])
+        cover = (max(height, round(have[0] * scale)), max(width, round(have[1] * scale)))
+        draws = _hashes(self.seed, leader, slot, _WINDOW, 2)
+        top = int(draws[0] % np.uint64(cover[0] - height + 1))
+        left = int(draws[1] % np.uint64(cover[1] - width + 1))
+        windows = {}
+        for name, (_, rgb) in found.items():
+            covering = rgb if have == cover else pictures.resize(rgb, cover)
+            windows[name] = np.ascontiguousarray(covering[top : top + height, left : left + width])
+        return windows
