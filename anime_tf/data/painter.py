@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from anime_tf.data.folders import find_pictures
+from anime_tf.data.folders import by_stem, find_pictures
 from anime_tf.data.pictures import limit_side, read_picture, write_picture
 
 # Padding around the Fourier transform of `l0_smooth`, in pixels: it keeps the picture's opposite
@@ -36,8 +36,8 @@ _L0_BETA_MAX = 1e5
 
 # Where skin lies in CIELAB, of any depth: hue angle in degrees and chroma, with the widths of the
 # soft window of `skin_likeness` around them. Measured on the photos named in docs/painter.md.
-_SKIN_HUE, _SKIN_HUE_WIDTH = 52.0, 18.0
-_SKIN_CHROMA, _SKIN_CHROMA_WIDTH = 24.0, 12.0
+_SKIN_HUE, _SKIN_HUE_WIDTH = 47.0, 20.0
+_SKIN_CHROMA, _SKIN_CHROMA_WIDTH = 22.0, 13.0
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ class PaintRecipe:
         ink_chroma: Chroma of ink as a share of the local chroma.
     """
 
-    calm_passes: int = 2
+    calm_passes: int = 3
     calm_range: float = 0.065
     calm_radius: float = 3.0
-    l0_lambda: float = 0.010
+    l0_lambda: float = 0.015
     l0_kappa: float = 2.0
     merge_range: float = 0.025
     merge_radius: float = 5.0
@@ -271,7 +271,7 @@ def l0_smooth(rgb: np.ndarray, lam: float, kappa: float = 2.0) -> np.ndarray:
     while beta < _L0_BETA_MAX:
         dx = np.diff(smooth, axis=2, append=smooth[:, :, :1])
         dy = np.diff(smooth, axis=1, append=smooth[:, :1])
-        kept = np.sum(dx * dx + dy * dy, axis=0) >= lam / beta
+        kept = (np.sum(dx * dx + dy * dy, axis=0) >= lam / beta).astype(np.float32)
         dx *= kept
         dy *= kept
         # The adjoint of a forward difference is a negative backward difference.
@@ -317,7 +317,7 @@ def soft_quantise(value: np.ndarray, levels: int, softness: float) -> np.ndarray
 def skin_likeness(lab: np.ndarray) -> np.ndarray:
     """How near a colour comes to skin of any depth: warm, and neither grey nor vivid.
 
-    exp(-((hue - 52 deg) / 18 deg)^2 / 2) exp(-((chroma - 24) / 12)^2 / 2) in CIELAB. Wood and
+    exp(-((hue - 47 deg) / 20 deg)^2 / 2) exp(-((chroma - 22) / 13)^2 / 2) in CIELAB. Wood and
     sand come near as well, and do well with the same light touch.
 
     Args:
@@ -350,7 +350,7 @@ def fresh_tones(rgb: np.ndarray, recipe: PaintRecipe) -> np.ndarray:
     Returns:
         Picture of the same shape, type and range.
     """
-    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)
+    lab: np.ndarray = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)
     lightness = np.clip(lab[..., 0] / 100.0, 0.0, 1.0)
     drawn = soft_quantise(lightness, recipe.levels, recipe.level_softness)
     lightness = lightness + recipe.level_mix * (drawn - lightness)
@@ -445,7 +445,7 @@ def drop_specks(lines: np.ndarray, extent: int) -> np.ndarray:
     stays = longest >= extent
     # Label 0 is the paper between the lines: it holds only opacities too weak to be seen.
     stays[0] = False
-    return lines * stays[labels]
+    return np.where(stays[labels], lines, np.float32(0.0))
 
 
 def ink_lines(rgb: np.ndarray, recipe: PaintRecipe) -> np.ndarray:
@@ -469,7 +469,7 @@ def ink_lines(rgb: np.ndarray, recipe: PaintRecipe) -> np.ndarray:
         including advanced image stylization, Computers & Graphics 36, 2012, sections 2 and 3;
         Kang, Lee and Chui, Coherent Line Drawing, NPAR 2007 (averaging along the flow).
     """
-    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab) / 100.0
+    lab: np.ndarray = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab) / 100.0
     fine = cv2.GaussianBlur(lab, (0, 0), recipe.line_sigma)
     wide = cv2.GaussianBlur(lab, (0, 0), recipe.line_sigma * recipe.line_ratio)
     difference = wide - fine
@@ -494,7 +494,7 @@ def draw_ink(rgb: np.ndarray, lines: np.ndarray, recipe: PaintRecipe) -> np.ndar
     Returns:
         Picture of the same shape, type and range.
     """
-    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)
+    lab: np.ndarray = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)
     shade = np.array([recipe.ink_lightness, recipe.ink_chroma, recipe.ink_chroma], np.float32)
     opacity = recipe.ink_strength * lines[..., None]
     lab *= 1.0 - opacity * (1.0 - shade)
@@ -572,8 +572,8 @@ def paint_folder(
 
     Raises:
         FileNotFoundError: The folder is missing or holds no pictures.
-        ValueError: The output folder lies inside the input folder, or two photos would be
-            painted into the same file.
+        ValueError: The output folder lies inside the input folder, or two photos share a name
+            but for the suffix.
     """
     source_dir, target_dir = Path(input_dir), Path(output_dir)
     if target_dir.resolve().is_relative_to(source_dir.resolve()):
@@ -581,22 +581,14 @@ def paint_folder(
             f"{target_dir}: expected an output folder outside the photos' folder {source_dir}, "
             "found it inside; the paintings would be taken for photos: choose another folder"
         )
-    targets: dict[Path, Path] = {}
-    for source in find_pictures(source_dir):
-        target = source.relative_to(source_dir).with_suffix(".png")
-        if target in targets:
-            raise ValueError(
-                f"{source}: expected one photo per name, found {targets[target]} too, and both "
-                f"would be painted into {target_dir / target}; rename one"
-            )
-        targets[target] = source
+    sources = by_stem(find_pictures(source_dir), source_dir)
     painted: list[Path] = []
     broken: dict[Path, str] = {}
     # Threads, not processes: OpenCV and numpy's transforms release the interpreter's lock.
     with ThreadPoolExecutor(max_workers=workers or os.cpu_count()) as pool:
         futures = {
-            pool.submit(_paint_file, source, target_dir / target, recipe, max_side): target
-            for target, source in targets.items()
+            pool.submit(_paint_file, source, target_dir / f"{stem}.png", recipe, max_side): stem
+            for stem, source in sources.items()
         }
         finished = tqdm(
             as_completed(futures),
@@ -606,10 +598,10 @@ def paint_folder(
             disable=not sys.stderr.isatty(),
         )
         for future in finished:
-            target = futures[future]
+            stem = futures[future]
             reason = future.result()
             if reason is None:
-                painted.append(target)
+                painted.append(Path(f"{stem}.png"))
             else:
-                broken[targets[target]] = reason
+                broken[sources[stem]] = reason
     return PaintReport(tuple(sorted(painted)), dict(sorted(broken.items())))
