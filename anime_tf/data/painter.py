@@ -90,7 +90,7 @@ class PaintRecipe:
     level_softness: float = 2.5
     level_mix: float = 0.5
     lift: float = 0.10
-    skin_lift: float = 0.09
+    skin_lift: float = 0.07
     black: float = 0.05
     chroma: float = 1.4
     chroma_limit: float = 110.0
@@ -106,7 +106,7 @@ class PaintRecipe:
     busy_low: float = 0.12
     busy_high: float = 0.35
     busy_floor: float = 0.25
-    speck_extent: int = 9
+    speck_extent: int = 11
     ink_strength: float = 0.85
     ink_lightness: float = 0.3
     ink_chroma: float = 0.8
