@@ -18,6 +18,7 @@ import dataclasses
 import difflib
 import enum
 import importlib
+import logging as python_logging
 import os
 import re
 import shutil
@@ -172,8 +173,7 @@ def _run(command: Command | Group, arguments: list[str], program: str) -> int:
         return EXIT_NOTHING_DONE
 
     debug = bool(values["debug"].value)
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.DEBUG if debug else logging.INFO)
+    _start_logging(debug)
     try:
         if command.needs_tensorflow:
             import_tensorflow()
@@ -190,6 +190,17 @@ def _run(command: Command | Group, arguments: list[str], program: str) -> int:
         complain(f"{program}: {error_line(error)}")
         return EXIT_NOTHING_DONE
     return EXIT_DONE if code is None else code
+
+
+def _start_logging(debug: bool) -> None:
+    """Sends absl's logs to stderr: terse for users, with file and line for debugging."""
+    # absl asks the process-wide flags where logs go, and complains while they are not parsed.
+    flags.FLAGS.mark_as_parsed()
+    flags.FLAGS["logtostderr"].value = True
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.DEBUG if debug else logging.INFO)
+    terse = python_logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
+    logging.get_absl_handler().setFormatter(logging.PythonFormatter() if debug else terse)
 
 
 def error_line(error: BaseException) -> str:
@@ -306,7 +317,8 @@ def _help(command: Command, values: flags.FlagValues, program: str) -> str:
             continue
         about = " ".join((flag.help or "").split())
         choices = getattr(flag.parser, "enum_values", None)
-        if choices:
+        if choices:  # absl has put them in front, where they hide what the flag is about
+            about = about.removeprefix(f"<{'|'.join(choices)}>: ")
             about += f" One of: {', '.join(choices)}."
         if _is_required(flag):
             about += " (required)"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from absl import flags
+from absl import flags, logging
 
 import anime_tf
 from anime_tf import cli
@@ -193,3 +193,16 @@ def test_what_a_failing_import_wrote_is_shown(tmp_path):
     assert done.returncode == 1
     assert "why it fails" in done.stderr
     assert "ZeroDivisionError" in done.stderr
+
+
+def test_logs_go_to_stderr_with_their_level_and_nothing_else(capsys):
+    def main(values):
+        logging.info("three pictures")
+        logging.debug("a detail")
+        logging.warning("a doubt")
+
+    assert cli.run(command(main), GOOD) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" ", 1)[1] for line in lines] == ["INFO three pictures", "WARNING a doubt"]
+    assert cli.run(command(main), [*GOOD, "--debug"]) == 0
+    assert "a detail" in capsys.readouterr().err
