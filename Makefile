@@ -1,0 +1,44 @@
+# Each target needs only python3 (3.10 to 3.13) and make, and does everything else itself: it makes
+# .venv, puts the pinned requirements into it, and leaves it alone as long as they do not change.
+# Another Python: make test PYTHON=python3.12. More for pytest: make test ARGS="-k loop -x".
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV_PYTHON := .venv/bin/python
+MAKE_VENV := $(PYTHON) .ci/make_venv.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format clean
+
+help:
+	@echo "make demo    stylise the pictures in samples/ into demo_output/"
+	@echo "make test    run the tests (ARGS=... goes to pytest)"
+	@echo "make lint    check style and types: ruff and mypy"
+	@echo "make format  put the code into the house's form: ruff"
+	@echo "make clean   remove .venv, demo_output and caches; runs/ stays"
+	@echo "PYTHON=python3.12 picks the interpreter (3.10 to 3.13; now $(PYTHON))"
+
+demo:
+	@$(MAKE_VENV) requirements.txt
+	$(VENV_PYTHON) infer.py --input=samples --output=demo_output
+	@echo "The stylised pictures are in $(CURDIR)/demo_output"
+
+test:
+	@$(MAKE_VENV) requirements-dev.txt
+	$(VENV_PYTHON) -m pytest $(ARGS)
+
+lint:
+	@$(MAKE_VENV) requirements-dev.txt
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m mypy
+
+format:
+	@$(MAKE_VENV) requirements-dev.txt
+	$(VENV_PYTHON) -m ruff check --fix .
+	$(VENV_PYTHON) -m ruff format .
+
+clean:
+	rm -rf .venv demo_output build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

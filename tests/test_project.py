@@ -1,0 +1,260 @@
+"""The project's own files agree with each other: pins, versions, the house's plan, the licences."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import anime_tf
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+# The platforms that pip may meet; the pins must not leave one of them without a version.
+PLATFORMS = (("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("win32", "AMD64"))
+
+
+def read_toml(path: Path) -> dict:
+    """Python 3.10 has no tomllib; there pytest brings tomli."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+PROJECT = read_toml(ROOT / "pyproject.toml")["project"]
+
+
+def environment(python: str, platform: str, machine: str) -> dict[str, str]:
+    return {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "sys_platform": platform,
+        "platform_machine": machine,
+        "platform_system": {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}[platform],
+        "os_name": "nt" if platform == "win32" else "posix",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "extra": "",
+    }
+
+
+def pins(name: str, python: str, platform: str = "linux", machine: str = "x86_64") -> dict:
+    """The versions that a requirements file pins for one Python on one platform."""
+    found: dict[str, Version] = {}
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        requirement = Requirement(line)
+        if requirement.marker and not requirement.marker.evaluate(
+            environment(python, platform, machine)
+        ):
+            continue
+        (specifier,) = requirement.specifier
+        key = canonicalize_name(requirement.name)
+        assert specifier.operator == "==", f"{name}: {line} is no exact pin"
+        assert key not in found, f"{name}: two pins of {key} on Python {python}, {platform}"
+        found[key] = Version(specifier.version)
+    return found
+
+
+def files_of_the_project() -> Iterator[Path]:
+    """Every file that is not ignored; by .gitignore's own names, for git may not be there."""
+    ignored = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split()} | {".git"}
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = sorted(
+            n for n in folders if n not in ignored and not n.endswith((".egg-info", ".old"))
+        )
+        yield from (Path(folder) / n for n in sorted(names) if n not in ignored)
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize(("platform", "machine"), PLATFORMS)
+def test_every_dependency_is_pinned_within_its_range(python, platform, machine):
+    run = pins("requirements.txt", python, platform, machine)
+    dev = pins("requirements-dev.txt", python, platform, machine)
+    for line in PROJECT["dependencies"]:
+        wanted = Requirement(line)
+        assert run[canonicalize_name(wanted.name)] in wanted.specifier, line
+    for line in PROJECT["optional-dependencies"]["dev"]:
+        wanted = Requirement(line)
+        assert dev[canonicalize_name(wanted.name)] in wanted.specifier, line
+    assert run.items() <= dev.items(), "requirements-dev.txt must hold requirements.txt's pins"
+
+
+def test_the_pins_match_what_is_installed():
+    """The tests mean little if they ran on other versions than users get."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    python = "{}.{}".format(*sys.version_info)
+    expected = pins("requirements.txt", python)
+    different = {}
+    for name in (canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]):
+        try:
+            installed = Version(version(name))
+        except PackageNotFoundError:
+            installed = None
+        if installed != expected[name]:
+            different[name] = f"installed {installed}, pinned {expected[name]}"
+    if different and Path(sys.prefix) != ROOT / ".venv":
+        pytest.skip(f"run outside of the project's .venv: {different}")
+    assert not different
+
+
+def test_the_version_is_the_packages():
+    assert PROJECT["version"] == anime_tf.__version__
+
+
+def test_the_pythons_are_the_same_everywhere():
+    """pyproject's range, its classifiers and the bounds of .ci/make_venv.py."""
+    from packaging.specifiers import SpecifierSet
+
+    specifier = SpecifierSet(PROJECT["requires-python"])
+    assert [f"3.{minor}" for minor in range(20) if f"3.{minor}.0" in specifier] == list(PYTHONS)
+    named = {c.rpartition(" ")[2] for c in PROJECT["classifiers"] if ":: 3." in c}
+    assert named == set(PYTHONS)
+    script = (ROOT / ".ci" / "make_venv.py").read_text(encoding="utf-8")
+    assert "OLDEST = (3, 10)\nNEWEST = (3, 13)\n" in script
+
+
+def house_names() -> set[Path]:
+    """The files that docs/overview.md has a line for; stages are named from inside the package."""
+    names: set[Path] = set()
+    for line in (ROOT / "docs" / "overview.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| `"):
+            first_cell = line.split("|")[1]
+            for name in re.findall(r"`([^`]+)`", first_cell):
+                at_the_top = "/" not in name or name.startswith("anime_tf/")
+                names.add(ROOT / name if at_the_top else ROOT / "anime_tf" / name)
+    return names
+
+
+def test_the_house_plan_names_every_module_and_nothing_else():
+    named = house_names()
+    missing = sorted(str(path.relative_to(ROOT)) for path in named if not path.exists())
+    assert not missing, f"docs/overview.md names files that do not exist: {missing}"
+    modules = {
+        path
+        for path in [*ROOT.glob("*.py"), *(ROOT / "anime_tf").rglob("*.py")]
+        if path.name not in ("__init__.py", "__main__.py")
+    }
+    unnamed = sorted(str(path.relative_to(ROOT)) for path in modules - named)
+    assert not unnamed, f"docs/overview.md has no line for: {unnamed}"
+
+
+def test_no_package_index_and_no_machine_is_named():
+    """Where packages come from is the user's own setting, and no file knows its author's machine.
+
+    The words are put together here, for this file is looked through as well.
+    """
+    words = [
+        "py" + "pi.org",
+        "python" + "hosted",
+        "ana" + "conda.org",
+        "--index" + "-url",
+        "--extra-index" + "-url",
+        "--trusted" + "-host",
+        "PIP_" + "INDEX",
+        "PIP_" + "FIND",
+        *(f"/{folder}/" for folder in ("work", "root", "private", "mnt")),
+        *(f"/{folder}/" + "shared" for folder in ("home", "tmp")),
+    ]
+    forbidden = re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
+    found = []
+    for path in files_of_the_project():
+        data = path.read_bytes()
+        if b"\0" in data[:4096]:
+            continue
+        for number, line in enumerate(data.decode("utf-8").splitlines(), start=1):
+            if forbidden.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
+    assert not found, "\n".join(found)
+
+
+def test_the_vendored_pip_is_the_one_described():
+    folder = ROOT / ".ci" / "wheels"
+    (wheel,) = folder.glob("*.whl")
+    row = rf"`{re.escape(wheel.name)}` \| `{hashlib.sha256(wheel.read_bytes()).hexdigest()}` \| MIT"
+    assert re.search(row, (folder / "README.md").read_text(encoding="utf-8"))
+
+
+def test_every_demo_photo_is_attributed_and_readable():
+    import cv2
+
+    text = (ROOT / "samples" / "README.md").read_text(encoding="utf-8")
+    photos = [path for path in (ROOT / "samples").iterdir() if path.suffix != ".md"]
+    assert len(photos) >= 2
+    for path in photos:
+        assert f"`{path.name}`" in text, f"samples/README.md does not attribute {path.name}"
+        picture = cv2.imread(str(path))
+        assert picture is not None and max(picture.shape) <= 1024, path
+
+
+def test_the_built_in_styles_travel_with_the_package():
+    """The wheel takes what package-data names; a style of another kind would be left behind."""
+    tool = read_toml(ROOT / "pyproject.toml")["tool"]
+    assert tool["setuptools"]["package-data"] == {"anime_tf.weights": ["styles/*"]}
+    styles = ROOT / "anime_tf" / "weights" / "styles"
+    assert [p for p in styles.glob("*") if p.is_dir() and p.name != "__pycache__"] == []
+
+
+class TestMakeVenv:
+    """.ci/make_venv.py in a project of its own, without any requirement and so without network."""
+
+    @pytest.fixture
+    def project(self, tmp_path: Path) -> Path:
+        shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
+        (tmp_path / "requirements.txt").write_text("# nothing\n")
+        return tmp_path
+
+    @staticmethod
+    def make(project: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, ".ci/make_venv.py", "requirements.txt"]
+        return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+    def test_makes_keeps_updates_and_repairs(self, project: Path):
+        record = project / ".venv" / "installed.json"
+        busy = project / ".venv" / "busy"
+        stranger = project / ".venv" / "stranger"
+
+        made = self.make(project)
+        assert made.returncode == 0, made.stderr
+        assert "Installing requirements.txt" in made.stdout
+        assert list(json.loads(record.read_text())["requirements"]) == ["requirements.txt"]
+        stranger.touch()
+
+        kept = self.make(project)
+        assert (kept.returncode, kept.stdout) == (0, ""), "unchanged requirements: nothing to do"
+
+        (project / "requirements.txt").write_text("./no-such-thing.whl\n")
+        failed = self.make(project)
+        assert failed.returncode == 1
+        assert failed.stderr.splitlines()[-1].startswith("the installation failed: ")
+        assert stranger.exists(), "changed requirements: into the same .venv"
+        assert busy.exists() and not record.exists(), "half-made, and marked so"
+
+        (project / "requirements.txt").write_text("# nothing again\n")
+        repaired = self.make(project)
+        assert repaired.returncode == 0, repaired.stderr
+        assert not stranger.exists() and not busy.exists(), "half-made before: made afresh"
+        pip = [str(project / ".venv/bin/python"), "-m", "pip", "--version"]
+        answer = subprocess.run(pip, capture_output=True, text=True, check=True).stdout
+        assert str(project / ".venv") in answer
+
+    def test_keeps_a_venv_that_somebody_made_by_hand(self, project: Path):
+        venv.create(project / ".venv", with_pip=False, symlinks=True)
+        (project / ".venv" / "stranger").touch()
+        made = self.make(project)
+        assert made.returncode == 0, made.stderr
+        assert (project / ".venv" / "stranger").exists()
