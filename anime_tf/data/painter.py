@@ -1,13 +1,14 @@
 """Turn photos into flat, outlined pictures: the style pictures of the built-in style.
 
-A photo passes these steps, every one a pure function of its neighbourhood in the picture:
+A photo passes these steps; what each does to a pixel is decided by its neighbourhood:
 
 1. `calm_texture`: a bilateral filter takes foliage, grass and rock down to patches.
-2. `l0_smooth`: L0 gradient smoothing leaves flat regions between sharp borders.
+2. `l0_smooth`: L0 gradient smoothing leaves flat regions between sharp borders; gentler near the
+   colours of skin (`near_skin`), where features are small.
 3. `merge_steps`: a narrow bilateral filter turns the stairs that step 2 cut into slow
    gradients (skies, cheeks) back into gradients.
 4. `fresh_tones`: softly quantised lightness, lifted mid-tones, more chroma, cooler shadows.
-5. `ink_lines`: thin lines along the borders of the flat picture, which step 2 has freed of noise.
+5. `ink_lines`: thin lines along the borders in a mixture of steps 1 and 2, free of noise.
 6. `draw_ink`: the lines laid over the tones in a dark shade of the local colour.
 
 Inside, pictures are float32 RGB in [0, 1]; uint8 RGB goes in and comes out. `docs/painter.md`
@@ -35,7 +36,8 @@ _FFT_MARGIN = 8
 _L0_BETA_MAX = 1e5
 
 # Where skin lies in CIELAB, of any depth: hue angle in degrees and chroma, with the widths of the
-# soft window of `skin_likeness` around them. Measured on the photos named in docs/painter.md.
+# soft window of `skin_likeness` around them. docs/painter.md tells the
+# measurement behind them.
 _SKIN_HUE, _SKIN_HUE_WIDTH = 47.0, 20.0
 _SKIN_CHROMA, _SKIN_CHROMA_WIDTH = 22.0, 13.0
 
@@ -46,13 +48,13 @@ class PaintRecipe:
 
     Attributes:
         calm_passes: Passes of the bilateral filter of `calm_texture`; 0 leaves it out.
-        calm_range: Its range sigma, in units of the [0, 1] picture.
+        calm_range: Its range sigma: of a difference summed over the channels, each in [0, 1].
         calm_radius: Its spatial sigma in pixels.
         l0_lambda: Weight of the gradient count in `l0_smooth`; larger is flatter.
         l0_kappa: Growth of its penalty from one iteration to the next, above 1.
         skin_care: Share by which that weight falls near the colours of skin, where features are
             small, 0 to below 1.
-        merge_range: Range sigma of `merge_steps`, in units of the [0, 1] picture.
+        merge_range: Range sigma of `merge_steps`, as calm_range.
         merge_radius: Its spatial sigma in pixels.
         levels: Lightness levels of `soft_quantise` between black and white.
         level_softness: Slope of its steps; small is soft.
@@ -123,6 +125,7 @@ class PaintRecipe:
             "merge_radius",
             "line_sigma",
             "l0_lambda",
+            "level_softness",
             "busy_radius",
             "chroma_limit",
         ):
@@ -137,6 +140,11 @@ class PaintRecipe:
                     f"PaintRecipe: {name} must be above 1, found {getattr(self, name)}; "
                     "2 and 1.6 are usual"
                 )
+        if not 0 <= self.skin_care < 1:
+            raise ValueError(
+                f"PaintRecipe: skin_care must be at least 0 and below 1, found {self.skin_care}; "
+                "0 smooths skin as all else"
+            )
         if self.levels < 1:
             raise ValueError(
                 f"PaintRecipe: levels must be at least 1, found {self.levels}; "
@@ -165,12 +173,13 @@ class PaintReport:
 def calm_texture(rgb: np.ndarray, passes: int, range_sigma: float, radius: float) -> np.ndarray:
     """Take fine texture down with a bilateral filter, applied several times.
 
-    out(p) = sum_q g(|p - q| / radius) g(|I(p) - I(q)| / range_sigma) I(q), normalised.
+    out(p) = sum_q g(|p - q| / radius) g(|I(p) - I(q)| / range_sigma) I(q), normalised, with
+    g(t) = exp(-t^2 / 2), q within 1.5 radius, and |I(p) - I(q)| summed over the channels.
 
     Args:
         rgb: Picture, float32 (h, w, 3) in [0, 1].
         passes: Number of passes; 0 returns the picture as it is.
-        range_sigma: Standard deviation over colour, in units of the picture.
+        range_sigma: Standard deviation over colour: of the sum over the channels.
         radius: Standard deviation over space in pixels.
 
     Returns:
@@ -179,7 +188,7 @@ def calm_texture(rgb: np.ndarray, passes: int, range_sigma: float, radius: float
     Reference:
         Tomasi and Manduchi, Bilateral Filtering for Gray and Color Images, ICCV 1998; applied
         several times before abstraction as in Winnemoeller, Olsen and Gooch, Real-Time Video
-        Abstraction, SIGGRAPH 2006, section 3.1.
+        Abstraction, SIGGRAPH 2006.
     """
     diameter = 2 * round(1.5 * radius) + 1
     for _ in range(passes):
@@ -195,7 +204,7 @@ def merge_steps(rgb: np.ndarray, range_sigma: float, radius: float) -> np.ndarra
 
     Args:
         rgb: Picture, float32 (h, w, 3) in [0, 1].
-        range_sigma: Standard deviation over colour, in units of the picture.
+        range_sigma: Standard deviation over colour: of the sum over the channels.
         radius: Standard deviation over space in pixels.
 
     Returns:
@@ -253,7 +262,7 @@ def l0_smooth(rgb: np.ndarray, lam: float | np.ndarray, kappa: float = 2.0) -> n
 
     Reference:
         Xu, Lu, Xu and Jia, Image Smoothing via L0 Gradient Minimization, SIGGRAPH Asia 2011,
-        section 3 and algorithm 1.
+        algorithm 1.
     """
     height, width = rgb.shape[:2]
     full_height = cv2.getOptimalDFTSize(height + 2 * _FFT_MARGIN)
@@ -265,7 +274,7 @@ def l0_smooth(rgb: np.ndarray, lam: float | np.ndarray, kappa: float = 2.0) -> n
         full_width - width - _FFT_MARGIN,
     )
     padded = cv2.copyMakeBorder(rgb, *margins, cv2.BORDER_REFLECT)
-    weights = np.broadcast_to(np.float32(lam), (height, width))
+    weights: np.ndarray = np.broadcast_to(np.asarray(lam, np.float32), (height, width))
     weights = cv2.copyMakeBorder(weights, *margins, cv2.BORDER_REFLECT)
     # Channels first: each channel is then one contiguous plane of the transforms.
     smooth = np.ascontiguousarray(padded.transpose(2, 0, 1))
@@ -310,7 +319,8 @@ def soft_quantise(value: np.ndarray, levels: int, softness: float) -> np.ndarray
         Array of the same shape and type.
 
     Reference:
-        Winnemoeller, Olsen and Gooch, Real-Time Video Abstraction, SIGGRAPH 2006, section 3.3.
+        Winnemoeller, Olsen and Gooch, Real-Time Video Abstraction, SIGGRAPH 2006
+        (luminance quantisation).
     """
     half = 0.5 / levels
     nearest = np.round(value * levels) / levels
@@ -402,8 +412,8 @@ def tangent_field(planes: np.ndarray, sigma: float) -> np.ndarray:
 
     Reference:
         Kyprianidis and Doellner, Image Abstraction by Structure Adaptive Filtering, EG UK
-        2008, section 3.1; the role of the tangent flow in Kang, Lee and Chui, Coherent Line
-        Drawing, NPAR 2007.
+        Theory and Practice of Computer Graphics 2008; the role of the tangent flow in Kang, Lee
+        and Chui, Coherent Line Drawing, NPAR 2007.
     """
     dx = cv2.Sobel(planes, cv2.CV_32F, 1, 0)
     dy = cv2.Sobel(planes, cv2.CV_32F, 0, 1)
@@ -485,7 +495,7 @@ def ink_lines(rgb: np.ndarray, recipe: PaintRecipe) -> np.ndarray:
 
     Reference:
         Winnemoeller, Kyprianidis and Olsen, XDoG: An eXtended difference-of-Gaussians compendium
-        including advanced image stylization, Computers & Graphics 36, 2012, sections 2 and 3;
+        including advanced image stylization, Computers & Graphics 36, 2012;
         Kang, Lee and Chui, Coherent Line Drawing, NPAR 2007 (averaging along the flow).
     """
     lab: np.ndarray = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab) / 100.0
