@@ -328,7 +328,7 @@ def _open(prefix: Path) -> tuple[dict[str, tuple[int, ...]], Callable[[str], np.
     """Opens a checkpoint: the shapes of its variables, and what reads one of them."""
     import tensorflow as tf
 
-    # The reader translates statuses of TensorFlow to whatever Python has, a short file to IndexError.
+    # The reader has Python's nearest error for each status: a file too short is an IndexError.
     failures = (tf.errors.OpError, RuntimeError, ValueError, LookupError)
 
     def fail(error: Exception) -> ValueError:

@@ -1,0 +1,282 @@
+"""Many files: which picture goes where, and reading, stylising and writing at the same time."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from anime_tf.data.folders import PICTURE_SUFFIXES, find_pictures
+from anime_tf.data.pictures import WRITABLE_SUFFIXES, Picture, read_picture, write_picture
+
+_MAGIC = re.compile(r"[*?[]")
+
+READERS = min(4, os.cpu_count() or 1)
+"""Threads that read and decode; OpenCV lets go of the interpreter's lock meanwhile."""
+
+WRITERS = 2
+"""Threads that encode and write."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture to be read, and the file that it becomes.
+
+    Attributes:
+        source: The file to read.
+        target: The file to write.
+    """
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """How a batch of files went, in the order of the jobs.
+
+    Attributes:
+        written: The files that were written.
+        failures: The files that were not read, stylised or written, and why: one line each, which
+            begins with the path.
+    """
+
+    written: tuple[Path, ...]
+    failures: tuple[str, ...]
+
+
+def plan(source: str, output: str) -> list[Job]:
+    """Decides which file each picture becomes; touches no file.
+
+    A folder and a glob are written into a folder, in the structure that lies below the folder, or
+    below the part of the glob before its first wildcard. Each name keeps its suffix where that can
+    be written, else it gets ``.png``. Pictures that already lie in an output folder inside of the
+    input folder are not taken.
+
+    Args:
+        source: A file, a folder (with all below it), or a glob, with ``**`` for any depth.
+        output: A folder; for a single file also the file to write. A folder that does not exist
+            yet is told from a file by an ending ``/``.
+
+    Returns:
+        At least one job; no two write the same file, and none writes a file that is read.
+
+    Raises:
+        FileNotFoundError: No such file, folder or match, or no picture among them.
+        NotADirectoryError: A file stands where a folder is needed.
+        PermissionError: The output's folder cannot be written to.
+        ValueError: An output that would overwrite an input, or of a kind that is not written.
+    """
+    if os.path.isfile(source):
+        jobs = [Job(Path(source), _single_target(Path(source), output))]
+    else:
+        folder, found = _find(source)
+        root = Path(output)
+        if root.suffix.lower() in WRITABLE_SUFFIXES and not root.exists():
+            raise ValueError(
+                f"{output}: is the name of a picture, but {source} may be many pictures; "
+                f"name a folder, or write {output}/ if you mean one"
+            )
+        if root.exists() and not root.is_dir():
+            raise NotADirectoryError(
+                f"{output}: expected a folder for the pictures of {source}, found a file"
+            )
+        jobs = _targets(folder, _not_inside(found, folder, root), root)
+    _check_outputs(jobs)
+    return jobs
+
+
+def _single_target(source: Path, output: str) -> Path:
+    if os.path.isdir(output) or output.endswith(("/", os.sep)):
+        return Path(output) / _written_name(source)
+    target = Path(output)
+    if target.suffix.lower() not in WRITABLE_SUFFIXES:
+        raise ValueError(
+            f"{output}: pictures are written as {', '.join(WRITABLE_SUFFIXES)}; "
+            f"use one of these suffixes, or write {output}/ if you mean a folder"
+        )
+    return target
+
+
+def _find(source: str) -> tuple[Path, list[Path]]:
+    """The folder that structure counts from, and the pictures of a folder or glob."""
+    if os.path.isdir(source):
+        return Path(source), find_pictures(source)
+    magic = _MAGIC.search(source)
+    if magic is None:
+        raise FileNotFoundError(
+            f"{source}: no such file or folder; expected a picture, a folder of pictures, or a "
+            "pattern such as 'photos/**/*.jpg'"
+        )
+    matches = [Path(match) for match in sorted(set(glob.glob(source, recursive=True)))]
+    found = [path for path in matches if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()]
+    if not found:
+        raise FileNotFoundError(
+            f"{source}: matches {len(matches)} files and folders, none of them a picture "
+            f"({', '.join(PICTURE_SUFFIXES)})"
+        )
+    return Path(os.path.dirname(source[: magic.start()])), found
+
+
+def _not_inside(found: list[Path], folder: Path, root: Path) -> list[Path]:
+    """Leaves out what an earlier run has written to a folder inside of the input folder."""
+    inner = root.resolve()
+    if inner == folder.resolve():
+        return found
+    kept = [path for path in found if inner not in path.resolve().parents]
+    if not kept:
+        raise FileNotFoundError(
+            f"{folder}: all its pictures lie in the output folder {root}; name another --output"
+        )
+    return kept
+
+
+def _written_name(source: Path) -> str:
+    """A file's name with a suffix that can be written."""
+    known = source.suffix.lower() in WRITABLE_SUFFIXES
+    return source.name if known else source.with_suffix(".png").name
+
+
+def _targets(folder: Path, found: list[Path], root: Path) -> list[Job]:
+    """Distinct targets in the structure below `folder`; names that need no change come first."""
+    places = {path: root / path.relative_to(folder) for path in found}
+    targets = {path: place for path, place in places.items() if _written_name(path) == path.name}
+    taken = set(targets.values())
+    for path, place in places.items():
+        if path in targets:
+            continue
+        target = place.with_name(_written_name(path))
+        number = 1
+        while target in taken:  # a.gif beside a.png becomes a_gif.png
+            tail = f"_{number}" if number > 1 else ""
+            target = place.with_name(f"{path.stem}_{path.suffix[1:]}{tail}.png")
+            number += 1
+        targets[path] = target
+        taken.add(target)
+    return [Job(path, targets[path]) for path in found]
+
+
+def _check_outputs(jobs: Sequence[Job]) -> None:
+    """Refuses to overwrite an input, and folders that cannot be written to."""
+    inputs = {job.source.resolve() for job in jobs}
+    identities = {_identity(job.source) for job in jobs}
+    for job in jobs:
+        # Also by identity: a name in other case is the same file on some disks.
+        same = job.target.exists() and _identity(job.target) in identities
+        if same or job.target.resolve() in inputs:
+            raise ValueError(
+                f"{job.target}: this output would overwrite an input; name another --output"
+            )
+    for parent in {job.target.parent for job in jobs}:
+        existing = next(place for place in (parent, *parent.absolute().parents) if place.exists())
+        if not existing.is_dir():
+            raise NotADirectoryError(f"{parent}: expected a folder, but {existing} is a file")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise PermissionError(f"{parent}: no permission to write there; name another --output")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def run(
+    jobs: Sequence[Job],
+    stylise: Callable[[Picture], Picture],
+    *,
+    quality: int = 95,
+    tell: Callable[[str], None] | None = None,
+) -> BatchReport:
+    """Reads, stylises and writes pictures, each on threads of its own.
+
+    A file that fails does not stop the others. At most a few pictures are held at a time.
+
+    Args:
+        jobs: What to read and write; missing folders are made.
+        stylise: What happens to a picture; called from this thread alone.
+        quality: Of JPEG and WebP, 1..100.
+        tell: Called with the line of each failure as it happens; writes to stderr by default.
+
+    Returns:
+        What was written and what failed.
+    """
+    tell = tell or _tell
+    written: list[Path] = []
+    failures: list[str] = []
+    pending: deque[tuple[Job, Future[None]]] = deque()
+    readers = ThreadPoolExecutor(READERS, "reader")
+    writers = ThreadPoolExecutor(WRITERS, "writer")
+    # disable=None: no bar where stderr is not a terminal.
+    bar = tqdm(total=len(jobs), unit="picture", disable=None, file=sys.stderr)
+
+    def fail(path: Path, error: Exception) -> None:
+        line = _line(path, error)
+        failures.append(line)
+        tell(line)
+
+    def settle(job: Job, future: Future[None]) -> None:
+        try:
+            future.result()
+        except (ValueError, OSError, MemoryError) as error:
+            fail(job.target, error)
+        else:
+            written.append(job.target)
+        bar.update()
+
+    try:
+        for job, reading in _read_ahead(readers, jobs):
+            try:
+                picture = stylise(reading.result())
+            except (ValueError, OSError, MemoryError) as error:
+                fail(job.source, error)
+                bar.update()
+                continue
+            if len(pending) >= 2 * WRITERS:
+                settle(*pending.popleft())
+            pending.append((job, writers.submit(_write, job.target, picture, quality)))
+        while pending:
+            settle(*pending.popleft())
+    finally:
+        # Without cancelling, an interrupt would wait for every picture that is queued.
+        readers.shutdown(cancel_futures=True)
+        writers.shutdown(cancel_futures=True)
+        bar.close()
+    return BatchReport(tuple(written), tuple(failures))
+
+
+def _read_ahead(
+    readers: ThreadPoolExecutor, jobs: Sequence[Job]
+) -> Iterator[tuple[Job, Future[Picture]]]:
+    """Yields each job with its picture, while the next ones are being read."""
+    ahead: deque[tuple[Job, Future[Picture]]] = deque()
+    for job in jobs:
+        ahead.append((job, readers.submit(read_picture, job.source)))
+        if len(ahead) > READERS:
+            yield ahead.popleft()
+    yield from ahead
+
+
+def _write(target: Path, picture: Picture, quality: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(target, picture, quality=quality)
+
+
+def _tell(line: str) -> None:
+    """Writes to stderr without tearing a progress bar."""
+    tqdm.write(line, file=sys.stderr)
+
+
+def _line(path: Path, error: Exception) -> str:
+    """One line that begins with the path and says what went wrong."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{path}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    reason = " ".join((str(error) or type(error).__name__).split())
+    return reason if reason.startswith(f"{path}: ") else f"{path}: {reason}"
