@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from anime_tf.losses.adversarial import GAN_TYPES
-from anime_tf.models.registry import GENERATORS
+from anime_tf.data.pipeline import FITS
 
+# The keys of `models.registry.GENERATORS` and `losses.adversarial.GAN_TYPES`, which cannot be
+# imported here: the command line shows them, and its help must not wait for TensorFlow.
+MODELS = ("animegan_v2",)
+GAN_TYPES = ("gan", "lsgan", "hinge")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-FITS = ("resize", "crop")
 
 
 def _setting(default: Any, help: str, choices: tuple[str, ...] = (), fixed: bool = False) -> Any:
@@ -72,8 +74,8 @@ class TrainConfig:
     dataset_dir: str = _setting("", "folder with train_photo, <style>/style, <style>/smooth, val")
     style: str = _setting("", "name of the style's folder below dataset_dir")
     run_dir: str = _setting("", "folder that the run writes")
-    model: str = _setting("animegan_v2", "generator", tuple(GENERATORS), fixed=True)
-    gan_type: str = _setting("lsgan", "adversarial objective", tuple(GAN_TYPES), fixed=True)
+    model: str = _setting("animegan_v2", "generator", MODELS, fixed=True)
+    gan_type: str = _setting("lsgan", "adversarial objective", GAN_TYPES, fixed=True)
     epochs: int = _setting(101, "epochs in all, initialisation included")
     init_epochs: int = _setting(10, "epochs of the initialisation phase (content alone)")
     steps_per_epoch: int = _setting(

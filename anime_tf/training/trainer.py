@@ -17,6 +17,20 @@ from anime_tf.training.config import TrainConfig
 ADAM = {"beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
 """TensorFlow 1's epsilon, not Keras' 1e-7."""
 
+TERM_WEIGHTS = {
+    "g/adv": "g_adv_weight",
+    "g/content": "content_weight",
+    "g/style": "style_weight",
+    "g/color": "color_weight",
+    "g/tv": "tv_weight",
+    "g/paired": "paired_weight",
+    "d/real": "d_real_weight",
+    "d/gray": "d_gray_weight",
+    "d/fake": "d_fake_weight",
+    "d/smooth": "d_smooth_weight",
+}
+"""Name of each loss term, as it is logged -> the setting that weighs it."""
+
 Pictures = dict[str, tf.Tensor]
 Losses = dict[str, tf.Tensor]
 
@@ -54,12 +68,13 @@ class Trainer:
 
     Args:
         config: The run's settings.
-        perceptual_network: A network from pictures in [-1, 1] to features; made from the config
-            where it is left out.
+        perceptual_network: A network from pictures in [-1, 1] to features; where it is left out,
+            made from the config if a weight asks for it.
     """
 
     def __init__(self, config: TrainConfig, perceptual_network: keras.Model | None = None) -> None:
         self.config = config
+        self.weights = {term: getattr(config, name) for term, name in TERM_WEIGHTS.items()}
         keras.utils.set_random_seed(config.seed)
         self.generator = GENERATORS[config.model](
             width=config.generator_width, name="generator", dtype=config.precision
@@ -71,14 +86,17 @@ class Trainer:
             name="discriminator",
             dtype=config.precision,
         )
-        self.perceptual = perceptual_network or vgg19_features(
-            config.perceptual_weights, seed=config.seed, dtype=config.precision
-        )
+        self.perceptual = perceptual_network
+        if perceptual_network is None and (self.weights["g/content"] or self.weights["g/style"]):
+            self.perceptual = vgg19_features(
+                config.perceptual_weights, seed=config.seed, dtype=config.precision
+            )
         self.gan_type = GAN_TYPES[config.gan_type]
         self.init_optimizer = self._adam(config.init_learning_rate, self.generator)
         self.g_optimizer = self._adam(config.g_learning_rate, self.generator)
         self.d_optimizer = self._adam(config.d_learning_rate, self.discriminator)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
         self.seed = tf.Variable(config.seed, dtype=tf.int64, trainable=False, name="seed")
 
     def _adam(self, learning_rate: float, network: keras.Model) -> keras.optimizers.Optimizer:
@@ -102,6 +120,7 @@ class Trainer:
             "g_optimizer": self.g_optimizer,
             "d_optimizer": self.d_optimizer,
             "step": self.step,
+            "epoch": self.epoch,
             "seed": self.seed,
         }
 
@@ -117,23 +136,23 @@ class Trainer:
 
     @tf.function(reduce_retracing=True)
     def init_step(self, pictures: Pictures) -> Losses:
-        """Updates G on the content loss alone.
+        """Updates G on the content loss (and the distance to the paired pictures) alone.
 
         Args:
             pictures: `photo`, float32 (n, h, w, 3) in [-1, 1], and `paired` where it has a weight.
 
         Returns:
-            `g/content` (and `g/paired`), unweighted, and `g/loss`, what was minimised.
+            `g/content` and `g/paired`, unweighted, and `g/loss`, what was minimised. Here and in
+            `gan_step` a term whose weight is 0 is neither computed nor returned.
         """
-        photo = pictures["photo"]
-        photo_features = self.perceptual(photo)
+        features = self._target_features({"g/content": pictures["photo"]})
         with tf.GradientTape() as tape:
-            generated = self.generator(photo, training=True)
+            generated = self.generator(pictures["photo"], training=True)
             losses = {
-                "g/content": perceptual.content_loss(photo_features, self.perceptual(generated))
+                **self._perceptual_terms(features, generated),
+                **self._paired_terms(pictures, generated),
             }
-            loss = self.config.content_weight * losses["g/content"]
-            loss += self._paired_term(pictures, generated, losses)
+            loss = self._weighted_sum(losses)
             scaled = self.init_optimizer.scale_loss(loss)
         self._apply(self.init_optimizer, self.generator, tape, scaled)
         self.step.assign_add(1)
@@ -155,27 +174,28 @@ class Trainer:
             Every term unweighted, and `g/loss` and `d/loss`, what was minimised. D's are left out
             where D is not updated.
         """
-        photo = pictures["photo"]
-        # No gradient is needed of these two: one pass, outside the tape.
-        photo_features, gray_features = tf.split(
-            self.perceptual(tf.concat([photo, pictures["anime_gray"]], 0)), 2
+        features = self._target_features(
+            {"g/content": pictures["photo"], "g/style": pictures["anime_gray"]}
         )
         with tf.GradientTape() as tape:
-            generated = self.generator(photo, training=True)
+            generated = self.generator(pictures["photo"], training=True)
             d_losses = {}
             if update_discriminator:
                 with tape.stop_recording():
                     d_losses = self._update_discriminator(pictures, generated)
-            losses, loss = self._generator_losses(
-                pictures, photo_features, gray_features, generated
-            )
+            losses = {
+                **self._adversarial_terms(generated),
+                **self._perceptual_terms(features, generated),
+                **self._pixel_terms(pictures, generated),
+                **self._paired_terms(pictures, generated),
+            }
+            loss = self._weighted_sum(losses)
             scaled = self.g_optimizer.scale_loss(loss)
         self._apply(self.g_optimizer, self.generator, tape, scaled)
         self.step.assign_add(1)
         return {**losses, "g/loss": loss, **d_losses}
 
     def _update_discriminator(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
-        config = self.config
         # One call, so that spectral norm makes one power iteration; layer norm is by sample.
         judged = tf.concat(
             [pictures["anime"], pictures["anime_gray"], generated, pictures["smooth_gray"]], 0
@@ -188,49 +208,46 @@ class Trainer:
                 "d/fake": self.gan_type.fake(fake),
                 "d/smooth": self.gan_type.fake(smooth),
             }
-            loss = config.d_adv_weight * (
-                config.d_real_weight * losses["d/real"]
-                + config.d_gray_weight * losses["d/gray"]
-                + config.d_fake_weight * losses["d/fake"]
-                + config.d_smooth_weight * losses["d/smooth"]
-            )
+            loss = self.config.d_adv_weight * self._weighted_sum(losses)
             scaled = self.d_optimizer.scale_loss(loss)
         self._apply(self.d_optimizer, self.discriminator, tape, scaled)
         return {**losses, "d/loss": loss}
 
-    def _generator_losses(
-        self,
-        pictures: Pictures,
-        photo_features: tf.Tensor,
-        gray_features: tf.Tensor,
-        generated: tf.Tensor,
-    ) -> tuple[Losses, tf.Tensor]:
-        config = self.config
-        generated_features = self.perceptual(generated)
-        logits = self.discriminator(generated, training=True)
-        losses = {
-            "g/adv": self.gan_type.generator(logits),
-            "g/content": perceptual.content_loss(photo_features, generated_features),
-            "g/style": perceptual.style_loss(gray_features, generated_features),
-            "g/color": perceptual.color_loss(pictures["photo"], generated),
-            "g/tv": perceptual.total_variation_loss(generated),
-        }
-        loss = (
-            config.g_adv_weight * losses["g/adv"]
-            + config.content_weight * losses["g/content"]
-            + config.style_weight * losses["g/style"]
-            + config.color_weight * losses["g/color"]
-            + config.tv_weight * losses["g/tv"]
-        )
-        loss += self._paired_term(pictures, generated, losses)
-        return losses, loss
+    def _target_features(self, targets: Pictures) -> Pictures:
+        """Features of the pictures that perceptual terms compare with: one pass, no gradient."""
+        targets = {term: x for term, x in targets.items() if self.weights[term]}
+        if not targets:
+            return {}
+        features = tf.split(self.perceptual(tf.concat(list(targets.values()), 0)), len(targets))
+        return dict(zip(targets, features, strict=True))
 
-    def _paired_term(self, pictures: Pictures, generated: tf.Tensor, losses: Losses) -> tf.Tensor:
-        """The weighted L1 distance to the painted counterparts; adds `g/paired` to `losses`."""
-        if not self.config.paired_weight:
-            return tf.zeros(())
-        losses["g/paired"] = perceptual.l1_loss(pictures["paired"], generated)
-        return self.config.paired_weight * losses["g/paired"]
+    def _perceptual_terms(self, features: Pictures, generated: tf.Tensor) -> Losses:
+        if not features:
+            return {}
+        generated_features = self.perceptual(generated)
+        distances = {"g/content": perceptual.content_loss, "g/style": perceptual.style_loss}
+        return {term: distances[term](x, generated_features) for term, x in features.items()}
+
+    def _adversarial_terms(self, generated: tf.Tensor) -> Losses:
+        if not self.weights["g/adv"]:
+            return {}
+        return {"g/adv": self.gan_type.generator(self.discriminator(generated, training=True))}
+
+    def _pixel_terms(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
+        losses = {}
+        if self.weights["g/color"]:
+            losses["g/color"] = perceptual.color_loss(pictures["photo"], generated)
+        if self.weights["g/tv"]:
+            losses["g/tv"] = perceptual.total_variation_loss(generated)
+        return losses
+
+    def _paired_terms(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
+        if not self.weights["g/paired"]:
+            return {}
+        return {"g/paired": perceptual.l1_loss(pictures["paired"], generated)}
+
+    def _weighted_sum(self, losses: Losses) -> tf.Tensor:
+        return sum((self.weights[term] * loss for term, loss in losses.items()), tf.zeros(()))
 
     @staticmethod
     def _apply(

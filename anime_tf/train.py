@@ -1,0 +1,82 @@
+"""The verb ``train``: flags -> `TrainConfig` -> `training.loop.train`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from absl import flags
+
+from anime_tf import cli
+from anime_tf.training.config import DEFAULT_PRESET, PRESETS, TrainConfig
+
+REQUIRED = ("dataset_dir", "style", "run_dir")
+
+
+def _define_flags(flag_values: flags.FlagValues) -> None:
+    """A flag for every setting of `TrainConfig`; unset ones take the preset's value."""
+    flags.DEFINE_enum(
+        "preset",
+        None,
+        sorted(PRESETS),
+        f"published recipe to start from; the style's own where there is one, else {DEFAULT_PRESET}",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_boolean(
+        "resume",
+        False,
+        "go on with the run in run_dir, by its config.json",
+        flag_values=flag_values,
+    )
+    for name, setting in TrainConfig.__dataclass_fields__.items():
+        default, choices = setting.default, setting.metadata["choices"]
+        about = setting.metadata["help"]
+        if name not in REQUIRED:
+            shown = str(default).lower() if isinstance(default, bool) else default
+            about += f" ({DEFAULT_PRESET}: {shown})"
+        options: dict[str, Any] = {"flag_values": flag_values}
+        if choices:
+            flags.DEFINE_enum(name, None, list(choices), about, **options)
+        elif isinstance(default, bool):
+            flags.DEFINE_boolean(name, None, about, **options)
+        elif isinstance(default, int):
+            flags.DEFINE_integer(name, None, about, **options)
+        elif isinstance(default, float):
+            flags.DEFINE_float(name, None, about, **options)
+        else:
+            flags.DEFINE_string(name, None, about, **options)
+
+
+def _main(flag_values: flags.FlagValues) -> int:
+    from anime_tf.training.loop import train
+    from anime_tf.training.run_dir import resumed_config
+
+    given = {
+        name: flag_values[name].value
+        for name in TrainConfig.__dataclass_fields__
+        if flag_values[name].value is not None
+    }
+    if "run_dir" not in given:
+        raise cli.UsageError("--run_dir is missing; give the folder that the run writes")
+    if flag_values["resume"].value:
+        if flag_values["preset"].value:
+            raise cli.UsageError("--preset cannot be given with --resume: config.json has it all")
+        return train(resumed_config(given["run_dir"], given), resume=True)
+    missing = [name for name in REQUIRED if name not in given]
+    if missing:
+        raise cli.UsageError(f"missing: {', '.join('--' + name for name in missing)}")
+    preset = flag_values["preset"].value or given["style"].lower()
+    return train(TrainConfig.from_dict({**PRESETS.get(preset, PRESETS[DEFAULT_PRESET]), **given}))
+
+
+COMMAND = cli.Command(
+    name="train",
+    summary="Trains a style on photos and pictures of that style.",
+    example="--dataset_dir=dataset --style=Hayao --run_dir=runs/hayao",
+    define_flags=_define_flags,
+    main=_main,
+    needs_tensorflow=True,
+)
+
+if __name__ == "__main__":
+    sys.exit(cli.run(COMMAND))

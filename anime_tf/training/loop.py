@@ -1,0 +1,249 @@
+"""The training loop: phases, epochs, checkpoints, samples and signals around `Trainer`'s steps."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from tqdm import tqdm
+
+from anime_tf.data import pictures
+from anime_tf.data.edge_smooth import smooth_folder
+from anime_tf.data.folders import DatasetFolders, dataset_folders
+from anime_tf.data.pipeline import TrainingPictures
+from anime_tf.training.config import TrainConfig
+from anime_tf.training.run_dir import RunDir
+from anime_tf.training.trainer import Trainer, network_inputs
+
+SAMPLE_SIDE = 512
+"""Longest side of the sample pictures, pixels."""
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class NonFiniteLossError(ValueError):
+    """A loss became NaN or infinite; the message names the step and the terms."""
+
+
+def train(config: TrainConfig, *, resume: bool = False) -> int:
+    """Trains until the last epoch, or until a signal asks for an end.
+
+    Args:
+        config: The run's settings.
+        resume: Whether the run of `config.run_dir` goes on from its newest checkpoint.
+
+    Returns:
+        0 when all epochs are done; 128 + the signal's number when SIGINT or SIGTERM ended the run
+        early, after a checkpoint was written.
+
+    Raises:
+        FileNotFoundError: The data set lacks a folder or pictures.
+        FileExistsError: `run_dir` holds a run already and `resume` is False.
+        NonFiniteLossError: A loss became NaN or infinite; no checkpoint is written after that.
+        ValueError: A setting, a picture pair or a checkpoint is wrong.
+    """
+    source = training_pictures(config)
+    config = dataclasses.replace(
+        config, steps_per_epoch=config.steps_per_epoch or source.steps_per_epoch
+    )
+    trainer = Trainer(config)
+    with RunDir(config, trainer, resume=resume) as run:
+        stopped_by = _Run(config, trainer, source, run).go_on()
+    if source.broken:
+        logging.warning("%d broken pictures were left out", len(source.broken))
+    return 128 + stopped_by if stopped_by else 0
+
+
+def training_pictures(config: TrainConfig) -> TrainingPictures:
+    """Finds the data set's pictures; makes the edge-smoothed ones where they are missing.
+
+    Raises:
+        FileNotFoundError: A folder is missing or empty.
+    """
+    adversarial = config.init_epochs < config.epochs
+    need_paired = config.paired_weight > 0
+    if adversarial:
+        style_dir = Path(config.dataset_dir) / config.style / "style"
+        smooth_dir = style_dir.with_name("smooth")
+        if not smooth_dir.exists():
+            # All else that is needed is looked for before the work begins.
+            dataset_folders(
+                config.dataset_dir, config.style, need_smooth=False, need_paired=need_paired
+            )
+            logging.info("%s: missing, made now", smooth_dir)
+            size_hw = (config.image_size, config.image_size) if config.fit == "resize" else None
+            smooth_folder(style_dir, smooth_dir, size_hw)
+    folders = dataset_folders(
+        config.dataset_dir, config.style, need_smooth=adversarial, need_paired=need_paired
+    )
+    return TrainingPictures(
+        folders,
+        image_size=config.image_size,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        fit=config.fit,
+    )
+
+
+class _Run:
+    """One call of `train`: what the loop needs to know from step to step."""
+
+    def __init__(
+        self, config: TrainConfig, trainer: Trainer, source: TrainingPictures, run: RunDir
+    ) -> None:
+        self.config = config
+        self.trainer = trainer
+        self.source = source
+        self.run = run
+        self.step = run.step
+        self.saved_at = time.monotonic()
+        self.stop_signal = 0
+
+    def go_on(self) -> int:
+        """Runs every step that is left; returns the signal that ended it early, else 0."""
+        per_epoch = self.config.steps_per_epoch
+        begin_gan, end = self.config.init_epochs * per_epoch, self.config.epochs * per_epoch
+        begin_gan = min(begin_gan, end)
+        if self.step >= end:
+            logging.info("%s: all %d epochs are done", self.run.path, self.config.epochs)
+        with _caught_signals(self._stop):
+            for phase, until in (("init", begin_gan), ("gan", end)):
+                while self.step < until and not self.stop_signal:
+                    epoch = self.step // per_epoch
+                    self._train_epoch(phase, epoch, (epoch + 1) * per_epoch)
+        return self.stop_signal
+
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        self.stop_signal = number
+        logging.warning("%s: saving before the end", signal.Signals(number).name)
+
+    def _train_epoch(self, phase: str, epoch: int, until: int) -> None:
+        """Runs the steps of an epoch that are left, from `self.step` to `until`."""
+        begun_at, first = time.monotonic(), self.step
+        with tqdm(
+            total=self.config.steps_per_epoch,
+            initial=self.config.steps_per_epoch - (until - self.step),
+            desc=f"epoch {epoch + 1}/{self.config.epochs} {phase}",
+            disable=not sys.stderr.isatty(),
+        ) as bar:
+            losses: dict[str, float] = {}
+            for inputs in self._batches(phase, until):
+                losses, seconds = self._train_step(phase, inputs)
+                self._log(phase, epoch, seconds, losses)
+                bar.set_postfix_str(_postfix(losses, seconds, self.config.batch_size))
+                bar.update()
+                if self.stop_signal:
+                    break
+                if self._checkpoint_is_due() and self.step < until:
+                    self._save(epoch)
+        done = self.step == until
+        if done and not self.stop_signal:
+            self._write_samples(epoch)
+        self._save(epoch + 1 if done else epoch)
+        if not sys.stderr.isatty():
+            terms = " ".join(f"{name}={value:.4g}" for name, value in losses.items())
+            pace = (time.monotonic() - begun_at) / max(1, self.step - first)
+            logging.info(
+                "step %d epoch %d %s %.2f s/step %s", self.step, epoch + 1, phase, pace, terms
+            )
+
+    def _batches(self, phase: str, until: int) -> Iterator[dict[str, tf.Tensor]]:
+        streams = self.trainer.init_streams if phase == "init" else self.trainer.gan_streams
+        for batch in self.source.iterate(self.step, until - self.step, streams):
+            yield network_inputs(batch)
+
+    def _train_step(
+        self, phase: str, inputs: dict[str, tf.Tensor]
+    ) -> tuple[dict[str, float], float]:
+        begun_at = time.monotonic()
+        if phase == "init":
+            outcome = self.trainer.init_step(inputs)
+        else:
+            update_discriminator = self.step % self.config.training_rate == 0
+            outcome = self.trainer.gan_step(inputs, update_discriminator)
+        losses = {name: float(value) for name, value in outcome.items()}
+        self.step += 1
+        wrong = [name for name, value in losses.items() if not math.isfinite(value)]
+        if wrong:
+            values = ", ".join(f"{name} is {losses[name]}" for name in wrong)
+            raise NonFiniteLossError(
+                f"step {self.step}: {values}; the newest good checkpoint is "
+                f"{self.run.newest_checkpoint or 'none'}; lower the learning rate or the weight of "
+                "that term, or train in float32, and --resume"
+            )
+        return losses, time.monotonic() - begun_at
+
+    def _log(self, phase: str, epoch: int, seconds: float, losses: dict[str, float]) -> None:
+        if self.step % self.config.log_steps == 0:
+            line = {"step": self.step, "epoch": epoch, "phase": phase}
+            self.run.log({**line, "seconds": round(seconds, 4)}, losses)
+
+    def _checkpoint_is_due(self) -> bool:
+        if self.config.checkpoint_steps and self.step % self.config.checkpoint_steps == 0:
+            return True
+        return time.monotonic() - self.saved_at > 60 * self.config.checkpoint_minutes
+
+    def _save(self, epoch: int) -> None:
+        self.trainer.epoch.assign(epoch)
+        self.run.save()
+        self.saved_at = time.monotonic()
+
+    def _write_samples(self, epoch: int) -> None:
+        """Writes some pictures of `val` (of the photos where there is none), before and after."""
+        folders: DatasetFolders = self.source.folders
+        generator = self.trainer.generator
+        for path in (folders.val or folders.train_photo)[: self.config.samples]:
+            try:
+                picture = pictures.read_picture(path)
+            except (ValueError, OSError) as error:
+                logging.warning("no sample: %s", error)
+                continue
+            photo_u8 = pictures.limit_side(picture, SAMPLE_SIDE).rgb_u8
+            padded, padding = pictures.pad_to_multiple(
+                photo_u8[None], generator.STRIDE, generator.MINIMUM_SIDE
+            )
+            generated = np.asarray(generator(pictures.to_pm1(padded), training=False))
+            anime_u8 = pictures.to_u8(pictures.crop_padding(generated, padding))[0]
+            sheet = pictures.side_by_side(photo_u8, anime_u8)
+            pictures.write_picture(
+                self.run.samples / f"epoch_{epoch + 1:04d}_{path.stem}.png", sheet
+            )
+            self.run.show(path.stem, sheet)
+
+
+@contextlib.contextmanager
+def _caught_signals(handler: Any) -> Iterator[None]:
+    """Calls `handler` on the first SIGINT or SIGTERM; a second one ends the process as usual."""
+
+    def once(number: int, frame: FrameType | None) -> None:
+        for stop_signal, previous_handler in previous.items():
+            signal.signal(stop_signal, previous_handler)
+        handler(number, frame)
+
+    previous = {}
+    try:
+        for stop_signal in STOP_SIGNALS:
+            previous[stop_signal] = signal.signal(stop_signal, once)
+    except ValueError:  # not in the main thread: whoever is there has the signals
+        previous = {}
+    try:
+        yield
+    finally:
+        for stop_signal, previous_handler in previous.items():
+            signal.signal(stop_signal, previous_handler)
+
+
+def _postfix(losses: dict[str, float], seconds: float, batch_size: int) -> str:
+    terms = " ".join(f"{name}={value:.3g}" for name, value in losses.items())
+    return f"{seconds:.2f} s/step {batch_size / seconds:.2f} pictures/s {terms}"

@@ -1,0 +1,177 @@
+"""What a run directory holds, and how a run is found again in it.
+
+config.json      the settings: with the checkpoints enough to go on, or to audit
+stats.jsonl      a line a logged step: step, epoch, phase, seconds, loss terms
+checkpoints/     the newest checkpoints, step-N
+samples/         pictures of `val`, before and after
+events/          TensorBoard
+generator.keras  the generator of the newest checkpoint
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import tensorflow as tf
+from absl import logging
+
+from anime_tf.data.pictures import write_bytes_whole
+from anime_tf.weights.archive import save_generator
+from anime_tf.training.config import TrainConfig
+from anime_tf.training.trainer import Trainer
+
+CONFIG, STATS, GENERATOR = "config.json", "stats.jsonl", "generator.keras"
+
+
+def resumed_config(run_dir: str | os.PathLike[str], changes: Mapping[str, Any]) -> TrainConfig:
+    """The settings of a run that goes on, with those changed that may be.
+
+    Args:
+        run_dir: The run directory.
+        changes: Settings given anew.
+
+    Returns:
+        The run's config with the changes.
+
+    Raises:
+        FileNotFoundError: `run_dir` holds no run.
+        ValueError: Its config cannot be read, or a change is one that would make another run.
+    """
+    path = Path(run_dir) / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; --resume goes on with a run that was begun")
+    try:
+        config = TrainConfig.from_dict(json.loads(path.read_text()))
+    except (json.JSONDecodeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not the config of a run ({error})") from error
+    for name, value in changes.items():
+        old = getattr(config, name)
+        if value == old or name == "run_dir":
+            continue
+        if TrainConfig.__dataclass_fields__[name].metadata["fixed"]:
+            raise ValueError(
+                f"{path}: the run has {name}={old}, which cannot become {value} when it is "
+                "resumed; begin a new run for that"
+            )
+        logging.info("%s changes from %s to %s", name, old, value)
+    return config.replace(**{**changes, "run_dir": os.fspath(run_dir)})
+
+
+class RunDir:
+    """A run directory that a run writes; a context manager that closes its files.
+
+    Args:
+        config: The run's settings.
+        trainer: The run's networks.
+        resume: Whether the directory's run goes on; else it must hold none.
+
+    Raises:
+        FileExistsError: The directory holds a run and `resume` is False.
+        ValueError: The newest checkpoint does not fit the trainer.
+    """
+
+    def __init__(self, config: TrainConfig, trainer: Trainer, *, resume: bool) -> None:
+        self.path = Path(config.run_dir)
+        self.trainer = trainer
+        if (self.path / CONFIG).exists() and not resume:
+            raise FileExistsError(
+                f"{self.path}: already holds a run; go on with --resume, or choose another run_dir"
+            )
+        self.samples = self.path / "samples"
+        self.samples.mkdir(parents=True, exist_ok=True)
+        self._checkpoint = tf.train.Checkpoint(**trainer.trackables)
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint,
+            os.fspath(self.path / "checkpoints"),
+            max_to_keep=config.keep_checkpoints,
+            checkpoint_name="step",
+        )
+        if resume:
+            self._restore()
+        settings = json.dumps(dataclasses.asdict(config), indent=1)
+        write_bytes_whole(self.path / CONFIG, settings.encode())
+        self.step = int(trainer.step)
+        self._stats = self._open_stats()
+        self._events = tf.summary.create_file_writer(os.fspath(self.path / "events"))
+
+    @property
+    def newest_checkpoint(self) -> str | None:
+        """Prefix of the newest checkpoint, None before the first."""
+        return self._manager.latest_checkpoint
+
+    def _restore(self) -> None:
+        newest = self.newest_checkpoint
+        if newest is None:
+            logging.info("%s: no checkpoint yet, the run begins anew", self.path)
+            return
+        seed = int(self.trainer.seed)
+        try:
+            self._checkpoint.restore(newest).assert_consumed()
+        except (tf.errors.OpError, AssertionError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(
+                f"{newest}: does not fit this run's networks, or is damaged ({reason}); "
+                "remove it to go on from the one before"
+            ) from error
+        if int(self.trainer.seed) != seed:
+            raise ValueError(
+                f"{newest}: written with seed {int(self.trainer.seed)}, {CONFIG} says {seed}"
+            )
+
+    def _open_stats(self) -> TextIO:
+        """Opens the log; lines later than the checkpoint, of steps to be run again, go."""
+        path = self.path / STATS
+        if path.exists():
+            kept = []
+            for line in path.read_text().splitlines():
+                try:
+                    known = json.loads(line)["step"] <= self.step
+                except (json.JSONDecodeError, KeyError):
+                    known = False  # cut off when the run was killed
+                if known:
+                    kept.append(line + "\n")
+            write_bytes_whole(path, "".join(kept).encode())
+        return path.open("a", encoding="utf-8")
+
+    def log(self, line: Mapping[str, Any], losses: Mapping[str, float]) -> None:
+        """Writes a step's line to the log and its losses to TensorBoard."""
+        self._stats.write(json.dumps({**line, **losses}) + "\n")
+        self._stats.flush()
+        with self._events.as_default(step=line["step"]):
+            for name, value in losses.items():
+                tf.summary.scalar(name, value)
+
+    def show(self, name: str, picture_u8: Any) -> None:
+        """Shows a sample picture, uint8 (h, w, 3), in TensorBoard."""
+        with self._events.as_default(step=int(self.trainer.step)):
+            tf.summary.image(name, picture_u8[None])
+
+    def save(self) -> None:
+        """Writes a checkpoint and `generator.keras`.
+
+        Raises:
+            ValueError: A weight is not finite; the checkpoint before it stays the newest.
+        """
+        step = int(self.trainer.step)
+        for network in (self.trainer.generator, self.trainer.discriminator):
+            for weight in network.weights:
+                if not bool(tf.reduce_all(tf.math.is_finite(weight.value))):
+                    raise ValueError(
+                        f"step {step}: the weight {weight.path} is not finite; the newest good "
+                        f"checkpoint is {self.newest_checkpoint or 'none'}"
+                    )
+        self._manager.save(checkpoint_number=step)
+        save_generator(self.trainer.generator, self.path / GENERATOR)
+        self._events.flush()
+
+    def __enter__(self) -> RunDir:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stats.close()
+        self._events.close()
