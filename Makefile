@@ -30,9 +30,13 @@ test:
 
 lint:
 	@$(MAKE_VENV) requirements-dev.txt
-	$(VENV_PYTHON) -m ruff check .
-	$(VENV_PYTHON) -m ruff format --check .
-	$(VENV_PYTHON) -m mypy
+	@# All three speak, whatever the first ones find.
+	@failed=0; \
+	for check in "ruff check ." "ruff format --check ." "mypy"; do \
+		echo "$(VENV_PYTHON) -m $$check"; \
+		$(VENV_PYTHON) -m $$check || failed=1; \
+	done; \
+	exit $$failed
 
 format:
 	@$(MAKE_VENV) requirements-dev.txt
