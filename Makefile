@@ -40,7 +40,7 @@ lint:
 
 format:
 	@$(MAKE_VENV) requirements-dev.txt
-	$(VENV_PYTHON) -m ruff check --fix .
+	$(VENV_PYTHON) -m ruff check --fix --exit-zero .
 	$(VENV_PYTHON) -m ruff format .
 
 clean:
