@@ -349,12 +349,13 @@ def _default(flag: flags.Flag) -> str:
 def _stderr_set_aside() -> Iterator[None]:
     """Holds back what is written to file descriptor 2; gives it out if the block raises."""
     sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # a process without a stderr has nothing to hold back
-        yield
-        return
-    with tempfile.TemporaryFile() as aside:
+    with contextlib.ExitStack() as stack:
+        try:
+            aside = stack.enter_context(tempfile.TemporaryFile())
+            kept = os.dup(2)
+        except OSError:  # no room for temporary files, or no stderr: nothing is held back
+            yield
+            return
         os.dup2(aside.fileno(), 2)
         try:
             yield

@@ -57,7 +57,11 @@ class KerasEngine:
         self.minimum_side = int(model.MINIMUM_SIDE)
         self._model = model  # a concrete function does not keep its variables alive
 
-        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])
+        # Without AutoGraph: there is no Python control flow to turn into a graph, and it would
+        # write temporary files, which a full disk does not take.
+        signature = [tf.TensorSpec((None, None, None, 3), tf.float32)]
+
+        @tf.function(input_signature=signature, autograph=False)
         def run(pictures_pm1: tf.Tensor) -> tf.Tensor:
             return model(pictures_pm1, training=False)
 

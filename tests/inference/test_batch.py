@@ -1,0 +1,250 @@
+"""Which file becomes which, and what happens to those that fail."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anime_tf.data.pictures import Picture, read_picture, write_picture
+from anime_tf.inference.batch import READERS, WRITERS, Job, plan, run
+
+PNG = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+
+
+def pairs(jobs: list[Job], root: Path) -> dict[str, str]:
+    return {str(job.source.relative_to(root)): str(job.target.relative_to(root)) for job in jobs}
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path()
+
+
+# --- plan -------------------------------------------------------------------------------------
+
+
+def test_a_file_to_a_file(root):
+    touch(root, "a.jpg")
+    assert plan("a.jpg", "new/b.png") == [Job(Path("a.jpg"), Path("new/b.png"))]
+
+
+@pytest.mark.parametrize("output", ["out", "new/", "new/er/"])
+def test_a_file_to_a_folder(root, output):
+    touch(root, "in/a.JPG")
+    (root / "out").mkdir()
+    assert plan("in/a.JPG", output) == [Job(Path("in/a.JPG"), Path(output, "a.JPG"))]
+
+
+@pytest.mark.parametrize("output", ["b.tif", "b", "b.gif"])
+def test_a_file_to_a_kind_that_is_not_written(root, output):
+    touch(root, "a.jpg")
+    with pytest.raises(ValueError, match=f"^{output}: pictures are written as .jpg.*{output}/ if"):
+        plan("a.jpg", output)
+
+
+def test_a_folder_keeps_its_structure_and_suffixes(root):
+    touch(root, "in/a.jpg", "in/b/c.PNG", "in/b/d/e.webp", "in/b/f.gif", "in/notes.txt", "in/g.bmp")
+    assert pairs(plan("in", "out"), root) == {
+        "in/a.jpg": "out/a.jpg",
+        "in/b/c.PNG": "out/b/c.PNG",
+        "in/b/d/e.webp": "out/b/d/e.webp",
+        "in/b/f.gif": "out/b/f.png",
+        "in/g.bmp": "out/g.bmp",
+    }
+
+
+def test_names_stay_distinct(root):
+    touch(root, "in/a.gif", "in/a.png", "in/a_gif.png", "in/b.gif", "in/c/a.gif")
+    assert pairs(plan("in", "out"), root) == {
+        "in/a.gif": "out/a_gif_2.png",
+        "in/a.png": "out/a.png",
+        "in/a_gif.png": "out/a_gif.png",
+        "in/b.gif": "out/b.png",
+        "in/c/a.gif": "out/c/a.png",
+    }
+
+
+def test_globs(root):
+    touch(root, "in/a1.jpg", "in/b1.jpg", "in/x/a2.jpg", "in/x/y/a3.png", "in/a.txt")
+    assert pairs(plan("in/a*", "out"), root) == {"in/a1.jpg": "out/a1.jpg"}
+    assert pairs(plan("in/**/a*", "out"), root) == {
+        "in/a1.jpg": "out/a1.jpg",
+        "in/x/a2.jpg": "out/x/a2.jpg",
+        "in/x/y/a3.png": "out/x/y/a3.png",
+    }
+    assert pairs(plan("in/?/*.jpg", "out/"), root) == {"in/x/a2.jpg": "out/x/a2.jpg"}
+    assert pairs(plan("*/b[0-9].jpg", "out"), root) == {"in/b1.jpg": "out/in/b1.jpg"}
+    assert len(plan(f"{Path.cwd()}/**/*.jpg", "out")) == 3
+    with pytest.raises(FileNotFoundError, match=r"^in/a.t\*: matches 1 files.*none of them a pict"):
+        plan("in/a.t*", "out")
+    with pytest.raises(FileNotFoundError, match=r"^none/\*: matches 0 files"):
+        plan("none/*", "out")
+
+
+def test_a_file_whose_name_looks_like_a_glob(root):
+    touch(root, "a[1].jpg")
+    assert plan("a[1].jpg", "out/") == [Job(Path("a[1].jpg"), Path("out/a[1].jpg"))]
+
+
+def test_earlier_results_inside_of_the_input_are_not_taken_again(root):
+    touch(root, "in/a.jpg", "in/anime/a.jpg", "in/anime/b/c.jpg")
+    assert pairs(plan("in", "in/anime"), root) == {"in/a.jpg": "in/anime/a.jpg"}
+    assert pairs(plan("in/**/*.jpg", "./in/anime/"), root) == {"in/a.jpg": "in/anime/a.jpg"}
+    os.remove("in/a.jpg")
+    with pytest.raises(FileNotFoundError, match="^in: all its pictures lie in the output folder"):
+        plan("in", "in/anime")
+
+
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [
+        ("in/a.jpg", "in/a.jpg"),
+        ("in/a.jpg", "in"),
+        ("in/a.jpg", "in/"),
+        ("in/a.jpg", "in/../in/a.jpg"),
+        ("in/a.jpg", "link.jpg"),
+        ("link.jpg", "in/a.jpg"),
+        ("in", "in"),
+        ("in", "./in/"),
+        ("in/*.jpg", "in"),
+        ("in", "linked"),
+    ],
+)
+def test_an_input_is_never_overwritten(root, source, output):
+    touch(root, "in/a.jpg")
+    (root / "link.jpg").symlink_to("in/a.jpg")
+    (root / "linked").symlink_to("in")
+    with pytest.raises(ValueError, match="would overwrite an input; name another --output"):
+        plan(source, output)
+
+
+def test_an_existing_output_is_no_obstacle(root):
+    touch(root, "in/a.jpg", "out/a.jpg", "b.png")
+    assert pairs(plan("in", "out"), root) == {"in/a.jpg": "out/a.jpg"}
+    assert pairs(plan("in/a.jpg", "b.png"), root) == {"in/a.jpg": "b.png"}
+
+
+def test_nothing_there_and_folders_that_are_files(root):
+    touch(root, "in/a.jpg", "file", "in2/notes.txt")
+    with pytest.raises(FileNotFoundError, match="^none: no such file or folder"):
+        plan("none", "out")
+    with pytest.raises(FileNotFoundError, match="^in2: expected pictures"):
+        plan("in2", "out")
+    with pytest.raises(NotADirectoryError, match="^file: expected a folder for the pictures of in"):
+        plan("in", "file")
+    with pytest.raises(NotADirectoryError, match="file/deep: expected a folder, but .*file is a"):
+        plan("in", "file/deep")
+    with pytest.raises(ValueError, match="^out.png: is the name of a picture"):
+        plan("in", "out.png")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(root):
+    touch(root, "in/a.jpg")
+    (root / "locked").mkdir(mode=0o500)
+    with pytest.raises(PermissionError, match="^locked: no permission to write there"):
+        plan("in", "locked")
+
+
+# --- run --------------------------------------------------------------------------------------
+
+
+def invert(picture: Picture) -> Picture:
+    return Picture(255 - picture.rgb_u8, picture.alpha_u8)
+
+
+def make(folder: Path, count: int) -> list[Job]:
+    folder.mkdir()
+    jobs = []
+    for i in range(count):
+        job = Job(folder / f"{i}.png", folder / "out" / "deep" / f"{i}.png")
+        write_picture(job.source, PNG + np.uint8(i))
+        jobs.append(job)
+    return jobs
+
+
+def test_all_are_written_in_order_and_as_they_should(tmp_path):
+    jobs = make(tmp_path / "in", 20)
+    report = run(jobs, invert)
+    assert report.failures == ()
+    assert report.written == tuple(job.target for job in jobs)
+    for i, job in enumerate(jobs):
+        np.testing.assert_array_equal(read_picture(job.target).rgb_u8, 255 - (PNG + np.uint8(i)))
+    assert len(list((tmp_path / "in/out/deep").iterdir())) == 20  # and no temporary files
+
+
+def test_failures_do_not_stop_the_others(tmp_path, capsys):
+    jobs = make(tmp_path / "in", 6)
+    jobs[1].source.write_bytes(b"no picture")
+    jobs[2].source.unlink()
+    jobs[4].target.mkdir(parents=True)
+
+    def stylise(picture):
+        if picture.rgb_u8[0, 0, 0] == 3:
+            raise MemoryError("too large")
+        return invert(picture)
+
+    report = run(jobs, stylise)
+    assert report.written == (jobs[0].target, jobs[5].target)
+    lines = capsys.readouterr().err.splitlines()
+    assert sorted(report.failures) == sorted(lines)
+    assert len(lines) == 4
+    for path, words in (
+        (jobs[1].source, "expected a JPEG"),
+        (jobs[2].source, "no such picture"),
+        (jobs[3].source, "too large"),
+        (jobs[4].target, "is a directory"),
+    ):
+        (line,) = [line for line in lines if line.startswith(f"{path}: ")]
+        assert words in line
+        assert line.count(str(path)) == 1
+
+
+def test_a_fault_of_the_program_is_raised_and_ends_the_run(tmp_path):
+    def stylise(picture):
+        raise KeyError("fault")
+
+    with pytest.raises(KeyError):
+        run(make(tmp_path / "in", 30), stylise)
+    assert not any("reader" in t.name or "writer" in t.name for t in threading.enumerate())
+
+
+def test_only_a_few_pictures_are_held(tmp_path):
+    jobs = make(tmp_path / "in", 60)
+    for job in jobs[40:]:
+        job.source.unlink()
+    seen = []
+
+    def stylise(picture):
+        seen.append(1)
+        if len(seen) == 1:
+            # Were everything read at once, these would be found missing, being read too early.
+            for i, job in enumerate(jobs[40:], 40):
+                write_picture(job.source, PNG + np.uint8(i))
+        return picture
+
+    report = run(jobs, stylise)
+    assert report.failures == ()
+    assert READERS + 2 * WRITERS < 40
+
+
+def test_quality_reaches_the_file(tmp_path):
+    jobs = make(tmp_path / "in", 1)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    sizes = []
+    for quality in (10, 95):
+        job = Job(jobs[0].source, tmp_path / f"{quality}.jpg")
+        run([job], lambda picture: Picture(noise), quality=quality)
+        sizes.append(job.target.stat().st_size)
+    assert sizes[0] < sizes[1] / 2

@@ -1,0 +1,174 @@
+"""Stylizer: ranges, shapes, strength, size, threads."""
+
+from __future__ import annotations
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from anime_tf import Stylizer
+from anime_tf.data import pictures
+
+LEVEL = 1  # of 255: where float rounding lies on the border between two levels
+
+
+@pytest.fixture(scope="module")
+def stylizer(archive):
+    return Stylizer(archive)
+
+
+def varied(stylizer, **options):
+    """The same with other options; making one anew takes its second."""
+    other = copy.copy(stylizer)
+    for name, value in options.items():
+        assert hasattr(other, name)
+        setattr(other, name, value)
+    return other
+
+
+def network(generator, photo_u8):
+    """The definition, step by step: pixel / 127.5 - 1, network, round((y + 1) * 127.5)."""
+    y = np.asarray(generator(photo_u8[None].astype(np.float32) / 127.5 - 1))[0]
+    return np.clip(np.rint((y + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def difference(a, b):
+    return np.abs(a.astype(int) - b.astype(int)).max()
+
+
+def test_output_is_the_network_and_nothing_else(generator, stylizer, photo):
+    x = photo(48, 64)
+    y = stylizer(x)
+    assert (y.dtype, y.shape) == (np.uint8, x.shape)
+    assert difference(y, network(generator, x)) <= LEVEL
+    assert difference(y, network(generator, x[..., ::-1])) > 10 * LEVEL  # RGB, not BGR
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (15, 16), (17, 23), (50, 33), (16, 16)])
+def test_every_size_comes_out_as_it_went_in(generator, stylizer, photo, size):
+    x = photo(*size)
+    y = stylizer(x)
+    assert y.shape == x.shape
+    height, width = (max(16, -(-side // 4) * 4) for side in size)
+    padded = np.pad(x, ((0, height - size[0]), (0, width - size[1]), (0, 0)), "reflect")
+    assert difference(y, network(generator, padded)[: size[0], : size[1]]) <= LEVEL
+
+
+def test_alpha_is_handed_through(stylizer, photo):
+    x = photo(24, 32, channels=4)
+    y = stylizer(x)
+    assert y.shape == x.shape
+    np.testing.assert_array_equal(y[..., 3], x[..., 3])
+    np.testing.assert_array_equal(y[..., :3], stylizer(np.ascontiguousarray(x[..., :3])))
+
+
+def test_a_batch_is_its_pictures(stylizer, photo):
+    batch = np.stack([photo(20, 30, seed=i) for i in range(3)])
+    y = stylizer(batch)
+    assert y.shape == batch.shape
+    for one, all_together in zip(batch, y, strict=True):
+        assert difference(stylizer(one), all_together) <= LEVEL
+    assert stylizer(batch[:0]).shape == (0, 20, 30, 3)
+
+
+@pytest.mark.parametrize("options", [{}, {"strength": 0}, {"strength": 0.5}, {"max_side": 8}])
+def test_the_input_is_left_alone_and_the_output_is_new(stylizer, photo, options):
+    x = photo(16, 20)
+    kept = x.copy()
+    x.setflags(write=False)
+    y = varied(stylizer, **options)(x)
+    y[...] = 0  # must be writable, and not a view of the input
+    np.testing.assert_array_equal(x, kept)
+
+
+def test_no_state_from_one_call_to_the_next(stylizer, photo):
+    x = photo(32, 32)
+    first = stylizer(x)
+    stylizer(photo(40, 16, seed=3))
+    np.testing.assert_array_equal(stylizer(x), first)
+
+
+def test_strength_runs_from_the_photo_to_the_network(stylizer, photo):
+    x = photo(32, 32)
+    anime = stylizer(x).astype(int)
+    strengths = [0, 0.001, 0.1, 0.25, 0.5, 0.75, 0.9, 0.999, 1]
+    blends = [varied(stylizer, strength=s)(x).astype(int) for s in strengths]
+    np.testing.assert_array_equal(blends[0], x)
+    np.testing.assert_array_equal(blends[-1], anime)
+    for before, after in zip(blends, blends[1:], strict=False):
+        assert (np.sign(after - before) * np.sign(anime - x) >= 0).all()
+    expected = x + 0.25 * (anime - x)
+    assert np.abs(blends[3] - expected).max() <= 0.5
+
+
+def test_strength_zero_is_the_photo_whatever_else_is_asked_for(stylizer, photo):
+    x = photo(18, 18, channels=4)
+    y = varied(stylizer, strength=0, match_brightness=True)(x)
+    np.testing.assert_array_equal(y, x)
+
+
+def test_match_brightness(stylizer, photo):
+    x = np.stack([photo(32, 32, seed=i) for i in range(2)]) // 4
+    plain, matched = stylizer(x), varied(stylizer, match_brightness=True)(x)
+    for one, before, after in zip(x, plain, matched, strict=True):
+        np.testing.assert_array_equal(after, pictures.match_brightness(one, before))
+    # Truncation and clipping move the mean a little.
+    assert abs(pictures.luma(matched[0]) - pictures.luma(x[0])) < 3
+    assert abs(pictures.luma(plain[0]) - pictures.luma(x[0])) > 10
+
+
+def test_max_side_shrinks_before_the_network(stylizer, photo):
+    small = varied(stylizer, max_side=20)
+    x = photo(30, 40, channels=4)
+    y = small(x)
+    assert y.shape == (15, 20, 4)
+    reduced = pictures.limit_side(pictures.as_picture(x), 20)
+    np.testing.assert_array_equal(y, stylizer(reduced.array_u8))
+    assert small(photo(20, 12)).shape == (20, 12, 3)
+    assert small(np.stack([photo(40, 10)] * 2)).shape == (2, 20, 5, 3)
+
+
+def test_threads_share_one_stylizer(archive, photo):
+    fresh = Stylizer(archive)
+    photos = [photo(16 + 4 * i, 48 - 4 * i, seed=i) for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(fresh, photos))
+    for x, y in zip(photos, together, strict=True):
+        np.testing.assert_array_equal(y, fresh(x))
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros((8, 8, 3), np.float32), "expected uint8 pixels in 0..255, received float32"),
+        (np.zeros((8, 8), np.uint8), r"received an array of shape \(8, 8\)"),
+        (np.zeros((8, 8, 1), np.uint8), r"received an array of shape \(8, 8, 1\)"),
+        (np.zeros((2, 8, 8, 4), np.uint8), r"batch \(n, height, width, 3\), received"),
+        (np.zeros((0, 8, 3), np.uint8), "at least 1x1"),
+    ],
+)
+def test_wrong_arrays(stylizer, array, words):
+    with pytest.raises(ValueError, match=words):
+        stylizer(array)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"strength": -0.1}, "strength must lie in 0..1, received -0.1"),
+        ({"strength": 1.1}, "strength must lie in 0..1"),
+        ({"strength": float("nan")}, "strength must lie in 0..1, received nan"),
+        ({"max_side": -1}, "max_side must be 0"),
+        ({"engine": "magic"}, "engine must be one of auto, keras"),
+    ],
+)
+def test_wrong_options(archive, options, words):
+    with pytest.raises(ValueError, match=words):
+        Stylizer(archive, **options)
+
+
+def test_missing_weights():
+    with pytest.raises(FileNotFoundError, match="no such weights"):
+        Stylizer("none.keras")

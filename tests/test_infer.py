@@ -1,0 +1,185 @@
+"""The verb infer, through its command line, on real files."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from anime_tf import Stylizer, cli
+from anime_tf.data.pictures import read_picture, write_picture
+from anime_tf.infer import COMMAND
+from anime_tf.models.registry import GENERATORS
+from anime_tf.weights.archive import save_generator
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory) -> Path:
+    keras.utils.set_random_seed(5)
+    path = tmp_path_factory.mktemp("weights") / "small.keras"
+    save_generator(GENERATORS["animegan_v2"](width=4), path)
+    return path
+
+
+def photo(height, width, channels=3, seed=0):
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, channels), dtype=np.uint8)
+    return np.kron(coarse, np.ones((height // 4, width // 4, 1), np.uint8))
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "trip").mkdir(parents=True)
+    write_picture(folder / "a.jpg", photo(32, 48))
+    write_picture(folder / "trip" / "b.png", photo(20, 28, channels=4, seed=1))
+    return folder
+
+
+def infer(archive, *flags) -> int:
+    return cli.run(COMMAND, [f"--weights={archive}", *map(str, flags)])
+
+
+def test_folder(archive, photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert infer(archive, f"--input={photos}", f"--output={out}") == 0
+    outcome = capsys.readouterr()
+    assert outcome.out == ""
+    assert len(outcome.err.splitlines()) == 1  # no warnings, no bar
+    assert f"2 of 2 pictures written to {out}" in outcome.err
+    assert sorted(str(p.relative_to(out)) for p in out.rglob("*.*")) == ["a.jpg", "trip/b.png"]
+    source = read_picture(photos / "trip/b.png")
+    result = read_picture(out / "trip/b.png")
+    np.testing.assert_array_equal(result.alpha_u8, source.alpha_u8)
+    np.testing.assert_array_equal(result.rgb_u8, Stylizer(archive)(source.rgb_u8))
+    assert read_picture(out / "a.jpg").size_hw == (32, 48)
+
+
+def test_options_reach_the_stylizer(archive, photos, tmp_path):
+    source, out = photos / "trip/b.png", tmp_path / "b.png"
+    options = {"strength": 0.5, "match_brightness": True, "max_side": 14}
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    assert infer(archive, f"--input={source}", f"--output={out}", *flags) == 0
+    expected = Stylizer(archive, **options)(read_picture(source).array_u8)
+    assert expected.shape == (10, 14, 4)
+    np.testing.assert_array_equal(read_picture(out).array_u8, expected)
+
+    assert infer(archive, f"--input={source}", f"--output={out}", "--strength=0") == 0
+    np.testing.assert_array_equal(read_picture(out).array_u8, read_picture(source).array_u8)
+
+
+def test_compare(archive, photos, tmp_path):
+    source, out = photos / "trip/b.png", tmp_path / "out.png"
+    flags = [f"--input={source}", f"--output={out}", "--compare"]
+    assert infer(archive, *flags) == 0
+    before, both = read_picture(source), read_picture(out).array_u8
+    assert both.shape == (20, 56, 4)
+    np.testing.assert_array_equal(both[:, :28], before.array_u8)
+    np.testing.assert_array_equal(both[:, 28:], Stylizer(archive)(before.array_u8))
+    assert infer(archive, *flags, "--max_side=14") == 0
+    assert read_picture(out).size_hw == (10, 28)
+
+
+def test_quality_and_glob(archive, photos, tmp_path):
+    sizes = []
+    for quality in (5, 95):
+        out = tmp_path / f"q{quality}"
+        flags = [f"--input={photos}/**/*.jpg", f"--output={out}", f"--quality={quality}"]
+        assert infer(archive, *flags) == 0
+        assert [p.name for p in out.rglob("*.*")] == ["a.jpg"]
+        sizes.append((out / "a.jpg").stat().st_size)
+    assert sizes[0] < sizes[1]
+
+
+def test_a_broken_picture_does_not_stop_the_others(archive, photos, tmp_path, capsys):
+    broken = photos / "broken.jpg"
+    broken.write_bytes((photos / "a.jpg").read_bytes()[:-40])
+    out = tmp_path / "out"
+    assert infer(archive, f"--input={photos}", f"--output={out}") == 1
+    err = capsys.readouterr().err
+    assert [line.startswith(f"{broken}: broken JPEG") for line in err.splitlines()] == [True, False]
+    assert "2 of 3 pictures written" in err
+    assert sorted(p.name for p in out.rglob("*.*")) == ["a.jpg", "b.png"]
+
+
+def test_nothing_read_at_all(archive, tmp_path, capsys):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"")
+    assert infer(archive, f"--input={broken}", f"--output={tmp_path}/out/") == 2
+    assert f"{broken}: expected a JPEG" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_wrong_at_once_is_one_line_and_touches_nothing(archive, photos, tmp_path, capsys):
+    before = sorted(tmp_path.rglob("*"))
+    bad_weights = tmp_path / "photos" / "a.jpg"
+    for flags, words in (
+        ([f"--input={tmp_path}/none", "--output=out/"], "none: no such file or folder"),
+        ([f"--input={photos}", f"--output={photos}"], "would overwrite an input"),
+        ([f"--input={photos}", "--output=out", "--strength=2"], "--strength=2"),
+        ([f"--input={photos}", "--output=out", "--max_side=-1"], "--max_side=-1"),
+        ([f"--input={photos}", "--output=out", "--quality=0"], "--quality=0"),
+        ([f"--input={photos}", "--output=out", "--engine=torch"], "--engine=torch"),
+        ([f"--input={photos}", "--output=out", "--weights=cell"], "did you mean cel?"),
+        ([f"--input={photos}", "--output=out", f"--weights={bad_weights}"], "a .keras archive"),
+        ([f"--input={photos}", "--output=out", f"--weights={photos}"], "found a folder"),
+        ([f"--input={photos}"], "--output is required"),
+    ):
+        assert infer(archive, *flags) == 2, flags
+        err = capsys.readouterr().err
+        assert words in err
+        assert len(err.splitlines()) == 1, err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_help_says_how_without_loading_tensorflow():
+    code = (
+        "import sys\nfrom anime_tf import cli\nfrom anime_tf.infer import COMMAND\n"
+        "code = cli.run(COMMAND, ['--help'])\n"
+        "assert not {'tensorflow', 'keras', 'cv2'} & set(sys.modules), sys.modules.keys()\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("anime-tf infer --input=photos --output=anime\n")
+    for flag in ("weights=cel", "engine=auto", "strength=1.0", "max_side=0", "compare=false"):
+        assert f"  --{flag}\n" in done.stdout
+
+
+def limit_file_size():
+    # Writing past this fails as a full disk does, half-way through a file.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
+
+
+def test_the_script_and_a_disk_that_is_full(archive, tmp_path):
+    """One process for both: starting TensorFlow takes its seconds."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    write_picture(folder / "large.bmp", photo(32, 32))
+    write_picture(folder / "tiny.bmp", photo(4, 4))
+    done = subprocess.run(
+        [
+            *(sys.executable, "infer.py", f"--input={folder}", f"--output={out}"),
+            f"--weights={archive}",
+        ],
+        cwd=ROOT,
+        preexec_fn=limit_file_size,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 2, done.stderr
+    failure, summary = done.stderr.splitlines()
+    assert failure == f"{out / 'large.bmp'}: file too large"
+    assert "1 of 2 pictures written" in summary
+    assert [p.name for p in out.iterdir()] == ["tiny.bmp"]
