@@ -19,7 +19,7 @@ def _define_flags(flag_values: flags.FlagValues) -> None:
         "preset",
         None,
         sorted(PRESETS),
-        f"published recipe to start from; the style's own where there is one, else {DEFAULT_PRESET}",
+        f"recipe to start from; the style's own where there is one, else {DEFAULT_PRESET}",
         flag_values=flag_values,
     )
     flags.DEFINE_boolean(
@@ -51,7 +51,7 @@ def _main(flag_values: flags.FlagValues) -> int:
     from anime_tf.training.loop import train
     from anime_tf.training.run_dir import resumed_config
 
-    given = {
+    given: dict[str, Any] = {
         name: flag_values[name].value
         for name in TrainConfig.__dataclass_fields__
         if flag_values[name].value is not None

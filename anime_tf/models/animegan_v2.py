@@ -42,6 +42,8 @@ class AnimeGANv2Generator(keras.Model):
     Reference: Chen, Liu, AnimeGAN, ISICA 2019, and its second version's code and checkpoints.
     """
 
+    built: bool
+
     STRIDE = 4
     MINIMUM_SIDE = 16
 

@@ -31,6 +31,8 @@ class AnimeGANDiscriminator(keras.Model):
     Reference: AnimeGAN, ISICA 2019, figure 3, and the code of its second version.
     """
 
+    built: bool
+
     def __init__(
         self, width: int = 64, depth: int = 3, spectral_norm: bool = True, **kwargs: Any
     ) -> None:

@@ -1,4 +1,4 @@
-"""Layers that several networks share: reflect padding, layer norm, legacy upsampling, spectral norm.
+"""Layers that several networks share: reflect padding, norms, legacy upsampling, spectral norm.
 
 Written with `keras.ops`, so that they run on every Keras backend.
 """
@@ -16,7 +16,7 @@ LEAKY_SLOPE = 0.2
 """Negative slope of every leaky ReLU in the AnimeGAN family."""
 
 LAYER_NORM_EPSILON = 1e-12
-"""Epsilon of TensorFlow 1's `contrib.layers.layer_norm`; a larger one is visibly another network."""
+"""Epsilon of TensorFlow 1's `contrib.layers.layer_norm`; a larger one is another network."""
 
 SPECTRAL_NORM_EPSILON = 1e-12
 """Added to the l2 norms of the power iteration."""

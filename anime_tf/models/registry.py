@@ -7,4 +7,4 @@ from anime_tf.models.animegan_v2 import AnimeGANv2Generator
 GENERATORS: dict[str, type[AnimeGANv2Generator]] = {
     "animegan_v2": AnimeGANv2Generator,
 }
-"""Every generator has `STRIDE` (sides that are multiples of it keep their size) and `MINIMUM_SIDE`."""
+"""Each has `STRIDE` (sides that are multiples of it keep their size) and `MINIMUM_SIDE`, pixels."""

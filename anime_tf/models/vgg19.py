@@ -34,6 +34,8 @@ class VGG19Features(keras.Model):
     Reference: Simonyan, Zisserman, ICLR 2015, configuration E.
     """
 
+    built: bool
+
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         # autocast=False: preprocessing needs all 8 bits of a pixel, which bfloat16 has not.
         super().__init__(autocast=False, **kwargs)
@@ -159,7 +161,7 @@ def _read_h5(path: Path) -> Weights:
     """Reads Keras' weight file of VGG-19: /blockB_convI/blockB_convI/{kernel,bias}:0."""
     try:
         with h5py.File(path, "r") as file:
-            root = file["model_weights"] if "model_weights" in file else file
+            root = file.get("model_weights", file)
             values = {}
             for ours, theirs in _names():
                 if theirs not in root:

@@ -86,7 +86,7 @@ class Trainer:
             name="discriminator",
             dtype=config.precision,
         )
-        self.perceptual = perceptual_network
+        self.perceptual: Any = perceptual_network
         if perceptual_network is None and (self.weights["g/content"] or self.weights["g/style"]):
             self.perceptual = vgg19_features(
                 config.perceptual_weights, seed=config.seed, dtype=config.precision

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from golden_files import arrays, assert_close, golden_vgg19, numbers
+
+from anime_tf.losses import perceptual
+
+# Relative; float32 sums in another order.
+LOSS = 1e-5
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return arrays("animegan_v2_losses"), numbers("animegan_v2_losses")
+
+
+def test_content_and_style_equal_the_originals(golden):
+    pictures, expected = golden
+    vgg = golden_vgg19()
+    photo, generated, gray = (vgg(pictures[k]) for k in ("photo", "generated", "anime_gray"))
+    assert_close(perceptual.content_loss(photo, generated), expected["content"], rtol=LOSS)
+    assert_close(perceptual.style_loss(gray, generated), expected["style"], rtol=LOSS)
+
+
+def test_color_and_total_variation_equal_the_originals(golden):
+    pictures, expected = golden
+    color = perceptual.color_loss(pictures["photo"], pictures["generated"])
+    assert_close(color, expected["color"], rtol=LOSS)
+    tv = perceptual.total_variation_loss(pictures["generated"])
+    assert_close(tv, expected["tv"], rtol=LOSS)
+
+
+def test_gram_matrix_by_hand():
+    features = np.array([[[1.0, 2.0]], [[3.0, 4.0]]], np.float32)[None]  # h 2, w 1, c 2
+    expected = np.array([[10.0, 14.0], [14.0, 20.0]]) / 4
+    assert_close(perceptual.gram_matrix(features)[0], expected)
+
+
+def test_huber_by_hand():
+    errors = np.array([0.5, -0.5, 3.0], np.float32)
+    expected = (0.125 + 0.125 + 2.5) / 3
+    assert_close(perceptual.huber_loss(errors, np.zeros(3)), expected, rtol=1e-6)
+
+
+def test_total_variation_by_hand():
+    picture = np.array([[0.0, 1.0], [2.0, 4.0]], np.float32)[None, ..., None]
+    expected = ((4 + 9) / 2 + (1 + 4) / 2) / 2
+    assert_close(perceptual.total_variation_loss(picture), expected)
+
+
+def test_yuv_is_tensorflows():
+    x = np.random.default_rng(0).uniform(size=(2, 3, 4, 3)).astype(np.float32)
+    assert_close(perceptual.rgb_to_yuv(x), tf.image.rgb_to_yuv(x), atol=1e-6)
+
+
+def test_gray_is_luma_in_three_channels():
+    gray = perceptual.to_gray(np.array([[[[1.0, 0.0, -1.0]]]], np.float32))
+    assert_close(gray, np.full((1, 1, 1, 3), 0.299 - 0.114), atol=1e-7)
+
+
+def test_losses_are_float32_in_half_precision():
+    x = tf.fill((1, 4, 4, 3), tf.constant(300.0, tf.float16))
+    for loss in (
+        perceptual.content_loss(x, -x),
+        perceptual.style_loss(x, -x),
+        perceptual.color_loss(x, -x),
+        perceptual.total_variation_loss(x),
+    ):
+        assert loss.dtype == tf.float32
+        assert np.isfinite(loss)
+
+
+def test_equal_pictures_have_no_distance():
+    x = np.random.default_rng(1).uniform(-1, 1, (1, 8, 8, 3)).astype(np.float32)
+    for distance in (perceptual.content_loss, perceptual.style_loss, perceptual.color_loss):
+        assert float(distance(x, x)) == 0

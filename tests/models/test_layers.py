@@ -1,0 +1,157 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from golden_files import arrays, assert_close
+from golden_recipe import value
+
+from anime_tf.models.layers import (
+    ConvNormLReLU,
+    InvertedResidual,
+    SpectralNormConv2D,
+    layer_norm,
+    reflect_pad,
+    upsample_legacy_bilinear,
+)
+
+# One rounding of float32 at values near 1, a few operations deep.
+ROUNDING = 2e-6
+
+
+def picture(*rows):
+    """A one-channel batch of one from rows of numbers."""
+    return np.array(rows, np.float32)[None, ..., None]
+
+
+def test_legacy_bilinear_by_hand():
+    doubled = upsample_legacy_bilinear(picture([0, 2], [4, 8]))
+    expected = [[0, 1, 2, 2], [2, 3.5, 5, 5], [4, 6, 8, 8], [4, 6, 8, 8]]
+    assert_close(doubled[0, ..., 0], expected)
+
+
+def test_legacy_bilinear_is_tensorflow_1s():
+    x = np.random.default_rng(0).normal(size=(2, 5, 7, 3)).astype(np.float32)
+    legacy = tf.compat.v1.image.resize_bilinear(x, (10, 14))
+    assert_close(upsample_legacy_bilinear(x), legacy, atol=ROUNDING)
+    half_pixel = tf.image.resize(x, (10, 14))
+    assert np.abs(half_pixel - legacy).max() > 0.1, "the trap that this layer avoids"
+
+
+def test_reflect_pad_is_even_for_stride_1_and_bottom_right_for_stride_2():
+    x = picture([1, 2, 3], [4, 5, 6], [7, 8, 9])
+    assert_close(
+        reflect_pad(x, 3, 1)[0, ..., 0],
+        [[5, 4, 5, 6, 5], [2, 1, 2, 3, 2], [5, 4, 5, 6, 5], [8, 7, 8, 9, 8], [5, 4, 5, 6, 5]],
+    )
+    assert_close(
+        reflect_pad(x, 3, 2)[0, ..., 0],
+        [[1, 2, 3, 2], [4, 5, 6, 5], [7, 8, 9, 8], [4, 5, 6, 5]],
+    )
+    assert reflect_pad(x, 1, 1) is x
+
+
+def test_layer_norm_takes_its_statistics_over_a_whole_sample():
+    x = np.random.default_rng(1).normal(3, 2, (2, 4, 5, 6)).astype(np.float32)
+    y = np.asarray(layer_norm("norm")(x))
+    assert_close(y.mean((1, 2, 3)), [0, 0], atol=1e-6)
+    assert_close(y.std((1, 2, 3)), [1, 1], atol=1e-5)
+    assert np.abs(y.mean(-1)).max() > 0.1, "not one pixel's channels alone"
+
+
+@pytest.mark.parametrize(
+    ("norm", "groups"), [("norm_group1", 1), ("norm_instance", -1)], ids=["group1", "instance"]
+)
+def test_keras_norms_are_those_of_tensorflow_addons(norm, groups):
+    golden = arrays("tensorflow_addons")
+    layer = keras.layers.GroupNormalization(groups=groups, epsilon=1e-5)
+    layer.build(golden["norm_input"].shape)
+    layer.gamma.assign(golden["gamma"])
+    layer.beta.assign(golden["beta"])
+    assert_close(layer(golden["norm_input"]), golden[norm], atol=2e-6)
+
+
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_spectral_norm_forward_is_that_of_tensorflow_addons(iterations):
+    golden = arrays("tensorflow_addons")
+    layer = SpectralNormConv2D(64, 3, padding="valid", power_iterations=iterations)
+    layer.build((None, None, None, 32))
+    random = {
+        name: np.random.RandomState(value_seed).standard_normal(shape).astype(np.float32)
+        for name, value_seed, shape in (
+            ("kernel", _crc("tfa/kernel"), (3, 3, 32, 64)),
+            ("u", _crc("tfa/u"), (1, 64)),
+        )
+    }
+    kernel = (random["kernel"] * np.float32(0.05)).astype(np.float32)
+    layer.kernel.assign(kernel)
+    layer.u.assign(random["u"])
+    output = layer(golden["input"], training=True)
+    assert_close(output, golden[f"output_{iterations}"], atol=2e-5)
+    assert_close(layer.u, golden[f"u_after_{iterations}"], atol=ROUNDING)
+    assert_close(layer.kernel, kernel)  # theirs is overwritten, ours never
+
+
+def _crc(name):
+    import zlib
+
+    return zlib.crc32(name.encode())
+
+
+def test_spectral_norm_divides_by_the_largest_singular_value():
+    layer = SpectralNormConv2D(2, 1, power_iterations=20)
+    layer.build((None, None, None, 2))
+    layer.kernel.assign(np.array([[3.0, 0.0], [0.0, 1.0]]).reshape(1, 1, 2, 2))
+    y = layer(np.array([1.0, 1.0], np.float32).reshape(1, 1, 1, 2))
+    assert_close(np.ravel(y), [1.0, 1 / 3], atol=ROUNDING)
+
+
+def test_spectral_norm_keeps_u_outside_of_training():
+    layer = SpectralNormConv2D(4, 3)
+    x = np.ones((1, 5, 5, 3), np.float32)
+    layer(x, training=False)
+    before = np.array(layer.u.numpy())
+    layer(x, training=False)
+    assert_close(layer.u, before)
+    layer(x, training=True)
+    assert np.abs(layer.u.numpy() - before).max() > 1e-3
+
+
+def test_spectral_norm_is_not_keras_own():
+    """Keras' wrapper writes the normalised kernel back and so trains another network."""
+    kernel = value("kernel", (3, 3, 3, 8)) * 4
+    conv = keras.layers.Conv2D(8, 3, use_bias=False)
+    wrapped = keras.layers.SpectralNormalization(conv)
+    wrapped.build((None, None, None, 3))
+    conv.kernel.assign(kernel)
+    wrapped(np.ones((1, 5, 5, 3), np.float32), training=True)
+    assert np.abs(conv.kernel.numpy() - kernel).max() > 0.1
+
+
+def test_spectral_norm_needs_an_iteration():
+    with pytest.raises(ValueError, match="power_iterations must be at least 1, received 0"):
+        SpectralNormConv2D(8, 3, power_iterations=0)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        ConvNormLReLU(8, 7, 2, name="cnl"),
+        InvertedResidual(8, 1.5, name="res"),
+        SpectralNormConv2D(8, 3, 2, "valid", 2, keras.initializers.RandomNormal(stddev=0.02)),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_config_round_trip(layer):
+    copy = type(layer).from_config(layer.get_config())
+    assert copy.get_config() == layer.get_config()
+
+
+def test_inverted_residual_adds_its_input_only_where_channels_match():
+    x = np.random.default_rng(2).normal(size=(1, 6, 6, 4)).astype(np.float32)
+    same, other = InvertedResidual(4), InvertedResidual(6)
+    for block in (same, other):
+        block(x)
+        block.norm_2.gamma.assign(np.zeros_like(block.norm_2.gamma))
+    assert_close(same(x), x)
+    assert_close(other(x), np.zeros((1, 6, 6, 6)))
+    assert same.expand.filters == 8
