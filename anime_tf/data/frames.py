@@ -24,6 +24,8 @@ HD_HEIGHT = 720
 
 _COLOURS_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED of FFmpeg, for which PyAV has no name
 
+_SHORTFALL = 0.05  # of its length that a film may lack unnoticed: sound often outlasts pictures
+
 
 @dataclass(frozen=True)
 class FramesReport:
@@ -72,7 +74,7 @@ def extract_frames(
     import av
 
     written: list[Path] = []
-    count, damage = 0, None
+    count, seconds, damage = 0, 0.0, None
     try:
         with av.open(str(film)) as container:
             stream = container.streams.best("video")
@@ -94,16 +96,31 @@ def extract_frames(
                         pictures.write_picture(target, _upright(frame, stream.sample_aspect_ratio))
                         written.append(target)
                     count += 1
+                    seconds = frame.time or seconds
                     shown.update()
+                expected = _seconds(container, stream)
     except av.FFmpegError as error:
         raise ValueError(
             f"{film}: expected a film that FFmpeg reads, found {error.strerror}"
         ) from error
     if count == 0:
         raise ValueError(f"{film}: expected a film, found no frame that can be decoded in it")
+    if damage is None and seconds < expected - max(1.0, _SHORTFALL * expected):
+        damage = f"{film}: breaks off after {seconds:.1f} of {expected:.1f} seconds"
     if damage is not None:
         logging.warning("%s", damage)
     return FramesReport(tuple(written), count, damage)
+
+
+def _seconds(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """When a stream ends by what the file says of itself, in seconds; 0 where it says nothing."""
+    import av
+
+    if stream.duration is not None and stream.time_base is not None:
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    if container.duration is not None:
+        return ((container.start_time or 0) + container.duration) / av.time_base
+    return 0.0
 
 
 def _frames(
