@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -153,8 +154,8 @@ def smooth_folder(
     sources = by_stem(find_pictures(style_dir), style_dir)
     _check_target(smooth_dir, overwrite)
     smooth_dir.parent.mkdir(parents=True, exist_ok=True)
-    # One name a process: what an earlier, killed run left does not stand in the way.
-    unfinished = smooth_dir.with_name(f".{smooth_dir.name}.{os.getpid()}.tmp")
+    # A name of its own: what an earlier, killed run left does not stand in the way.
+    unfinished = smooth_dir.with_name(f".{smooth_dir.name}.{secrets.token_hex(6)}.tmp")
     unfinished.mkdir()
     try:
         skipped = _smooth_all(sources, unfinished, size_hw, resampling, workers)
