@@ -33,7 +33,8 @@ def main(arguments: list) -> int:
         arguments: the name of the requirements file, relative to the root of the project.
 
     Returns:
-        The exit code: 0, or 1 when pip or venv failed, or 2 for a Python or a call that cannot do.
+        The exit code: 0; 1 when venv or pip failed; 2 for a Python or a call that cannot do; 130 when
+        interrupted.
     """
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         print(
@@ -56,6 +57,9 @@ def main(arguments: list) -> int:
         except subprocess.CalledProcessError as error:
             print(f"the installation failed: {' '.join(error.cmd)}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print("interrupted; the next call makes .venv afresh", file=sys.stderr)
+            return 130
     return 0
 
 
