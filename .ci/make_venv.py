@@ -33,8 +33,8 @@ def main(arguments: list) -> int:
         arguments: the name of the requirements file, relative to the root of the project.
 
     Returns:
-        The exit code: 0; 1 when venv or pip failed; 2 for a Python or a call that cannot do; 130 when
-        interrupted.
+        The exit code: 0; 1 when venv or pip failed; 2 for a Python or a call that cannot do; 130
+        when interrupted.
     """
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         print(
