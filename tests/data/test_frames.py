@@ -56,6 +56,8 @@ def test_rotated_films_stand_upright(tmp_path):
     film = tmp_path / "phone.mp4"
 
     def clockwise(stream):
+        if not hasattr(stream, "set_display_rotation"):
+            pytest.skip("this PyAV can read rotated films, but not write one for the test")
         stream.set_display_rotation(-90)
 
     write_film(film, [marked()] * 2, codec="mpeg4", pixels="yuv420p", set_up=clockwise)
