@@ -374,4 +374,5 @@ def _restore(descriptor: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # By import, not as it stands here: verbs know the classes of the module anime_tf.cli.
+    sys.exit(importlib.import_module("anime_tf.cli").main())
