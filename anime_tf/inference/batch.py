@@ -215,7 +215,7 @@ def run(
     readers = ThreadPoolExecutor(READERS, "reader")
     writers = ThreadPoolExecutor(WRITERS, "writer")
     # disable=None: no bar where stderr is not a terminal.
-    bar = tqdm(total=len(jobs), unit="picture", disable=None, file=sys.stderr)
+    bar = tqdm(total=len(jobs), unit=" pictures", disable=None, file=sys.stderr)
 
     def fail(path: Path, error: Exception) -> None:
         line = _line(path, error)

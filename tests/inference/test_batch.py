@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import re
+import struct
+import sys
+import termios
 import threading
 from pathlib import Path
 
@@ -237,6 +243,25 @@ def test_only_a_few_pictures_are_held(tmp_path):
     report = run(jobs, stylise)
     assert report.failures == ()
     assert READERS + 2 * WRITERS < 40
+
+
+def test_a_progress_bar_shows_on_a_terminal_only(tmp_path, monkeypatch, capsys):
+    jobs = make(tmp_path / "in", 5)
+    run(jobs, invert)
+    assert capsys.readouterr().err == ""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with open(theirs, "w") as terminal, open(ours, "rb", buffering=0) as screen:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        jobs[2].source.unlink()
+        run(jobs, invert)
+        shown = screen.read(100_000).decode()
+    assert "100%" in shown
+    assert (
+        f"\r\x1b[A{jobs[2].source}: no such" in shown
+        or f"\n{jobs[2].source}" in shown
+        or (f"{jobs[2].source}: no such" in shown)
+    )
 
 
 def test_quality_reaches_the_file(tmp_path):
