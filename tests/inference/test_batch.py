@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -10,6 +11,7 @@ import struct
 import sys
 import termios
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -251,11 +253,17 @@ def test_a_progress_bar_shows_on_a_terminal_only(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    with open(theirs, "w") as terminal, open(ours, "rb", buffering=0) as screen:
-        monkeypatch.setattr(sys, "stderr", terminal)
-        jobs[2].source.unlink()
+    jobs[2].source.unlink()
+    with open(theirs, "w") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
         run(jobs, invert)
-        shown = screen.read(100_000).decode()
+        os.set_blocking(ours, False)
+        shown = ""
+        deadline = time.monotonic() + 5  # the terminal hands it over piece by piece
+        while "100%" not in shown and time.monotonic() < deadline:
+            with contextlib.suppress(BlockingIOError):
+                shown += os.read(ours, 4096).decode(errors="replace")
+    os.close(ours)
     assert "100%" in shown
     # The bar is wiped before the line, so that the line begins at the screen's edge.
     assert re.search(rf"\r *\r{re.escape(str(jobs[2].source))}: no such picture", shown)

@@ -132,8 +132,8 @@ def test_max_side_shrinks_before_the_network(stylizer, photo):
 
 def test_threads_share_one_stylizer(archive, photo):
     fresh = Stylizer(archive)
-    photos = [photo(16 + 4 * i, 48 - 4 * i, seed=i) for i in range(8)]
-    with ThreadPoolExecutor(8) as pool:
+    photos = [photo(16 + 4 * i, 32 - 4 * i, seed=i) for i in range(5)]
+    with ThreadPoolExecutor(5) as pool:
         together = list(pool.map(fresh, photos))
     for x, y in zip(photos, together, strict=True):
         np.testing.assert_array_equal(y, fresh(x))
