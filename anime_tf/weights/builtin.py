@@ -36,7 +36,7 @@ BUILTIN: dict[str, BuiltinStyle] = {
         file="cel.keras",
         sha256="",
         description="flat colours in few tones, dark outlines, as on painted cels",
-        licence="the project's own",
+        licence="Apache-2.0",
         recipe="docs/cel.md",
     ),
 }
