@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from golden_recipe import value
 
-from anime_tf.models.animegan_v2 import AnimeGANv2Generator
 from anime_tf.models.discriminator import AnimeGANDiscriminator
+from anime_tf.models.registry import GENERATORS
 from anime_tf.models.vgg19 import VGG19Features
 from anime_tf.weights.tf1 import TABLES
 
@@ -29,7 +29,8 @@ def numbers(name: str) -> Any:
 
 def generator_names(model: keras.Model) -> dict[str, str]:
     """Path of each of the generator's weights -> the original's variable."""
-    sources = TABLES["animegan_v2"].sources
+    name = next(name for name, kind in GENERATORS.items() if type(model) is kind)
+    sources = TABLES[name].sources
     return {w.path: sources[w.path.split("/", 1)[1]].name for w in model.weights}
 
 
@@ -48,8 +49,8 @@ def fill(model: keras.Model, names: dict[str, str]) -> None:
         weight.assign(value(names[weight.path], tuple(weight.shape)))
 
 
-def golden_generator(**options: Any) -> AnimeGANv2Generator:
-    model = AnimeGANv2Generator(**options)
+def golden_generator(name: str = "animegan_v2", **options: Any) -> keras.Model:
+    model = GENERATORS[name](**options)
     fill(model, generator_names(model))
     return model
 

@@ -20,32 +20,32 @@ def _float32(x: Any) -> Any:
 
 
 def cross_entropy_to_one(logits: Any) -> Any:
-    """mean -log sigmoid(x) = mean softplus(-x)."""
+    """Mean -log sigmoid(x) = mean softplus(-x)."""
     return ops.mean(ops.softplus(-_float32(logits)))
 
 
 def cross_entropy_to_zero(logits: Any) -> Any:
-    """mean -log(1 - sigmoid(x)) = mean softplus(x)."""
+    """Mean -log(1 - sigmoid(x)) = mean softplus(x)."""
     return ops.mean(ops.softplus(_float32(logits)))
 
 
 def square_to_one(logits: Any) -> Any:
-    """mean (x - 1)^2."""
+    """Mean (x - 1)^2."""
     return ops.mean(ops.square(_float32(logits) - 1.0))
 
 
 def square_to_zero(logits: Any) -> Any:
-    """mean x^2."""
+    """Mean x^2."""
     return ops.mean(ops.square(_float32(logits)))
 
 
 def hinge_real(logits: Any) -> Any:
-    """mean relu(1 - x)."""
+    """Mean relu(1 - x)."""
     return ops.mean(ops.relu(1.0 - _float32(logits)))
 
 
 def hinge_fake(logits: Any) -> Any:
-    """mean relu(1 + x)."""
+    """Mean relu(1 + x)."""
     return ops.mean(ops.relu(1.0 + _float32(logits)))
 
 

@@ -28,12 +28,12 @@ def _float32(x: Any) -> Any:
 
 
 def l1_loss(x: Any, y: Any) -> Any:
-    """mean |x - y|."""
+    """Mean |x - y|."""
     return ops.mean(ops.abs(_float32(x) - _float32(y)))
 
 
 def huber_loss(x: Any, y: Any, delta: float = 1.0) -> Any:
-    """mean h(x - y) with h(e) = e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2)."""
+    """Mean h(x - y) with h(e) = e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2)."""
     error = ops.abs(_float32(x) - _float32(y))
     quadratic = ops.minimum(error, delta)
     return ops.mean(0.5 * ops.square(quadratic) + delta * (error - quadratic))

@@ -42,15 +42,11 @@ class AnimeGANDiscriminator(keras.Model):
         self.spectral_norm = spectral_norm
         channels = width // 2
         self.conv_0 = self._conv("conv_0", channels)
-        self.stages = []
+        self.convs_s2, self.convs_s1, self.norms = [], [], []
         for i in range(1, depth):
-            self.stages.append(
-                (
-                    self._conv(f"conv_s2_{i}", channels * 2, strides=2),
-                    self._conv(f"conv_s1_{i}", channels * 4),
-                    layer_norm(f"1_norm_{i}", dtype=self.dtype_policy),
-                )
-            )
+            self.convs_s2.append(self._conv(f"conv_s2_{i}", channels * 2, strides=2))
+            self.convs_s1.append(self._conv(f"conv_s1_{i}", channels * 4))
+            self.norms.append(layer_norm(f"1_norm_{i}", dtype=self.dtype_policy))
             channels *= 2
         self.last_conv = self._conv("last_conv", channels * 2)
         self.last_norm = layer_norm("2_ins_norm", dtype=self.dtype_policy)
@@ -83,7 +79,7 @@ class AnimeGANDiscriminator(keras.Model):
     def _convs_and_norms(self) -> list[tuple[keras.layers.Layer, keras.layers.Layer | None]]:
         """Every convolution in the order of the forward pass, with the norm that follows it."""
         pairs = [(self.conv_0, None)]
-        for conv_s2, conv_s1, norm in self.stages:
+        for conv_s2, conv_s1, norm in zip(self.convs_s2, self.convs_s1, self.norms, strict=True):
             pairs += [(conv_s2, None), (conv_s1, norm)]
         return [*pairs, (self.last_conv, self.last_norm), (self.D_logit, None)]
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from anime_tf.models.animegan_v2 import AnimeGANv2Generator
+from anime_tf.models.animegan_v2_light import AnimeGANv2LightGenerator
 
-GENERATORS: dict[str, type[AnimeGANv2Generator]] = {
+Generator = AnimeGANv2Generator | AnimeGANv2LightGenerator
+
+GENERATORS: dict[str, type[Generator]] = {
     "animegan_v2": AnimeGANv2Generator,
+    "animegan_v2_light": AnimeGANv2LightGenerator,
 }
 """Each has `STRIDE` (sides that are multiples of it keep their size) and `MINIMUM_SIDE`, pixels."""

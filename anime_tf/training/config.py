@@ -11,7 +11,7 @@ from anime_tf.data.pipeline import FITS
 
 # The keys of `models.registry.GENERATORS` and `losses.adversarial.GAN_TYPES`, which cannot be
 # imported here: the command line shows them, and its help must not wait for TensorFlow.
-MODELS = ("animegan_v2",)
+MODELS = ("animegan_v2", "animegan_v2_light")
 GAN_TYPES = ("gan", "lsgan", "hinge")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 

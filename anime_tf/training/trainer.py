@@ -92,17 +92,20 @@ class Trainer:
                 config.perceptual_weights, seed=config.seed, dtype=config.precision
             )
         self.gan_type = GAN_TYPES[config.gan_type]
-        self.init_optimizer = self._adam(config.init_learning_rate, self.generator)
-        self.g_optimizer = self._adam(config.g_learning_rate, self.generator)
-        self.d_optimizer = self._adam(config.d_learning_rate, self.discriminator)
+        self.init_optimizer = self._adam("init", config.init_learning_rate, self.generator)
+        self.g_optimizer = self._adam("g", config.g_learning_rate, self.generator)
+        self.d_optimizer = self._adam("d", config.d_learning_rate, self.discriminator)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
         self.seed = tf.Variable(config.seed, dtype=tf.int64, trainable=False, name="seed")
 
-    def _adam(self, learning_rate: float, network: keras.Model) -> keras.optimizers.Optimizer:
-        optimizer = keras.optimizers.Adam(learning_rate, **ADAM)
+    def _adam(
+        self, name: str, learning_rate: float, network: keras.Model
+    ) -> keras.optimizers.Optimizer:
+        # Named, since a checkpoint finds the variables again by their paths.
+        optimizer = keras.optimizers.Adam(learning_rate, **ADAM, name=f"{name}_adam")
         if self.config.precision == "mixed_float16":
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name=f"{name}_loss_scale")
         optimizer.build(network.trainable_variables)
         return optimizer
 
@@ -113,12 +116,26 @@ class Trainer:
         Every random choice of a run (order, crops) is a function of `seed` and `step`, so these
         two are its random state.
         """
-        return {
+        holders = {
             "generator": self.generator,
             "discriminator": self.discriminator,
             "init_optimizer": self.init_optimizer,
             "g_optimizer": self.g_optimizer,
             "d_optimizer": self.d_optimizer,
+        }
+        # Variable by variable: tf.train.Checkpoint does not look into the lists of a Keras model,
+        # and would leave the spectral norms' u in them out without a word. The learning rates are
+        # left out: they are settings, and may change when a run is resumed.
+        variables = {
+            name: {
+                variable.path: variable.value
+                for variable in holder.variables
+                if not variable.path.endswith("learning_rate")
+            }
+            for name, holder in holders.items()
+        }
+        return {
+            **variables,
             "step": self.step,
             "epoch": self.epoch,
             "seed": self.seed,
@@ -134,7 +151,7 @@ class Trainer:
         """What `gan_step` needs of the pipeline."""
         return (*self.init_streams, "anime", "smooth")
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def init_step(self, pictures: Pictures) -> Losses:
         """Updates G on the content loss (and the distance to the paired pictures) alone.
 
@@ -158,7 +175,7 @@ class Trainer:
         self.step.assign_add(1)
         return {**losses, "g/loss": loss}
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def gan_step(self, pictures: Pictures, update_discriminator: bool = True) -> Losses:
         """Updates D, then G against the new D.
 

@@ -98,6 +98,32 @@ def _animegan_v2() -> dict[str, Source]:
     return {ours: Source(theirs) for ours, theirs in names.items()}
 
 
+def _animegan_v2_light() -> dict[str, Source]:
+    root = "generator/G_MODEL"
+    names: dict[str, str] = {}
+    # Flat names, numbered in the order in which the original makes its layers.
+    convs = norms = 0
+    for block in (
+        *("x0", "x1_0", "x1_1", "x2_0", "x2_1", "x3_0", "x3_1"),
+        *("res1", "res2", "res3", "res4"),
+        *("x4_0", "x4_1", "x5_0", "x5_1", "x6_0", "x6_1"),
+    ):
+        if block.startswith("res"):
+            kernels = ("reduce/conv/kernel", "conv/conv/kernel", "expand/kernel")
+            scopes = {"reduce/norm": f"{block}_1", "conv/norm": f"{block}_2"}
+        else:
+            kernels, scopes = ("conv/kernel",), {"norm": _numbered("LayerNorm", norms)}
+            norms += 1
+        for kernel in kernels:
+            names[f"{block}/{kernel}"] = f"{root}/{_numbered('Conv', convs)}/weights"
+            convs += 1
+        for norm, scope in scopes.items():
+            for weight in ("gamma", "beta"):
+                names[f"{block}/{norm}/{weight}"] = f"{root}/{scope}/{weight}"
+    names["out_layer/kernel"] = f"{root}/out_layer/Conv/weights"
+    return {ours: Source(theirs) for ours, theirs in names.items()}
+
+
 TRAINING_ONLY = (
     Ignored(re.compile(r".+/Adam(_\d+)?"), "state of the Adam optimiser"),
     Ignored(re.compile(r"(.+/)?beta[12]_power(_\d+)?"), "state of the Adam optimiser"),
@@ -108,6 +134,7 @@ TRAINING_ONLY = (
 
 TABLES: dict[str, NameTable] = {
     "animegan_v2": NameTable(_animegan_v2(), TRAINING_ONLY),
+    "animegan_v2_light": NameTable(_animegan_v2_light(), TRAINING_ONLY),
 }
 """Name of a generator (as in `models.registry`) -> its names in TensorFlow 1 checkpoints."""
 

@@ -83,6 +83,10 @@ def test_width_is_checked():
         AnimeGANv2Generator(width=0)
 
 
+def test_one_file_a_network():
+    assert {kind.__module__.rsplit(".", 1)[1] for kind in GENERATORS.values()} == set(GENERATORS)
+
+
 def test_registry_says_stride_and_minimum_side():
     for kind in GENERATORS.values():
         side = kind.MINIMUM_SIDE

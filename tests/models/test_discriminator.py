@@ -33,7 +33,7 @@ def test_variables_are_the_originals(kind):
 def test_normalised_kernels_are_the_originals():
     golden = arrays("animegan_v2_discriminator_sn")
     model = golden_discriminator()
-    for layer in (model.conv_0, model.stages[0][0], model.D_logit):
+    for layer in (model.conv_0, model.convs_s2[0], model.D_logit):
         kernel, _ = layer.normalized_kernel()
         name = f"kernel_normalized_first_call/{layer.name}"
         assert_close(kernel, golden[name], atol=1e-5)

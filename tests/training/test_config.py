@@ -1,0 +1,98 @@
+import dataclasses
+
+import pytest
+
+from anime_tf.models.registry import GENERATORS
+from anime_tf.training import config
+from anime_tf.training.config import PRESETS, TrainConfig
+
+
+def test_defaults_are_animegan_v2s_for_hayao():
+    values = TrainConfig()
+    assert (values.epochs, values.init_epochs, values.batch_size, values.image_size) == (
+        101,
+        10,
+        12,
+        256,
+    )
+    rates = (values.init_learning_rate, values.g_learning_rate, values.d_learning_rate)
+    assert rates == (2e-4, 2e-5, 4e-5)
+    weights = (
+        values.g_adv_weight,
+        values.d_adv_weight,
+        values.content_weight,
+        values.style_weight,
+        values.color_weight,
+        values.tv_weight,
+    )
+    assert weights == (300, 300, 1.5, 2.5, 15, 1)
+    d_weights = (
+        values.d_real_weight,
+        values.d_fake_weight,
+        values.d_gray_weight,
+        values.d_smooth_weight,
+    )
+    assert d_weights == (1.2, 1.2, 1.2, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("paprika", (2.0, 0.6, 50, 0.1, 1, 1, 1, 0.005)),
+        ("shinkai", (1.2, 2.0, 10, 1, 1.7, 1.7, 1.7, 1.0)),
+    ],
+)
+def test_published_presets(name, expected):
+    values = TrainConfig.from_dict(PRESETS[name])
+    assert expected == (
+        values.content_weight,
+        values.style_weight,
+        values.color_weight,
+        values.tv_weight,
+        values.d_real_weight,
+        values.d_fake_weight,
+        values.d_gray_weight,
+        values.d_smooth_weight,
+    )
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_a_config(name):
+    TrainConfig.from_dict(PRESETS[name])
+
+
+def test_unknown_settings_raise():
+    with pytest.raises(ValueError, match="unknown settings: epoch, steps"):
+        TrainConfig.from_dict({"steps": 1, "epoch": 2})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"gan_type": "wgan"}, "gan_type must be one of gan, lsgan, hinge, received 'wgan'"),
+        ({"precision": "float16"}, "precision must be one of"),
+        ({"image_size": 100}, "image_size must be a multiple of 8"),
+        ({"batch_size": 0}, "batch_size must be at least 1, received 0"),
+        ({"tv_weight": -1.0}, "tv_weight must not be negative"),
+        ({"training_rate": 0}, "training_rate must be at least 1"),
+    ],
+)
+def test_values_are_checked(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**settings)
+
+
+def test_replace_checks_too():
+    assert TrainConfig().replace(epochs=3).epochs == 3
+    with pytest.raises(ValueError, match="epochs must be at least 1"):
+        TrainConfig().replace(epochs=0)
+
+
+def test_every_setting_is_documented():
+    for setting in dataclasses.fields(TrainConfig):
+        assert setting.metadata["help"]
+        assert f"\n        {setting.name}: " in (TrainConfig.__doc__ or "")
+
+
+def test_the_command_line_knows_every_model():
+    assert tuple(GENERATORS) == config.MODELS

@@ -1,0 +1,193 @@
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from golden_files import assert_close
+from small_data_set import SETTINGS, make_data_set
+
+from anime_tf.data.pictures import read_picture, write_bytes_whole
+from anime_tf.training.config import TrainConfig
+from anime_tf.training.loop import NonFiniteLossError, train
+from anime_tf.training.run_dir import resumed_config
+from anime_tf.weights.archive import load_generator
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_data_set(tmp_path_factory.mktemp("data"))
+
+
+def config(data, run_dir, **settings):
+    paths = {"dataset_dir": str(data), "run_dir": str(run_dir)}
+    return TrainConfig(**{**SETTINGS, **paths, **settings})
+
+
+def rows(run_dir):
+    return [json.loads(line) for line in (run_dir / "stats.jsonl").read_text().splitlines()]
+
+
+def losses(run_dir):
+    """Every logged value but the time it took."""
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows(run_dir)]
+
+
+@pytest.fixture(scope="module")
+def whole_run(data, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("runs") / "whole"
+    assert train(config(data, run_dir)) == 0
+    return run_dir
+
+
+def test_a_run_directory_holds_what_the_interface_says(whole_run, data):
+    names = {path.name for path in whole_run.iterdir()}
+    assert names == {
+        "config.json",
+        "stats.jsonl",
+        "checkpoints",
+        "samples",
+        "events",
+        "generator.keras",
+    }
+    logged = rows(whole_run)
+    # The longer of 5 photos and 3 style pictures: 5 steps an epoch.
+    assert [row["step"] for row in logged] == list(range(1, 11))
+    assert [row["epoch"] for row in logged] == [0] * 5 + [1] * 5
+    assert [row["phase"] for row in logged] == ["init"] * 5 + ["gan"] * 5
+    assert set(logged[0]) == {"step", "epoch", "phase", "seconds", "g/content", "g/loss"}
+    g_terms = {"g/adv", "g/content", "g/style", "g/color", "g/tv", "g/loss"}
+    d_terms = {"d/real", "d/gray", "d/fake", "d/smooth", "d/loss"}
+    assert set(logged[-1]) == {"step", "epoch", "phase", "seconds"} | g_terms | d_terms
+    assert {path.name for path in (data / "Dots/smooth").glob("*.png")} == {
+        "0.png",
+        "1.png",
+        "2.png",
+    }
+
+
+def test_samples_are_before_and_after(whole_run, data):
+    names = sorted(path.name for path in (whole_run / "samples").iterdir())
+    assert names == ["epoch_0001_0.png", "epoch_0002_0.png"]
+    sheet = read_picture(whole_run / "samples" / names[0]).rgb_u8
+    photo = read_picture(data / "val/0.png").rgb_u8
+    assert sheet.shape[0] == photo.shape[0]
+    assert_close(sheet[:, : photo.shape[1]], photo)
+
+
+def test_tensorboard_has_the_terms(whole_run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(whole_run / "events"))
+    events.Reload()
+    assert {"g/content", "g/adv", "d/fake"} <= set(events.Tags()["tensors"])
+
+
+def test_generator_is_that_of_the_newest_checkpoint(whole_run):
+    model = load_generator(whole_run / "generator.keras")
+    assert model.width == 2
+    assert np.isfinite(model(np.zeros((1, 32, 32, 3), np.float32))).all()
+
+
+def test_a_run_is_not_written_over(whole_run, data):
+    before = (whole_run / "stats.jsonl").read_bytes()
+    with pytest.raises(FileExistsError, match="already holds a run; go on with --resume"):
+        train(config(data, whole_run))
+    assert (whole_run / "stats.jsonl").read_bytes() == before
+
+
+def test_a_finished_run_has_nothing_left_to_do(whole_run):
+    before = losses(whole_run)
+    assert train(resumed_config(whole_run, {}), resume=True) == 0
+    assert losses(whole_run) == before
+
+
+def start(data, run_dir, *flags):
+    command = [sys.executable, "train.py", f"--run_dir={run_dir}", *flags]
+    if "--resume" not in flags:
+        values = {**SETTINGS, "dataset_dir": data}
+        command += [f"--{name}={value}" for name, value in values.items()]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_step(process, run_dir, step):
+    """Waits until the log has the step; a run that ends before that has failed."""
+    while not (run_dir / "stats.jsonl").exists() or len(rows_so_far(run_dir)) < step:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.002)
+
+
+def rows_so_far(run_dir):
+    return (run_dir / "stats.jsonl").read_text().splitlines()
+
+
+@pytest.mark.slow
+def test_killed_stopped_and_resumed_equals_unbroken(whole_run, data, tmp_path):
+    """SIGKILL, then SIGTERM, both in the middle of an epoch: the log ends up the same."""
+    run_dir = tmp_path / "broken"
+    killed_at = random.randint(2, 4)
+    first = start(data, run_dir, "--checkpoint_steps=1")
+    wait_for_step(first, run_dir, killed_at)
+    first.kill()
+    first.wait()
+    assert len(rows_so_far(run_dir)) < 10
+
+    second = start(data, run_dir, "--resume")
+    wait_for_step(second, run_dir, 7)
+    second.send_signal(signal.SIGTERM)
+    _, told = second.communicate(timeout=120)
+    assert second.returncode == 128 + signal.SIGTERM, told
+    assert "SIGTERM: saving before the end" in told
+    stopped = rows(run_dir)[-1]
+    assert 7 <= stopped["step"] < 10
+
+    third = start(data, run_dir, "--resume")
+    _, told = third.communicate(timeout=300)
+    assert third.returncode == 0, told
+    assert losses(run_dir) == losses(whole_run), f"killed at step {killed_at}"
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path):
+    run_dir = tmp_path / "run"
+    assert train(config(data, run_dir, epochs=1)) == 0
+    logged = losses(run_dir)
+    # The loss of the next step is beyond float32, its gradients are not numbers.
+    wild = resumed_config(run_dir, {"epochs": 2, "init_epochs": 2, "content_weight": 1e38})
+    message = r"step 6: g/loss is (nan|inf); the newest good checkpoint is .*step-5"
+    with pytest.raises(NonFiniteLossError, match=message):
+        train(wild, resume=True)
+    tame = resumed_config(run_dir, {"epochs": 1, "content_weight": 1.5})
+    assert train(tame, resume=True) == 0
+    assert losses(run_dir) == logged, "the step after the checkpoint is cut from the log"
+    weights = load_generator(run_dir / "generator.keras").weights
+    assert all(np.isfinite(w.numpy()).all() for w in weights)
+
+
+def test_a_broken_picture_is_left_out(data, tmp_path, caplog):
+    broken = tmp_path / "data"
+    shutil.copytree(data, broken)
+    write_bytes_whole(broken / "train_photo" / "bad.png", b"no picture")
+    with caplog.at_level("WARNING"):
+        assert train(config(broken, tmp_path / "run", epochs=1)) == 0
+    assert "bad.png" in caplog.text
+    assert "1 broken pictures were left out" in caplog.text
+
+
+def test_missing_folders_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="train_photo"):
+        train(config(tmp_path, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_perceptual_weights_are_named(data, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.h5: no such file"):
+        train(config(data, tmp_path / "run", perceptual_weights=os.fspath(tmp_path / "none.h5")))
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,183 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from golden_files import (
+    assert_close,
+    discriminator_names,
+    fill,
+    generator_names,
+    golden_vgg19,
+    numbers,
+)
+from golden_recipe import img
+
+from anime_tf.training.config import TrainConfig
+from anime_tf.training.trainer import TERM_WEIGHTS, Trainer, network_inputs
+
+# Relative to the original's losses, as rounding alone moves them from step to step.
+INIT = 1e-4
+LOSSES = {
+    "d": 5e-3,
+    "g": 1e-2,
+    "content": 5e-3,
+    "style": 5e-3,
+    "color": 1e-2,
+    "tv": 1e-2,
+}
+D_PARTS = 2e-2
+# Of the variables after six steps.
+L2, MEAN, FIRST = 3e-5, 3e-6, 1e-4
+FIRST_MEDIAN = {"generator": 5e-6, "discriminator": 2e-6}
+
+TRAJECTORIES = [
+    ("animegan_v2_training", "lsgan"),
+    ("animegan_v2_training", "hinge"),
+    ("animegan_v2_training", "gan"),
+    ("animegan_v2_training_sn", "lsgan"),
+    ("animegan_v2_training_sn", "hinge"),
+]
+
+
+@pytest.fixture(scope="module")
+def vgg19():
+    return golden_vgg19()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("golden", "gan_type"), TRAJECTORIES)
+def test_six_steps_equal_the_originals(golden, gan_type, vgg19):
+    expected = numbers(golden)[gan_type]
+    config = TrainConfig(
+        gan_type=gan_type, spectral_norm=golden.endswith("sn"), batch_size=2, image_size=64
+    )
+    trainer = Trainer(config, vgg19)
+    names = {
+        "generator": generator_names(trainer.generator),
+        "discriminator": discriminator_names(trainer.discriminator),
+    }
+    fill(trainer.generator, names["generator"])
+    fill(trainer.discriminator, names["discriminator"])
+
+    for row in expected["rows"]:
+        kinds = ("photo", "anime", "anime_gray", "smooth_gray")
+        pictures = {
+            kind: tf.constant(img(6000 + 10 * row["step"] + i)) for i, kind in enumerate(kinds)
+        }
+        if row["phase"] == "init":
+            losses = trainer.init_step({"photo": pictures["photo"]})
+            assert_close(losses["g/loss"], row["init"], rtol=INIT)
+            continue
+        losses = trainer.gan_step(pictures)
+        for key, tolerance in LOSSES.items():
+            name = f"{key}/loss" if key in "dg" else f"g/{key}"
+            assert_close(losses[name], row[key], rtol=tolerance)
+        parts = [losses[f"d/{kind}"] for kind in ("real", "gray", "fake", "smooth")]
+        assert_close(parts, row["d_parts"], rtol=D_PARTS)
+
+    assert int(trainer.step) == len(expected["rows"])
+    for kind, network in (
+        ("generator", trainer.generator),
+        ("discriminator", trainer.discriminator),
+    ):
+        deviations = []
+        for weight in network.weights:
+            final = expected["final"][names[kind][weight.path]]
+            values = weight.numpy().astype(np.float64)
+            assert_close(np.linalg.norm(values), final["l2"], rtol=L2)
+            assert_close(values.mean(), final["mean"], atol=MEAN)
+            first = values.ravel()[:4]
+            assert_close(first, final["first"], atol=FIRST)
+            deviations.extend(np.abs(first - final["first"]))
+        assert np.median(deviations) < FIRST_MEDIAN[kind]
+
+
+def batch(side=32, names=("photo", "anime", "smooth", "paired")):
+    random = np.random.default_rng(0)
+    return {
+        name: tf.constant(random.integers(0, 256, (2, side, side, 3), np.uint8)) for name in names
+    }
+
+
+def small_config(**settings):
+    small = {
+        "generator_width": 2,
+        "discriminator_width": 8,
+        "discriminator_depth": 2,
+        "image_size": 32,
+        "batch_size": 2,
+        "perceptual_weights": "random",
+    }
+    return TrainConfig(**{**small, **settings})
+
+
+def test_network_inputs():
+    inputs = network_inputs(
+        {
+            "photo": tf.constant([[[[0, 51, 255]]]], tf.uint8),
+            "anime": tf.constant([[[[255, 255, 255]]]], tf.uint8),
+            "smooth": tf.constant([[[[10, 20, 30]]]], tf.uint8),
+        }
+    )
+    assert set(inputs) == {"photo", "anime", "anime_gray", "smooth_gray"}
+    assert_close(inputs["photo"][0, 0, 0], [-1, -0.6, 1], atol=1e-6)
+    assert_close(inputs["anime_gray"][0, 0, 0], [1, 1, 1], atol=1e-6)
+    # luma 2.99 + 11.74 + 3.42 = 18.15, rounded to 18
+    assert_close(inputs["smooth_gray"][0, 0, 0], np.full(3, 18 / 127.5 - 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_trains(precision):
+    trainer = Trainer(small_config(precision=precision))
+    inputs = network_inputs(batch())
+    weights = trainer.generator.weights
+    before = [w.numpy().copy() for w in weights]
+    # Under float16 the first steps only bring the loss scale down to where gradients are finite.
+    rows = [trainer.init_step(inputs) for _ in range(6)] + [trainer.gan_step(inputs)]
+    for row in rows:
+        assert all(value.dtype == tf.float32 and np.isfinite(value) for value in row.values())
+    assert {str(w.dtype) for w in weights} == {"float32"}
+    moved = max(np.abs(w.numpy() - b).max() for w, b in zip(weights, before, strict=True))
+    assert 1e-5 < moved < 1e-2
+    if precision == "mixed_float16":
+        assert 1 <= float(trainer.init_optimizer.dynamic_scale) < 2.0**15
+
+
+def test_content_alone_falls():
+    trainer = Trainer(small_config(init_learning_rate=1e-2))
+    inputs = network_inputs(batch(names=("photo",)))
+    losses = [float(trainer.init_step(inputs)["g/content"]) for _ in range(12)]
+    assert losses[-1] < 0.95 * losses[0]
+
+
+def test_terms_without_weight_are_left_out():
+    settings = {name: 0.0 for name in ("content_weight", "style_weight", "color_weight")}
+    trainer = Trainer(small_config(**settings, tv_weight=0.0, paired_weight=1.0))
+    assert trainer.perceptual is None
+    assert trainer.init_streams == ("photo", "paired")
+    inputs = network_inputs(batch())
+    assert set(trainer.init_step(inputs)) == {"g/paired", "g/loss"}
+    d_terms = {"d/real", "d/gray", "d/fake", "d/smooth", "d/loss"}
+    assert set(trainer.gan_step(inputs)) == {"g/adv", "g/paired", "g/loss"} | d_terms
+
+
+def test_discriminator_rests_when_told():
+    trainer = Trainer(small_config(content_weight=0.0, style_weight=0.0))
+    kernel = trainer.discriminator.conv_0.kernel
+    before = kernel.numpy().copy()
+    losses = trainer.gan_step(network_inputs(batch()), update_discriminator=False)
+    assert not any(name.startswith("d/") for name in losses)
+    assert_close(kernel, before)
+
+
+def test_every_term_has_a_setting():
+    assert set(TERM_WEIGHTS.values()) <= set(TrainConfig.__dataclass_fields__)
+
+
+def test_weights_follow_from_the_seed():
+    first, second, other = (
+        Trainer(small_config(content_weight=0.0, style_weight=0.0, seed=seed)) for seed in (1, 1, 2)
+    )
+    for ours, same in zip(first.generator.weights, second.generator.weights, strict=True):
+        assert_close(ours, same)
+    kernel = first.generator.A[0].conv.kernel
+    assert np.abs(kernel.numpy() - other.generator.A[0].conv.kernel.numpy()).max() > 1e-3
