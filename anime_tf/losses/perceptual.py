@@ -81,12 +81,26 @@ def color_loss(photo: Any, generated: Any) -> Any:
     )
 
 
+def _differences(picture: Any) -> tuple[Any, Any]:
+    """Differences of neighbouring pixels down and across, float32."""
+    picture = _float32(picture)
+    return picture[:, 1:] - picture[:, :-1], picture[:, :, 1:] - picture[:, :, :-1]
+
+
 def total_variation_loss(picture: Any) -> Any:
     """mean(dh^2) / 2 + mean(dw^2) / 2, dh and dw the differences of neighbouring pixels."""
-    picture = _float32(picture)
-    dh = picture[:, 1:] - picture[:, :-1]
-    dw = picture[:, :, 1:] - picture[:, :, :-1]
+    dh, dw = _differences(picture)
     return 0.5 * ops.mean(ops.square(dh)) + 0.5 * ops.mean(ops.square(dw))
+
+
+def edge_loss(x: Any, y: Any) -> Any:
+    """Distance of lines and flat areas, whatever the tone: L1(dh) + L1(dw), d as above.
+
+    Reference: Mathieu et al., Deep multi-scale video prediction, ICLR 2016, section 3.3 (the
+    gradient difference loss; here signed differences are compared).
+    """
+    (dh_x, dw_x), (dh_y, dw_y) = _differences(x), _differences(y)
+    return l1_loss(dh_x, dh_y) + l1_loss(dw_x, dw_y)
 
 
 def to_gray(picture: Any) -> Any:

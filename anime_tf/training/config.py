@@ -60,6 +60,7 @@ class TrainConfig:
         tv_weight: Weight of the total variation loss.
         paired_weight: Weight of the L1 distance to the painted counterpart of each photo, in both
             phases; needs the folder `<style>/paired`. 0, as in all published recipes, for unpaired.
+        paired_edge_weight: Weight of the distance of their differences of neighbouring pixels.
         d_real_weight: Weight of D's term of anime pictures.
         d_fake_weight: Weight of D's term of generated pictures.
         d_gray_weight: Weight of D's term of anime pictures in gray.
@@ -105,6 +106,9 @@ class TrainConfig:
     paired_weight: float = _setting(
         0.0, "weight of the L1 distance to <style>/paired, in both phases"
     )
+    paired_edge_weight: float = _setting(
+        0.0, "weight of the L1 distance of pixel differences to <style>/paired, in both phases"
+    )
     d_real_weight: float = _setting(1.2, "weight of D's term of anime pictures")
     d_fake_weight: float = _setting(1.2, "weight of D's term of generated pictures")
     d_gray_weight: float = _setting(1.2, "weight of D's term of anime in gray")
@@ -145,6 +149,11 @@ class TrainConfig:
             raise ValueError(
                 f"image_size must be a multiple of 8 and at least 32, received {self.image_size}"
             )
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether the run needs a painted counterpart of each photo."""
+        return bool(self.paired_weight or self.paired_edge_weight)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:

@@ -72,20 +72,19 @@ def training_pictures(config: TrainConfig) -> TrainingPictures:
         FileNotFoundError: A folder is missing or empty.
     """
     adversarial = config.init_epochs < config.epochs
-    need_paired = config.paired_weight > 0
     if adversarial:
         style_dir = Path(config.dataset_dir) / config.style / "style"
         smooth_dir = style_dir.with_name("smooth")
         if not smooth_dir.exists():
             # All else that is needed is looked for before the work begins.
             dataset_folders(
-                config.dataset_dir, config.style, need_smooth=False, need_paired=need_paired
+                config.dataset_dir, config.style, need_smooth=False, need_paired=config.is_paired
             )
             logging.info("%s: missing, made now", smooth_dir)
             size_hw = (config.image_size, config.image_size) if config.fit == "resize" else None
             smooth_folder(style_dir, smooth_dir, size_hw)
     folders = dataset_folders(
-        config.dataset_dir, config.style, need_smooth=adversarial, need_paired=need_paired
+        config.dataset_dir, config.style, need_smooth=adversarial, need_paired=config.is_paired
     )
     return TrainingPictures(
         folders,

@@ -24,6 +24,7 @@ TERM_WEIGHTS = {
     "g/color": "color_weight",
     "g/tv": "tv_weight",
     "g/paired": "paired_weight",
+    "g/paired_edge": "paired_edge_weight",
     "d/real": "d_real_weight",
     "d/gray": "d_gray_weight",
     "d/fake": "d_fake_weight",
@@ -144,7 +145,7 @@ class Trainer:
     @property
     def init_streams(self) -> tuple[str, ...]:
         """What `init_step` needs of the pipeline."""
-        return ("photo", "paired") if self.config.paired_weight else ("photo",)
+        return ("photo", "paired") if self.config.is_paired else ("photo",)
 
     @property
     def gan_streams(self) -> tuple[str, ...]:
@@ -159,8 +160,9 @@ class Trainer:
             pictures: `photo`, float32 (n, h, w, 3) in [-1, 1], and `paired` where it has a weight.
 
         Returns:
-            `g/content` and `g/paired`, unweighted, and `g/loss`, what was minimised. Here and in
-            `gan_step` a term whose weight is 0 is neither computed nor returned.
+            The terms `g/content`, `g/paired` and `g/paired_edge`, unweighted, and `g/loss`, what
+            was minimised. Here and in `gan_step` a term whose weight is 0 is neither computed nor
+            returned.
         """
         features = self._target_features({"g/content": pictures["photo"]})
         with tf.GradientTape() as tape:
@@ -259,9 +261,12 @@ class Trainer:
         return losses
 
     def _paired_terms(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
-        if not self.weights["g/paired"]:
-            return {}
-        return {"g/paired": perceptual.l1_loss(pictures["paired"], generated)}
+        distances = {"g/paired": perceptual.l1_loss, "g/paired_edge": perceptual.edge_loss}
+        return {
+            term: distance(pictures["paired"], generated)
+            for term, distance in distances.items()
+            if self.weights[term]
+        }
 
     def _weighted_sum(self, losses: Losses) -> tf.Tensor:
         return sum((self.weights[term] * loss for term, loss in losses.items()), tf.zeros(()))

@@ -48,6 +48,13 @@ def test_total_variation_by_hand():
     assert_close(perceptual.total_variation_loss(picture), expected)
 
 
+def test_edge_loss_by_hand():
+    x = np.array([[0.0, 1.0], [2.0, 4.0]], np.float32)[None, ..., None]
+    expected = (2 + 3) / 2 + (1 + 2) / 2
+    assert_close(perceptual.edge_loss(x, np.full_like(x, 7)), expected)
+    assert_close(perceptual.edge_loss(x, x + 0.5), 0)
+
+
 def test_yuv_is_tensorflows():
     x = np.random.default_rng(0).uniform(size=(2, 3, 4, 3)).astype(np.float32)
     assert_close(perceptual.rgb_to_yuv(x), tf.image.rgb_to_yuv(x), atol=1e-6)
