@@ -139,7 +139,9 @@ def import_tensorflow() -> None:
         importlib.import_module("tensorflow")
         return
     with _stderr_set_aside():
-        importlib.import_module("tensorflow")
+        tensorflow = importlib.import_module("tensorflow")
+    # Its Python side tells of every checkpoint how long it took to lay it out.
+    tensorflow.get_logger().setLevel("WARNING")
 
 
 def _run(command: Command | Group, arguments: list[str], program: str) -> int:
