@@ -10,10 +10,11 @@ generator.keras  the generator of the newest checkpoint
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -63,27 +64,32 @@ def resumed_config(run_dir: str | os.PathLike[str], changes: Mapping[str, Any]) 
 
 
 class RunDir:
-    """A run directory that a run writes; a context manager that closes its files.
+    """A run directory that a run writes: a context manager.
+
+    Entering it restores the newest checkpoint where the run goes on, and opens the logs. It raises
+    FileExistsError where the directory holds a run and `resume` is False, BlockingIOError where
+    another process trains in it at this moment, and ValueError where the newest checkpoint does not
+    fit the trainer.
 
     Args:
         config: The run's settings.
         trainer: The run's networks.
         resume: Whether the directory's run goes on; else it must hold none.
 
-    Raises:
-        FileExistsError: The directory holds a run and `resume` is False.
-        ValueError: The newest checkpoint does not fit the trainer.
+    Attributes:
+        path: The directory.
+        samples: The folder in it for sample pictures.
+        step: Steps that the run had done when it was entered.
     """
 
     def __init__(self, config: TrainConfig, trainer: Trainer, *, resume: bool) -> None:
         self.path = Path(config.run_dir)
-        self.trainer = trainer
-        if (self.path / CONFIG).exists() and not resume:
-            raise FileExistsError(
-                f"{self.path}: already holds a run; go on with --resume, or choose another run_dir"
-            )
         self.samples = self.path / "samples"
-        self.samples.mkdir(parents=True, exist_ok=True)
+        self.trainer = trainer
+        self.step = 0
+        self._config = config
+        self._resume = resume
+        self._open = contextlib.ExitStack()
         self._checkpoint = tf.train.Checkpoint(**trainer.trackables)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint,
@@ -91,13 +97,28 @@ class RunDir:
             max_to_keep=config.keep_checkpoints,
             checkpoint_name="step",
         )
-        if resume:
-            self._restore()
-        settings = json.dumps(dataclasses.asdict(config), indent=1)
-        write_bytes_whole(self.path / CONFIG, settings.encode())
-        self.step = int(trainer.step)
-        self._stats = self._open_stats()
-        self._events = tf.summary.create_file_writer(os.fspath(self.path / "events"))
+
+    def __enter__(self) -> RunDir:
+        if (self.path / CONFIG).exists() and not self._resume:
+            raise FileExistsError(
+                f"{self.path}: already holds a run; go on with --resume, or choose another run_dir"
+            )
+        self.samples.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_locked(self.path))
+            if self._resume:
+                self._restore()
+            settings = json.dumps(dataclasses.asdict(self._config), indent=1)
+            write_bytes_whole(self.path / CONFIG, settings.encode())
+            self.step = int(self.trainer.step)
+            self._stats = stack.enter_context(self._open_stats())
+            self._events = tf.summary.create_file_writer(os.fspath(self.path / "events"))
+            stack.callback(self._events.close)
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
     @property
     def newest_checkpoint(self) -> str | None:
@@ -169,9 +190,25 @@ class RunDir:
         save_generator(self.trainer.generator, self.path / GENERATOR)
         self._events.flush()
 
-    def __enter__(self) -> RunDir:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stats.close()
-        self._events.close()
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keeps a second process out of a run directory.
+
+    The operating system lets go of the lock when the process ends, however it ends.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows cannot lock a folder
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise BlockingIOError(
+            f"{path}: another process trains here; wait for its end, or choose another run_dir"
+        ) from error
+    finally:
+        os.close(descriptor)

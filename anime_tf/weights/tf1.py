@@ -109,7 +109,7 @@ def _animegan_v2_light() -> dict[str, Source]:
         *("x4_0", "x4_1", "x5_0", "x5_1", "x6_0", "x6_1"),
     ):
         if block.startswith("res"):
-            kernels = ("reduce/conv/kernel", "conv/conv/kernel", "expand/kernel")
+            kernels: tuple[str, ...] = ("reduce/conv/kernel", "conv/conv/kernel", "expand/kernel")
             scopes = {"reduce/norm": f"{block}_1", "conv/norm": f"{block}_2"}
         else:
             kernels, scopes = ("conv/kernel",), {"norm": _numbered("LayerNorm", norms)}

@@ -97,8 +97,22 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     with RunDir(settings, trainer, resume=False) as run:
         run.save()
     (tmp_path / "checkpoints" / "step-0.index").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="step-0: does not fit this run's networks, or is damaged"):
-        RunDir(settings, Trainer(settings), resume=True)
+    damaged = "step-0: does not fit this run's networks, or is damaged"
+    with pytest.raises(ValueError, match=damaged), RunDir(settings, trainer, resume=True):
+        pass
+
+
+def test_two_processes_cannot_train_in_one_directory(tmp_path):
+    pytest.importorskip("fcntl", reason="folders cannot be locked here")
+    settings = config(tmp_path)
+    with (
+        RunDir(settings, Trainer(settings), resume=False),
+        pytest.raises(BlockingIOError, match="another process trains here"),
+        RunDir(settings, Trainer(settings), resume=True),
+    ):
+        pass
+    with RunDir(settings, Trainer(settings), resume=True):
+        pass
 
 
 def test_only_the_newest_checkpoints_stay(tmp_path):
