@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from anime_tf.models.layers import (
     PACKAGE,
     ConvNormLReLU,
     InvertedResidual,
-    he_normal,
+    picture_layer,
+    to_picture,
     upsample_legacy_bilinear,
 )
 
@@ -64,14 +64,7 @@ class AnimeGANv2Generator(keras.Model):
         ]
         self.D = self._stage("D", (4, 3, 1), (4, 3, 1))
         self.E = self._stage("E", (2, 3, 1), (2, 3, 1), (1, 7, 1))
-        self.out_layer = keras.layers.Conv2D(
-            3,
-            1,
-            use_bias=False,
-            kernel_initializer=he_normal(),
-            name="out_layer",
-            dtype=self.dtype_policy,
-        )
+        self.out_layer = picture_layer("out_layer", self.dtype_policy)
         self.build((None, None, None, 3))
 
     def _stage(
@@ -108,8 +101,7 @@ class AnimeGANv2Generator(keras.Model):
             x = upsample_legacy_bilinear(x)
             for block in stage:
                 x = block(x)
-        # tanh in float32: bfloat16 has 8 bits, a picture needs all 256 levels.
-        return ops.tanh(ops.cast(self.out_layer(x), "float32"))
+        return to_picture(self.out_layer(x))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "width": self.width}

@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
-from anime_tf.models.layers import PACKAGE, ConvNormLReLU, he_normal, upsample_legacy_bilinear
+from anime_tf.models.layers import (
+    PACKAGE,
+    ConvNormLReLU,
+    he_normal,
+    picture_layer,
+    to_picture,
+    upsample_legacy_bilinear,
+)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -82,14 +88,7 @@ class AnimeGANv2LightGenerator(keras.Model):
             (self._block("x5_0", 2), self._block("x5_1", 1)),
             (self._block("x6_0", 1), self._block("x6_1", 1, kernel_size=7)),
         ]
-        self.out_layer = keras.layers.Conv2D(
-            3,
-            1,
-            use_bias=False,
-            kernel_initializer=he_normal(),
-            name="out_layer",
-            dtype=self.dtype_policy,
-        )
+        self.out_layer = picture_layer("out_layer", self.dtype_policy)
         self.build((None, None, None, 3))
 
     def _block(
@@ -120,8 +119,7 @@ class AnimeGANv2LightGenerator(keras.Model):
             x = residual(x)
         for widen, merge in self.up:
             x = merge(widen(upsample_legacy_bilinear(x)) + skips.pop())
-        # tanh in float32: bfloat16 has 8 bits, a picture needs all 256 levels.
-        return ops.tanh(ops.cast(self.out_layer(x), "float32"))
+        return to_picture(self.out_layer(x))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "width": self.width}

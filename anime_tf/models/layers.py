@@ -51,6 +51,18 @@ def leaky_relu(x: Any) -> Any:
     return ops.leaky_relu(x, negative_slope=LEAKY_SLOPE)
 
 
+def picture_layer(name: str, dtype: Any = None) -> keras.layers.Conv2D:
+    """The last layer of the v2 generators, 1x1 convolution to RGB without bias; unbuilt."""
+    return keras.layers.Conv2D(
+        3, 1, use_bias=False, kernel_initializer=he_normal(), name=name, dtype=dtype
+    )
+
+
+def to_picture(x: Any) -> Any:
+    """Tanh in float32 under every policy: bfloat16 has 8 bits, a picture needs all 256 levels."""
+    return ops.tanh(ops.cast(x, "float32"))
+
+
 def reflect_pad(x: Any, kernel_size: int, strides: int) -> Any:
     """Reflect-pads a picture as the AnimeGAN generators do before a convolution.
 
