@@ -92,8 +92,9 @@ def test_ratios_are_of_one_phase():
 
 
 @pytest.mark.slow
-def test_precisions_train_in_turns():
-    # Without the perceptual network, which takes most of the time to compile.
+def test_the_gan_step_trains():
+    # Without the perceptual network, which the first phase needs, and at one precision only:
+    # compiling takes long.
     config = TrainConfig(**{**SETTINGS, "content_weight": 0.0, "style_weight": 0.0})
     precisions = ("float32", "mixed_bfloat16")
     contenders = train_step_contenders(config, precisions, PHASES, steps=2, warmup=1)
@@ -103,8 +104,8 @@ def test_precisions_train_in_turns():
         ["gan", "float32"],
         ["gan", "mixed_bfloat16"],
     ]
-    take_turns(contenders[2:], 1)  # without that network, the first phase has no loss
-    assert all(len(c.seconds) == 1 and c.seconds[0] > 0 for c in contenders[2:])
+    take_turns(contenders[3:], 1)
+    assert contenders[3].seconds[0] > 0
 
 
 def test_made_up_photos_weigh_what_photos_weigh():
