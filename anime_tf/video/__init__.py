@@ -1,0 +1,1 @@
+"""Stylising films, sound kept."""

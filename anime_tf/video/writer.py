@@ -1,0 +1,378 @@
+"""`FilmWriter`: RGB frames and packets of sound become an H.264 film."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from absl import logging
+
+from anime_tf.data import pictures
+from anime_tf.data.films import EXACT_CHROMA, FilmReader, Frame
+
+if TYPE_CHECKING:
+    import av
+
+CONTAINERS: dict[str, tuple[str, dict[str, str]]] = {
+    # faststart: the index comes first, so that a browser plays before all is loaded.
+    ".mp4": ("mp4", {"movflags": "faststart"}),
+    ".mov": ("mov", {"movflags": "faststart"}),
+    ".mkv": ("matroska", {}),
+}
+"""Suffix -> FFmpeg's name of the container, and its options."""
+
+_MATROSKA_TICK = Fraction(1, 1000)  # FFmpeg's Matroska knows no other
+
+_AAC_BITS_PER_CHANNEL = 96_000
+
+# What describes the source's file and not its content, and what players take for a turn that the
+# frames have already made.
+_NOT_COPIED = {
+    *("major_brand", "minor_version", "compatible_brands", "encoder", "rotate", "duration"),
+    *("bps", "number_of_frames", "number_of_bytes", "vendor_id"),
+}
+
+
+class FilmWriter:
+    """Writes a film of H.264 in 4:2:0 beside the sound of its source; a context manager.
+
+    The file appears under its name when the block ends without an exception, whole; else nothing
+    stays. Colours, rate and metadata are those of the source. Sound is copied packet by packet
+    where the container takes it, else encoded again as AAC. 4:2:0 needs an even height and width:
+    frames of odd ones get one pixel more, their last row or column once again.
+
+    Args:
+        path: The file, with a suffix of `CONTAINERS`; missing folders are made.
+        source: The film that frames and sound come from.
+        crf: x264's quality, 0 (without loss) to 51.
+
+    Attributes:
+        path: As given.
+
+    Raises:
+        ValueError: Another suffix, or `crf` out of its range.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], source: FilmReader, *, crf: int = 18) -> None:
+        self.path = Path(path)
+        if self.path.suffix.lower() not in CONTAINERS:
+            raise ValueError(
+                f"{self.path}: films are written as {', '.join(CONTAINERS)}; name one of these"
+            )
+        if not 0 <= crf <= 51:
+            raise ValueError(f"crf must lie in 0..51, received {crf}")
+        self._source = source
+        self._crf = crf
+        # A hidden name in the same folder: os.replace works only within one file system.
+        self._temporary = self.path.with_name(f".{self.path.name[:100]}.{secrets.token_hex(6)}.tmp")
+        self._container: av.container.OutputContainer | None = None
+        self._sound: dict[int, _CopiedSound | _EncodedSound] = {}
+        self._waiting: list[av.Packet] = []
+
+    def __enter__(self) -> FilmWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._container is None:
+            return
+        if error is not None:
+            self._abandon()
+            return
+        try:
+            with self._telling():
+                self._finish(self._container)
+                os.replace(self._temporary, self.path)
+        except BaseException:
+            self._abandon()
+            raise
+
+    def write_frame(self, frame: Frame) -> None:
+        """Writes a frame.
+
+        Args:
+            frame: Any size; all others are brought to that of the first. Times in the source's
+                ticks.
+
+        Raises:
+            ValueError: FFmpeg cannot encode it.
+            OSError: The file cannot be written; names `path`.
+        """
+        import av
+
+        with self._telling():
+            if self._container is None:
+                self._open(frame.rgb_u8.shape[0], frame.rgb_u8.shape[1])
+            picture = av.VideoFrame.from_ndarray(self._fitted(frame.rgb_u8), format="rgb24")
+            colours = self._source.colours
+            picture = picture.reformat(
+                format="yuv420p",
+                dst_colorspace=colours.matrix,
+                dst_color_range=colours.range_number,
+                interpolation=EXACT_CHROMA,
+            )
+            picture.pts = self._pts(frame.pts)
+            picture.time_base = self._time_base
+            self._mux_pictures(picture, frame)
+
+    def write_sound(self, packet: av.Packet) -> None:
+        """Writes a packet of the source's sound.
+
+        Args:
+            packet: As the source gave it.
+
+        Raises:
+            ValueError: It fits into no file of this kind.
+            OSError: The file cannot be written; names `path`.
+        """
+        if self._container is None:  # the size of the frames is not known yet
+            self._waiting.append(packet)
+            return
+        with self._telling():
+            self._mux_sound(packet)
+
+    def _open(self, height: int, width: int) -> None:
+        import av
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._size = (height, width)
+        suffix = self.path.suffix.lower()
+        self._time_base = _MATROSKA_TICK if suffix == ".mkv" else self._source.time_base
+        self._last_pts: int | None = None
+        self._durations: dict[int, int] = {}
+        try:
+            self._container = self._opened(copy_sound=True)
+        except av.FFmpegError:
+            # Some sound passes for fit until the header is written (TrueHD in MP4).
+            if not any(isinstance(sound, _CopiedSound) for sound in self._sound.values()):
+                raise
+            self._container = self._opened(copy_sound=False)
+        for packet in self._waiting:
+            self._mux_sound(packet)
+        self._waiting.clear()
+
+    def _opened(self, *, copy_sound: bool) -> av.container.OutputContainer:
+        """A file with its header written, and `_pictures` and `_sound` for it."""
+        import av
+
+        source, (height, width) = self._source, self._size
+        format_name, options = CONTAINERS[self.path.suffix.lower()]
+        container = av.open(
+            str(self._temporary), "w", format=format_name, container_options=options
+        )
+        try:
+            container.metadata.update(_kept(source.metadata))
+            container.set_chapters(source.container.chapters())
+            pictures_stream = container.add_stream(
+                "libx264", rate=source.rate, options={"crf": str(self._crf)}
+            )
+            pictures_stream.width, pictures_stream.height = width + width % 2, height + height % 2
+            pictures_stream.pix_fmt = "yuv420p"
+            pictures_stream.metadata.update(_kept(source.picture_metadata))
+            context = pictures_stream.codec_context
+            context.time_base = self._time_base
+            context.sample_aspect_ratio = Fraction(1)
+            context.colorspace = source.colours.matrix_number
+            context.color_range = source.colours.range_number
+            context.color_primaries = source.colours.primaries
+            context.color_trc = source.colours.transfer
+            self._pictures = pictures_stream
+            self._sound = {
+                stream.index: _sound(container, stream, copy=copy_sound) for stream in source.sound
+            }
+            container.start_encoding()
+        except BaseException:
+            _discard(container, self._temporary)
+            raise
+        return container
+
+    def _fitted(self, rgb_u8: np.ndarray) -> np.ndarray:
+        height, width = self._size
+        if rgb_u8.shape[:2] != self._size:
+            logging.log_first_n(
+                logging.WARNING,
+                "%s: frames change their size; all are brought to %dx%d, that of the first",
+                1,
+                self._source.path,
+                width,
+                height,
+            )
+            rgb_u8 = pictures.resize(rgb_u8, self._size)
+        if height % 2 or width % 2:
+            return np.pad(rgb_u8, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        return np.ascontiguousarray(rgb_u8)
+
+    def _pts(self, source_pts: int) -> int:
+        """The time in the file's ticks; later than the last one even where they are coarser."""
+        pts = round(source_pts * self._source.time_base / self._time_base)
+        if self._last_pts is not None:
+            pts = max(pts, self._last_pts + 1)
+        self._last_pts = pts
+        return pts
+
+    def _mux_pictures(self, picture: av.VideoFrame | None, frame: Frame | None = None) -> None:
+        if picture is not None and frame is not None and picture.pts is not None:
+            ticks = round(frame.duration * self._source.time_base / self._time_base)
+            self._durations[picture.pts] = ticks
+        for packet in self._pictures.encode(picture):
+            # The encoder does not hand durations on, and without one the last frame's is a guess.
+            duration = 0 if packet.pts is None else self._durations.pop(packet.pts, 0)
+            if duration:
+                packet.duration = duration
+            self._mux(packet)
+
+    def _mux_sound(self, packet: av.Packet) -> None:
+        import av
+
+        sound = self._sound[packet.stream_index]
+        try:
+            packets = sound.packets(packet)
+        except av.FFmpegError as error:  # only decoding, of one packet
+            self._source.note_damage(f"sound damaged ({error.strerror})")
+            return
+        for made in packets:
+            self._mux(made)
+
+    def _mux(self, packet: av.Packet) -> None:
+        if self._container is not None:
+            self._container.mux(packet)
+
+    def _finish(self, container: av.container.OutputContainer) -> None:
+        self._mux_pictures(None)
+        for sound in self._sound.values():
+            for packet in sound.rest():
+                self._mux(packet)
+        container.close()
+
+    def _abandon(self) -> None:
+        container, self._container = self._container, None
+        if container is not None:
+            _discard(container, self._temporary)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """FFmpeg's errors, and those of the temporary file, told of the file that is known."""
+        import av
+
+        try:
+            yield
+        except OSError as error:  # PyAV's errors with a number of the system's are OSErrors too
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
+        except av.FFmpegError as error:
+            raise ValueError(f"{self.path}: FFmpeg cannot write it ({error.strerror})") from error
+
+
+class _CopiedSound:
+    """Sound as it is, packet by packet."""
+
+    def __init__(self, target: av.AudioStream) -> None:
+        self._target = target
+        self._last_dts: int | None = None
+        self._end = 0
+
+    def packets(self, packet: av.Packet) -> list[av.Packet]:
+        """The packet for the file: the same bytes; times mended where they go back."""
+        dts = packet.dts if packet.dts is not None else packet.pts
+        if dts is None:
+            dts = self._end
+        if self._last_dts is not None:
+            dts = max(dts, self._last_dts + 1)
+        pts = dts if packet.pts is None else max(packet.pts, dts)
+        packet.dts, packet.pts = dts, pts
+        self._last_dts, self._end = dts, dts + (packet.duration or 0)
+        packet.stream = self._target
+        return [packet]
+
+    def rest(self) -> list[av.Packet]:
+        """Nothing is held back."""
+        return []
+
+
+class _EncodedSound:
+    """Sound of a kind that the container does not take, as AAC."""
+
+    def __init__(self, target: av.AudioStream) -> None:
+        self._target = target
+
+    def packets(self, packet: av.Packet) -> list[av.Packet]:
+        """What the encoder has ready."""
+        frames: list[Any] = packet.decode()
+        return [made for frame in frames for made in self._target.encode(frame)]
+
+    def rest(self) -> list[av.Packet]:
+        """What the encoder still holds."""
+        return list(self._target.encode(None))
+
+
+def _sound(
+    container: av.container.OutputContainer, source: av.AudioStream, *, copy: bool
+) -> _CopiedSound | _EncodedSound:
+    """A stream for sound, copied where the container takes its kind."""
+    if copy:
+        try:
+            target = container.add_stream_from_template(source)
+        except ValueError:  # PyAV: "format does not support codec"
+            pass
+        else:
+            _describe(target, source)
+            return _CopiedSound(target)
+    context = source.codec_context
+    logging.info(
+        "sound %d: %s does not go into %s, encoded again as AAC",
+        source.index,
+        context.name,
+        container.format.name,
+    )
+    encoded = container.add_stream("aac", rate=_aac_rate(context.sample_rate))
+    channels = context.layout.nb_channels
+    # An order of channels without a name, or more of them than AAC has, is mixed to stereo.
+    encoded.layout = context.layout.name if channels in (1, 2, 6) else "stereo"
+    encoded.bit_rate = _AAC_BITS_PER_CHANNEL * encoded.layout.nb_channels
+    _describe(encoded, source)
+    return _EncodedSound(encoded)
+
+
+def _aac_rate(rate: int) -> int:
+    """The nearest sampling rate that AAC has."""
+    import av
+
+    rates = av.Codec("aac", "w").audio_rates or [48_000]
+    return min(rates, key=lambda known: abs(known - rate))
+
+
+def _describe(target: av.AudioStream, source: av.AudioStream) -> None:
+    target.metadata.update(_kept(source.metadata))
+    target.disposition = source.disposition
+
+
+def _kept(metadata: dict[str, str]) -> dict[str, str]:
+    """What of a source's metadata holds for its stylised film too."""
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key.lower().partition("-")[0] not in _NOT_COPIED and not key.startswith("_STATISTICS")
+    }
+
+
+def _discard(container: av.container.OutputContainer, path: Path) -> None:
+    """Closes a file that nobody shall see, and removes it."""
+    import av
+
+    # First, for closing would write an index, and put it in front by moving all that is there.
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(av.FFmpegError, OSError):
+        container.close()
+    # Again, for systems that do not remove open files.
+    path.unlink(missing_ok=True)
