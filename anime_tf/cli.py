@@ -40,6 +40,8 @@ EXIT_INTERRUPTED = 128 + signal.SIGINT
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("anime_tf.train", "train a style on your own pictures"),
     "infer": ("anime_tf.infer", "stylise pictures"),
+    "video": ("anime_tf.video.__main__", "stylise a film, its sound kept"),
+    "export": ("anime_tf.export.__main__", "export a generator as SavedModel and TFLite"),
     "convert": ("anime_tf.convert", "convert legacy weights to a .keras archive"),
     "dataset": ("anime_tf.dataset", "build a style data set: frames, smooth, paint"),
     "benchmark": ("anime_tf.benchmark", "measure the speed of the pipeline and of a training step"),
@@ -274,7 +276,8 @@ def _before_dashes(arguments: list[str]) -> list[str]:
 def _program(verb: str) -> str:
     """How this process was called, so that help and errors can be copied to the shell."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    if spec is not None and spec.name == f"anime_tf.{verb}":
+    modules = (f"anime_tf.{verb}", f"anime_tf.{verb}.__main__")  # a file or a folder
+    if spec is not None and spec.name in modules:
         return f"python -m anime_tf.{verb}"
     if os.path.basename(sys.argv[0]) == f"{verb}.py":
         return f"python {sys.argv[0]}"

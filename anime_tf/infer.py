@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anime_tf.inference.stylizer import Stylizer
 
 # Those of inference.engines, which is not imported here so that --help stays quick.
-ENGINE_CHOICES = ["auto", "keras"]
+ENGINE_CHOICES = ["auto", "keras", "saved_model", "tflite"]
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -38,7 +38,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "weights",
         "cel",
-        "Name of a built-in style, or the path of a .keras file.",
+        "Name of a built-in style, or the path of a .keras file, of a SavedModel folder or of a "
+        ".tflite file.",
         flag_values=values,
     )
     flags.DEFINE_enum(

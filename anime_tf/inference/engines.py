@@ -1,35 +1,37 @@
-"""What runs a generator: pictures in [-1, 1] in, pictures in [-1, 1] out."""
+"""What runs a generator: pictures in [-1, 1] in, pictures in [-1, 1] out, of any size."""
 
 from __future__ import annotations
 
+import importlib
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     import keras
 
+SAVED_MODEL_FILE = "saved_model.pb"
+"""What makes a folder a SavedModel."""
+
+TFLITE_IDENTIFIER = b"TFL3"
+"""Bytes 4 to 7 of every TFLite model."""
+
+LITERT_REQUIREMENT = "ai-edge-litert"
+"""What to install for TFLite models; also the package's extra ``tflite``."""
+
 
 class Engine(Protocol):
-    """A generator ready to run; may be called from several threads at once.
-
-    Attributes:
-        stride: Heights and widths that are multiples of this come out as they went in.
-        minimum_side: The least height and width that the network takes.
-    """
-
-    stride: int
-    minimum_side: int
+    """A generator ready to run; may be called from several threads at once."""
 
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
         """Runs the network.
 
         Args:
-            pictures_pm1: (n, height, width, 3) float32 RGB in [-1, 1]; height and width are
-                multiples of `stride` and at least `minimum_side`.
+            pictures_pm1: (n, height, width, 3) float32 RGB in [-1, 1]; any size, none of them 0.
 
         Returns:
             The same shape, type and range.
@@ -40,33 +42,18 @@ class Engine(Protocol):
 
 
 class KerasEngine:
-    """Runs a generator by Keras on TensorFlow; traced once, for every size.
+    """Runs a generator by Keras on TensorFlow.
 
     Args:
         model: A generator of `models.registry`.
-
-    Attributes:
-        stride: As in `Engine`.
-        minimum_side: As in `Engine`.
     """
 
     def __init__(self, model: keras.Model) -> None:
-        import tensorflow as tf
+        from anime_tf.inference.any_picture import AnyPicture
 
-        self.stride = int(model.STRIDE)
-        self.minimum_side = int(model.MINIMUM_SIDE)
-        self._model = model  # a concrete function does not keep its variables alive
-
-        # Without AutoGraph: there is no Python control flow to turn into a graph, and it would
-        # write temporary files, which a full disk does not take.
-        signature = [tf.TensorSpec((None, None, None, 3), tf.float32)]
-
-        @tf.function(input_signature=signature, autograph=False)
-        def run(pictures_pm1: tf.Tensor) -> tf.Tensor:
-            return model(pictures_pm1, training=False)
-
+        self._network = AnyPicture(model)  # a concrete function does not keep its variables alive
         # Traced here and not at the first call, which several threads may make at once.
-        self._run = run.get_concrete_function()
+        self._run = self._network.pm1.get_concrete_function()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> KerasEngine:
@@ -77,25 +64,191 @@ class KerasEngine:
 
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
         """Runs the network; see `Engine`."""
+        return _run_graph(self._run, pictures_pm1)
+
+
+class SavedModelEngine:
+    """Runs the SavedModel of an export by TensorFlow; needs no class of this package.
+
+    A SavedModel is a program: open only those whose source you trust.
+
+    Args:
+        path: The folder that holds ``saved_model.pb``.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: It holds no whole SavedModel, or another network than an export of ours.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         import tensorflow as tf
 
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such folder; expected a SavedModel of export.py")
+        if not (path / SAVED_MODEL_FILE).is_file():
+            found = f"a folder without {SAVED_MODEL_FILE}" if path.is_dir() else "a file"
+            near = path / "saved_model"
+            remedy = f"; name {near}" if (near / SAVED_MODEL_FILE).is_file() else ""
+            raise ValueError(f"{path}: expected a SavedModel folder, found {found}{remedy}")
         try:
-            return self._run(tf.constant(pictures_pm1, tf.float32)).numpy()
-        except tf.errors.ResourceExhaustedError as error:
-            n, height, width = pictures_pm1.shape[:3]
-            raise MemoryError(
-                f"not enough memory to stylise {n} x {width}x{height} pixels at once; "
-                "limit the size with max_side"
+            self._loaded = tf.saved_model.load(os.fspath(path))  # keeps the variables alive
+        except (OSError, ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
+            raise ValueError(
+                f"{path}: the SavedModel is incomplete or damaged ({_line(error)}); export it anew"
             ) from error
+        run = self._loaded.signatures.get("serving_default")
+        if run is None or not _takes_any_picture(run):
+            raise ValueError(
+                f"{path}: expected a SavedModel whose signature serving_default takes and gives "
+                "float32 pictures (n, height, width, 3) of any size, found another network; make "
+                "one with export.py"
+            )
+        (self._output,) = run.structured_outputs
+        (self._input,) = run.structured_input_signature[1]
+        self._run = run
+
+    def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
+        """Runs the network; see `Engine`."""
+        return _run_graph(lambda x: self._run(**{self._input: x}), pictures_pm1)
+
+
+class TFLiteEngine:
+    """Runs the TFLite model of an export by LiteRT, one call after the other, on all cores.
+
+    Args:
+        path: The ``.tflite`` file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no whole TFLite model, or another network than an export of ours, or
+            LiteRT is not installed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file; expected a TFLite model of export.py")
+        if path.is_dir():
+            raise ValueError(f"{path}: expected a .tflite file, found a folder; name the file")
+        self._open(path.read_bytes(), str(path))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str) -> TFLiteEngine:
+        """Runs a model that is no file yet; `name` stands for it in errors."""
+        engine = cls.__new__(cls)
+        engine._open(data, name)
+        return engine
+
+    def _open(self, data: bytes, name: str) -> None:
+        # Told apart here, for LiteRT calls everything else damaged.
+        if data[4:8] != TFLITE_IDENTIFIER:
+            raise ValueError(
+                f"{name}: expected a TFLite model, found "
+                f"{'another kind of file' if data else 'an empty file'}; make one with export.py"
+            )
+        interpreter_class = import_litert().Interpreter
+        try:
+            self._interpreter = interpreter_class(model_content=data, num_threads=os.cpu_count())
+            (inputs,) = self._interpreter.get_input_details()
+            (outputs,) = self._interpreter.get_output_details()
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"{name}: the TFLite model is cut off, damaged or not of export.py "
+                f"({_line(error)}); export it anew"
+            ) from error
+        for side in (inputs, outputs):
+            if tuple(side["shape_signature"]) != (-1, -1, -1, 3) or side["dtype"] != np.float32:
+                raise ValueError(
+                    f"{name}: expected a TFLite model that takes and gives float32 pictures "
+                    f"(n, height, width, 3) of any size, found {side['dtype'].__name__} "
+                    f"{tuple(map(int, side['shape_signature']))}; make one with export.py"
+                )
+        self._name = name
+        self._input, self._output = inputs["index"], outputs["index"]
+        self._shape: tuple[int, ...] | None = None
+        self._lock = threading.Lock()  # an interpreter holds the tensors of one call
+
+    def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
+        """Runs the network; see `Engine`."""
+        with self._lock:
+            try:
+                if self._shape != pictures_pm1.shape:
+                    self._shape = None  # not known until all tensors have their place
+                    self._interpreter.resize_tensor_input(
+                        self._input, pictures_pm1.shape, strict=True
+                    )
+                    self._interpreter.allocate_tensors()
+                    self._shape = pictures_pm1.shape
+                self._interpreter.set_tensor(self._input, pictures_pm1.astype(np.float32))
+                self._interpreter.invoke()
+                return self._interpreter.get_tensor(self._output)
+            except RuntimeError as error:
+                n, height, width = pictures_pm1.shape[:3]
+                raise ValueError(
+                    f"{self._name}: LiteRT cannot run {n} x {width}x{height} pixels "
+                    f"({_line(error)})"
+                ) from error
+
+
+def import_litert() -> Any:
+    """LiteRT's interpreter module.
+
+    Returns:
+        The module `ai_edge_litert.interpreter`.
+
+    Raises:
+        ValueError: It is not installed.
+    """
+    try:
+        return importlib.import_module("ai_edge_litert.interpreter")
+    except ImportError as error:
+        raise ValueError(
+            f"TFLite models need LiteRT, which cannot be imported ({_line(error)}); "
+            f"pip install {LITERT_REQUIREMENT}"
+        ) from error
+
+
+def _run_graph(run: Callable[[Any], dict[str, Any]], pictures_pm1: np.ndarray) -> np.ndarray:
+    """Runs a TensorFlow graph with one output."""
+    import tensorflow as tf
+
+    try:
+        (anime_pm1,) = run(tf.constant(pictures_pm1, tf.float32)).values()
+        return anime_pm1.numpy()
+    except tf.errors.ResourceExhaustedError as error:
+        n, height, width = pictures_pm1.shape[:3]
+        raise MemoryError(
+            f"not enough memory to stylise {n} x {width}x{height} pixels at once; "
+            "limit the size with max_side"
+        ) from error
+
+
+def _takes_any_picture(run: Any) -> bool:
+    """Whether a signature has one input and one output, both float32 pictures of any size."""
+    sides = [run.structured_input_signature[1], run.structured_outputs]
+    return all(
+        [(tuple(spec.shape), spec.dtype.name) for spec in side.values()]
+        == [((None, None, None, 3), "float32")]
+        for side in sides
+    )
+
+
+def _line(error: BaseException) -> str:
+    """The first line of an error's message, which may go on for pages."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 ENGINES: dict[str, Callable[[Path], Engine]] = {
     "keras": KerasEngine.load,
+    "saved_model": SavedModelEngine,
+    "tflite": TFLiteEngine,
 }
 """Name -> what opens weights of its kind."""
 
 ENGINE_OF_SUFFIX: dict[str, str] = {
     ".keras": "keras",
+    ".tflite": "tflite",
 }
 """Suffix of a weights file -> engine that "auto" takes for it."""
 
@@ -116,8 +269,15 @@ def open_engine(path: str | os.PathLike[str], engine: str = "auto") -> Engine:
     """
     path = Path(path)
     if engine == "auto":
-        # What no engine is known for goes to Keras' reader, which says what it found instead.
-        engine = ENGINE_OF_SUFFIX.get(path.suffix, "keras")
+        engine = engine_of(path)
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of auto, {', '.join(ENGINES)}, received {engine!r}")
     return ENGINES[engine](path)
+
+
+def engine_of(path: Path) -> str:
+    """The engine that a kind of weights calls for: folders are SavedModels."""
+    if path.is_dir():
+        return "saved_model"
+    # What no engine is known for goes to Keras' reader, which says what it found instead.
+    return ENGINE_OF_SUFFIX.get(path.suffix, "keras")

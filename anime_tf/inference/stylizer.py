@@ -23,7 +23,8 @@ class Stylizer:
         anime = stylizer(photo)
 
     Args:
-        weights: Name of a built-in style, or the path of a ``.keras`` archive.
+        weights: Name of a built-in style, or the path of a ``.keras`` archive, of a SavedModel
+            folder or of a ``.tflite`` file.
         engine: What runs the network, a key of `inference.engines.ENGINES`, or "auto".
         strength: From 0, the photo itself, to 1, what the network makes of it; between them a
             linear blend of the two.
@@ -89,11 +90,7 @@ class Stylizer:
         """Stylises (n, height, width, 3) of any size; a new array."""
         if self.strength == 0:
             return photos_u8.copy()
-        padded, padding = pictures.pad_to_multiple(
-            photos_u8, self._engine.stride, self._engine.minimum_side
-        )
-        anime_pm1 = self._engine(pictures.to_pm1(padded))
-        anime_u8 = pictures.to_u8(pictures.crop_padding(anime_pm1, padding))
+        anime_u8 = pictures.to_u8(self._engine(pictures.to_pm1(photos_u8)))
         if self.match_brightness:
             pairs = zip(photos_u8, anime_u8, strict=True)
             anime_u8 = np.stack([pictures.match_brightness(*pair) for pair in pairs])

@@ -1,0 +1,1 @@
+"""Generators as SavedModels and TFLite models, for use without this package."""

@@ -1,0 +1,92 @@
+"""The verb ``export``: generators as SavedModels and TFLite models."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from absl import flags, logging
+
+from anime_tf import cli
+from anime_tf.export import folder
+from anime_tf.weights.builtin import weights_path
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of the verb."""
+    flags.DEFINE_string(
+        "weights",
+        "cel",
+        "Name of a built-in style, or the path of a .keras file.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "output",
+        None,
+        "The folder to write; an earlier export there is replaced as a whole.",
+        required=True,
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "formats",
+        list(folder.FORMATS),
+        f"What to write, with commas between: {', '.join(folder.FORMATS)}.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "quantize",
+        "none",
+        list(folder.QUANTIZE_CHOICES),
+        "How the TFLite model stores its weights: as they are (none), in half the size (float16), "
+        "or in a quarter, computing in 8 bits where it can (dynamic).",
+        flag_values=values,
+    )
+
+
+def main(values: flags.FlagValues) -> int:
+    """Exports as the flags say; returns the exit code."""
+    # What can be found wrong at once is, before TensorFlow takes its seconds to load.
+    formats = [name.strip() for name in values.formats]
+    folder.check_request(values.output, formats, values.quantize)
+    weights_path(values.weights)
+
+    cli.import_tensorflow()
+    with _quiet():
+        exported = folder.export(
+            values.weights, values.output, formats=formats, quantize=values.quantize
+        )
+    for part in exported:
+        logging.info(
+            "%s: %.2f MB, differs from the network by %.2g grey levels at most, %.2g on average",
+            part.path,
+            part.size / 1e6,
+            part.difference.largest,
+            part.difference.mean,
+        )
+    return cli.EXIT_DONE
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps back the logs of TensorFlow's converters, which go through absl, unless --debug."""
+    verbosity = logging.get_verbosity()
+    if verbosity < logging.DEBUG:
+        logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+COMMAND = cli.Command(
+    name="export",
+    summary="Export a generator as a SavedModel and as a TFLite model.",
+    example="--weights=cel --output=exported\n"
+    "--weights=my.keras --output=exported --formats=tflite --quantize=float16",
+    define_flags=define_flags,
+    main=main,
+)
+
+if __name__ == "__main__":
+    sys.exit(cli.run(COMMAND))

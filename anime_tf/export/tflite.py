@@ -1,0 +1,182 @@
+"""A generator as a TFLite model of built-in operators only, for pictures of any size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.lite.python.convert import ConverterError
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from anime_tf.data.pictures import to_pm1
+from anime_tf.export.checks import Difference, Tolerance, compare, probes_u8
+from anime_tf.inference.any_picture import PM1, AnyPicture
+from anime_tf.inference.engines import TFLITE_IDENTIFIER, TFLiteEngine, import_litert
+
+FORBIDDEN = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "CUSTOM"})
+"""Operators of weights that were not frozen, and those that are not TFLite's own (Flex)."""
+
+GRAPH_BYTES = 1 << 19
+"""More than what a TFLite model holds besides its weights: 75 to 150 KB were seen."""
+
+LARGE = 1024
+"""Weights with fewer values stay float32 in dynamic range quantisation."""
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How weights are stored in a TFLite model.
+
+    Attributes:
+        weight_bytes: Of a value of a large weight.
+        optimizations: For the converter.
+        types: Number types that the converter may store weights in; none for its own choice.
+        tolerance: How far the model may be from the network. Seen on a network with random
+            weights, whose output is noise and thus the hardest to match, on a photo of 256 x 256:
+            largest 0.002, 0.7, 33, mean 0.0002, 0.06, 3.3 grey levels.
+    """
+
+    weight_bytes: int
+    optimizations: tuple[tf.lite.Optimize, ...]
+    types: tuple[tf.DType, ...]
+    tolerance: Tolerance
+
+
+QUANTIZATIONS: dict[str, Quantization] = {
+    "none": Quantization(4, (), (), Tolerance(largest=0.25, mean=0.05)),
+    "float16": Quantization(
+        2, (tf.lite.Optimize.DEFAULT,), (tf.float16,), Tolerance(largest=16, mean=0.5)
+    ),
+    # Activations are rounded to 8 bits as well, anew for each picture.
+    "dynamic": Quantization(1, (tf.lite.Optimize.DEFAULT,), (), Tolerance(largest=255, mean=8)),
+}
+"""Value of --quantize -> how weights are stored."""
+
+
+def convert_tflite(network: AnyPicture, quantize: str = "none") -> bytes:
+    """Converts a network to a TFLite model for float32 pictures.
+
+    Its signature ``serving_default`` takes ``pictures_pm1``, RGB (n, height, width, 3) in [-1, 1],
+    and gives ``anime_pm1`` likewise; `resize_tensor_input` sets any size and number.
+
+    Args:
+        network: What to convert.
+        quantize: A key of `QUANTIZATIONS`.
+
+    Returns:
+        The content of a ``.tflite`` file.
+
+    Raises:
+        ValueError: No such quantisation, or the converter fails.
+    """
+    if quantize not in QUANTIZATIONS:
+        raise ValueError(
+            f"quantize must be one of {', '.join(QUANTIZATIONS)}, received {quantize!r}"
+        )
+    # The converter by itself leaves variables in the graph, as operators with state.
+    frozen = convert_variables_to_constants_v2(network.pm1.get_concrete_function())
+
+    def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:
+        (anime_pm1,) = tf.nest.flatten(frozen(pictures_pm1))
+        return {"anime_pm1": anime_pm1}
+
+    # Around the frozen graph once more, for the names of the model's signature.
+    module = tf.Module()
+    module.pm1 = tf.function(pm1, input_signature=[PM1], autograph=False)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [module.pm1.get_concrete_function()], module
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.optimizations = list(QUANTIZATIONS[quantize].optimizations)
+    converter.target_spec.supported_types = list(QUANTIZATIONS[quantize].types)
+    try:
+        return converter.convert()
+    except ConverterError as error:
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+        raise ValueError(f"the TFLite converter cannot take this network ({reason})") from error
+
+
+def operators(data: bytes) -> Counter[str]:
+    """Counts the operators of a TFLite model by name; CUSTOM for all that are not TFLite's own.
+
+    Args:
+        data: The content of a ``.tflite`` file.
+
+    Returns:
+        Name of an operator -> how often it is used.
+
+    Raises:
+        ValueError: LiteRT is not installed.
+    """
+    import_litert()
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    # Old files hold a code in the one field, new ones in the other, and 0 in the rest.
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    return Counter(
+        names[codes[operator.opcodeIndex]]
+        for graph in model.subgraphs
+        for operator in graph.operators or ()
+    )
+
+
+def check_tflite(data: bytes, network: AnyPicture, quantize: str = "none") -> Difference:
+    """Checks a TFLite model: its operators, its size, and what it gives in several sizes.
+
+    Args:
+        data: The content of the file.
+        network: What it was made from.
+        quantize: How; a key of `QUANTIZATIONS`.
+
+    Returns:
+        How far it is from the network.
+
+    Raises:
+        ValueError: It is not what it should be, or LiteRT is not installed.
+    """
+    if data[4:8] != TFLITE_IDENTIFIER:
+        raise ValueError("model.tflite: the converter gave no TFLite model; please report this")
+    bad = FORBIDDEN.intersection(operators(data))
+    if bad:
+        raise ValueError(
+            f"model.tflite: holds {', '.join(sorted(bad))}, expected frozen weights and operators "
+            "of TFLite alone; please report this"
+        )
+    least, most = size_range(
+        [int(np.prod(weight.shape)) for weight in network.weights],
+        QUANTIZATIONS[quantize].weight_bytes,
+    )
+    if not least <= len(data) <= most:
+        raise ValueError(
+            f"model.tflite: has {len(data):,} bytes, expected {least:,} to {most:,} for its "
+            "weights and graph; please report this"
+        )
+    engine = TFLiteEngine.from_bytes(data, "model.tflite")
+    photos = [to_pm1(photos_u8) for photos_u8 in probes_u8()]
+    return compare(
+        f"model.tflite (quantize={quantize})",
+        [engine(photo) for photo in photos],
+        [network.pm1(tf.constant(photo))["anime_pm1"].numpy() for photo in photos],
+        QUANTIZATIONS[quantize].tolerance,
+    )
+
+
+def size_range(values: Sequence[int], weight_bytes: int) -> tuple[int, int]:
+    """How large a TFLite model can be that holds each of its weights once.
+
+    Args:
+        values: How many values each weight has.
+        weight_bytes: Of a value of a large weight.
+
+    Returns:
+        The least and the greatest number of bytes.
+    """
+    large = sum(count for count in values if count >= LARGE) * weight_bytes
+    # Small weights may be stored wider, or once for several that are equal.
+    small = sum(count for count in values if count < LARGE) * 4
+    return large, large + small + GRAPH_BYTES

@@ -1,0 +1,69 @@
+"""`AnyPicture`: a generator in a graph that takes every size, and pixels as well as [-1, 1].
+
+The one place where the networks' needs (sides that are multiples of a stride, a least side) meet
+pictures as they come. What infers by Keras and what is exported is this graph and no other.
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+PM1 = tf.TensorSpec((None, None, None, 3), tf.float32, name="pictures_pm1")
+U8 = tf.TensorSpec((None, None, None, 3), tf.uint8, name="pictures_u8")
+
+
+class AnyPicture(tf.Module):
+    """A generator for pictures of any size, from 1x1 on, each side at least 1.
+
+    Pictures are reflected at their lower and right edge until the network can take them, as
+    `data.pictures.pad_to_multiple` does it, and cropped back afterwards. Both functions are traced
+    once, for every size.
+
+    Args:
+        model: A generator of `models.registry`; used, not copied.
+
+    Attributes:
+        pm1: tf.function of ``pictures_pm1``, (n, height, width, 3) float32 RGB in [-1, 1]; returns
+            ``{"anime_pm1": ...}``, the same shape, type and range.
+        u8: tf.function of ``pictures_u8``, (n, height, width, 3) uint8 RGB; returns
+            ``{"anime_u8": ...}``, the same shape and type: the network sees x / 127.5 - 1, a
+            pixel out is round((y + 1) * 127.5), clipped.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__(name="any_picture")
+        # The variables alone: Keras' tree of objects has no business in a SavedModel.
+        self.weights = [weight.value for weight in model.weights]
+        stride, minimum = int(model.STRIDE), int(model.MINIMUM_SIDE)
+
+        def stylise(pictures_pm1: tf.Tensor) -> tf.Tensor:
+            height, width = tf.unstack(tf.shape(pictures_pm1)[1:3])
+            padded = _reflect(_reflect(pictures_pm1, 1, stride, minimum), 2, stride, minimum)
+            return model(padded, training=False)[:, :height, :width]
+
+        def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"anime_pm1": stylise(pictures_pm1)}
+
+        def u8(pictures_u8: tf.Tensor) -> dict[str, tf.Tensor]:
+            anime_pm1 = stylise(tf.cast(pictures_u8, tf.float32) / 127.5 - 1.0)
+            scaled = tf.round((anime_pm1 + 1.0) * 127.5)
+            return {"anime_u8": tf.cast(tf.clip_by_value(scaled, 0.0, 255.0), tf.uint8)}
+
+        # Without AutoGraph: there is no Python control flow to turn into a graph, and it would
+        # write temporary files, which a full disk does not take.
+        self.pm1 = tf.function(pm1, input_signature=[PM1], autograph=False)
+        self.u8 = tf.function(u8, input_signature=[U8], autograph=False)
+
+
+def _reflect(x: tf.Tensor, axis: int, stride: int, minimum: int) -> tf.Tensor:
+    """Pads one axis at its end by reflection to a multiple of `stride`, at least `minimum`.
+
+    By indices, 0 1 2 1 0 1 2 ... for a side of 3: MirrorPad reflects only once, so that it cannot
+    pad a small picture.
+    """
+    side = tf.shape(x)[axis]
+    padded = (tf.maximum(side, minimum) + (stride - 1)) // stride * stride
+    period = tf.maximum(2 * (side - 1), 1)  # a side of 1 is repeated
+    index = tf.range(padded) % period
+    return tf.gather(x, tf.minimum(index, period - index), axis=axis)
