@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import secrets
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ CONTAINERS: dict[str, tuple[str, dict[str, str]]] = {
 _MATROSKA_TICK = Fraction(1, 1000)  # FFmpeg's Matroska knows no other
 
 _AAC_BITS_PER_CHANNEL = 96_000
+_AAC_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}  # other numbers are mixed to stereo
 
 # What describes the source's file and not its content, and what players take for a turn that the
 # frames have already made.
@@ -143,7 +145,6 @@ class FilmWriter:
             self._mux_sound(packet)
 
     def _open(self, height: int, width: int) -> None:
-        import av
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._size = (height, width)
@@ -151,18 +152,12 @@ class FilmWriter:
         self._time_base = _MATROSKA_TICK if suffix == ".mkv" else self._source.time_base
         self._last_pts: int | None = None
         self._durations: dict[int, int] = {}
-        try:
-            self._container = self._opened(copy_sound=True)
-        except av.FFmpegError:
-            # Some sound passes for fit until the header is written (TrueHD in MP4).
-            if not any(isinstance(sound, _CopiedSound) for sound in self._sound.values()):
-                raise
-            self._container = self._opened(copy_sound=False)
+        self._container = self._opened()
         for packet in self._waiting:
             self._mux_sound(packet)
         self._waiting.clear()
 
-    def _opened(self, *, copy_sound: bool) -> av.container.OutputContainer:
+    def _opened(self) -> av.container.OutputContainer:
         """A file with its header written, and `_pictures` and `_sound` for it."""
         import av
 
@@ -188,9 +183,7 @@ class FilmWriter:
             context.color_primaries = source.colours.primaries
             context.color_trc = source.colours.transfer
             self._pictures = pictures_stream
-            self._sound = {
-                stream.index: _sound(container, stream, copy=copy_sound) for stream in source.sound
-            }
+            self._sound = {stream.index: _sound(container, stream) for stream in source.sound}
             container.start_encoding()
         except BaseException:
             _discard(container, self._temporary)
@@ -316,17 +309,13 @@ class _EncodedSound:
 
 
 def _sound(
-    container: av.container.OutputContainer, source: av.AudioStream, *, copy: bool
+    container: av.container.OutputContainer, source: av.AudioStream
 ) -> _CopiedSound | _EncodedSound:
     """A stream for sound, copied where the container takes its kind."""
-    if copy:
-        try:
-            target = container.add_stream_from_template(source)
-        except ValueError:  # PyAV: "format does not support codec"
-            pass
-        else:
-            _describe(target, source)
-            return _CopiedSound(target)
+    if _takes(container.format.name, source):
+        target = container.add_stream_from_template(source)
+        _describe(target, source)
+        return _CopiedSound(target)
     context = source.codec_context
     logging.info(
         "sound %d: %s does not go into %s, encoded again as AAC",
@@ -335,12 +324,27 @@ def _sound(
         container.format.name,
     )
     encoded = container.add_stream("aac", rate=_aac_rate(context.sample_rate))
-    channels = context.layout.nb_channels
-    # An order of channels without a name, or more of them than AAC has, is mixed to stereo.
-    encoded.layout = context.layout.name if channels in (1, 2, 6) else "stereo"
+    encoded.layout = _AAC_LAYOUTS.get(context.layout.nb_channels, "stereo")
     encoded.bit_rate = _AAC_BITS_PER_CHANNEL * encoded.layout.nb_channels
     _describe(encoded, source)
     return _EncodedSound(encoded)
+
+
+def _takes(format_name: str, source: av.AudioStream) -> bool:
+    """Whether a kind of container takes sound as it is.
+
+    Some kinds pass FFmpeg's question for the codec, and are refused when the header is written
+    (FLAC and Opus in MOV): so one is written, to memory.
+    """
+    import av
+
+    try:
+        with av.open(io.BytesIO(), "w", format=format_name) as trial:
+            trial.add_stream_from_template(source)
+            trial.start_encoding()
+    except (ValueError, av.FFmpegError):  # PyAV's own ValueError: "format does not support codec"
+        return False
+    return True
 
 
 def _aac_rate(rate: int) -> int:
