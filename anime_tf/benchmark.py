@@ -87,9 +87,8 @@ def take_turns(contenders: Sequence[Contender], repeats: int) -> None:
         contenders: In the order of a turn; their `seconds` are filled.
         repeats: Turns, at least 1.
     """
-    with tqdm(
-        total=len(contenders) * (repeats + 1), unit="run", disable=not sys.stderr.isatty()
-    ) as bar:
+    runs = len(contenders) * (repeats + 1)
+    with tqdm(total=runs, unit="run", disable=not sys.stderr.isatty()) as bar:
         for turn in range(repeats + 1):
             for contender in contenders:
                 bar.set_postfix_str(" ".join([contender.measure, *contender.labels.values()]))
@@ -97,6 +96,10 @@ def take_turns(contenders: Sequence[Contender], repeats: int) -> None:
                 if turn:
                     contender.seconds.append(seconds)
                 bar.update()
+            if bar.disable:
+                logging.info(
+                    "turn %d of %d done" if turn else "warm-up done, %d of %d turns", turn, repeats
+                )
 
 
 def train_step_contenders(
