@@ -47,6 +47,18 @@ def _define_flags(flag_values: flags.FlagValues) -> None:
             flags.DEFINE_string(name, None, about, **options)
 
 
+def _one_operation_at_a_time() -> None:
+    """Makes training on CPU repeatable; called before TensorFlow runs anything.
+
+    Where operations run side by side, the threads that one of them gets, and with them the order
+    in which it adds up a kernel's gradient, change from run to run. Each still uses all cores.
+    """
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def _main(flag_values: flags.FlagValues) -> int:
     from anime_tf.training.loop import train
     from anime_tf.training.run_dir import resumed_config
@@ -58,6 +70,7 @@ def _main(flag_values: flags.FlagValues) -> int:
     }
     if "run_dir" not in given:
         raise cli.UsageError("--run_dir is missing; give the folder that the run writes")
+    _one_operation_at_a_time()
     if flag_values["resume"].value:
         if flag_values["preset"].value:
             raise cli.UsageError("--preset cannot be given with --resume: config.json has it all")

@@ -8,6 +8,7 @@ a run began. A run resumed at step k therefore sees exactly what an unbroken one
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
@@ -207,10 +208,14 @@ class TrainingPictures:
             }
 
         slots = tf.data.Dataset.range(first_slot, first_slot + steps * self.batch_size)
+        options = tf.data.Options()
+        # Threads of its own: those that TensorFlow shares out may be as few as one.
+        options.threading.private_threadpool_size = max(2, os.cpu_count() or 1)
         return (
             slots.map(element, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
             .batch(self.batch_size, drop_remainder=True)
             .prefetch(tf.data.AUTOTUNE)
+            .with_options(options)
         )
 
     def iterate(

@@ -19,6 +19,9 @@ RGB_TO_YUV = (
 )
 """Rows R, G, B; columns Y, U, V: the matrix of `tf.image.rgb_to_yuv`."""
 
+TONE_EPSILON = 1e-4
+"""Added to variances when tones are matched: a spread of about one level of 255."""
+
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G and B in the luma (ITU-R BT.601)."""
 
@@ -101,6 +104,27 @@ def edge_loss(x: Any, y: Any) -> Any:
     """
     (dh_x, dw_x), (dh_y, dw_y) = _differences(x), _differences(y)
     return l1_loss(dh_x, dh_y) + l1_loss(dw_x, dw_y)
+
+
+def match_tone(picture: Any, reference: Any) -> Any:
+    """Gives each picture the mean and the spread that its reference has over all its values.
+
+    The generators are blind to a photo's contrast: they have no biases before their norms, so that
+    G(a x) = G(x) for every a > 0. A comparison after this is blind to it as well, and is left with
+    what the generator can learn.
+
+    Args:
+        picture: Pictures (n, height, width, 3).
+        reference: Pictures of the same shape.
+
+    Returns:
+        Pictures of the same shape, float32; differentiable in `picture`.
+    """
+    axes = (1, 2, 3)
+    mean, variance = ops.moments(_float32(picture), axes, keepdims=True)
+    wanted_mean, wanted_variance = ops.moments(_float32(reference), axes, keepdims=True)
+    scale = ops.sqrt((wanted_variance + TONE_EPSILON) / (variance + TONE_EPSILON))
+    return (_float32(picture) - mean) * scale + wanted_mean
 
 
 def to_gray(picture: Any) -> Any:

@@ -60,7 +60,9 @@ class TrainConfig:
         tv_weight: Weight of the total variation loss.
         paired_weight: Weight of the L1 distance to the painted counterpart of each photo, in both
             phases; needs the folder `<style>/paired`. 0, as in all published recipes, for unpaired.
-        paired_edge_weight: Weight of the distance of their differences of neighbouring pixels.
+        paired_detail_weight: Weight of that distance after the tones are matched.
+        paired_edge_weight: Weight of the distance of their differences of neighbouring pixels,
+            after the tones are matched.
         d_real_weight: Weight of D's term of anime pictures.
         d_fake_weight: Weight of D's term of generated pictures.
         d_gray_weight: Weight of D's term of anime pictures in gray.
@@ -105,6 +107,9 @@ class TrainConfig:
     tv_weight: float = _setting(1.0, "weight of the total variation loss")
     paired_weight: float = _setting(
         0.0, "weight of the L1 distance to <style>/paired, in both phases"
+    )
+    paired_detail_weight: float = _setting(
+        0.0, "weight of that distance after the tones are matched, in both phases"
     )
     paired_edge_weight: float = _setting(
         0.0, "weight of the L1 distance of pixel differences to <style>/paired, in both phases"
@@ -153,7 +158,7 @@ class TrainConfig:
     @property
     def is_paired(self) -> bool:
         """Whether the run needs a painted counterpart of each photo."""
-        return bool(self.paired_weight or self.paired_edge_weight)
+        return bool(self.paired_weight or self.paired_detail_weight or self.paired_edge_weight)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
@@ -212,8 +217,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "style_weight": 0.0,
         "color_weight": 0.0,
         "tv_weight": 0.0,
-        "paired_weight": 100.0,
-        "paired_edge_weight": 200.0,
+        "paired_weight": 10.0,
+        "paired_detail_weight": 100.0,
+        "paired_edge_weight": 100.0,
         "d_real_weight": 1.0,
         "d_fake_weight": 1.0,
         "d_gray_weight": 0.5,

@@ -24,6 +24,7 @@ TERM_WEIGHTS = {
     "g/color": "color_weight",
     "g/tv": "tv_weight",
     "g/paired": "paired_weight",
+    "g/paired_detail": "paired_detail_weight",
     "g/paired_edge": "paired_edge_weight",
     "d/real": "d_real_weight",
     "d/gray": "d_gray_weight",
@@ -160,9 +161,9 @@ class Trainer:
             pictures: `photo`, float32 (n, h, w, 3) in [-1, 1], and `paired` where it has a weight.
 
         Returns:
-            The terms `g/content`, `g/paired` and `g/paired_edge`, unweighted, and `g/loss`, what
-            was minimised. Here and in `gan_step` a term whose weight is 0 is neither computed nor
-            returned.
+            The terms `g/content`, `g/paired`, `g/paired_detail` and `g/paired_edge`, unweighted,
+            and `g/loss`, what was minimised. Here and in `gan_step` a term whose weight is 0 is
+            neither computed nor returned.
         """
         features = self._target_features({"g/content": pictures["photo"]})
         with tf.GradientTape() as tape:
@@ -261,12 +262,16 @@ class Trainer:
         return losses
 
     def _paired_terms(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
-        distances = {"g/paired": perceptual.l1_loss, "g/paired_edge": perceptual.edge_loss}
-        return {
-            term: distance(pictures["paired"], generated)
-            for term, distance in distances.items()
-            if self.weights[term]
+        if not self.config.is_paired:
+            return {}
+        paired = pictures["paired"]
+        matched = perceptual.match_tone(generated, paired)
+        losses = {
+            "g/paired": perceptual.l1_loss(paired, generated),
+            "g/paired_detail": perceptual.l1_loss(paired, matched),
+            "g/paired_edge": perceptual.edge_loss(paired, matched),
         }
+        return {term: loss for term, loss in losses.items() if self.weights[term]}
 
     def _weighted_sum(self, losses: Losses) -> tf.Tensor:
         return sum((self.weights[term] * loss for term, loss in losses.items()), tf.zeros(()))

@@ -55,6 +55,16 @@ def test_edge_loss_by_hand():
     assert_close(perceptual.edge_loss(x, x + 0.5), 0)
 
 
+def test_match_tone_gives_mean_and_spread_of_the_reference():
+    random = np.random.default_rng(2)
+    x, reference = random.normal(0.3, 0.2, (2, 2, 5, 6, 3)).astype(np.float32)
+    reference = reference * np.array([0.5, 2.0], np.float32)[:, None, None, None] - 0.4
+    matched = np.asarray(perceptual.match_tone(x, reference))
+    assert_close(matched.mean((1, 2, 3)), reference.mean((1, 2, 3)), atol=1e-6)
+    assert_close(matched.std((1, 2, 3)), reference.std((1, 2, 3)), rtol=5e-3)
+    assert_close(perceptual.match_tone(3 * x + 1, x), x, atol=2e-3)
+
+
 def test_yuv_is_tensorflows():
     x = np.random.default_rng(0).uniform(size=(2, 3, 4, 3)).astype(np.float32)
     assert_close(perceptual.rgb_to_yuv(x), tf.image.rgb_to_yuv(x), atol=1e-6)

@@ -44,7 +44,9 @@ def losses(run_dir):
 @pytest.fixture(scope="module")
 def whole_run(data, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "whole"
-    assert train(config(data, run_dir)) == 0
+    process = start(data, run_dir)
+    _, told = process.communicate(timeout=300)
+    assert process.returncode == 0, told
     return run_dir
 
 

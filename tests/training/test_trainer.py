@@ -152,16 +152,21 @@ def test_content_alone_falls():
 def test_terms_without_weight_are_left_out():
     settings = {name: 0.0 for name in ("content_weight", "style_weight", "color_weight")}
     trainer = Trainer(
-        small_config(**settings, tv_weight=0.0, paired_weight=1.0, paired_edge_weight=1.0)
+        small_config(
+            **settings,
+            tv_weight=0.0,
+            paired_weight=1.0,
+            paired_detail_weight=1.0,
+            paired_edge_weight=1.0,
+        )
     )
     assert trainer.perceptual is None
+    paired = {"g/paired", "g/paired_detail", "g/paired_edge"}
     assert trainer.init_streams == ("photo", "paired")
     inputs = network_inputs(batch())
-    assert set(trainer.init_step(inputs)) == {"g/paired", "g/paired_edge", "g/loss"}
+    assert set(trainer.init_step(inputs)) == {*paired, "g/loss"}
     d_terms = {"d/real", "d/gray", "d/fake", "d/smooth", "d/loss"}
-    assert (
-        set(trainer.gan_step(inputs)) == {"g/adv", "g/paired", "g/paired_edge", "g/loss"} | d_terms
-    )
+    assert set(trainer.gan_step(inputs)) == {"g/adv", *paired, "g/loss"} | d_terms
 
 
 def test_discriminator_rests_when_told():
