@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from anime_tf import infer
-from anime_tf.inference.engines import ENGINE_OF_SUFFIX, ENGINES, KerasEngine, open_engine
+from anime_tf import Stylizer, infer
+from anime_tf.inference.engines import (
+    ENGINE_OF_SUFFIX,
+    ENGINES,
+    KerasEngine,
+    SavedModelEngine,
+    TFLiteEngine,
+    open_engine,
+)
+from anime_tf.models.registry import GENERATORS
 
 ROUNDING = 1e-5  # the compiled graph may fuse what the eager network does step by step
+LEVEL = 1  # of 255: where float rounding lies on the border between two levels
+EXPORTS = {"saved_model": SavedModelEngine, "model.tflite": TFLiteEngine}
 
 
 def test_keras_engine_equals_the_network_in_every_size_with_one_trace(generator, archive):
     engine = KerasEngine.load(archive)
-    assert (engine.stride, engine.minimum_side) == (4, 16)
     random = np.random.default_rng(1)
     for shape in ((1, 16, 16, 3), (2, 32, 20, 3), (1, 64, 48, 3)):
         x = random.uniform(-1, 1, shape).astype(np.float32)
@@ -33,9 +46,94 @@ def test_the_engine_keeps_its_network_alive(archive):
 def test_engine_names(archive, tmp_path):
     assert isinstance(open_engine(archive, "keras"), KerasEngine)
     assert isinstance(open_engine(archive, "auto"), KerasEngine)
-    with pytest.raises(ValueError, match="engine must be one of auto, keras, received 'torch'"):
+    with pytest.raises(ValueError, match="engine must be one of auto, keras, .*, received 'torch'"):
         open_engine(archive, "torch")
     with pytest.raises(ValueError, match="expected a .keras archive, found a folder"):
-        open_engine(tmp_path)
+        open_engine(tmp_path, "keras")
     assert set(ENGINE_OF_SUFFIX.values()) <= set(ENGINES)
     assert ["auto", *ENGINES] == infer.ENGINE_CHOICES
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_engine_gives_the_same_picture(exports, photo, name):
+    _, archive, folder = exports[name]
+    by_keras = Stylizer(archive)
+    others = {kind: Stylizer(folder / kind) for kind in EXPORTS}
+    for kind, engine in EXPORTS.items():
+        assert isinstance(others[kind]._engine, engine), "auto goes by the kind of weights"
+    for x in (photo(48, 64), photo(1, 1), photo(37, 22, channels=4), np.stack([photo(9, 30)] * 2)):
+        expected = by_keras(x).astype(int)
+        for kind, stylizer in others.items():
+            difference = np.abs(stylizer(x).astype(int) - expected).max()
+            assert difference <= LEVEL, f"{kind}, {x.shape}: {difference} levels"
+
+
+def test_threads_share_one_tflite_engine(exports):
+    engine = open_engine(exports["animegan_v2"].folder / "model.tflite", "tflite")
+    random = np.random.default_rng(4)
+    shapes = [(1, 16 + 5 * i, 30 - 3 * i, 3) for i in range(4)] * 2
+    batches = [random.uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(engine, batches))
+    for x, y in zip(batches, together, strict=True):
+        np.testing.assert_array_equal(engine(x), y)
+
+
+def test_what_is_no_saved_model_of_ours(exports, archive, tmp_path):
+    with pytest.raises(FileNotFoundError, match="none: no such folder"):
+        open_engine(tmp_path / "none", "saved_model")
+    with pytest.raises(ValueError, match="expected a SavedModel folder, found a file"):
+        open_engine(archive, "saved_model")
+    with pytest.raises(ValueError, match="found a folder without saved_model.pb$"):
+        open_engine(tmp_path)
+    with pytest.raises(ValueError, match="exported/saved_model$"):
+        open_engine(exports["animegan_v2"].folder)
+    (tmp_path / "saved_model.pb").write_bytes(b"broken")
+    with pytest.raises(ValueError, match="the SavedModel is incomplete or damaged"):
+        open_engine(tmp_path)
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 256, 256, 3))], autograph=False)
+    def fixed(x):
+        return {"y": x}
+
+    module = tf.Module()
+    tf.saved_model.save(module, str(tmp_path / "other"), signatures=fixed)
+    with pytest.raises(ValueError, match="of any size, found another network"):
+        open_engine(tmp_path / "other")
+    tf.saved_model.save(module, str(tmp_path / "empty"))
+    with pytest.raises(ValueError, match="of any size, found another network"):
+        open_engine(tmp_path / "empty")
+
+
+def test_what_is_no_tflite_model_of_ours(exports, archive, tmp_path, monkeypatch):
+    whole = exports["animegan_v2"].folder / "model.tflite"
+    with pytest.raises(FileNotFoundError, match="none.tflite: no such file"):
+        open_engine(tmp_path / "none.tflite")
+    with pytest.raises(ValueError, match="expected a TFLite model, found another kind of file"):
+        open_engine(archive, "tflite")
+    with pytest.raises(ValueError, match="expected a .tflite file, found a folder"):
+        open_engine(tmp_path, "tflite")
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(b"")
+    with pytest.raises(ValueError, match="found an empty file"):
+        open_engine(broken)
+    broken.write_bytes(whole.read_bytes()[:-5000])
+    with pytest.raises(ValueError, match="broken.tflite: the TFLite model is cut off, damaged"):
+        open_engine(broken)
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 256, 256, 3))], autograph=False)
+    def fixed(x):
+        return x * 2.0
+
+    module = tf.Module()
+    module.fixed = fixed
+    convert = tf.lite.TFLiteConverter.from_concrete_functions
+    (tmp_path / "fixed.tflite").write_bytes(
+        convert([fixed.get_concrete_function()], module).convert()
+    )
+    with pytest.raises(ValueError, match=r"of any size, found float32 \(1, 256, 256, 3\)"):
+        open_engine(tmp_path / "fixed.tflite")
+
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(ValueError, match="need LiteRT.*pip install ai-edge-litert"):
+        open_engine(whole)

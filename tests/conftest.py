@@ -1,0 +1,33 @@
+"""What tests of several stages share: making it takes seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import pytest
+
+
+class Export(NamedTuple):
+    model: keras.Model
+    archive: Path
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory) -> dict[str, Export]:
+    """Name of each generator -> a small one with random weights, its archive and its export."""
+    from anime_tf.export.folder import export
+    from anime_tf.models.registry import GENERATORS
+    from anime_tf.weights.archive import save_generator
+
+    made = {}
+    for name, kind in GENERATORS.items():
+        keras.utils.set_random_seed(11)
+        model = kind(width=2)
+        root = tmp_path_factory.mktemp(name)
+        save_generator(model, root / "small.keras")
+        export(root / "small.keras", root / "exported")
+        made[name] = Export(model, root / "small.keras", root / "exported")
+    return made

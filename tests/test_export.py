@@ -1,0 +1,89 @@
+"""The verb export, through its command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from anime_tf import cli, infer
+from anime_tf.data.pictures import read_picture, write_picture
+from anime_tf.export.__main__ import COMMAND
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_script_and_pictures_by_what_it_wrote(exports, tmp_path):
+    archive, out = exports["animegan_v2_light"].archive, tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "export.py", f"--weights={archive}", f"--output={out}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    told = [line for line in done.stderr.splitlines() if "XNNPACK" not in line]  # LiteRT's own
+    assert len(told) == 2, done.stderr
+    for line, name in zip(told, ("saved_model", "model.tflite"), strict=True):
+        assert f"{out / name}: 0." in line and "differs from the network by" in line
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+    gradient = np.mgrid[:30, :41].sum(0)[..., None] * [3, 2, 1]
+    write_picture(tmp_path / "photo.png", gradient.astype(np.uint8))
+    results = []
+    for weights in (archive, out / "saved_model", out / "model.tflite"):
+        target = tmp_path / "anime" / f"{weights.stem}.png"
+        flags = [f"--weights={weights}", f"--input={tmp_path}/photo.png", f"--output={target}"]
+        assert cli.run(infer.COMMAND, flags) == 0
+        results.append(read_picture(target).rgb_u8.astype(int))
+    level = 1  # where float rounding lies on the border between two levels
+    assert np.abs(results[1] - results[0]).max() <= level
+    assert np.abs(results[2] - results[0]).max() <= level
+
+
+def test_what_is_wrong_at_once_is_one_line_and_touches_nothing(exports, tmp_path, capsys):
+    archive, folder = exports["animegan_v2"].archive, exports["animegan_v2"].folder
+    out = f"--output={tmp_path}/out"
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.jpg").touch()
+    before = sorted(tmp_path.rglob("*"))
+    for flags, words in (
+        ([f"--weights={archive}"], "--output is required"),
+        ([f"--weights={tmp_path}/none.keras", out], "none.keras: no such weights"),
+        ([f"--weights={folder / 'saved_model'}", out], "expected a .keras archive, found a folder"),
+        ([f"--weights={folder / 'model.tflite'}", out], "expected a .keras archive, found another"),
+        ([f"--weights={archive}", out, "--formats=tflit"], "received tflit"),
+        ([f"--weights={archive}", out, "--quantize=float8"], "--quantize=float8"),
+        ([f"--weights={archive}", f"--output={tmp_path}/photos"], "a.jpg, which is no part of one"),
+    ):
+        assert cli.run(COMMAND, flags) == 2, flags
+        err = capsys.readouterr().err
+        assert words in err
+        assert len(err.splitlines()) == 1, err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_help_says_how_without_loading_tensorflow():
+    for command, program in (
+        (["export.py"], "python export.py"),
+        (["-m", "anime_tf.export"], "python -m anime_tf.export"),
+        (["-m", "anime_tf.cli", "export"], "anime-tf export"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", *command, "--help"],
+            cwd=ROOT,
+            env={**os.environ, "COLUMNS": "100"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f"{program} --weights=cel --output=exported\n")
+        assert not {"tensorflow", "keras", "cv2"} & set(done.stderr.split())
+        for flag in ("weights=cel", "formats=saved_model,tflite", "quantize=none"):
+            assert f"  --{flag}\n" in done.stdout
