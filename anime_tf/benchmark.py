@@ -261,7 +261,10 @@ def made_up_data_set(
 
 
 def machine_facts() -> dict[str, Any]:
-    """What the figures hang on: processor, cores, GPUs, versions, and how busy the machine is."""
+    """What the figures hang on: processor, cores, GPUs, threads, versions, load.
+
+    `inter_op_threads` are the operations that TensorFlow runs side by side, 0 for its own choice.
+    """
     import cv2
     import keras
     import tensorflow as tf
@@ -277,6 +280,7 @@ def machine_facts() -> dict[str, Any]:
             tf.config.experimental.get_device_details(device).get("device_name", device.name)
             for device in tf.config.list_physical_devices("GPU")
         ],
+        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
         "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -503,6 +507,17 @@ def _sources(
     return sources
 
 
+def _thread_as_in_training() -> None:
+    """Shares cores out as the verb train does, where TensorFlow has not begun to run yet."""
+    from anime_tf.train import _one_operation_at_a_time
+
+    try:
+        _one_operation_at_a_time()
+    except RuntimeError as error:
+        # Only where this is called from a process that does other things with TensorFlow.
+        logging.warning("threads are left as they are: %s", error)
+
+
 def _main(values: flags.FlagValues) -> int:
     measures = _chosen(values, "measure", MEASURES)
     precisions = _chosen(values, "precisions", PRECISIONS)
@@ -518,6 +533,7 @@ def _main(values: flags.FlagValues) -> int:
         batch_size=values.batch_size,
         perceptual_weights="random",  # as fast as any, and nothing to fetch
     )
+    _thread_as_in_training()
     facts = machine_facts()
     contenders: list[Contender] = []
     sources: dict[str, TrainingPictures] = {}
