@@ -8,6 +8,7 @@ from anime_tf import cli
 from anime_tf.benchmark import (
     COMMAND,
     Contender,
+    Spread,
     figures,
     machine_facts,
     made_up_data_set,
@@ -39,6 +40,10 @@ def test_contenders_take_turns_after_a_warm_up():
     take_turns([a, b], 2)
     assert calls == [(turn, name) for turn in (0, 1, 2) for name in "ab"]
     assert (a.seconds, b.seconds) == ([1.0, 2.0], [3.0, 4.0])
+
+
+def test_a_spread_reads_well():
+    assert str(Spread.of([0.012345, 1234.5, 56.78])) == "56.8 (0.0123 .. 1234)"
 
 
 def measured(measure, phase, seconds, **labels):
