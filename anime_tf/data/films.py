@@ -47,7 +47,8 @@ class Frame:
     Attributes:
         rgb_u8: (height, width, 3) uint8 RGB, upright, with square pixels.
         pts: When it is shown, in ticks of the film's time base; more than that of the frame before.
-        duration: For how long, in the same ticks; 0 where the film does not say.
+        duration: For how long by what the film says, in the same ticks; 0 where it does not say.
+            MP4 and MOV mix up the durations of unlike frames: the next frame's time is the truth.
     """
 
     rgb_u8: np.ndarray

@@ -124,9 +124,9 @@ class FilmWriter:
                 dst_color_range=colours.range_number,
                 interpolation=EXACT_CHROMA,
             )
-            picture.pts = self._pts(frame.pts)
+            picture.pts = self._next_pts(frame)
             picture.time_base = self._time_base
-            self._mux_pictures(picture, frame)
+            self._mux_pictures(picture)
 
     def write_sound(self, packet: av.Packet) -> None:
         """Writes a packet of the source's sound.
@@ -206,18 +206,19 @@ class FilmWriter:
             return np.pad(rgb_u8, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         return np.ascontiguousarray(rgb_u8)
 
-    def _pts(self, source_pts: int) -> int:
-        """The time in the file's ticks; later than the last one even where they are coarser."""
-        pts = round(source_pts * self._source.time_base / self._time_base)
+    def _next_pts(self, frame: Frame) -> int:
+        """A frame's time in the file's ticks; later than the last even where they are coarser."""
+        to_ticks = self._source.time_base / self._time_base
+        pts = round(frame.pts * to_ticks)
         if self._last_pts is not None:
             pts = max(pts, self._last_pts + 1)
+            # Not what the source says: MP4 and MOV tell durations in the order of decoding.
+            self._durations[self._last_pts] = pts - self._last_pts
+        self._durations[pts] = round(frame.duration * to_ticks)
         self._last_pts = pts
         return pts
 
-    def _mux_pictures(self, picture: av.VideoFrame | None, frame: Frame | None = None) -> None:
-        if picture is not None and frame is not None and picture.pts is not None:
-            ticks = round(frame.duration * self._source.time_base / self._time_base)
-            self._durations[picture.pts] = ticks
+    def _mux_pictures(self, picture: av.VideoFrame | None) -> None:
         for packet in self._pictures.encode(picture):
             # The encoder does not hand durations on, and without one the last frame's is a guess.
             duration = 0 if packet.pts is None else self._durations.pop(packet.pts, 0)
