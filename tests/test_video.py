@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
@@ -138,27 +136,3 @@ def test_the_script_and_the_module_are_the_verb(archive):
         )
         assert done.returncode == 2
         assert done.stderr == f"{name}: none.mp4: expected a film, found nothing\n"
-
-
-@pytest.mark.slow
-def test_ctrl_c_leaves_nothing_half_written(archive, tmp_path):
-    source, folder = tmp_path / "film.mkv", tmp_path / "out"
-    write_film(source, moving(600, 32, 32), options={"preset": "ultrafast"})
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "video.py", f"--input={source}", f"--output={folder}/out.mp4"),
-            *(f"--weights={archive}", "--strength=1"),
-        ],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 100
-    while not (folder.exists() and list(folder.iterdir())):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert err.splitlines() == ["python video.py: interrupted"]
-    assert list(folder.iterdir()) == []

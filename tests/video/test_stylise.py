@@ -1,6 +1,11 @@
 import resource
+import signal
+import subprocess
+import sys
 import threading
+import time
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -9,6 +14,8 @@ from small_films import REST, TOP_LEFT, corners, marked, moving, read, write_fil
 
 from anime_tf.data.films import FilmReader
 from anime_tf.video.stylise import FRAMES_AHEAD, FilmReport, check_output, stylise_film
+
+ROOT = Path(__file__).parents[2]
 
 # What x264 at crf 1 and YUV leave of a picture of two colours; other errors are 20 and more.
 FILM_STEPS = 6
@@ -208,6 +215,41 @@ def test_an_interruption_leaves_nothing(tmp_path, error):
         copy(source, tmp_path / "b.mp4", stop)
     assert only(tmp_path, "a.mp4")
     assert threading.active_count() == threads
+
+
+INTERRUPTED = """
+import sys
+from anime_tf import cli
+from anime_tf.data.films import FilmReader
+from anime_tf.video.stylise import stylise_film
+
+def main(values):
+    with FilmReader(sys.argv[1], sound=True) as film:
+        stylise_film(film, sys.argv[2], lambda photo_u8: photo_u8)
+
+sys.exit(cli.run(cli.Command("video", "", "", lambda values: None, main), []))
+"""
+
+
+def test_ctrl_c_leaves_nothing(tmp_path):
+    """A real signal, while the threads wait for each other; without TensorFlow, to be quick."""
+    source, folder = tmp_path / "a.mkv", tmp_path / "out"
+    write_film(source, moving(3000, 96, 96), options={"preset": "ultrafast"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(source), str(folder / "b.mp4")],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (folder.exists() and list(folder.iterdir())):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert [line.endswith("video: interrupted") for line in err.splitlines()] == [True]
+    assert list(folder.iterdir()) == []
 
 
 def test_an_output_that_is_there_stays_until_the_new_one_is_whole(tmp_path):
