@@ -25,7 +25,7 @@ def exports(tmp_path_factory) -> dict[str, Export]:
     made = {}
     for name, kind in GENERATORS.items():
         keras.utils.set_random_seed(11)
-        model = kind(width=2)
+        model = kind(width=8)
         root = tmp_path_factory.mktemp(name)
         save_generator(model, root / "small.keras")
         export(root / "small.keras", root / "exported")

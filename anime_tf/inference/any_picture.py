@@ -37,16 +37,14 @@ class AnyPicture(tf.Module):
         self.weights = [weight.value for weight in model.weights]
         stride, minimum = int(model.STRIDE), int(model.MINIMUM_SIDE)
 
-        def stylise(pictures_pm1: tf.Tensor) -> tf.Tensor:
+        def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:
             height, width = tf.unstack(tf.shape(pictures_pm1)[1:3])
             padded = _reflect(_reflect(pictures_pm1, 1, stride, minimum), 2, stride, minimum)
-            return model(padded, training=False)[:, :height, :width]
-
-        def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"anime_pm1": stylise(pictures_pm1)}
+            return {"anime_pm1": model(padded, training=False)[:, :height, :width]}
 
         def u8(pictures_u8: tf.Tensor) -> dict[str, tf.Tensor]:
-            anime_pm1 = stylise(tf.cast(pictures_u8, tf.float32) / 127.5 - 1.0)
+            # By way of the other function: the network stands in the graph once.
+            anime_pm1 = self.pm1(tf.cast(pictures_u8, tf.float32) / 127.5 - 1.0)["anime_pm1"]
             scaled = tf.round((anime_pm1 + 1.0) * 127.5)
             return {"anime_u8": tf.cast(tf.clip_by_value(scaled, 0.0, 255.0), tf.uint8)}
 

@@ -37,16 +37,6 @@ def test_what_is_in_it(exports):
         assert record["differences_in_grey_levels"]["model.tflite"]["largest"] < 0.01
 
 
-def test_an_earlier_export_is_replaced_as_a_whole(exports, exported):
-    archive = exports["animegan_v2_light"].archive
-    (part,) = export(archive, exported, formats=["saved_model"])
-    assert part.path == exported / "saved_model"
-    assert part.size == sum(len(data) for data in content(part.path).values())
-    assert sorted(p.name for p in exported.iterdir()) == [RECORD, "saved_model"]
-    assert json.loads((exported / RECORD).read_text())["generator"] == "animegan_v2_light"
-    assert [p.name for p in exported.parent.iterdir()] == ["exported"]
-
-
 def test_nothing_else_is_replaced(exported, tmp_path):
     check_request(exported, ["saved_model"])
     check_request(tmp_path / "new/folder", ["saved_model"])
@@ -75,8 +65,8 @@ def test_a_failed_export_leaves_everything_as_it_was(exported, tmp_path):
     model.out_layer.kernel.assign(model.out_layer.kernel * float("nan"))
     save_generator(model, tmp_path / "nan.keras")
     before = content(tmp_path)
-    with pytest.raises(ValueError, match="saved_model"):
-        export(tmp_path / "nan.keras", exported, formats=["saved_model"])
+    with pytest.raises(ValueError, match="model.tflite .*by nan"):
+        export(tmp_path / "nan.keras", exported, formats=["tflite"])
     assert content(tmp_path) == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["exported", "nan.keras"]
 

@@ -7,8 +7,7 @@ import pytest
 import tensorflow as tf
 
 from anime_tf.data import pictures
-from anime_tf.export.saved_model import SIGNATURES, check_saved_model
-from anime_tf.inference.any_picture import AnyPicture
+from anime_tf.export.saved_model import SIGNATURES
 from anime_tf.models.registry import GENERATORS
 
 ROUNDING = 1e-5  # the optimised graph may fuse what the eager network does step by step
@@ -35,9 +34,3 @@ def test_both_signatures_take_every_size(exports, name):
         assert pixels.dtype == np.uint8
         level = 1  # where a rounding error lies on the border between two levels
         assert np.abs(pixels.astype(int) - pictures.to_u8(y_pm1)).max() <= level
-
-
-def test_another_network_is_told(exports):
-    other = AnyPicture(GENERATORS["animegan_v2"](width=1))
-    with pytest.raises(ValueError, match="saved_model: differs from the network by"):
-        check_saved_model(exports["animegan_v2"].folder / "saved_model", other)

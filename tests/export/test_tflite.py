@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -52,57 +51,46 @@ def test_one_model_takes_every_size(exports, name):
         np.testing.assert_allclose(actual, expected, atol=ROUNDING)
 
 
-def test_quantised_weights_are_smaller_and_close_to_the_network():
-    keras.utils.set_random_seed(12)
-    network = AnyPicture(GENERATORS["animegan_v2_light"](width=8))
-    sizes, means = [], []
-    for quantize in QUANTIZATIONS:
-        data = convert_tflite(network, quantize)
-        means.append(check_tflite(data, network, quantize).mean)
-        sizes.append(len(data))
-    assert sizes == sorted(sizes, reverse=True)
-    assert means == sorted(means)
-    saved = (sizes[0] - sizes[1]) / network_values(network)
-    assert 1.9 < saved <= 2.0, "float16 saves two bytes a value"
+def test_quantised_weights_are_smaller_and_close_to_the_network(exports):
+    network = AnyPicture(exports["animegan_v2_light"].model)
+    models = {"none": (exports["animegan_v2_light"].folder / "model.tflite").read_bytes()}
+    models |= {quantize: convert_tflite(network, quantize) for quantize in ("float16", "dynamic")}
+    means = [check_tflite(data, network, quantize).mean for quantize, data in models.items()]
     assert means[0] < 0.001 < means[1] < 0.2 < means[2]
-
-
-def network_values(network: AnyPicture) -> int:
-    return sum(int(np.prod(weight.shape)) for weight in network.weights)
+    sizes = [len(data) for data in models.values()]
+    assert sizes == sorted(sizes, reverse=True)
+    values = sum(int(np.prod(weight.shape)) for weight in network.weights)
+    # float16 saves two bytes a value, less what the operators that widen them take.
+    assert 1.7 < (sizes[0] - sizes[1]) / values <= 2
 
 
 def test_the_check_refuses_what_is_not_the_network(exports):
     data = (exports["animegan_v2"].folder / "model.tflite").read_bytes()
     with pytest.raises(ValueError, match=r"model.tflite \(quantize=none\): differs"):
-        check_tflite(data, AnyPicture(GENERATORS["animegan_v2"](width=2)))
-    wide = AnyPicture(GENERATORS["animegan_v2"](width=16))
+        check_tflite(data, AnyPicture(GENERATORS["animegan_v2"](width=8)))
+    wide = AnyPicture(GENERATORS["animegan_v2"](width=24))
     with pytest.raises(ValueError, match="model.tflite: has .* bytes, expected"):
         check_tflite(data, wide)
     with pytest.raises(ValueError, match="no TFLite model"):
         check_tflite(b"", wide)
 
 
-def test_the_check_refuses_operators_that_are_not_tflites_own():
-    """Variables that nobody froze, and TensorFlow's operators beside TFLite's."""
+def test_the_check_refuses_weights_that_were_not_frozen(exports):
     variable = tf.Variable(tf.ones((3,)))
 
-    @tf.function(input_signature=[tf.TensorSpec((None, 3))], autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec((3,))], autograph=False)
     def run(x):
-        return tf.raw_ops.Betainc(a=x * variable, b=x, x=x)
+        return variable.assign_add(x)
 
     holder = tf.Module()
     holder.run, holder.variable = run, variable
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [run.get_concrete_function()], holder
     )
-    both = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-    converter.target_spec.supported_ops = both
     converter.experimental_enable_resource_variables = True
-    data = converter.convert()
-    assert "CUSTOM" in operators(data)
-    network = AnyPicture(GENERATORS["animegan_v2"](width=1))
-    with pytest.raises(ValueError, match="model.tflite: holds CUSTOM.*, expected frozen weights"):
-        check_tflite(data, network)
+    network = AnyPicture(exports["animegan_v2"].model)
+    with pytest.raises(ValueError, match="holds .*READ_VARIABLE, VAR_HANDLE, expected frozen"):
+        check_tflite(converter.convert(), network)
 
 
 def test_size_range():
