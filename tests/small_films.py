@@ -102,7 +102,7 @@ def read(path: Path) -> Film:
                 for frame in packet.decode():
                     frames.append(frame.to_ndarray(format="rgb24"))
                     times.append(frame.pts * frame.time_base)
-            elif packet.stream.type == "audio" and packet.size:
+            elif packet.stream in container.streams.audio[:1] and packet.size:
                 sound.append(bytes(packet))
                 sound_times.append(packet.pts * packet.time_base)
         codecs = [s.codec_context.name for s in container.streams.audio]

@@ -279,10 +279,10 @@ class FilmReader:
 
 def _colours(stream: av.VideoStream) -> Colours:
     """The colours of a stream, with the usual guesses for what it does not say."""
-    import av
-
     context = stream.codec_context
-    is_rgb = stream.pix_fmt is not None and av.VideoFormat(stream.pix_fmt).is_rgb
+    # Not its pix_fmt: PyAV 17 crashes on that where no frame can be decoded.
+    pixels = context.format
+    is_rgb = pixels is not None and pixels.is_rgb
     number = context.colorspace
     if number not in _MATRICES:
         number = _BT709 if context.height >= HD_HEIGHT else _BT601

@@ -27,7 +27,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "weights",
         "cel",
-        "Name of a built-in style, or the path of a .keras file.",
+        "Name of a built-in style, or the path of a .keras file, of a SavedModel folder or of a "
+        ".tflite file.",
         flag_values=values,
     )
     flags.DEFINE_enum(

@@ -98,6 +98,38 @@ def test_sound_that_the_container_does_not_take_becomes_aac(tmp_path, caplog):
     assert abs(np.abs(heard[4800:43200]).max() - 8000 / 32768) <= 0.02
 
 
+def test_every_sound_is_kept_for_itself_and_chapters_and_languages_too(tmp_path):
+    source, target = tmp_path / "a.mkv", tmp_path / "b.mov"
+    write_film(tmp_path / "1.mkv", moving(5), sound="aac")
+    write_film(tmp_path / "2.mkv", moving(5), sound="flac")
+    chapter = {"id": 1, "start": 0, "end": 500, "time_base": MILLISECOND}
+    chapter["metadata"] = {"title": "one"}
+    with (
+        av.open(str(tmp_path / "1.mkv")) as first,
+        av.open(str(tmp_path / "2.mkv")) as second,
+        av.open(str(source), "w") as both,
+    ):
+        both.set_chapters([chapter])
+        parts = [*first.streams, second.streams.audio[0]]
+        targets = [both.add_stream_from_template(part) for part in parts]
+        for stream, language in zip(targets, ("eng", "jpn", "spa"), strict=True):
+            stream.metadata["language"] = language
+        for part, stream in zip(parts, targets, strict=True):
+            for packet in part.container.demux(part):
+                if packet.size:
+                    packet.stream = stream
+                    both.mux(packet)
+            part.container.seek(0)
+    copy(source, target)
+    with av.open(str(target)) as container:
+        sounds = container.streams.audio
+        assert [sound.codec_context.name for sound in sounds] == ["aac", "aac"]
+        assert [sound.language for sound in sounds] == ["jpn", "spa"]
+        assert [chapter["metadata"] for chapter in container.chapters()] == [{"title": "one"}]
+        packets = [bytes(packet) for packet in container.demux(sounds[0]) if packet.size]
+    assert packets == read(source).sound[: len(packets)] == read(tmp_path / "1.mkv").sound
+
+
 def test_pcm_is_copied_sample_by_sample(tmp_path):
     source, target = tmp_path / "a.mkv", tmp_path / "b.mov"
     write_film(source, moving(5), sound="pcm_s16le")
