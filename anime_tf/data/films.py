@@ -93,7 +93,7 @@ class FilmReader:
         path: As given.
         container: PyAV's container.
         sound: PyAV's sound streams, empty unless they were asked for.
-        left_out: How many streams there are besides (other pictures, subtitles, data).
+        left_out: How many streams there are besides (other pictures, subtitles), without data.
         time_base: What a tick is, in seconds.
         rate: Frames a second, on average.
         frames_expected: How many frames the film is said to have, or should have by its length;
@@ -142,7 +142,9 @@ class FilmReader:
         self.sound: tuple[av.AudioStream, ...] = ()
         if sound:
             self.sound = tuple(s for s in streams.audio if s.codec_context is not None)
-        self.left_out = len(streams) - 1 - len(self.sound)
+        # Data streams are the shadows of chapters and time codes, or of no use to a player.
+        shown = sum(other.type != "data" for other in streams)
+        self.left_out = shown - 1 - len(self.sound)
         self.time_base: Fraction = stream.time_base
         self.rate: Fraction = stream.average_rate or stream.guessed_rate or Fraction(25)
         self.colours = _colours(stream)

@@ -84,9 +84,7 @@ def main(values: flags.FlagValues) -> int:
             max_side=values.max_side,
         )
         if film.left_out:
-            logging.info(
-                "%s: %d streams besides pictures and sound are left out", film.path, film.left_out
-            )
+            logging.info("%s: subtitles and other pictures left out: %d", film.path, film.left_out)
         start = time.perf_counter()
         try:
             report = stylise_film(film, values.output, stylizer, crf=values.crf)
