@@ -101,9 +101,9 @@ class PaintRecipe:
     chroma_limit: float = 110.0
     cool_shadows: float = 8.0
     line_detail: float = 0.9
-    line_sigma: float = 0.8
+    line_sigma: float = 1.0
     line_ratio: float = 1.6
-    line_threshold: float = 0.0055
+    line_threshold: float = 0.0045
     line_slope: float = 60.0
     line_flow: float = 2.0
     line_chroma: float = 0.5
@@ -112,8 +112,8 @@ class PaintRecipe:
     busy_high: float = 0.35
     busy_floor: float = 0.25
     speck_extent: int = 9
-    ink_strength: float = 0.85
-    ink_lightness: float = 0.3
+    ink_strength: float = 1.0
+    ink_lightness: float = 0.15
     ink_chroma: float = 0.8
 
     def __post_init__(self) -> None:
