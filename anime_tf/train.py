@@ -47,7 +47,7 @@ def _define_flags(flag_values: flags.FlagValues) -> None:
             flags.DEFINE_string(name, None, about, **options)
 
 
-def _one_operation_at_a_time() -> None:
+def one_operation_at_a_time() -> None:
     """Makes training on CPU repeatable; called before TensorFlow runs anything.
 
     Where operations run side by side, the threads that one of them gets, and with them the order
@@ -70,7 +70,7 @@ def _main(flag_values: flags.FlagValues) -> int:
     }
     if "run_dir" not in given:
         raise cli.UsageError("--run_dir is missing; give the folder that the run writes")
-    _one_operation_at_a_time()
+    one_operation_at_a_time()
     if flag_values["resume"].value:
         if flag_values["preset"].value:
             raise cli.UsageError("--preset cannot be given with --resume: config.json has it all")
