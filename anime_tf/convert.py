@@ -58,7 +58,7 @@ def main(values: flags.FlagValues) -> int:
     if output.suffix != ".keras":
         raise cli.UsageError(f"--output={output} must end in .keras")
     cli.import_tensorflow()
-    from anime_tf.weights.archive import save_generator
+    from anime_tf.models.archive import save_generator
 
     conversion = SOURCES[values.source](values.input, values.model)
     save_generator(conversion.model, output)

@@ -19,8 +19,8 @@ class Export(NamedTuple):
 def exports(tmp_path_factory) -> dict[str, Export]:
     """Name of each generator -> a small one with random weights, its archive and its export."""
     from anime_tf.export.folder import export
+    from anime_tf.models.archive import save_generator
     from anime_tf.models.registry import GENERATORS
-    from anime_tf.weights.archive import save_generator
 
     made = {}
     for name, kind in GENERATORS.items():

@@ -14,7 +14,7 @@ from golden_recipe import value
 
 from anime_tf import cli
 from anime_tf.convert import COMMAND
-from anime_tf.weights.archive import load_generator
+from anime_tf.models.archive import load_generator
 from anime_tf.weights.tf1 import convert_tf1
 
 ROOT = Path(__file__).parents[1]

@@ -14,8 +14,8 @@ import pytest
 from anime_tf import Stylizer, cli
 from anime_tf.data.pictures import encode_picture, limit_side, read_picture, write_picture
 from anime_tf.infer import COMMAND
+from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
-from anime_tf.weights.archive import save_generator
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,9 +13,9 @@ from small_films import moving, read, write_film
 
 from anime_tf import Stylizer, cli
 from anime_tf.data.films import FilmReader
+from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
 from anime_tf.video.__main__ import COMMAND
-from anime_tf.weights.archive import save_generator
 
 ROOT = Path(__file__).parents[1]
 

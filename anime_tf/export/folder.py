@@ -171,8 +171,8 @@ def export(
 
     from anime_tf import __version__
     from anime_tf.inference.any_picture import AnyPicture
+    from anime_tf.models.archive import load_generator
     from anime_tf.models.registry import GENERATORS
-    from anime_tf.weights.archive import load_generator
     from anime_tf.weights.builtin import weights_path
 
     archive = weights_path(weights)

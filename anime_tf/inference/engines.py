@@ -57,8 +57,8 @@ class KerasEngine:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> KerasEngine:
-        """Loads an archive; see `weights.archive.load_generator` for what it raises."""
-        from anime_tf.weights.archive import load_generator
+        """Loads an archive; see `models.archive.load_generator` for what it raises."""
+        from anime_tf.models.archive import load_generator
 
         return cls(load_generator(path))
 

@@ -22,9 +22,9 @@ import tensorflow as tf
 from absl import logging
 
 from anime_tf.data.pictures import write_bytes_whole
+from anime_tf.models.archive import save_generator
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.trainer import Trainer
-from anime_tf.weights.archive import save_generator
 
 CONFIG, STATS, GENERATOR = "config.json", "stats.jsonl", "generator.keras"
 

@@ -12,8 +12,8 @@ import keras
 import pytest
 
 from anime_tf.export.folder import RECORD, check_request, export
+from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
-from anime_tf.weights.archive import save_generator
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
-from anime_tf.weights.archive import save_generator
 
 
 @pytest.fixture(scope="session")

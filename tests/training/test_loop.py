@@ -14,10 +14,10 @@ from golden_files import assert_close
 from small_data_set import SETTINGS, make_data_set
 
 from anime_tf.data.pictures import read_picture, write_bytes_whole
+from anime_tf.models.archive import load_generator
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.loop import NonFiniteLossError, train
 from anime_tf.training.run_dir import resumed_config
-from anime_tf.weights.archive import load_generator
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
+from anime_tf.models.archive import load_generator, save_generator
 from anime_tf.models.registry import GENERATORS
-from anime_tf.weights.archive import load_generator, save_generator
 
 WIDTH = 4  # an eighth of the published channels: the same layers, quick to make
 FLOAT16_ROUNDING = 2**-11  # relative: half a unit in the last place of an 11-bit significand
