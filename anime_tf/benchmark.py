@@ -513,10 +513,10 @@ def _sources(
 
 def _thread_as_in_training() -> None:
     """Shares cores out as the verb train does, where TensorFlow has not begun to run yet."""
-    from anime_tf.train import one_operation_at_a_time
+    from anime_tf.train import make_repeatable
 
     try:
-        one_operation_at_a_time()
+        make_repeatable()
     except RuntimeError as error:
         # Only where this is called from a process that does other things with TensorFlow.
         logging.warning("threads are left as they are: %s", error)

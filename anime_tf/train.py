@@ -47,16 +47,18 @@ def _define_flags(flag_values: flags.FlagValues) -> None:
             flags.DEFINE_string(name, None, about, **options)
 
 
-def one_operation_at_a_time() -> None:
-    """Makes training on CPU repeatable; called before TensorFlow runs anything.
+def make_repeatable() -> None:
+    """Makes training on CPU repeat to the last bit; called before TensorFlow runs anything.
 
-    Where operations run side by side, the threads that one of them gets, and with them the order
-    in which it adds up a kernel's gradient, change from run to run. Each still uses all cores.
+    Two things change the order in which gradients are added up: operations that run side by side
+    share out the threads anew each time, and the graph optimiser rewrites a graph this way in one
+    process and that way in another. So one operation runs at a time (on all cores), as written.
     """
     import tensorflow as tf
 
     if not tf.config.list_physical_devices("GPU"):
         tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def _main(flag_values: flags.FlagValues) -> int:
@@ -70,7 +72,7 @@ def _main(flag_values: flags.FlagValues) -> int:
     }
     if "run_dir" not in given:
         raise cli.UsageError("--run_dir is missing; give the folder that the run writes")
-    one_operation_at_a_time()
+    make_repeatable()
     if flag_values["resume"].value:
         if flag_values["preset"].value:
             raise cli.UsageError("--preset cannot be given with --resume: config.json has it all")
