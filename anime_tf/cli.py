@@ -141,9 +141,7 @@ def import_tensorflow() -> None:
         importlib.import_module("tensorflow")
         return
     with _stderr_set_aside():
-        tensorflow = importlib.import_module("tensorflow")
-    # Its Python side tells of every checkpoint how long it took to lay it out.
-    tensorflow.get_logger().setLevel("WARNING")
+        importlib.import_module("tensorflow")
 
 
 def _run(command: Command | Group, arguments: list[str], program: str) -> int:
@@ -196,6 +194,12 @@ def _run(command: Command | Group, arguments: list[str], program: str) -> int:
     return EXIT_DONE if code is None else code
 
 
+def _worth_telling(record: python_logging.LogRecord) -> bool:
+    """Leaves out TensorFlow's notes about itself, a line for every checkpoint among them."""
+    tensorflows = f"{os.sep}tensorflow{os.sep}" in record.pathname
+    return record.levelno > python_logging.INFO or not tensorflows
+
+
 def _start_logging(debug: bool) -> None:
     """Sends absl's logs to stderr: terse for users, with file and line for debugging."""
     # absl asks the process-wide flags where logs go, and complains while they are not parsed.
@@ -205,6 +209,8 @@ def _start_logging(debug: bool) -> None:
     logging.set_verbosity(logging.DEBUG if debug else logging.INFO)
     terse = python_logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
     logging.get_absl_handler().setFormatter(logging.PythonFormatter() if debug else terse)
+    if not debug:
+        logging.get_absl_handler().addFilter(_worth_telling)
 
 
 def error_line(error: BaseException) -> str:
