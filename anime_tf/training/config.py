@@ -199,31 +199,21 @@ PRESETS: dict[str, dict[str, Any]] = {
         "d_gray_weight": 1.7,
         "d_smooth_weight": 1.0,
     },
-    # The built-in style: painted counterparts of the photos, and a small adversarial term for the
-    # lines; docs/cel.md. No perceptual network takes part.
+    # The built-in style: painted counterparts of the photos, in the initialisation phase alone;
+    # docs/cel.md. Neither a perceptual network nor the discriminator takes part.
     "cel": {
         "model": "animegan_v2_light",
         "fit": "crop",
         "batch_size": 2,
         "steps_per_epoch": 250,
-        "epochs": 22,
-        "init_epochs": 15,
-        "init_learning_rate": 8e-4,
-        "g_learning_rate": 1e-4,
-        "d_learning_rate": 1e-4,
-        "g_adv_weight": 1.0,
-        "d_adv_weight": 1.0,
+        "epochs": 21,
+        "init_epochs": 21,
+        "init_learning_rate": 1e-3,
         "content_weight": 0.0,
         "style_weight": 0.0,
-        "color_weight": 0.0,
-        "tv_weight": 0.0,
-        "paired_weight": 10.0,
+        "paired_weight": 20.0,
         "paired_detail_weight": 100.0,
         "paired_edge_weight": 100.0,
-        "d_real_weight": 1.0,
-        "d_fake_weight": 1.0,
-        "d_gray_weight": 0.5,
-        "d_smooth_weight": 0.5,
     },
 }
 """What a preset changes of `TrainConfig`'s defaults, which are Hayao's."""
