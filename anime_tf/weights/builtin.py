@@ -34,7 +34,7 @@ class BuiltinStyle:
 BUILTIN: dict[str, BuiltinStyle] = {
     "cel": BuiltinStyle(
         file="cel.keras",
-        sha256="",
+        sha256="edbd5784a50a0a930cf0f88c5013f2f5565b1441584792f80bffff735c90edda",
         description="flat colours in few tones, dark outlines, as on painted cels",
         licence="Apache-2.0",
         recipe="docs/cel.md",
