@@ -18,23 +18,13 @@ if TYPE_CHECKING:
 ENGINE_CHOICES = ["auto", "keras", "saved_model", "tflite"]
 
 
-def define_flags(values: flags.FlagValues) -> None:
-    """Defines the flags of the verb."""
-    flags.DEFINE_string(
-        "input",
-        None,
-        "A picture, a folder (with all below it), or a quoted pattern such as 'photos/**/*.jpg'.",
-        required=True,
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "output",
-        None,
-        "A folder, in which the input's structure is kept; for a single picture also the file to "
-        "write. End the name of a new folder in / where the input is a single picture.",
-        required=True,
-        flag_values=values,
-    )
+def define_stylizer_flags(values: flags.FlagValues, source: str) -> None:
+    """Defines the flags that pictures and films share, those of `Stylizer`.
+
+    Args:
+        values: Where to define them.
+        source: What is stylised, for the help: "photo", "film".
+    """
     flags.DEFINE_string(
         "weights",
         "cel",
@@ -52,23 +42,43 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "strength",
         1.0,
-        "How strong the style is: 0 is the photo, 1 the network's output.",
+        f"How strong the style is: 0 is the {source}, 1 the network's output.",
         0.0,
         1.0,
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "match_brightness",
-        False,
-        "Give each picture the mean brightness of its photo.",
         flag_values=values,
     )
     flags.DEFINE_integer(
         "max_side",
         0,
-        "Shrink pictures whose longer side has more pixels than this; they come out in the "
+        "Shrink pictures whose longer side has more pixels than this; the result comes out in the "
         "smaller size. 0 keeps every size.",
         0,
+        flag_values=values,
+    )
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of the verb."""
+    flags.DEFINE_string(
+        "input",
+        None,
+        "A picture, a folder (with all below it), or a quoted pattern such as 'photos/**/*.jpg'.",
+        required=True,
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "output",
+        None,
+        "A folder, in which the input's structure is kept; for a single picture also the file to "
+        "write. End the name of a new folder in / where the input is a single picture.",
+        required=True,
+        flag_values=values,
+    )
+    define_stylizer_flags(values, "photo")
+    flags.DEFINE_bool(
+        "match_brightness",
+        False,
+        "Give each picture the mean brightness of its photo.",
         flag_values=values,
     )
     flags.DEFINE_bool(

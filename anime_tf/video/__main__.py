@@ -8,7 +8,7 @@ import time
 from absl import flags, logging
 
 from anime_tf import cli
-from anime_tf.infer import ENGINE_CHOICES
+from anime_tf.infer import define_stylizer_flags
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -24,36 +24,7 @@ def define_flags(values: flags.FlagValues) -> None:
         required=True,
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "weights",
-        "cel",
-        "Name of a built-in style, or the path of a .keras file, of a SavedModel folder or of a "
-        ".tflite file.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "engine",
-        "auto",
-        ENGINE_CHOICES,
-        "What runs the network; auto goes by the kind of weights.",
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "strength",
-        1.0,
-        "How strong the style is: 0 is the film, 1 the network's output.",
-        0.0,
-        1.0,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "max_side",
-        0,
-        "Shrink frames whose longer side has more pixels than this; the film comes out in the "
-        "smaller size. 0 keeps every size.",
-        0,
-        flag_values=values,
-    )
+    define_stylizer_flags(values, "film")
     flags.DEFINE_integer(
         "crf",
         18,

@@ -250,6 +250,7 @@ def test_an_interruption_leaves_nothing(tmp_path, error):
 
 
 INTERRUPTED = """
+import signal
 import sys
 from anime_tf import cli
 from anime_tf.data.films import FilmReader
@@ -259,6 +260,8 @@ def main(values):
     with FilmReader(sys.argv[1], sound=True) as film:
         stylise_film(film, sys.argv[2], lambda photo_u8: photo_u8)
 
+# A background job of a shell is born deaf to it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(cli.run(cli.Command("video", "", "", lambda values: None, main), []))
 """
 
