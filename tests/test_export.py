@@ -14,6 +14,8 @@ import numpy as np
 from anime_tf import cli, infer
 from anime_tf.data.pictures import read_picture, write_picture
 from anime_tf.export.__main__ import COMMAND
+from anime_tf.models.archive import save_generator
+from anime_tf.models.registry import GENERATORS
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,6 +36,7 @@ def test_the_script_and_pictures_by_what_it_wrote(exports, tmp_path):
     assert done.stdout == ""
     (told,) = (line for line in done.stderr.splitlines() if "XNNPACK" not in line)  # LiteRT's own
     assert f"{out}/model.tflite: 0.29 MB, differs from the network by" in told
+    assert "dB), " in told and "ms for 256x256 pixels" in told
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert sorted(p.name for p in out.iterdir()) == ["export.json", "model.tflite"]
     assert json.loads((out / "export.json").read_text())["generator"] == "animegan_v2_light"
@@ -49,6 +52,20 @@ def test_the_script_and_pictures_by_what_it_wrote(exports, tmp_path):
     level = 1  # where float rounding lies on the border between two levels
     assert np.abs(results[1] - results[0]).max() <= level
     assert np.abs(results[2] - results[0]).max() <= level
+
+
+def test_beyond_a_limit_is_exit_code_1(tmp_path, capsys):
+    model = GENERATORS["animegan_v2"](width=1)
+    model.out_layer.kernel.assign(model.out_layer.kernel * float("nan"))
+    save_generator(model, tmp_path / "nan.keras")
+    flags = [f"--weights={tmp_path}/nan.keras", f"--output={tmp_path}/out", "--formats=saved_model"]
+    assert cli.run(COMMAND, flags) == 1
+    err = capsys.readouterr().err
+    assert f"{tmp_path}/out/saved_model: differs by nan, expected no more than 1e-05" in err
+    assert err.rstrip().endswith("not written (--noverify writes it)")
+    assert not (tmp_path / "out").exists()
+    assert cli.run(COMMAND, [*flags, "--noverify"]) == 0
+    assert (tmp_path / "out/saved_model").is_dir()
 
 
 def test_what_is_wrong_at_once_is_one_line_and_touches_nothing(exports, tmp_path, capsys):
@@ -90,5 +107,10 @@ def test_help_says_how_without_loading_tensorflow():
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(f"{program} --weights=cel --output=exported\n")
         assert not {"tensorflow", "keras", "cv2"} & set(done.stderr.split())
-        for flag in ("weights=cel", "formats=saved_model,tflite", "quantize=none"):
+        for flag in (
+            "weights=cel",
+            "formats=saved_model,tflite",
+            "quantize=none",
+            "verify=true",
+        ):
             assert f"  --{flag}\n" in done.stdout

@@ -42,29 +42,48 @@ def define_flags(values: flags.FlagValues) -> None:
         "or in a quarter, computing in 8 bits where it can (dynamic).",
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "verify",
+        True,
+        "Read each part back, compare it with the network in two sizes and two batches, and leave "
+        "it out where it is further off than it may be.",
+        flag_values=values,
+    )
 
 
 def main(values: flags.FlagValues) -> int:
     """Exports as the flags say; returns the exit code."""
     # What can be found wrong at once is, before TensorFlow takes its seconds to load.
-    formats = [name.strip() for name in values.formats]
-    folder.check_request(values.output, formats, values.quantize)
+    options = folder.ExportOptions(
+        formats=[name.strip() for name in values.formats],
+        quantize=values.quantize,
+        verify=values.verify,
+    )
+    folder.check_request(values.output, options)
     weights_path(values.weights)
 
     cli.import_tensorflow()
     with _quiet():
-        exported = folder.export(
-            values.weights, values.output, formats=formats, quantize=values.quantize
-        )
+        exported = folder.export(values.weights, values.output, options)
     for part in exported:
-        logging.info(
-            "%s: %.2f MB, differs from the network by %.2g grey levels at most, %.2g on average",
-            part.path,
-            part.size / 1e6,
-            part.difference.largest,
-            part.difference.mean,
-        )
-    return cli.EXIT_DONE
+        if part.failure:
+            cli.complain(f"{part.path}: {part.failure}; not written (--noverify writes it)")
+        else:
+            logging.info("%s", _told(part))
+    return cli.EXIT_SOME_FAILED if any(part.failure for part in exported) else cli.EXIT_DONE
+
+
+def _told(part: folder.Exported) -> str:
+    """A part in a line."""
+    size = f"{part.path}: {part.size / 1e6:.2f} MB"
+    if part.measured is None:
+        return f"{size}, not verified"
+    height, width = part.measured.timed_hw
+    return (
+        f"{size}, differs from the network by {part.measured.largest:.2g} of 2 at most "
+        f"(PSNR {part.measured.psnr:.1f} dB), {part.measured.milliseconds:.0f} ms for "
+        f"{width}x{height} pixels"
+    )
 
 
 @contextlib.contextmanager

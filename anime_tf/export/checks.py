@@ -1,49 +1,79 @@
-"""How far an export may be from the network that it was made from."""
+"""How far an export may be from the network that it was made from, and how it is found out."""
 
 from __future__ import annotations
 
+import math
+import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-LEVELS = 127.5
-"""Grey levels of 255 in a step of 1 in [-1, 1]."""
+from anime_tf.data.pictures import to_pm1
+from anime_tf.inference.engines import Engine
+
+PROBE_SIZES = ((256, 256), (150, 203))
+"""Height and width of the test pictures: one that no network has to pad, one that all do."""
+
+PROBE_BATCHES = (1, 2)
+"""Pictures in a batch of test pictures."""
+
+TIMED_RUNS = 3
+"""Runs whose median is the time; they follow the runs that were compared, so all is warm."""
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How far pictures are from others, in grey levels of 255.
+class Limit:
+    """How far an export may be from its network.
 
     Attributes:
-        largest: Of one value.
-        mean: Over all values.
+        largest: Of one value, in [-1, 1].
+        psnr: The least peak signal-to-noise ratio, dB.
     """
 
-    largest: float
-    mean: float
+    largest: float = math.inf
+    psnr: float = 0.0
 
 
 @dataclass(frozen=True)
-class Tolerance:
-    """The most that a `Difference` may be, in grey levels of 255.
+class Measured:
+    """How far an export is from its network, and how fast it is.
 
     Attributes:
-        largest: Of one value.
-        mean: Over all values.
+        largest: The largest difference of one value, in [-1, 1]; NaN where a value is none.
+        psnr: The least peak signal-to-noise ratio of a batch, dB; infinite where all is equal.
+        milliseconds: For one picture, median.
+        timed_hw: Height and width of that picture, pixels.
     """
 
     largest: float
-    mean: float
+    psnr: float
+    milliseconds: float
+    timed_hw: tuple[int, int]
+
+    def beyond(self, limit: Limit) -> str:
+        """What passes the limit, in words; empty where nothing does."""
+        words = []
+        # Put so that a NaN does not pass.
+        if not self.largest <= limit.largest:
+            words.append(f"differs by {self.largest:.2g}, expected no more than {limit.largest:g}")
+        if not self.psnr >= limit.psnr:
+            words.append(f"PSNR is {self.psnr:.1f} dB, expected at least {limit.psnr:g} dB")
+        return "; ".join(words)
 
 
-def probes_u8() -> list[np.ndarray]:
-    """Test pictures: waves of colour with hard edges, of sizes with and without padding.
+def probes_pm1(sizes: Sequence[tuple[int, int]] = PROBE_SIZES) -> list[np.ndarray]:
+    """Test pictures: waves of colour with hard edges.
+
+    Args:
+        sizes: Heights and widths, pixels.
 
     Returns:
-        Batches (n, height, width, 3) of uint8 RGB, the same at every call.
+        Batches (n, height, width, 3), float32 RGB in [-1, 1], one for each size and each of
+        `PROBE_BATCHES`; the same at every call.
     """
-    return [_probe(1, 64, 96), _probe(2, 37, 50), _probe(1, 3, 5)]
+    return [to_pm1(_probe(n, *size)) for size in sizes for n in PROBE_BATCHES]
 
 
 def _probe(n: int, height: int, width: int) -> np.ndarray:
@@ -54,38 +84,48 @@ def _probe(n: int, height: int, width: int) -> np.ndarray:
     return np.stack([np.roll(picture, 7 * i, axis=1) for i in range(n)]).astype(np.uint8)
 
 
-def compare(
-    name: str, actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], tolerance: Tolerance
-) -> Difference:
-    """Compares pictures in [-1, 1].
+def psnr(picture_pm1: np.ndarray, reference_pm1: np.ndarray) -> float:
+    """Peak signal-to-noise ratio 20 log10(2 / rms(x - y)) of pictures in [-1, 1], dB."""
+    error = np.mean(np.square(picture_pm1.astype(np.float64) - reference_pm1))
+    return math.inf if error == 0 else float(10 * np.log10(4 / error))
+
+
+def measure(
+    engine: Engine, reference: Engine, sizes: Sequence[tuple[int, int]] = PROBE_SIZES
+) -> Measured:
+    """Runs an export and its network on test pictures, in each size and each batch.
 
     Args:
-        name: What made `actual`, for the error.
-        actual: Pictures.
-        expected: As many of the same shapes.
-        tolerance: How far they may be from each other.
+        engine: The export, loaded as for stylising.
+        reference: The network.
+        sizes: Heights and widths that the export takes.
 
     Returns:
-        How far they are.
+        How far it is from the network, and its time.
 
     Raises:
-        ValueError: Other shapes, values that are not finite, or a larger difference.
+        ValueError: It gives pictures of another shape.
     """
-    for ours, theirs in zip(actual, expected, strict=True):
-        if ours.shape != theirs.shape:
+    probes = probes_pm1(sizes)
+    largest, ratio = [], []
+    for photos in probes:
+        actual, expected = engine(photos), reference(photos)
+        if actual.shape != expected.shape:
             raise ValueError(
-                f"{name}: gives pictures of shape {ours.shape}, expected {theirs.shape}; "
+                f"gives pictures of shape {actual.shape}, expected {expected.shape}; "
                 "please report this"
             )
-    apart = np.concatenate(
-        [np.abs(a - e).ravel() * LEVELS for a, e in zip(actual, expected, strict=True)]
-    )
-    difference = Difference(float(apart.max()), float(apart.mean()))
-    # Put so that a NaN does not pass.
-    if not (difference.largest <= tolerance.largest and difference.mean <= tolerance.mean):
-        raise ValueError(
-            f"{name}: differs from the network by {difference.largest:.3g} grey levels at most and "
-            f"{difference.mean:.3g} on average, expected no more than {tolerance.largest:g} and "
-            f"{tolerance.mean:g}; quantise less"
-        )
-    return difference
+        largest.append(np.abs(actual - expected).max())
+        ratio.append(psnr(actual, expected))
+    # By numpy: Python's max and min pass over a NaN.
+    milliseconds = _milliseconds(engine, probes[0])
+    return Measured(float(np.max(largest)), float(np.min(ratio)), milliseconds, sizes[0])
+
+
+def _milliseconds(engine: Engine, photo_pm1: np.ndarray) -> float:
+    times = []
+    for _ in range(TIMED_RUNS):
+        begun_at = time.perf_counter()
+        engine(photo_pm1)
+        times.append(time.perf_counter() - begun_at)
+    return 1000 * statistics.median(times)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anime_tf.export.checks import Difference
+    from anime_tf.export.checks import Limit, Measured
     from anime_tf.inference.any_picture import AnyPicture
+    from anime_tf.inference.engines import KerasEngine
 
 RECORD = "export.json"
 """What makes a folder an export of ours."""
@@ -26,34 +28,51 @@ QUANTIZE_CHOICES = ("none", "float16", "dynamic")
 
 
 @dataclass(frozen=True)
+class ExportOptions:
+    """What an export is to be like.
+
+    Attributes:
+        formats: Keys of `FORMATS`.
+        quantize: How the TFLite model stores its weights, one of `QUANTIZE_CHOICES`.
+        verify: Whether each part is read back and compared with the network.
+    """
+
+    formats: Sequence[str] = ("saved_model", "tflite")
+    quantize: str = "none"
+    verify: bool = True
+
+
+@dataclass(frozen=True)
 class Exported:
     """One file or folder of an export.
 
     Attributes:
         path: Where it is.
         size: Bytes, with all that is in it.
-        difference: How far its pictures are from the network's.
+        measured: How far it is from the network, and its time; None where it was not verified.
+        failure: Which limit it passes, in words; it was not written then. Empty where all is well.
     """
 
     path: Path
     size: int
-    difference: Difference
+    measured: Measured | None
+    failure: str = ""
 
 
-def _saved_model(network: AnyPicture, path: Path, quantize: str) -> Difference:
-    from anime_tf.export.saved_model import check_saved_model, write_saved_model
+def _saved_model(network: AnyPicture, path: Path, options: ExportOptions) -> Limit:
+    from anime_tf.export import saved_model
 
-    write_saved_model(network, path)
-    return check_saved_model(path, network)
+    saved_model.write_saved_model(network, path)
+    return saved_model.LIMIT
 
 
-def _tflite(network: AnyPicture, path: Path, quantize: str) -> Difference:
-    from anime_tf.export.tflite import check_tflite, convert_tflite
+def _tflite(network: AnyPicture, path: Path, options: ExportOptions) -> Limit:
+    from anime_tf.export import tflite
 
-    data = convert_tflite(network, quantize)
-    difference = check_tflite(data, network, quantize)
+    data = tflite.convert_tflite(network, options.quantize)
+    tflite.check_tflite(data, network, options.quantize)
     path.write_bytes(data)
-    return difference
+    return tflite.QUANTIZATIONS[options.quantize].limit
 
 
 @dataclass(frozen=True)
@@ -62,11 +81,11 @@ class Format:
 
     Attributes:
         name: Of its file or folder in the export's folder.
-        write: Writes it there, checked, given the quantisation.
+        write: Writes it there; returns how far it may be from the network.
     """
 
     name: str
-    write: Callable[[AnyPicture, Path, str], Difference]
+    write: Callable[[AnyPicture, Path, ExportOptions], Limit]
 
 
 FORMATS: dict[str, Format] = {
@@ -76,15 +95,12 @@ FORMATS: dict[str, Format] = {
 """Value of --formats -> what it writes."""
 
 
-def check_request(
-    output: str | os.PathLike[str], formats: Sequence[str], quantize: str = "none"
-) -> None:
+def check_request(output: str | os.PathLike[str], options: ExportOptions) -> None:
     """Finds what is wrong with an export before TensorFlow is loaded; touches nothing.
 
     Args:
         output: The folder to write.
-        formats: Keys of `FORMATS`.
-        quantize: One of `QUANTIZE_CHOICES`.
+        options: What is to be written.
 
     Raises:
         ValueError: Unknown or missing formats or quantisation, or a folder that is not replaced
@@ -92,6 +108,7 @@ def check_request(
         NotADirectoryError: A file stands where a folder is needed.
         PermissionError: No permission to write there.
     """
+    formats, quantize = options.formats, options.quantize
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise ValueError(
@@ -144,9 +161,7 @@ def _is_record(path: Path) -> bool:
 def export(
     weights: str | os.PathLike[str],
     output: str | os.PathLike[str],
-    *,
-    formats: Sequence[str] = tuple(FORMATS),
-    quantize: str = "none",
+    options: ExportOptions | None = None,
 ) -> list[Exported]:
     """Exports a generator; what it writes is read back and compared with the network first.
 
@@ -154,49 +169,50 @@ def export(
         weights: Name of a built-in style, or the path of a ``.keras`` archive.
         output: The folder: it will hold ``saved_model/``, ``model.tflite`` and ``export.json``,
             as far as asked for, and nothing of an earlier export, which is replaced as a whole.
-        formats: Keys of `FORMATS`.
-        quantize: How the TFLite model stores its weights, a key of `tflite.QUANTIZATIONS`.
+            A part that passes its limit is left out; where none is left, nothing is written.
+        options: What is to be written; all formats, where it is left out.
 
     Returns:
-        What was written, in the order of `FORMATS`.
+        Each part, in the order of `FORMATS`, those that failed among them.
 
     Raises:
         FileNotFoundError: There are no such weights.
-        ValueError: As for `check_request`; or weights that cannot be exported; or an export that
-            failed its check, in which case nothing is written.
+        ValueError: As for `check_request`; or weights that cannot be exported.
         OSError: The folder cannot be written.
     """
-    check_request(output, formats, quantize)
+    options = options or ExportOptions()
+    check_request(output, options)
     import tensorflow as tf
 
     from anime_tf import __version__
-    from anime_tf.inference.any_picture import AnyPicture
+    from anime_tf.inference.engines import KerasEngine
     from anime_tf.models.archive import load_generator
     from anime_tf.models.registry import GENERATORS
     from anime_tf.weights.builtin import weights_path
 
     archive = weights_path(weights)
     model = load_generator(archive)
-    network = AnyPicture(model)
+    network = KerasEngine(model)
     folder = Path(output).resolve()
     unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.tmp")
     try:
         unfinished.mkdir(parents=True)
-        chosen = [kind for name, kind in FORMATS.items() if name in formats]
-        written = []
-        for kind in chosen:
-            difference = kind.write(network, unfinished / kind.name, quantize)
-            written.append(
-                Exported(Path(output) / kind.name, _size(unfinished / kind.name), difference)
-            )
+        parts = [
+            _export_part(kind, network, unfinished, Path(output), options)
+            for name, kind in FORMATS.items()
+            if name in options.formats
+        ]
+        written = [part for part in parts if not part.failure]
+        if not written:
+            return parts
         record = {
             "kind": RECORD_KIND,
             "anime_tf": __version__,
             "tensorflow": tf.__version__,
             "generator": next(n for n, kind in GENERATORS.items() if kind is type(model)),
             "weights_sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
-            "quantize": quantize,
-            "differences_in_grey_levels": {e.path.name: asdict(e.difference) for e in written},
+            "quantize": options.quantize,
+            "files": {part.path.name: _as_record(part) for part in written},
         }
         text = json.dumps(record, indent=2) + "\n"
         (unfinished / RECORD).write_text(text, encoding="utf-8")
@@ -206,7 +222,35 @@ def export(
         raise OSError(f"{output}: cannot be written ({error.message.splitlines()[0]})") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return written
+    return parts
+
+
+def _export_part(
+    kind: Format, network: KerasEngine, unfinished: Path, output: Path, options: ExportOptions
+) -> Exported:
+    """Writes one part into the unfinished folder, and takes it out again where it fails."""
+    from anime_tf.export.checks import measure
+    from anime_tf.inference.engines import open_engine
+
+    path = unfinished / kind.name
+    limit = kind.write(network.network, path, options)
+    size = _size(path)
+    if not options.verify:
+        return Exported(output / kind.name, size, None)
+    measured = measure(open_engine(path), network)
+    failure = measured.beyond(limit)
+    if failure:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return Exported(output / kind.name, size, measured, failure)
+
+
+def _as_record(part: Exported) -> dict[str, Any]:
+    """A part for the record; JSON has no infinity, which is the PSNR of equal pictures."""
+    record: dict[str, Any] = {"bytes": part.size}
+    if part.measured is not None:
+        record |= asdict(part.measured)
+        record["psnr"] = part.measured.psnr if math.isfinite(part.measured.psnr) else None
+    return record
 
 
 def _size(path: Path) -> int:

@@ -46,14 +46,17 @@ class KerasEngine:
 
     Args:
         model: A generator of `models.registry`.
+
+    Attributes:
+        network: The graph that runs it.
     """
 
     def __init__(self, model: keras.Model) -> None:
         from anime_tf.inference.any_picture import AnyPicture
 
-        self._network = AnyPicture(model)  # a concrete function does not keep its variables alive
+        self.network = AnyPicture(model)  # a concrete function does not keep its variables alive
         # Traced here and not at the first call, which several threads may make at once.
-        self._run = self._network.pm1.get_concrete_function()
+        self._run = self.network.pm1.get_concrete_function()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> KerasEngine:

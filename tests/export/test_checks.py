@@ -1,37 +1,73 @@
-"""Differences and tolerances, by hand."""
+"""Differences, limits and times, by hand."""
 
 from __future__ import annotations
+
+import math
+import time
 
 import numpy as np
 import pytest
 
-from anime_tf.export.checks import Difference, Tolerance, compare, probes_u8
-
-WIDE = Tolerance(largest=255, mean=255)
+from anime_tf.export.checks import PROBE_SIZES, Limit, Measured, measure, probes_pm1, psnr
 
 
-def test_differences_are_in_grey_levels():
-    expected = [np.zeros((1, 1, 2, 3), np.float32), np.zeros((1, 2, 1, 3), np.float32)]
-    actual = [e.copy() for e in expected]
-    actual[1][0, 1, 0, 2] = -2.0  # from mid-grey two steps down: 255 of 12 values
-    assert compare("it", actual, expected, WIDE) == Difference(largest=255.0, mean=255 / 12)
-    compare("it", actual, expected, Tolerance(largest=255, mean=21.25))
-    for tolerance in (Tolerance(254.9, 30), Tolerance(255, 21.24)):
-        with pytest.raises(ValueError, match="it: differs from the network by 255 grey levels"):
-            compare("it", actual, expected, tolerance)
+def measured(largest: float, psnr: float) -> Measured:
+    return Measured(largest, psnr, 1.0, (256, 256))
+
+
+def test_psnr():
+    black, white = np.full((1, 2, 2, 3), -1, np.float32), np.ones((1, 2, 2, 3), np.float32)
+    assert psnr(black, black) == math.inf
+    assert psnr(black, white) == 0  # as wrong as can be: an error of the whole range
+    assert psnr(black, black + 0.02) == pytest.approx(40, abs=1e-4)
+
+
+def test_limits():
+    assert measured(1e-5, 35).beyond(Limit(largest=1e-5, psnr=35)) == ""
+    assert measured(9, 0).beyond(Limit()) == ""
+    assert measured(2e-5, math.inf).beyond(Limit(largest=1e-5)) == (
+        "differs by 2e-05, expected no more than 1e-05"
+    )
+    words = measured(0.5, 34.94).beyond(Limit(largest=0.1, psnr=35))
+    assert words.endswith("; PSNR is 34.9 dB, expected at least 35 dB")
+    for limit in (Limit(), Limit(largest=1), Limit(psnr=1)):
+        assert measured(math.nan, math.nan).beyond(limit), "a NaN is beyond every limit"
+
+
+def test_measured_in_each_size_and_each_batch():
+    seen = []
+
+    def reference(x):
+        return x
+
+    def export(x):
+        seen.append(x.shape)
+        y = x.copy()
+        if x.shape == (2, *PROBE_SIZES[1], 3):  # in one of them alone
+            y[1, 2, 3, 0] += 0.5
+        time.sleep(0.002)
+        return y
+
+    found = measure(export, reference)
+    assert found.largest == 0.5
+    error = 0.25 / (2 * math.prod(PROBE_SIZES[1]) * 3)
+    assert found.psnr == pytest.approx(10 * math.log10(4 / error))
+    assert found.milliseconds >= 2
+    assert found.timed_hw == PROBE_SIZES[0]
+    assert set(seen) == {(n, *size, 3) for size in PROBE_SIZES for n in (1, 2)}
 
 
 def test_nan_and_another_shape_do_not_pass():
-    zeros = np.zeros((1, 2, 2, 3), np.float32)
-    with pytest.raises(ValueError, match="differs from the network by nan"):
-        compare("it", [np.full_like(zeros, np.nan)], [zeros], WIDE)
-    with pytest.raises(ValueError, match=r"shape \(1, 1, 2, 3\), expected \(1, 2, 2, 3\)"):
-        compare("it", [zeros[:, :1]], [zeros], WIDE)
+    sizes = [(4, 4)]
+    nan = measure(lambda x: x * np.nan, lambda x: x, sizes)
+    assert math.isnan(nan.largest)
+    with pytest.raises(ValueError, match=r"shape \(1, 3, 4, 3\), expected \(1, 4, 4, 3\)"):
+        measure(lambda x: x[:, 1:], lambda x: x, sizes)
 
 
 def test_probes_are_colourful_and_of_odd_sizes_too():
-    probes = probes_u8()
-    assert {p.dtype for p in probes} == {np.dtype(np.uint8)}
+    probes = probes_pm1()
+    assert all(p.dtype == np.float32 and -1 <= p.min() < p.max() <= 1 for p in probes)
     assert any(len(p) > 1 for p in probes)
     assert any(p.shape[1] % 8 and p.shape[2] % 8 for p in probes)
-    assert np.ptp(probes[0], axis=(0, 1, 2)).min() > 150  # each channel has its range
+    assert np.ptp(probes[0], axis=(0, 1, 2)).min() > 1.2  # each channel has its range

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -11,9 +12,12 @@ from pathlib import Path
 import keras
 import pytest
 
-from anime_tf.export.folder import RECORD, check_request, export
+from anime_tf.export.checks import Limit
+from anime_tf.export.folder import RECORD, ExportOptions, check_request, export
 from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
+
+SAVED_MODEL = ExportOptions(formats=["saved_model"])
 
 
 @pytest.fixture
@@ -34,41 +38,58 @@ def test_what_is_in_it(exports):
         record = json.loads((folder / RECORD).read_text())
         assert (record["generator"], record["quantize"]) == (name, "none")
         assert record["weights_sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
-        assert record["differences_in_grey_levels"]["model.tflite"]["largest"] < 0.01
+        assert set(record["files"]) == {"saved_model", "model.tflite"}
+        for file, limit in (("saved_model", 1e-5), ("model.tflite", 1e-4)):
+            assert record["files"][file]["largest"] <= limit
+            assert record["files"][file]["milliseconds"] > 0
+        assert record["files"]["model.tflite"]["bytes"] == (folder / "model.tflite").stat().st_size
 
 
 def test_nothing_else_is_replaced(exported, tmp_path):
-    check_request(exported, ["saved_model"])
-    check_request(tmp_path / "new/folder", ["saved_model"])
+    check_request(exported, SAVED_MODEL)
+    check_request(tmp_path / "new/folder", SAVED_MODEL)
     (tmp_path / "empty").mkdir()
-    check_request(tmp_path / "empty", ["saved_model"])
+    check_request(tmp_path / "empty", SAVED_MODEL)
 
     (exported / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="only an export of ours is replaced.*notes.txt"):
-        check_request(exported, ["saved_model"])
+        check_request(exported, SAVED_MODEL)
     (exported / "notes.txt").unlink()
     (exported / RECORD).write_text('{"kind": "another"}')
     with pytest.raises(ValueError, match="holds no export.json of one; name a new folder"):
-        check_request(exported, ["saved_model"])
+        check_request(exported, SAVED_MODEL)
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(NotADirectoryError, match="expected a folder for the export, found a file"):
-        check_request(file, ["saved_model"])
+        check_request(file, SAVED_MODEL)
     with pytest.raises(NotADirectoryError, match="but .*file is a file"):
-        check_request(file / "exported", ["saved_model"])
+        check_request(file / "exported", SAVED_MODEL)
 
 
-def test_a_failed_export_leaves_everything_as_it_was(exported, tmp_path):
-    """Weights that are not numbers: the network gives none either, and the check says so."""
+def test_a_part_beyond_its_limit_is_left_out(exported, tmp_path, monkeypatch):
+    """Weights that are not numbers: the network gives none either, and no limit holds."""
     keras.utils.set_random_seed(1)
     model = GENERATORS["animegan_v2"](width=1)
     model.out_layer.kernel.assign(model.out_layer.kernel * float("nan"))
     save_generator(model, tmp_path / "nan.keras")
     before = content(tmp_path)
-    with pytest.raises(ValueError, match="model.tflite .*by nan"):
-        export(tmp_path / "nan.keras", exported, formats=["tflite"])
-    assert content(tmp_path) == before
+    (part,) = export(tmp_path / "nan.keras", exported, ExportOptions(formats=["tflite"]))
+    assert part.failure.startswith("differs by nan, expected no more than 0.0001")
+    assert content(tmp_path) == before, "nothing is left to replace the earlier export"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["exported", "nan.keras"]
+
+    options = ExportOptions(formats=["tflite"], verify=False)
+    (part,) = export(tmp_path / "nan.keras", exported, options)
+    assert part.failure == "" and part.measured is None
+    assert [p.name for p in sorted(exported.iterdir())] == [RECORD, "model.tflite"]
+
+    # One of two: the other is written.
+    save_generator(GENERATORS["animegan_v2"](width=8), tmp_path / "good.keras")
+    monkeypatch.setattr("anime_tf.export.saved_model.LIMIT", Limit(psnr=math.inf, largest=-1))
+    bad, good = export(tmp_path / "good.keras", exported)
+    assert bad.failure and not good.failure
+    assert [p.name for p in sorted(exported.iterdir())] == [RECORD, "model.tflite"]
+    assert set(json.loads((exported / RECORD).read_text())["files"]) == {"model.tflite"}
 
 
 def test_what_is_asked_for(exports, tmp_path, monkeypatch):
@@ -80,11 +101,11 @@ def test_what_is_asked_for(exports, tmp_path, monkeypatch):
         (["saved_model"], "float16", "quantize=float16 is for tflite"),
     ):
         with pytest.raises(ValueError, match=words):
-            check_request(new, formats, quantize)
+            check_request(new, ExportOptions(formats=formats, quantize=quantize))
     with pytest.raises(ValueError, match="expected a .keras archive, found a folder"):
-        export(exports["animegan_v2"].folder / "saved_model", new, formats=["saved_model"])
+        export(exports["animegan_v2"].folder / "saved_model", new, SAVED_MODEL)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(ValueError, match="pip install ai-edge-litert"):
-        check_request(new, ["tflite"])
-    check_request(new, ["saved_model"])
+        check_request(new, ExportOptions(formats=["tflite"]))
+    check_request(new, SAVED_MODEL)
     assert not new.exists()

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from anime_tf.data import pictures
 from anime_tf.export import folder
+from anime_tf.export.checks import measure
 from anime_tf.export.tflite import (
     FORBIDDEN,
     GRAPH_BYTES,
@@ -18,6 +19,7 @@ from anime_tf.export.tflite import (
     size_range,
 )
 from anime_tf.inference.any_picture import AnyPicture
+from anime_tf.inference.engines import KerasEngine, TFLiteEngine
 from anime_tf.models.registry import GENERATORS
 
 litert = pytest.importorskip(
@@ -52,11 +54,16 @@ def test_one_model_takes_every_size(exports, name):
 
 
 def test_quantised_weights_are_smaller_and_close_to_the_network(exports):
-    network = AnyPicture(exports["animegan_v2_light"].model)
+    reference = KerasEngine(exports["animegan_v2_light"].model)
+    network = reference.network
     models = {"none": (exports["animegan_v2_light"].folder / "model.tflite").read_bytes()}
     models |= {quantize: convert_tflite(network, quantize) for quantize in ("float16", "dynamic")}
-    means = [check_tflite(data, network, quantize).mean for quantize, data in models.items()]
-    assert means[0] < 0.001 < means[1] < 0.2 < means[2]
+    ratios = []
+    for quantize, data in models.items():
+        check_tflite(data, network, quantize)
+        ratios.append(measure(TFLiteEngine.from_bytes(data, quantize), reference, [(32, 48)]).psnr)
+    # On random weights, which are the hardest to match.
+    assert ratios[0] > 90 > ratios[1] > 50 > ratios[2] > 30
     sizes = [len(data) for data in models.values()]
     assert sizes == sorted(sizes, reverse=True)
     values = sum(int(np.prod(weight.shape)) for weight in network.weights)
@@ -66,8 +73,6 @@ def test_quantised_weights_are_smaller_and_close_to_the_network(exports):
 
 def test_the_check_refuses_what_is_not_the_network(exports):
     data = (exports["animegan_v2"].folder / "model.tflite").read_bytes()
-    with pytest.raises(ValueError, match=r"model.tflite \(quantize=none\): differs"):
-        check_tflite(data, AnyPicture(GENERATORS["animegan_v2"](width=8)))
     wide = AnyPicture(GENERATORS["animegan_v2"](width=24))
     with pytest.raises(ValueError, match="model.tflite: has .* bytes, expected"):
         check_tflite(data, wide)
