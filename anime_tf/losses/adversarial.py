@@ -1,7 +1,8 @@
 """Adversarial terms of the discriminator and the generator for each GAN type.
 
-Logits are float tensors of any shape; every function returns a float32 scalar, the mean over all
-logits. Real has target 1; fake, gray and smooth have target 0.
+Logits are float tensors of any shape; every term is a float32 scalar, the mean over all logits.
+Real has target 1; fake, gray and smooth have target 0. Some types add a penalty on the gradient of
+the discriminator with respect to a picture near or between those that it judges.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import Any
 from keras import ops
 
 Term = Callable[[Any], Any]
+
+NORM_EPSILON = 1e-12
+"""Added to the squared norm of a gradient: the root has no derivative at 0."""
 
 
 def _float32(x: Any) -> Any:
@@ -49,24 +53,81 @@ def hinge_fake(logits: Any) -> Any:
     return ops.mean(ops.relu(1.0 + _float32(logits)))
 
 
+def mean(logits: Any) -> Any:
+    """Mean x."""
+    return ops.mean(_float32(logits))
+
+
 def negative_mean(logits: Any) -> Any:
     """-mean x."""
-    return -ops.mean(_float32(logits))
+    return -mean(logits)
+
+
+def gradient_norm(gradient: Any) -> Any:
+    """The l2 norm |g| over each sample.
+
+    Args:
+        gradient: Gradients (n, height, width, channels).
+
+    Returns:
+        (n,), float32.
+    """
+    squares = ops.sum(ops.square(_float32(gradient)), axis=(1, 2, 3))
+    return ops.sqrt(squares + NORM_EPSILON)
+
+
+def unit_penalty(gradient: Any) -> Any:
+    """Mean (|g| - 1)^2, the two-sided penalty (Gulrajani et al. 2017, equation 3)."""
+    return ops.mean(ops.square(gradient_norm(gradient) - 1.0))
+
+
+def lipschitz_penalty(gradient: Any) -> Any:
+    """Mean max(0, |g| - 1)^2, the one-sided penalty (Petzka et al. 2018, equation 8)."""
+    return ops.mean(ops.square(ops.relu(gradient_norm(gradient) - 1.0)))
+
+
+def toward_generated(real: Any, generated: Any, noise: Any) -> Any:
+    """Where WGANs' gradients are taken, from: the generated pictures."""
+    return generated
+
+
+def toward_noise(real: Any, generated: Any, noise: Any) -> Any:
+    """Where DRAGAN's gradients are taken, from: real + std noise / 2, std over the whole batch."""
+    _, variance = ops.moments(_float32(real), axes=(0, 1, 2, 3))
+    return real + 0.5 * ops.sqrt(variance) * noise
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A penalty on the discriminator's gradient g at real + alpha (end - real).
+
+    alpha is uniform in [0, 1) for each sample.
+
+    Attributes:
+        end: (real, generated, noise) -> the other end, pictures of the same shape; the noise is
+            uniform in [0, 1) for each value.
+        term: Of the gradient there, pictures (n, height, width, 3).
+    """
+
+    end: Callable[[Any, Any, Any], Any]
+    term: Term
 
 
 @dataclass(frozen=True)
 class GanType:
-    """The three terms of a GAN type.
+    """The terms of a GAN type.
 
     Attributes:
         real: Discriminator's term for pictures that are to score 1.
         fake: Discriminator's term for pictures that are to score 0.
         generator: Generator's term for its own pictures.
+        penalty: Penalty on the discriminator's gradient, if it has one.
     """
 
     real: Term
     fake: Term
     generator: Term
+    penalty: Penalty | None = None
 
 
 GAN_TYPES: dict[str, GanType] = {
@@ -76,5 +137,18 @@ GAN_TYPES: dict[str, GanType] = {
     "lsgan": GanType(square_to_one, square_to_zero, square_to_one),
     # Lim, Ye 2017; Miyato et al. 2018
     "hinge": GanType(hinge_real, hinge_fake, negative_mean),
+    # Gulrajani et al. 2017
+    "wgan-gp": GanType(negative_mean, mean, negative_mean, Penalty(toward_generated, unit_penalty)),
+    # Petzka et al. 2018
+    "wgan-lp": GanType(
+        negative_mean, mean, negative_mean, Penalty(toward_generated, lipschitz_penalty)
+    ),
+    # Kodali et al. 2017
+    "dragan": GanType(
+        cross_entropy_to_one,
+        cross_entropy_to_zero,
+        cross_entropy_to_one,
+        Penalty(toward_noise, unit_penalty),
+    ),
 }
-"""GAN types by the names of `--gan_type`. Those with a gradient penalty belong here too."""
+"""GAN types by the names of `--gan_type`."""

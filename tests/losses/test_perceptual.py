@@ -48,11 +48,11 @@ def test_total_variation_by_hand():
     assert_close(perceptual.total_variation_loss(picture), expected)
 
 
-def test_edge_loss_by_hand():
+def test_gradient_difference_loss_by_hand():
     x = np.array([[0.0, 1.0], [2.0, 4.0]], np.float32)[None, ..., None]
     expected = (2 + 3) / 2 + (1 + 2) / 2
-    assert_close(perceptual.edge_loss(x, np.full_like(x, 7)), expected)
-    assert_close(perceptual.edge_loss(x, x + 0.5), 0)
+    assert_close(perceptual.gradient_difference_loss(x, np.full_like(x, 7)), expected)
+    assert_close(perceptual.gradient_difference_loss(x, x + 0.5), 0)
 
 
 def test_match_tone_gives_mean_and_spread_of_the_reference():
@@ -91,3 +91,24 @@ def test_equal_pictures_have_no_distance():
     x = np.random.default_rng(1).uniform(-1, 1, (1, 8, 8, 3)).astype(np.float32)
     for distance in (perceptual.content_loss, perceptual.style_loss, perceptual.color_loss):
         assert float(distance(x, x)) == 0
+
+
+def test_sobel_magnitude_and_edge_loss_by_hand():
+    y, x = np.mgrid[:5, :6].astype(np.float32)
+    ramp = np.repeat((0.3 * x + 0.4 * y)[None, ..., None], 3, axis=-1)  # gray: luma is the value
+    assert_close(perceptual.sobel_magnitude(ramp), np.full((1, 3, 4), 0.5), rtol=1e-5)
+    assert_close(perceptual.edge_loss(ramp, ramp * 0), 0.5, rtol=1e-3)
+    assert_close(perceptual.edge_loss(ramp, ramp + 0.7), 0, atol=1e-6)
+    # A step of 1 between two columns spreads over the two columns beside it.
+    step = np.repeat((x > 2.5).astype(np.float32)[None, ..., None], 3, axis=-1)
+    expected = np.tile([0, 0.5, 0.5, 0], (1, 3, 1))
+    assert_close(perceptual.sobel_magnitude(step), expected, atol=2e-4)
+    green = step * np.array([0, 1, 0], np.float32)
+    assert_close(perceptual.sobel_magnitude(green), 0.587 * expected, atol=2e-4)
+
+
+def test_edge_loss_has_a_gradient_on_flat_pictures():
+    flat = tf.Variable(tf.zeros((1, 4, 4, 3)))
+    with tf.GradientTape() as tape:
+        loss = perceptual.edge_loss(tf.random.stateless_uniform((1, 4, 4, 3), (1, 2)), flat)
+    assert np.isfinite(tape.gradient(loss, flat)).all()
