@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 
 from anime_tf import cli
-from anime_tf.training.config import DEFAULT_PRESET, PRESETS, TrainConfig
+from anime_tf.training.config import DEFAULT_PRESET, PRESETS, TrainConfig, preset_of
 
 REQUIRED = ("dataset_dir", "style", "run_dir")
 
@@ -19,7 +19,8 @@ def _define_flags(flag_values: flags.FlagValues) -> None:
         "preset",
         None,
         sorted(PRESETS),
-        f"recipe to start from; the style's own where there is one, else {DEFAULT_PRESET}",
+        "recipe to start from; the model's own or the style's where there is one, "
+        f"else {DEFAULT_PRESET}",
         flag_values=flag_values,
     )
     flags.DEFINE_boolean(
@@ -80,8 +81,8 @@ def _main(flag_values: flags.FlagValues) -> int:
     missing = [name for name in REQUIRED if name not in given]
     if missing:
         raise cli.UsageError(f"missing: {', '.join('--' + name for name in missing)}")
-    preset = flag_values["preset"].value or given["style"].lower()
-    return train(TrainConfig.from_dict({**PRESETS.get(preset, PRESETS[DEFAULT_PRESET]), **given}))
+    preset = flag_values["preset"].value or preset_of(given.get("model"), given["style"])
+    return train(TrainConfig.from_dict({**PRESETS[preset], **given}))
 
 
 COMMAND = cli.Command(

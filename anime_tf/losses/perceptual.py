@@ -23,7 +23,7 @@ TONE_EPSILON = 1e-4
 """Added to variances when tones are matched: a spread of about one level of 255."""
 
 SOBEL_EPSILON = 1e-8
-"""Added to the squared slope: the root has no derivative at 0. A slope of a hundredth of a level."""
+"""Added to the squared slope, as the root has no derivative at 0: a hundredth of a level."""
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G and B in the luma (ITU-R BT.601)."""

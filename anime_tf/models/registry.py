@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from anime_tf.models.animegan_v2 import AnimeGANv2Generator
 from anime_tf.models.animegan_v2_light import AnimeGANv2LightGenerator
+from anime_tf.models.discriminator import AnimeGANDiscriminator
 
 Generator = AnimeGANv2Generator | AnimeGANv2LightGenerator
 
@@ -12,3 +13,6 @@ GENERATORS: dict[str, type[Generator]] = {
     "animegan_v2_light": AnimeGANv2LightGenerator,
 }
 """Each has `STRIDE` (sides that are multiples of it keep their size) and `MINIMUM_SIDE`, pixels."""
+
+DISCRIMINATORS = {"animegan_v2": AnimeGANDiscriminator}
+"""Name -> discriminator."""

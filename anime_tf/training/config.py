@@ -9,10 +9,12 @@ from typing import Any
 
 from anime_tf.data.pipeline import FITS
 
-# The keys of `models.registry.GENERATORS` and `losses.adversarial.GAN_TYPES`, which cannot be
-# imported here: the command line shows them, and its help must not wait for TensorFlow.
-MODELS = ("animegan_v2", "animegan_v2_light")
-GAN_TYPES = ("gan", "lsgan", "hinge")
+# The keys of `GENERATORS` and `DISCRIMINATORS` in `models.registry` and of `GAN_TYPES` in
+# `losses.adversarial`, which cannot be imported here: the command line shows them, and its help
+# must not wait for TensorFlow.
+MODELS = ("animegan_v1", "animegan_v2", "animegan_v2_light", "cartoongan", "ue_animegan_v2")
+DISCRIMINATORS = ("animegan_v1", "animegan_v2", "cartoongan")
+GAN_TYPES = ("gan", "lsgan", "hinge", "wgan-gp", "wgan-lp", "dragan")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -33,6 +35,7 @@ class TrainConfig:
         style: Name of the style's folder below `dataset_dir`.
         run_dir: Folder that the run writes; see `training.run_dir`.
         model: Name of the generator, a key of `models.registry.GENERATORS`.
+        discriminator: Name of the discriminator, a key of `models.registry.DISCRIMINATORS`.
         gan_type: Adversarial objective, a key of `losses.adversarial.GAN_TYPES`.
         epochs: Epochs in all, those of the initialisation phase among them.
         init_epochs: Epochs of the initialisation phase, which trains G on content alone.
@@ -58,6 +61,7 @@ class TrainConfig:
         style_weight: Weight of the style loss.
         color_weight: Weight of the colour loss.
         tv_weight: Weight of the total variation loss.
+        edge_weight: Weight of the distance of photo and generated picture in their edges.
         paired_weight: Weight of the L1 distance to the painted counterpart of each photo, in both
             phases; needs the folder `<style>/paired`. 0, as in all published recipes, for unpaired.
         paired_detail_weight: Weight of that distance after the tones are matched.
@@ -66,7 +70,10 @@ class TrainConfig:
         d_real_weight: Weight of D's term of anime pictures.
         d_fake_weight: Weight of D's term of generated pictures.
         d_gray_weight: Weight of D's term of anime pictures in gray.
-        d_smooth_weight: Weight of D's term of edge-smoothed anime pictures in gray.
+        d_smooth_weight: Weight of D's term of edge-smoothed anime pictures.
+        smooth_color: Whether D sees edge-smoothed pictures in colour, not in gray.
+        penalty_weight: Weight of the penalty on D's gradient, for the GAN types that have one;
+            lambda of the papers.
         checkpoint_minutes: Minutes between checkpoints; one is written at each epoch's end as well.
         checkpoint_steps: Steps between checkpoints; 0 leaves it to the minutes.
         keep_checkpoints: Newest checkpoints that are kept.
@@ -78,6 +85,7 @@ class TrainConfig:
     style: str = _setting("", "name of the style's folder below dataset_dir")
     run_dir: str = _setting("", "folder that the run writes")
     model: str = _setting("animegan_v2", "generator", MODELS, fixed=True)
+    discriminator: str = _setting("animegan_v2", "discriminator", DISCRIMINATORS, fixed=True)
     gan_type: str = _setting("lsgan", "adversarial objective", GAN_TYPES, fixed=True)
     epochs: int = _setting(101, "epochs in all, initialisation included")
     init_epochs: int = _setting(10, "epochs of the initialisation phase (content alone)")
@@ -105,6 +113,7 @@ class TrainConfig:
     style_weight: float = _setting(2.5, "weight of the style loss")
     color_weight: float = _setting(15.0, "weight of the colour loss")
     tv_weight: float = _setting(1.0, "weight of the total variation loss")
+    edge_weight: float = _setting(0.0, "weight of the edge loss")
     paired_weight: float = _setting(
         0.0, "weight of the L1 distance to <style>/paired, in both phases"
     )
@@ -117,7 +126,11 @@ class TrainConfig:
     d_real_weight: float = _setting(1.2, "weight of D's term of anime pictures")
     d_fake_weight: float = _setting(1.2, "weight of D's term of generated pictures")
     d_gray_weight: float = _setting(1.2, "weight of D's term of anime in gray")
-    d_smooth_weight: float = _setting(0.8, "weight of D's term of edge-smoothed anime in gray")
+    d_smooth_weight: float = _setting(0.8, "weight of D's term of edge-smoothed anime")
+    smooth_color: bool = _setting(False, "edge-smoothed anime in colour, not in gray")
+    penalty_weight: float = _setting(
+        10.0, "weight of the penalty on D's gradient, in wgan-gp, wgan-lp and dragan"
+    )
     checkpoint_minutes: float = _setting(10.0, "minutes between checkpoints")
     checkpoint_steps: int = _setting(0, "steps between checkpoints; 0: by the minutes")
     keep_checkpoints: int = _setting(3, "newest checkpoints that are kept")
@@ -199,6 +212,51 @@ PRESETS: dict[str, dict[str, Any]] = {
         "d_gray_weight": 1.7,
         "d_smooth_weight": 1.0,
     },
+    # The first AnimeGAN (Chen, Liu, ISICA 2019), as its paper and its code have it.
+    "animegan_v1": {
+        "model": "animegan_v1",
+        "discriminator": "animegan_v1",
+        "init_epochs": 5,
+        "batch_size": 6,
+        "init_learning_rate": 1e-4,
+        "g_learning_rate": 8e-5,
+        "d_learning_rate": 16e-5,
+        "style_weight": 3.0,
+        "color_weight": 10.0,
+        "tv_weight": 0.0,
+        "d_real_weight": 1.0,
+        "d_fake_weight": 1.0,
+        "d_gray_weight": 1.0,
+        "d_smooth_weight": 0.1,
+    },
+    # CartoonGAN (Chen, Lai, Liu, CVPR 2018): cross-entropy, edge-smoothed pictures in colour, and
+    # content; batch, epochs and rate are those of a reproduction, which crops as well, since
+    # resizing blurs the lines.
+    "cartoongan": {
+        "model": "cartoongan",
+        "discriminator": "cartoongan",
+        "gan_type": "gan",
+        "epochs": 100,
+        "batch_size": 8,
+        "fit": "crop",
+        "init_learning_rate": 2e-4,
+        "g_learning_rate": 2e-4,
+        "d_learning_rate": 2e-4,
+        "g_adv_weight": 1.0,
+        "d_adv_weight": 1.0,
+        "content_weight": 10.0,
+        "style_weight": 0.0,
+        "color_weight": 0.0,
+        "tv_weight": 0.0,
+        "d_real_weight": 1.0,
+        "d_fake_weight": 1.0,
+        "d_gray_weight": 0.0,
+        "d_smooth_weight": 1.0,
+        "smooth_color": True,
+    },
+    # Hayao's recipe with an edge loss. What was published of it is one sentence; the weight is
+    # ours, such that the edge loss weighs about as much as the colour loss.
+    "ue_animegan_v2": {"model": "ue_animegan_v2", "edge_weight": 100.0},
     # The built-in style: painted counterparts of the photos, in the initialisation phase alone;
     # docs/cel.md. Neither a perceptual network nor the discriminator takes part.
     "cel": {
@@ -219,3 +277,25 @@ PRESETS: dict[str, dict[str, Any]] = {
 """What a preset changes of `TrainConfig`'s defaults, which are Hayao's."""
 
 DEFAULT_PRESET = "hayao"
+
+MODEL_PRESETS: dict[str, str] = {
+    "animegan_v1": "animegan_v1",
+    "cartoongan": "cartoongan",
+    "ue_animegan_v2": "ue_animegan_v2",
+}
+"""Generator -> preset with its own recipe; the others take the style's, or the default."""
+
+
+def preset_of(model: str | None, style: str) -> str:
+    """The preset for a run that names none.
+
+    Args:
+        model: Name of the generator, if one is named.
+        style: Name of the style.
+
+    Returns:
+        The generator's own, else the style's, else `DEFAULT_PRESET`.
+    """
+    if model in MODEL_PRESETS:
+        return MODEL_PRESETS[model]
+    return style.lower() if style.lower() in PRESETS else DEFAULT_PRESET

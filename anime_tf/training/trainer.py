@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from anime_tf.losses import perceptual
 from anime_tf.losses.adversarial import GAN_TYPES
-from anime_tf.models.discriminator import AnimeGANDiscriminator
-from anime_tf.models.registry import GENERATORS
+from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
 from anime_tf.models.vgg19 import vgg19_features
 from anime_tf.training.config import TrainConfig
 
@@ -23,6 +22,7 @@ TERM_WEIGHTS = {
     "g/style": "style_weight",
     "g/color": "color_weight",
     "g/tv": "tv_weight",
+    "g/edge": "edge_weight",
     "g/paired": "paired_weight",
     "g/paired_detail": "paired_detail_weight",
     "g/paired_edge": "paired_edge_weight",
@@ -30,6 +30,7 @@ TERM_WEIGHTS = {
     "d/gray": "d_gray_weight",
     "d/fake": "d_fake_weight",
     "d/smooth": "d_smooth_weight",
+    "d/penalty": "penalty_weight",
 }
 """Name of each loss term, as it is logged -> the setting that weighs it."""
 
@@ -45,14 +46,13 @@ def network_inputs(batch: Pictures) -> Pictures:
             not all of which need be there.
 
     Returns:
-        float32 (n, h, w, 3) in [-1, 1]: `photo`, `paired` and `anime`, and of the anime and the
-        smooth pictures the luma, rounded to whole levels as the originals' gray pictures are:
-        `anime_gray` and `smooth_gray`.
+        float32 (n, h, w, 3) in [-1, 1]: the same, and of the anime and the smooth pictures the
+        luma, rounded to whole levels as the originals' gray pictures are: `anime_gray` and
+        `smooth_gray`.
     """
     inputs = {}
     for name, picture_u8 in batch.items():
-        if name != "smooth":
-            inputs[name] = _to_pm1(picture_u8)
+        inputs[name] = _to_pm1(picture_u8)
         if name in ("anime", "smooth"):
             inputs[f"{name}_gray"] = _to_pm1(tf.round(perceptual.to_gray(picture_u8)))
     return inputs
@@ -81,7 +81,7 @@ class Trainer:
         self.generator = GENERATORS[config.model](
             width=config.generator_width, name="generator", dtype=config.precision
         )
-        self.discriminator = AnimeGANDiscriminator(
+        self.discriminator = DISCRIMINATORS[config.discriminator](
             width=config.discriminator_width,
             depth=config.discriminator_depth,
             spectral_norm=config.spectral_norm,
@@ -186,8 +186,8 @@ class Trainer:
         D's loss and its own.
 
         Args:
-            pictures: `photo`, `anime`, `anime_gray`, `smooth_gray`, float32 (n, h, w, 3) in
-                [-1, 1], and `paired` where it has a weight.
+            pictures: `photo`, `anime`, `anime_gray`, `smooth_gray` (or `smooth`, in colour), and
+                `paired` where it has a weight, float32 (n, h, w, 3) in [-1, 1].
             update_discriminator: Whether D is updated in this step.
 
         Returns:
@@ -216,22 +216,54 @@ class Trainer:
         return {**losses, "g/loss": loss, **d_losses}
 
     def _update_discriminator(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
-        # One call, so that spectral norm makes one power iteration; layer norm is by sample.
-        judged = tf.concat(
-            [pictures["anime"], pictures["anime_gray"], generated, pictures["smooth_gray"]], 0
-        )
+        judged = {
+            "d/real": pictures["anime"],
+            "d/gray": pictures["anime_gray"],
+            "d/fake": generated,
+            "d/smooth": pictures["smooth" if self.config.smooth_color else "smooth_gray"],
+        }
+        judged = {term: x for term, x in judged.items() if self.weights[term]}
         with tf.GradientTape() as tape:
-            real, gray, fake, smooth = tf.split(self.discriminator(judged, training=True), 4)
+            # One call, so that spectral norm makes one power iteration; norms are by sample.
+            logits = self.discriminator(tf.concat(list(judged.values()), 0), training=True)
             losses = {
-                "d/real": self.gan_type.real(real),
-                "d/gray": self.gan_type.fake(gray),
-                "d/fake": self.gan_type.fake(fake),
-                "d/smooth": self.gan_type.fake(smooth),
+                term: (self.gan_type.real if term == "d/real" else self.gan_type.fake)(x)
+                for term, x in zip(judged, tf.split(logits, len(judged)), strict=True)
             }
             loss = self.config.d_adv_weight * self._weighted_sum(losses)
+            penalty = self._penalty_terms(pictures["anime"], generated)
+            loss += self._weighted_sum(penalty)
             scaled = self.d_optimizer.scale_loss(loss)
         self._apply(self.d_optimizer, self.discriminator, tape, scaled)
-        return {**losses, "d/loss": loss}
+        return {**losses, **penalty, "d/loss": loss}
+
+    def _penalty_terms(self, anime: tf.Tensor, generated: tf.Tensor) -> Losses:
+        penalty = self.gan_type.penalty
+        if penalty is None or not self.weights["d/penalty"]:
+            return {}
+        # A function of seed and step, so that a resumed run draws the same.
+        seed = tf.stack([self.seed, self.step])
+        alpha = tf.random.stateless_uniform((tf.shape(anime)[0], 1, 1, 1), seed)
+        noise = tf.random.stateless_uniform(
+            tf.shape(anime), seed + tf.constant([0, 1 << 32], tf.int64)
+        )
+        point = anime + alpha * (penalty.end(anime, generated, noise) - anime)
+        return {"d/penalty": penalty.term(self.discriminator_gradient(point))}
+
+    def discriminator_gradient(self, point: tf.Tensor) -> tf.Tensor:
+        """The gradient of the sum of D's logits with respect to pictures, differentiable in D.
+
+        Args:
+            point: Pictures (n, h, w, 3) in [-1, 1].
+
+        Returns:
+            The same shape, float32.
+        """
+        with tf.GradientTape() as tape:
+            tape.watch(point)
+            # Not in training: spectral norm's one power iteration a step is that of the terms.
+            logits = self.discriminator(point, training=False)
+        return tape.gradient(logits, point)
 
     def _target_features(self, targets: Pictures) -> Pictures:
         """Features of the pictures that perceptual terms compare with: one pass, no gradient."""
@@ -259,6 +291,8 @@ class Trainer:
             losses["g/color"] = perceptual.color_loss(pictures["photo"], generated)
         if self.weights["g/tv"]:
             losses["g/tv"] = perceptual.total_variation_loss(generated)
+        if self.weights["g/edge"]:
+            losses["g/edge"] = perceptual.edge_loss(pictures["photo"], generated)
         return losses
 
     def _paired_terms(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
@@ -269,7 +303,7 @@ class Trainer:
         losses = {
             "g/paired": perceptual.l1_loss(paired, generated),
             "g/paired_detail": perceptual.l1_loss(paired, matched),
-            "g/paired_edge": perceptual.edge_loss(paired, matched),
+            "g/paired_edge": perceptual.gradient_difference_loss(paired, matched),
         }
         return {term: loss for term, loss in losses.items() if self.weights[term]}
 

@@ -69,7 +69,7 @@ def test_unknown_settings_raise():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"gan_type": "wgan"}, "gan_type must be one of gan, lsgan, hinge, received 'wgan'"),
+        ({"gan_type": "wgan"}, "gan_type must be one of gan, lsgan, hinge, .*, received 'wgan'"),
         ({"precision": "float16"}, "precision must be one of"),
         ({"image_size": 100}, "image_size must be a multiple of 8"),
         ({"batch_size": 0}, "batch_size must be at least 1, received 0"),
@@ -95,4 +95,36 @@ def test_every_setting_is_documented():
 
 
 def test_the_command_line_knows_every_model():
-    assert tuple(GENERATORS) == config.MODELS
+    assert set(GENERATORS) == set(config.MODELS)
+
+
+@pytest.mark.parametrize(
+    ("model", "style", "preset"),
+    [
+        (None, "Shinkai", "shinkai"),
+        (None, "MyStyle", "hayao"),
+        ("animegan_v2_light", "Paprika", "paprika"),
+        ("cartoongan", "Shinkai", "cartoongan"),
+        ("animegan_v1", "MyStyle", "animegan_v1"),
+        ("ue_animegan_v2", "MyStyle", "ue_animegan_v2"),
+    ],
+)
+def test_a_model_has_its_own_recipe(model, style, preset):
+    assert config.preset_of(model, style) == preset
+    assert PRESETS[preset].get("model", model) == model or model is None
+
+
+def test_recipes_of_the_other_papers():
+    v1 = TrainConfig.from_dict(PRESETS["animegan_v1"])
+    rates = (v1.init_learning_rate, v1.g_learning_rate, v1.d_learning_rate)
+    assert (v1.epochs, v1.init_epochs, v1.batch_size, *rates) == (101, 5, 6, 1e-4, 8e-5, 16e-5)
+    weights = (v1.content_weight, v1.style_weight, v1.color_weight, v1.tv_weight)
+    assert weights == (1.5, 3, 10, 0)
+    d_weights = (v1.d_real_weight, v1.d_fake_weight, v1.d_gray_weight, v1.d_smooth_weight)
+    assert d_weights == (1, 1, 1, 0.1)
+
+    cartoon = TrainConfig.from_dict(PRESETS["cartoongan"])
+    assert (cartoon.gan_type, cartoon.smooth_color, cartoon.fit) == ("gan", True, "crop")
+    assert (cartoon.content_weight, cartoon.init_epochs) == (10, 10)
+    unused = (cartoon.style_weight, cartoon.color_weight, cartoon.tv_weight, cartoon.d_gray_weight)
+    assert unused == (0, 0, 0, 0)

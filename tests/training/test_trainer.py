@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from golden_files import (
+    arrays,
     assert_close,
     discriminator_names,
     fill,
@@ -11,6 +12,7 @@ from golden_files import (
 )
 from golden_recipe import img
 
+from anime_tf.losses.adversarial import GAN_TYPES, gradient_norm
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.trainer import TERM_WEIGHTS, Trainer, network_inputs
 
@@ -118,7 +120,7 @@ def test_network_inputs():
             "smooth": tf.constant([[[[10, 20, 30]]]], tf.uint8),
         }
     )
-    assert set(inputs) == {"photo", "anime", "anime_gray", "smooth_gray"}
+    assert set(inputs) == {"photo", "anime", "anime_gray", "smooth", "smooth_gray"}
     assert_close(inputs["photo"][0, 0, 0], [-1, -0.6, 1], atol=1e-6)
     assert_close(inputs["anime_gray"][0, 0, 0], [1, 1, 1], atol=1e-6)
     # luma 2.99 + 11.74 + 3.42 = 18.15, rounded to 18
@@ -190,3 +192,73 @@ def test_weights_follow_from_the_seed():
         assert_close(ours, same)
     kernel = first.generator.A[0].conv.kernel
     assert np.abs(kernel.numpy() - other.generator.A[0].conv.kernel.numpy()).max() > 1e-3
+
+
+PENALTY = 2e-5  # relative; float32 through two derivatives
+
+
+def test_gradient_penalties_equal_the_originals():
+    expected = arrays("animegan_v2_gradient_penalty")
+    point = tf.constant(expected["interpolated"])
+    trainer = Trainer(
+        small_config(discriminator_width=64, discriminator_depth=3, spectral_norm=False)
+    )
+    discriminator = trainer.discriminator
+    names = discriminator_names(discriminator)
+    fill(discriminator, names)
+    assert_close(
+        gradient_norm(trainer.discriminator_gradient(point)),
+        expected["gradient_norm"],
+        rtol=PENALTY,
+    )
+    for name in ("wgan-gp", "wgan-lp"):
+        with tf.GradientTape() as tape:
+            gradient = trainer.discriminator_gradient(point)
+            loss = trainer.config.penalty_weight * GAN_TYPES[name].penalty.term(gradient)
+        assert_close(loss, expected[f"{name.replace('-', '_')}_penalty"], rtol=PENALTY)
+    variables = discriminator.trainable_variables
+    for variable, slope in zip(
+        variables, tape.gradient(loss, [v.value for v in variables]), strict=True
+    ):
+        norm = expected[f"l2_of_penalty_gradient/{names[variable.path]}"]
+        # The last beta shifts all logits alike and has no part in the gradient.
+        assert_close(0 if slope is None else tf.norm(slope), norm, rtol=5 * PENALTY)
+
+
+@pytest.mark.parametrize(
+    ("gan_type", "precision"),
+    [
+        ("wgan-gp", "float32"),
+        ("wgan-lp", "mixed_bfloat16"),
+        ("dragan", "float32"),
+        ("dragan", "mixed_float16"),
+    ],
+)
+def test_penalised_types_train(gan_type, precision):
+    trainer = Trainer(small_config(gan_type=gan_type, precision=precision))
+    inputs = network_inputs(batch())
+    before = [w.numpy().copy() for w in trainer.discriminator.trainable_weights]
+    u = trainer.discriminator.conv_0.u.numpy()
+    # Under float16 the first steps only bring the loss scale down to where gradients are finite.
+    steps = 16 if precision == "mixed_float16" else 2
+    rows = [trainer.gan_step(inputs) for _ in range(steps)]
+    assert all(np.isfinite(value) for row in rows for value in row.values())
+    assert rows[0]["d/penalty"] >= 0  # the one-sided one may well be 0
+    parts = sum(
+        rows[0][f"d/{k}"] * trainer.weights[f"d/{k}"] for k in ("real", "gray", "fake", "smooth")
+    )
+    assert_close(rows[0]["d/loss"], 300 * parts + 10 * rows[0]["d/penalty"], rtol=1e-4)
+    after = [w.numpy() for w in trainer.discriminator.trainable_weights]
+    assert max(np.abs(a - b).max() for a, b in zip(after, before, strict=True)) > 1e-6
+    assert not np.array_equal(u, trainer.discriminator.conv_0.u.numpy())
+
+
+def test_penalties_are_the_same_in_mixed_precision():
+    """At one point, with the same weights: to the precision of 8 and 11 significant bits."""
+    point = tf.random.stateless_uniform((2, 32, 32, 3), (3, 4), -1, 1)
+    norms = {}
+    for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
+        trainer = Trainer(small_config(gan_type="wgan-gp", precision=precision))
+        norms[precision] = gradient_norm(trainer.discriminator_gradient(point)).numpy()
+    assert_close(norms["mixed_bfloat16"], norms["float32"], rtol=3e-2)
+    assert_close(norms["mixed_float16"], norms["float32"], rtol=5e-3)
