@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anime_tf.inference.stylizer import Stylizer
 
 # Those of inference.engines, which is not imported here so that --help stays quick.
-ENGINE_CHOICES = ["auto", "keras", "saved_model", "tflite"]
+ENGINE_CHOICES = ["auto", "keras", "saved_model", "tflite", "onnx"]
 
 
 def define_stylizer_flags(values: flags.FlagValues, source: str) -> None:
@@ -28,8 +28,8 @@ def define_stylizer_flags(values: flags.FlagValues, source: str) -> None:
     flags.DEFINE_string(
         "weights",
         "cel",
-        "Name of a built-in style, or the path of a .keras file, of a SavedModel folder or of a "
-        ".tflite file.",
+        "Name of a built-in style, or the path of a .keras file, of a SavedModel folder, or of a "
+        ".tflite or .onnx file.",
         flag_values=values,
     )
     flags.DEFINE_enum(

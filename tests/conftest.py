@@ -31,3 +31,18 @@ def exports(tmp_path_factory) -> dict[str, Export]:
         export(root / "small.keras", root / "exported")
         made[name] = Export(model, root / "small.keras", root / "exported")
     return made
+
+
+@pytest.fixture(scope="session")
+def onnx_models(exports, tmp_path_factory) -> dict[str, Path]:
+    """Name of each generator -> the ONNX model of the network of `exports`."""
+    for name in ("tf2onnx", "onnxruntime"):
+        pytest.importorskip(name, reason=f"{name} (the extra onnx) is not installed")
+    from anime_tf.export.onnx import convert_onnx
+    from anime_tf.inference.any_picture import AnyPicture
+
+    made = {}
+    for name, (model, _, _) in exports.items():
+        made[name] = tmp_path_factory.mktemp("onnx") / f"{name}.onnx"
+        made[name].write_bytes(convert_onnx(AnyPicture(model), {"license": "none given"}))
+    return made

@@ -1,1 +1,1 @@
-"""Generators as SavedModels and TFLite models, for use without this package."""
+"""Generators as SavedModels, TFLite models and ONNX models, for use without this package."""

@@ -1,4 +1,4 @@
-"""The verb ``export``: generators as SavedModels and TFLite models."""
+"""The verb ``export``: generators as SavedModels, TFLite models and ONNX models."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_list(
         "formats",
-        list(folder.FORMATS),
+        list(folder.ExportOptions().formats),
         f"What to write, with commas between: {', '.join(folder.FORMATS)}.",
         flag_values=values,
     )
@@ -100,7 +100,7 @@ def _quiet() -> Iterator[None]:
 
 COMMAND = cli.Command(
     name="export",
-    summary="Export a generator as a SavedModel and as a TFLite model.",
+    summary="Export a generator as a SavedModel, a TFLite model and an ONNX model.",
     example="--weights=cel --output=exported\n"
     "--weights=my.keras --output=exported --formats=tflite --quantize=float16",
     define_flags=define_flags,

@@ -75,6 +75,13 @@ def _tflite(network: AnyPicture, path: Path, options: ExportOptions) -> Limit:
     return tflite.QUANTIZATIONS[options.quantize].limit
 
 
+def _onnx(network: AnyPicture, path: Path, options: ExportOptions) -> Limit:
+    from anime_tf.export import onnx
+
+    path.write_bytes(onnx.convert_onnx(network))
+    return onnx.LIMIT
+
+
 @dataclass(frozen=True)
 class Format:
     """A kind of export.
@@ -91,6 +98,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     "saved_model": Format("saved_model", _saved_model),
     "tflite": Format("model.tflite", _tflite),
+    "onnx": Format("model.onnx", _onnx),
 }
 """Value of --formats -> what it writes."""
 
@@ -104,7 +112,7 @@ def check_request(output: str | os.PathLike[str], options: ExportOptions) -> Non
 
     Raises:
         ValueError: Unknown or missing formats or quantisation, or a folder that is not replaced
-            because it holds other things than an export, or LiteRT is needed and not installed.
+            because it holds other things than an export, or a package is needed and not installed.
         NotADirectoryError: A file stands where a folder is needed.
         PermissionError: No permission to write there.
     """
@@ -133,6 +141,13 @@ def check_request(output: str | os.PathLike[str], options: ExportOptions) -> Non
         from anime_tf.inference.engines import import_litert
 
         import_litert()
+    if "onnx" in formats:
+        from anime_tf.export.onnx import check_installed
+        from anime_tf.inference.engines import import_onnxruntime
+
+        check_installed()
+        if options.verify:
+            import_onnxruntime()
 
 
 def _check_replaceable(folder: Path, output: str | os.PathLike[str]) -> None:
@@ -167,10 +182,11 @@ def export(
 
     Args:
         weights: Name of a built-in style, or the path of a ``.keras`` archive.
-        output: The folder: it will hold ``saved_model/``, ``model.tflite`` and ``export.json``,
-            as far as asked for, and nothing of an earlier export, which is replaced as a whole.
+        output: The folder: it will hold ``saved_model/``, ``model.tflite``, ``model.onnx`` and
+            ``export.json``, as far as asked for, and nothing of an earlier export, which is
+            replaced as a whole.
             A part that passes its limit is left out; where none is left, nothing is written.
-        options: What is to be written; all formats, where it is left out.
+        options: What is to be written; a SavedModel and a TFLite model, where it is left out.
 
     Returns:
         Each part, in the order of `FORMATS`, those that failed among them.

@@ -23,6 +23,12 @@ TFLITE_IDENTIFIER = b"TFL3"
 LITERT_REQUIREMENT = "ai-edge-litert"
 """What to install for TFLite models; also the package's extra ``tflite``."""
 
+ONNX_REQUIREMENT = "onnxruntime"
+"""What to install to run ONNX models; also in the package's extra ``onnx``."""
+
+ONNX_ERRORS_ONLY = 3
+"""ONNX Runtime's level of logging that leaves out its warnings of devices that are not there."""
+
 
 class Engine(Protocol):
     """A generator ready to run; may be called from several threads at once."""
@@ -194,6 +200,96 @@ class TFLiteEngine:
                 ) from error
 
 
+class OnnxEngine:
+    """Runs the ONNX model of an export by ONNX Runtime, on all cores.
+
+    Args:
+        path: The ``.onnx`` file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no whole ONNX model, or another network than an export of ours, or ONNX
+            Runtime is not installed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file; expected an ONNX model of export.py")
+        if path.is_dir():
+            raise ValueError(f"{path}: expected an .onnx file, found a folder; name the file")
+        runtime = import_onnxruntime()
+        self._errors = _onnx_errors(runtime)
+        options = runtime.SessionOptions()
+        options.log_severity_level = ONNX_ERRORS_ONLY
+        try:
+            # By its bytes: a path would let the file name other files to be read.
+            self._session = runtime.InferenceSession(
+                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except self._errors as error:
+            raise ValueError(
+                f"{path}: the file is no ONNX model, or cut off or damaged ({_line(error)}); "
+                "make one with export.py"
+            ) from error
+        for side in (self._session.get_inputs(), self._session.get_outputs()):
+            # An axis of any length has a name, or None, in the place of its length.
+            found = [
+                (item.type, [n if isinstance(n, int) else 0 for n in item.shape]) for item in side
+            ]
+            if found != [("tensor(float)", [0, 0, 0, 3])]:
+                raise ValueError(
+                    f"{path}: expected an ONNX model that takes and gives float32 pictures "
+                    f"(n, height, width, 3) of any size, found "
+                    f"{', '.join(f'{item.type} {item.shape}' for item in side)}; make one with "
+                    "export.py"
+                )
+        self._path = path
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
+        """Runs the network; see `Engine`."""
+        try:
+            feed = {self._input: pictures_pm1.astype(np.float32, copy=False)}
+            return self._session.run(None, feed)[0]
+        except self._errors as error:
+            n, height, width = pictures_pm1.shape[:3]
+            if "allocate memory" in str(error):
+                raise MemoryError(
+                    f"not enough memory to stylise {n} x {width}x{height} pixels at once; "
+                    "limit the size with max_side"
+                ) from error
+            raise ValueError(
+                f"{self._path}: ONNX Runtime cannot run {n} x {width}x{height} pixels "
+                f"({_line(error)})"
+            ) from error
+
+
+def import_onnxruntime() -> Any:
+    """ONNX Runtime.
+
+    Returns:
+        The module `onnxruntime`.
+
+    Raises:
+        ValueError: It is not installed.
+    """
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise ValueError(
+            f"ONNX models need ONNX Runtime, which cannot be imported ({_line(error)}); "
+            f"pip install {ONNX_REQUIREMENT}"
+        ) from error
+
+
+def _onnx_errors(runtime: Any) -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises: a class for each of its codes, with no base of their own."""
+    names = vars(runtime.capi.onnxruntime_pybind11_state).values()
+    raised = [kind for kind in names if isinstance(kind, type) and issubclass(kind, Exception)]
+    return (*raised, RuntimeError, ValueError)
+
+
 def import_litert() -> Any:
     """LiteRT's interpreter module.
 
@@ -246,12 +342,14 @@ ENGINES: dict[str, Callable[[Path], Engine]] = {
     "keras": KerasEngine.load,
     "saved_model": SavedModelEngine,
     "tflite": TFLiteEngine,
+    "onnx": OnnxEngine,
 }
 """Name -> what opens weights of its kind."""
 
 ENGINE_OF_SUFFIX: dict[str, str] = {
     ".keras": "keras",
     ".tflite": "tflite",
+    ".onnx": "onnx",
 }
 """Suffix of a weights file -> engine that "auto" takes for it."""
 

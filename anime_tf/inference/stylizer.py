@@ -24,7 +24,7 @@ class Stylizer:
 
     Args:
         weights: Name of a built-in style, or the path of a ``.keras`` archive, of a SavedModel
-            folder or of a ``.tflite`` file.
+            folder, or of a ``.tflite`` or ``.onnx`` file.
         engine: What runs the network, a key of `inference.engines.ENGINES`, or "auto".
         strength: From 0, the photo itself, to 1, what the network makes of it; between them a
             linear blend of the two.

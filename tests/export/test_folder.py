@@ -95,7 +95,7 @@ def test_a_part_beyond_its_limit_is_left_out(exported, tmp_path, monkeypatch):
 def test_what_is_asked_for(exports, tmp_path, monkeypatch):
     new = tmp_path / "new"
     for formats, quantize, words in (
-        (["onnx"], "none", "formats must be some of saved_model, tflite, received onnx"),
+        (["ncnn"], "none", "formats must be some of saved_model, tflite, onnx, received ncnn"),
         ([], "none", "received none"),
         (["tflite"], "int4", "quantize must be one of none, float16, dynamic, not 'int4'"),
         (["saved_model"], "float16", "quantize=float16 is for tflite"),

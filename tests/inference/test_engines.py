@@ -14,6 +14,7 @@ from anime_tf.inference.engines import (
     ENGINE_OF_SUFFIX,
     ENGINES,
     KerasEngine,
+    OnnxEngine,
     SavedModelEngine,
     TFLiteEngine,
     open_engine,
@@ -55,11 +56,12 @@ def test_engine_names(archive, tmp_path):
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_every_engine_gives_the_same_picture(exports, photo, name):
+def test_every_engine_gives_the_same_picture(exports, onnx_models, photo, name):
     _, archive, folder = exports[name]
     by_keras = Stylizer(archive)
     others = {kind: Stylizer(folder / kind) for kind in EXPORTS}
-    for kind, engine in EXPORTS.items():
+    others["model.onnx"] = Stylizer(onnx_models[name])
+    for kind, engine in {**EXPORTS, "model.onnx": OnnxEngine}.items():
         assert isinstance(others[kind]._engine, engine), "auto goes by the kind of weights"
     for x in (photo(48, 64), photo(1, 1), photo(37, 22, channels=4), np.stack([photo(9, 30)] * 2)):
         expected = by_keras(x).astype(int)
@@ -136,4 +138,41 @@ def test_what_is_no_tflite_model_of_ours(exports, archive, tmp_path, monkeypatch
 
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(ValueError, match="need LiteRT.*pip install ai-edge-litert"):
+        open_engine(whole)
+
+
+def test_threads_share_one_onnx_engine(onnx_models):
+    engine = open_engine(onnx_models["animegan_v2"])
+    random = np.random.default_rng(4)
+    shapes = [(1, 16 + 5 * i, 30 - 3 * i, 3) for i in range(4)] * 2
+    batches = [random.uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(engine, batches))
+    for x, y in zip(batches, together, strict=True):
+        assert y.dtype == np.float32 and y.shape == x.shape
+        np.testing.assert_allclose(engine(x), y, atol=ROUNDING)
+
+
+def test_what_is_no_onnx_model_of_ours(onnx_models, archive, tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx", reason="onnx (the extra onnx) is not installed")
+    whole = onnx_models["animegan_v2"]
+    with pytest.raises(FileNotFoundError, match="none.onnx: no such file"):
+        open_engine(tmp_path / "none.onnx")
+    with pytest.raises(ValueError, match="expected an .onnx file, found a folder"):
+        open_engine(tmp_path, "onnx")
+    broken = tmp_path / "broken.onnx"
+    for content in (b"", archive.read_bytes(), whole.read_bytes()[:-5000]):
+        broken.write_bytes(content)
+        with pytest.raises(ValueError, match="broken.onnx: the file is no ONNX model, or cut off"):
+            open_engine(broken)
+
+    fixed = onnx.load(whole)
+    fixed.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 256
+    onnx.save(fixed, tmp_path / "fixed.onnx")
+    words = r"any size, found tensor\(float\) \['batch', 256, 'width', 3\]; make one with"
+    with pytest.raises(ValueError, match=words):
+        open_engine(tmp_path / "fixed.onnx")
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ValueError, match="need ONNX Runtime.*pip install onnxruntime"):
         open_engine(whole)
