@@ -29,8 +29,8 @@ MAX_PIXELS = 1 << 24
 """Of a picture: 16.8 million, 4096x4096; phones make 12 million.
 
 The network needs the most memory, 650 bytes a pixel in ``animegan_v2_light`` and 2,200 in
-``animegan_v2`` (float32, on CPU): 11 and 37 GB at the limit. A server with less memory needs a lower
-limit, or the first large picture that anybody sends ends it.
+``animegan_v2`` (float32, on CPU): 11 and 37 GB at the limit. A server with less memory needs a
+lower limit, or the first large picture that anybody sends ends it.
 """
 
 MAX_JPEG_SIDE = 65500
@@ -95,83 +95,90 @@ ENCODINGS: dict[str, Encoding] = {
 """Name -> how pictures are written."""
 
 
-def encoded_function(
-    network: AnyPicture, encoding: str = "png", limits: Limits | None = None
-) -> Any:
-    """Makes a function that stylises files.
+class EncodedPictures:
+    """Stylises files; each method of an encoding is a graph of its own, their readers are one.
 
     Takes JPEG (gray, colour, CMYK as Adobe writes it), PNG (all kinds, up to 16 bits) and WebP
     (without animation). EXIF orientation is applied, alpha is handed through to PNG. The pictures
     of a batch may differ in size and kind; they pass the network one after the other.
 
     Args:
-        network: What stylises; it stands in the graph once, however many functions are made.
-        encoding: A key of `ENCODINGS`.
+        network: What stylises; it stands in the graphs once.
         limits: What is refused; `Limits()` where it is left out.
-
-    Returns:
-        A tf.function of ``picture_bytes``, (n,) strings, the contents of files. It returns
-        ``{"anime_bytes": ..., "error": ...}``, (n,) strings: a file, and an empty string; or for
-        a picture that could not be read no bytes, and what was wrong with it in a line.
-
-    Raises:
-        ValueError: No such encoding.
     """
-    if encoding not in ENCODINGS:
-        raise ValueError(f"encoding must be one of {', '.join(ENCODINGS)}, received {encoding!r}")
-    limits = limits or Limits()
-    kind = ENCODINGS[encoding]
 
-    def stylise(picture_u8: tf.Tensor) -> tf.Tensor:
-        anime_u8 = network.u8(picture_u8[None, ..., :3])["anime_u8"][0]
-        return kind.encode(tf.concat([anime_u8, picture_u8[..., 3:]], axis=-1))
+    def __init__(self, network: AnyPicture, limits: Limits | None = None) -> None:
+        self._network = network
+        self._limits = limits or Limits()
+        signature = [tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int64)]
+        self._read = tf.function(self._read_file, input_signature=signature, autograph=False)
 
-    def one(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        picture_u8, error = _read(data, limits, kind.max_side)
-        anime = tf.cond(error == "", lambda: stylise(picture_u8), lambda: tf.constant(""))
-        return anime, error
+    def function(self, encoding: str = "png") -> Any:
+        """Makes the function for a kind of output.
 
-    def encoded(picture_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        # One after the other, for each of them takes all cores, and the memory of all at once.
-        anime_bytes, error = tf.map_fn(
-            one,
-            picture_bytes,
-            fn_output_signature=(tf.string, tf.string),
-            parallel_iterations=1,
-        )
-        return {"anime_bytes": anime_bytes, "error": error}
+        Args:
+            encoding: A key of `ENCODINGS`.
 
-    return tf.function(encoded, input_signature=[PICTURE_BYTES], autograph=False)
+        Returns:
+            A tf.function of ``picture_bytes``, (n,) strings, the contents of files. It returns
+            ``{"anime_bytes": ..., "error": ...}``, (n,) strings: a file, and an empty string; or
+            for a picture that could not be read no bytes, and what was wrong with it in a line.
 
+        Raises:
+            ValueError: No such encoding.
+        """
+        if encoding not in ENCODINGS:
+            raise ValueError(
+                f"encoding must be one of {', '.join(ENCODINGS)}, received {encoding!r}"
+            )
+        kind = ENCODINGS[encoding]
 
-def _read(data: tf.Tensor, limits: Limits, max_side: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Reads a file: a uint8 picture (height, width, 3 or 4), and an error, one of them empty."""
-    nothing = tf.zeros((0, 0, 3), tf.uint8)
+        def stylise(picture_u8: tf.Tensor) -> tf.Tensor:
+            photo_u8 = tf.ensure_shape(picture_u8[..., :3], (None, None, 3))
+            anime_u8 = self._network.u8(photo_u8[None])["anime_u8"][0]
+            return kind.encode(tf.concat([anime_u8, picture_u8[..., 3:]], axis=-1))
 
-    def read(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        size = tf.strings.length(data)
-        return tf.cond(
-            size > limits.max_bytes,
-            lambda: (
-                nothing,
-                _text(
-                    "a file of ", size, f" bytes, more than the {limits.max_bytes} that are taken"
-                ),
-            ),
-            lambda: read_small(data),
-        )
+        def one(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            picture_u8, error = self._read(data, tf.constant(kind.max_side, tf.int64))
+            anime = tf.cond(error == "", lambda: stylise(picture_u8), lambda: tf.constant(""))
+            return anime, error
 
-    def read_small(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        header = _header(data)
-        error = _checked(header, limits.max_pixels, max_side)
-        picture = tf.cond(error == "", lambda: _decoded(data, header), lambda: nothing)
-        return picture, error
+        def encoded(picture_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            # One after the other: each of them takes all cores, and many at once all memory.
+            anime_bytes, error = tf.map_fn(
+                one,
+                picture_bytes,
+                fn_output_signature=(tf.string, tf.string),
+                parallel_iterations=1,
+            )
+            return {"anime_bytes": anime_bytes, "error": error}
 
-    # Graphs know no exceptions, but a data set can leave out what fails: here the decoders may. It
-    # also keeps the many small steps of reading a header off a GPU, wherever the graph runs.
-    wanted = tf.data.Dataset.from_tensors(data).map(read).ignore_errors()
-    otherwise = tf.data.Dataset.from_tensors((nothing, tf.constant(_UNDECODABLE)))
-    return wanted.concatenate(otherwise).take(1).get_single_element()
+        return tf.function(encoded, input_signature=[PICTURE_BYTES], autograph=False)
+
+    def _read_file(self, data: tf.Tensor, max_side: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Reads a file: a uint8 picture (height, width, 3 or 4), and an error; one is empty."""
+        limits, nothing = self._limits, tf.zeros((0, 0, 3), tf.uint8)
+
+        def read(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            size = tf.strings.length(data)
+            too_large = _text(
+                "a file of ", size, f" bytes, more than the {limits.max_bytes} that are taken"
+            )
+            return tf.cond(
+                size > limits.max_bytes, lambda: (nothing, too_large), lambda: read_small(data)
+            )
+
+        def read_small(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            header = _header(data)
+            error = _checked(header, limits.max_pixels, max_side)
+            picture_u8 = tf.cond(error == "", lambda: _decoded(data, header), lambda: nothing)
+            return picture_u8, error
+
+        # Graphs know no exceptions, but a data set can leave out what fails: the decoders may. It
+        # also keeps the many small steps of reading a header off a GPU, wherever the graph runs.
+        wanted = tf.data.Dataset.from_tensors(data).map(read).ignore_errors()
+        otherwise = tf.data.Dataset.from_tensors((nothing, tf.constant(_UNDECODABLE)))
+        return wanted.concatenate(otherwise).take(1).get_single_element()
 
 
 # --- what a file says of itself ---------------------------------------------------------------
@@ -454,7 +461,7 @@ def _orientation(file: _File, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
     return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
-def _checked(header: _Header, max_pixels: int, max_side: int) -> tf.Tensor:
+def _checked(header: _Header, max_pixels: int, max_side: tf.Tensor) -> tf.Tensor:
     """What is wrong with a picture before it is decoded; an empty string where nothing is."""
     kind = tf.gather(_NAMES, header.kind)
     height, width = header.height, header.width
