@@ -49,6 +49,27 @@ def define_flags(values: flags.FlagValues) -> None:
         "it out where it is further off than it may be.",
         flag_values=values,
     )
+    flags.DEFINE_enum(
+        "precision",
+        "float32",
+        list(folder.PRECISIONS),
+        "What the SavedModel computes in. mixed_bfloat16 is faster on processors that know it, "
+        "mixed_float16 on GPUs; the other formats are for float32.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "max_pixels",
+        None,
+        "The SavedModel refuses files of larger pictures, which take memory: up to 2.2 KB a "
+        "pixel. By default 16777216, 4096x4096.",
+        flag_values=values,
+    )
+    for name, what in (
+        ("style_name", "What to call the style; the name of the weights, where it is left out."),
+        ("licence", "Under which the weights may be used, such as CC-BY-4.0."),
+        ("training_data", "What the weights learnt from, in a line."),
+    ):
+        flags.DEFINE_string(name, "", f"For the model card: {what}", flag_values=values)
 
 
 def main(values: flags.FlagValues) -> int:
@@ -58,6 +79,11 @@ def main(values: flags.FlagValues) -> int:
         formats=[name.strip() for name in values.formats],
         quantize=values.quantize,
         verify=values.verify,
+        precision=values.precision,
+        max_pixels=values.max_pixels,
+        style_name=values.style_name,
+        licence=values.licence,
+        training_data=values.training_data,
     )
     folder.check_request(values.output, options)
     weights_path(values.weights)

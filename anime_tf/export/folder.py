@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from anime_tf.export.card import ModelCard
     from anime_tf.export.checks import Limit, Measured
     from anime_tf.inference.any_picture import AnyPicture
     from anime_tf.inference.engines import KerasEngine
@@ -26,6 +26,9 @@ RECORD_KIND = "anime_tf export 1"
 QUANTIZE_CHOICES = ("none", "float16", "dynamic")
 """The keys of `export.tflite.QUANTIZATIONS`, which needs TensorFlow."""
 
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+"""Keras dtype policies that a SavedModel can compute under; the weights stay float32."""
+
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -35,11 +38,22 @@ class ExportOptions:
         formats: Keys of `FORMATS`.
         quantize: How the TFLite model stores its weights, one of `QUANTIZE_CHOICES`.
         verify: Whether each part is read back and compared with the network.
+        precision: Of the SavedModel's computations, one of `PRECISIONS`.
+        max_pixels: Of a picture that the SavedModel takes as a file; None for what
+            `export.encoded` takes.
+        style_name: For the model card; empty for the name of the weights.
+        licence: Of the weights, for the model card; empty where it is not to be stated.
+        training_data: What they learnt from, likewise.
     """
 
     formats: Sequence[str] = ("saved_model", "tflite")
     quantize: str = "none"
     verify: bool = True
+    precision: str = "float32"
+    max_pixels: int | None = None
+    style_name: str = ""
+    licence: str = ""
+    training_data: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,14 +73,16 @@ class Exported:
     failure: str = ""
 
 
-def _saved_model(network: AnyPicture, path: Path, options: ExportOptions) -> Limit:
+def _saved_model(network: AnyPicture, path: Path, options: ExportOptions, card: ModelCard) -> Limit:
     from anime_tf.export import saved_model
+    from anime_tf.export.encoded import MAX_PIXELS, Limits
 
-    saved_model.write_saved_model(network, path)
+    limits = Limits(max_pixels=options.max_pixels or MAX_PIXELS)
+    saved_model.write_saved_model(network, path, card=card, limits=limits)
     return saved_model.LIMIT
 
 
-def _tflite(network: AnyPicture, path: Path, options: ExportOptions) -> Limit:
+def _tflite(network: AnyPicture, path: Path, options: ExportOptions, card: ModelCard) -> Limit:
     from anime_tf.export import tflite
 
     data = tflite.convert_tflite(network, options.quantize)
@@ -75,7 +91,7 @@ def _tflite(network: AnyPicture, path: Path, options: ExportOptions) -> Limit:
     return tflite.QUANTIZATIONS[options.quantize].limit
 
 
-def _onnx(network: AnyPicture, path: Path, options: ExportOptions) -> Limit:
+def _onnx(network: AnyPicture, path: Path, options: ExportOptions, card: ModelCard) -> Limit:
     from anime_tf.export import onnx
 
     path.write_bytes(onnx.convert_onnx(network))
@@ -92,7 +108,7 @@ class Format:
     """
 
     name: str
-    write: Callable[[AnyPicture, Path, ExportOptions], Limit]
+    write: Callable[[AnyPicture, Path, ExportOptions, ModelCard], Limit]
 
 
 FORMATS: dict[str, Format] = {
@@ -126,6 +142,18 @@ def check_request(output: str | os.PathLike[str], options: ExportOptions) -> Non
         raise ValueError(f"quantize must be one of {', '.join(QUANTIZE_CHOICES)}, not {quantize!r}")
     if quantize != "none" and "tflite" not in formats:
         raise ValueError(f"quantize={quantize} is for tflite, which is not among the formats")
+    if options.precision not in PRECISIONS:
+        raise ValueError(
+            f"precision must be one of {', '.join(PRECISIONS)}, not {options.precision!r}"
+        )
+    others = [name for name in formats if name != "saved_model"]
+    if options.precision != "float32" and others:
+        raise ValueError(
+            f"precision={options.precision} is for saved_model alone; export {', '.join(others)} "
+            "apart, into another folder"
+        )
+    if options.max_pixels is not None and options.max_pixels < 1:
+        raise ValueError(f"max_pixels must be 1 or more, received {options.max_pixels}")
 
     folder = Path(output).resolve()  # also what a link names, or "."
     if folder.exists() and not folder.is_dir():
@@ -200,21 +228,26 @@ def export(
     check_request(output, options)
     import tensorflow as tf
 
-    from anime_tf import __version__
+    from anime_tf.export.card import ModelCard
     from anime_tf.inference.engines import KerasEngine
     from anime_tf.models.archive import load_generator
-    from anime_tf.models.registry import GENERATORS
     from anime_tf.weights.builtin import weights_path
 
-    archive = weights_path(weights)
-    model = load_generator(archive)
+    model = load_generator(weights_path(weights), precision=options.precision)
+    card = ModelCard.from_weights(
+        weights,
+        model,
+        style_name=options.style_name,
+        licence=options.licence,
+        training_data=options.training_data,
+    )
     network = KerasEngine(model)
     folder = Path(output).resolve()
     unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.tmp")
     try:
         unfinished.mkdir(parents=True)
         parts = [
-            _export_part(kind, network, unfinished, Path(output), options)
+            _export_part(kind, network, unfinished, Path(output), options, card)
             for name, kind in FORMATS.items()
             if name in options.formats
         ]
@@ -223,10 +256,12 @@ def export(
             return parts
         record = {
             "kind": RECORD_KIND,
-            "anime_tf": __version__,
-            "tensorflow": tf.__version__,
-            "generator": next(n for n, kind in GENERATORS.items() if kind is type(model)),
-            "weights_sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
+            **card.versions,
+            "style": card.style,
+            "licence": card.licence,
+            "generator": card.network,
+            "weights_sha256": card.weights_sha256,
+            "precision": card.precision,
             "quantize": options.quantize,
             "files": {part.path.name: _as_record(part) for part in written},
         }
@@ -242,14 +277,19 @@ def export(
 
 
 def _export_part(
-    kind: Format, network: KerasEngine, unfinished: Path, output: Path, options: ExportOptions
+    kind: Format,
+    network: KerasEngine,
+    unfinished: Path,
+    output: Path,
+    options: ExportOptions,
+    card: ModelCard,
 ) -> Exported:
     """Writes one part into the unfinished folder, and takes it out again where it fails."""
     from anime_tf.export.checks import measure
     from anime_tf.inference.engines import open_engine
 
     path = unfinished / kind.name
-    limit = kind.write(network.network, path, options)
+    limit = kind.write(network.network, path, options, card)
     size = _size(path)
     if not options.verify:
         return Exported(output / kind.name, size, None)
