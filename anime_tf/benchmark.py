@@ -131,7 +131,8 @@ def train_step_contenders(
     """
     import tensorflow as tf
 
-    from anime_tf.training.trainer import Trainer, network_inputs
+    from anime_tf.training.objective import network_inputs
+    from anime_tf.training.trainer import Trainer
 
     trainers = {name: Trainer(config.replace(precision=name)) for name in precisions}
     size_hw = (config.image_size, config.image_size)

@@ -49,6 +49,12 @@ class TrainConfig:
         g_learning_rate: Adam's learning rate of G afterwards.
         d_learning_rate: Adam's learning rate of D.
         training_rate: Updates of G for each update of D.
+        accumulation: Chunks that a batch is worked on in, one after the other, for small memories;
+            the update is that of the whole batch (but for dragan's noise, whose spread is that of
+            a chunk).
+        ema_decay: Decay of the moving average of G's weights, which is then what is saved, shown
+            and exported; 0 for none.
+        xla: Whether the steps are compiled by XLA.
         generator_width: Channels of G's first convolution; 32 as published.
         discriminator_width: `ch` of the originals.
         discriminator_depth: `n_dis` of the originals.
@@ -101,6 +107,11 @@ class TrainConfig:
     g_learning_rate: float = _setting(2e-5, "Adam's rate of G")
     d_learning_rate: float = _setting(4e-5, "Adam's rate of D")
     training_rate: int = _setting(1, "updates of G for each update of D")
+    accumulation: int = _setting(1, "chunks that a batch is worked on in, for small memories")
+    ema_decay: float = _setting(
+        0.0, "decay of the moving average of G, which is then exported; 0: none", fixed=True
+    )
+    xla: bool = _setting(False, "compile the steps by XLA")
     generator_width: int = _setting(32, "channels of G's first convolution", fixed=True)
     discriminator_width: int = _setting(64, "ch of the originals", fixed=True)
     discriminator_depth: int = _setting(3, "n_dis of the originals", fixed=True)
@@ -150,6 +161,7 @@ class TrainConfig:
             "steps_per_epoch": 0,
             "batch_size": 1,
             "training_rate": 1,
+            "accumulation": 1,
             "generator_width": 1,
             "discriminator_width": 2,
             "discriminator_depth": 1,
@@ -163,6 +175,8 @@ class TrainConfig:
                 raise ValueError(
                     f"{name} must be at least {minimum}, received {getattr(self, name)}"
                 )
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must lie in 0..1, 1 excluded, received {self.ema_decay}")
         if self.image_size < 32 or self.image_size % 8:
             raise ValueError(
                 f"image_size must be a multiple of 8 and at least 32, received {self.image_size}"

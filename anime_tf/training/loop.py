@@ -23,8 +23,9 @@ from anime_tf.data.edge_smooth import smooth_folder
 from anime_tf.data.folders import DatasetFolders, dataset_folders
 from anime_tf.data.pipeline import TrainingPictures
 from anime_tf.training.config import TrainConfig
+from anime_tf.training.objective import network_inputs
 from anime_tf.training.run_dir import RunDir
-from anime_tf.training.trainer import Trainer, network_inputs
+from anime_tf.training.trainer import Trainer
 
 SAMPLE_SIDE = 512
 """Longest side of the sample pictures, pixels."""
@@ -158,7 +159,8 @@ class _Run:
             )
 
     def _batches(self, phase: str, until: int) -> Iterator[dict[str, tf.Tensor]]:
-        streams = self.trainer.init_streams if phase == "init" else self.trainer.gan_streams
+        objective = self.trainer.objective
+        streams = objective.init_streams if phase == "init" else objective.gan_streams
         for batch in self.source.iterate(self.step, until - self.step, streams):
             yield network_inputs(batch)
 
@@ -201,7 +203,7 @@ class _Run:
     def _write_samples(self, epoch: int) -> None:
         """Writes some pictures of `val` (of the photos where there is none), before and after."""
         folders: DatasetFolders = self.source.folders
-        generator = self.trainer.generator
+        generator = self.trainer.exported
         for path in (folders.val or folders.train_photo)[: self.config.samples]:
             try:
                 picture = pictures.read_picture(path)

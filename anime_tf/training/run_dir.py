@@ -187,7 +187,7 @@ class RunDir:
                         f"checkpoint is {self.newest_checkpoint or 'none'}"
                     )
         self._manager.save(checkpoint_number=step)
-        save_generator(self.trainer.generator, self.path / GENERATOR)
+        save_generator(self.trainer.exported, self.path / GENERATOR)
         self._events.flush()
 
 

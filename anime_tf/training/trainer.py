@@ -2,85 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from anime_tf.losses import perceptual
-from anime_tf.losses.adversarial import GAN_TYPES
 from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
 from anime_tf.models.vgg19 import vgg19_features
 from anime_tf.training.config import TrainConfig
+from anime_tf.training.objective import Losses, Objective, Pictures
 
 ADAM = {"beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
 """TensorFlow 1's epsilon, not Keras' 1e-7."""
 
-TERM_WEIGHTS = {
-    "g/adv": "g_adv_weight",
-    "g/content": "content_weight",
-    "g/style": "style_weight",
-    "g/color": "color_weight",
-    "g/tv": "tv_weight",
-    "g/edge": "edge_weight",
-    "g/paired": "paired_weight",
-    "g/paired_detail": "paired_detail_weight",
-    "g/paired_edge": "paired_edge_weight",
-    "d/real": "d_real_weight",
-    "d/gray": "d_gray_weight",
-    "d/fake": "d_fake_weight",
-    "d/smooth": "d_smooth_weight",
-    "d/penalty": "penalty_weight",
-}
-"""Name of each loss term, as it is logged -> the setting that weighs it."""
-
-Pictures = dict[str, tf.Tensor]
-Losses = dict[str, tf.Tensor]
-
-
-def network_inputs(batch: Pictures) -> Pictures:
-    """Turns a batch of the pipeline into what the networks see.
-
-    Args:
-        batch: uint8 (n, h, w, 3), RGB, under the names `photo`, `paired`, `anime` and `smooth`,
-            not all of which need be there.
-
-    Returns:
-        float32 (n, h, w, 3) in [-1, 1]: the same, and of the anime and the smooth pictures the
-        luma, rounded to whole levels as the originals' gray pictures are: `anime_gray` and
-        `smooth_gray`.
-    """
-    inputs = {}
-    for name, picture_u8 in batch.items():
-        inputs[name] = _to_pm1(picture_u8)
-        if name in ("anime", "smooth"):
-            inputs[f"{name}_gray"] = _to_pm1(tf.round(perceptual.to_gray(picture_u8)))
-    return inputs
-
-
-def _to_pm1(picture_255: tf.Tensor) -> tf.Tensor:
-    return tf.cast(picture_255, tf.float32) / 127.5 - 1.0
+AVERAGE_BEGINS = 10
+"""The moving average's decay in step t is at most t / (AVERAGE_BEGINS + t), to begin quickly."""
 
 
 class Trainer:
     """Trains a generator against a discriminator; one compiled step for each phase.
 
     The networks are made from the config's seed. All that a checkpoint must hold hangs on
-    `trackables`.
+    `trackables`. A batch is shared out to the strategy's replicas; where `config.accumulation` is
+    more than 1 each works on its share in that many chunks, one after the other, and applies their
+    mean gradient: the same update in less memory.
 
     Args:
         config: The run's settings.
         perceptual_network: A network from pictures in [-1, 1] to features; where it is left out,
             made from the config if a weight asks for it.
+        strategy: Where the networks live; TensorFlow's default (one device) where it is left out.
+
+    Attributes:
+        generator: The generator that is trained.
+        exported: The generator that is shown, saved and exported: the moving average of the one
+            that is trained where `config.ema_decay` is not 0, else itself.
+        discriminator: The discriminator.
+        objective: What they are trained on.
+        step: Steps done, int64 variable.
     """
 
-    def __init__(self, config: TrainConfig, perceptual_network: keras.Model | None = None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        perceptual_network: keras.Model | None = None,
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> None:
         self.config = config
-        self.weights = {term: getattr(config, name) for term, name in TERM_WEIGHTS.items()}
+        self.strategy = strategy or tf.distribute.get_strategy()
+        shares = self.strategy.num_replicas_in_sync * config.accumulation
+        if config.batch_size % shares:
+            raise ValueError(
+                f"batch_size={config.batch_size} cannot be shared out evenly to "
+                f"{self.strategy.num_replicas_in_sync} devices x accumulation="
+                f"{config.accumulation}; take a multiple of {shares}"
+            )
+        with self.strategy.scope():
+            self._build(config, perceptual_network)
+        options = {"autograph": False, "jit_compile": config.xla or None}
+        self._compiled_init_step = tf.function(self._init_step, **options)
+        self._compiled_gan_step = tf.function(self._gan_step, **options)
+
+    def _build(self, config: TrainConfig, perceptual_network: keras.Model | None) -> None:
         keras.utils.set_random_seed(config.seed)
-        self.generator = GENERATORS[config.model](
-            width=config.generator_width, name="generator", dtype=config.precision
-        )
+        self.generator = self._make_generator()
         self.discriminator = DISCRIMINATORS[config.discriminator](
             width=config.discriminator_width,
             depth=config.discriminator_depth,
@@ -88,18 +74,27 @@ class Trainer:
             name="discriminator",
             dtype=config.precision,
         )
-        self.perceptual: Any = perceptual_network
-        if perceptual_network is None and (self.weights["g/content"] or self.weights["g/style"]):
-            self.perceptual = vgg19_features(
+        if perceptual_network is None and (config.content_weight or config.style_weight):
+            perceptual_network = vgg19_features(
                 config.perceptual_weights, seed=config.seed, dtype=config.precision
             )
-        self.gan_type = GAN_TYPES[config.gan_type]
+        self.objective = Objective(config, perceptual_network, self.discriminator)
         self.init_optimizer = self._adam("init", config.init_learning_rate, self.generator)
         self.g_optimizer = self._adam("g", config.g_learning_rate, self.generator)
         self.d_optimizer = self._adam("d", config.d_learning_rate, self.discriminator)
+        self.exported = self.generator
+        if config.ema_decay:
+            self.exported = self._make_generator()
+            self.exported.trainable = False
+            self.exported.set_weights(self.generator.get_weights())
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
         self.seed = tf.Variable(config.seed, dtype=tf.int64, trainable=False, name="seed")
+
+    def _make_generator(self) -> keras.Model:
+        return GENERATORS[self.config.model](
+            width=self.config.generator_width, name="generator", dtype=self.config.precision
+        )
 
     def _adam(
         self, name: str, learning_rate: float, network: keras.Model
@@ -125,6 +120,8 @@ class Trainer:
             "g_optimizer": self.g_optimizer,
             "d_optimizer": self.d_optimizer,
         }
+        if self.exported is not self.generator:
+            holders["average"] = self.exported
         # Variable by variable: tf.train.Checkpoint does not look into the lists of a Keras model,
         # and would leave the spectral norms' u in them out without a word. The learning rates are
         # left out: they are settings, and may change when a run is resumed.
@@ -143,47 +140,22 @@ class Trainer:
             "seed": self.seed,
         }
 
-    @property
-    def init_streams(self) -> tuple[str, ...]:
-        """What `init_step` needs of the pipeline."""
-        return ("photo", "paired") if self.config.is_paired else ("photo",)
-
-    @property
-    def gan_streams(self) -> tuple[str, ...]:
-        """What `gan_step` needs of the pipeline."""
-        return (*self.init_streams, "anime", "smooth")
-
-    @tf.function(autograph=False, reduce_retracing=True)
     def init_step(self, pictures: Pictures) -> Losses:
         """Updates G on the content loss (and the distance to the paired pictures) alone.
 
         Args:
-            pictures: `photo`, float32 (n, h, w, 3) in [-1, 1], and `paired` where it has a weight.
+            pictures: `photo`, float32 (n, h, w, 3) in [-1, 1], and `paired` where it has a weight;
+                n is the batch size, or a worker's part of it.
 
         Returns:
             The terms `g/content`, `g/paired`, `g/paired_detail` and `g/paired_edge`, unweighted,
-            and `g/loss`, what was minimised. Here and in `gan_step` a term whose weight is 0 is
-            neither computed nor returned.
+            and `g/loss`, what was minimised: means over the whole batch. Here and in `gan_step` a
+            term whose weight is 0 is neither computed nor returned.
         """
-        features = self._target_features({"g/content": pictures["photo"]})
-        with tf.GradientTape() as tape:
-            generated = self.generator(pictures["photo"], training=True)
-            losses = {
-                **self._perceptual_terms(features, generated),
-                **self._paired_terms(pictures, generated),
-            }
-            loss = self._weighted_sum(losses)
-            scaled = self.init_optimizer.scale_loss(loss)
-        self._apply(self.init_optimizer, self.generator, tape, scaled)
-        self.step.assign_add(1)
-        return {**losses, "g/loss": loss}
+        return self._run(self._compiled_init_step, pictures)
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def gan_step(self, pictures: Pictures, update_discriminator: bool = True) -> Losses:
         """Updates D, then G against the new D.
-
-        The generated pictures come from one forward pass: G does not change between its part in
-        D's loss and its own.
 
         Args:
             pictures: `photo`, `anime`, `anime_gray`, `smooth_gray` (or `smooth`, in colour), and
@@ -194,128 +166,143 @@ class Trainer:
             Every term unweighted, and `g/loss` and `d/loss`, what was minimised. D's are left out
             where D is not updated.
         """
-        features = self._target_features(
-            {"g/content": pictures["photo"], "g/style": pictures["anime_gray"]}
-        )
-        with tf.GradientTape() as tape:
-            generated = self.generator(pictures["photo"], training=True)
-            d_losses = {}
+        return self._run(self._compiled_gan_step, pictures, update_discriminator)
+
+    def _run(self, compiled: Callable[..., Losses], pictures: Pictures, *args: Any) -> Losses:
+        """Runs a compiled step on pictures that are shared out to this worker's replicas."""
+        if self.strategy.num_replicas_in_sync > 1:
+            replicas = len(self.strategy.extended.worker_devices)
+
+            def share(context: tf.distribute.InputReplicaContext) -> Pictures:
+                place = context.replica_id_in_sync_group % replicas
+                return {name: tf.split(x, replicas)[place] for name, x in pictures.items()}
+
+            pictures = self.strategy.experimental_distribute_values_from_function(share)
+        return compiled(pictures, *args)
+
+    def _init_step(self, pictures: Pictures) -> Losses:
+        return self._finish(self.strategy.run(self._replica_init_step, (pictures,)))
+
+    def _gan_step(self, pictures: Pictures, update_discriminator: bool) -> Losses:
+        run = self._replica_gan_step if update_discriminator else self._replica_generator_step
+        return self._finish(self.strategy.run(run, (pictures,)))
+
+    def _finish(self, losses: Losses) -> Losses:
+        """What a step does once for all replicas; returns the losses' means."""
+        self.step.assign_add(1)
+        if self.exported is not self.generator:
+            step = tf.cast(self.step, tf.float32)
+            decay = tf.minimum(self.config.ema_decay, step / (AVERAGE_BEGINS + step))
+            for average, weight in zip(self.exported.weights, self.generator.weights, strict=True):
+                average.assign(average + (1.0 - decay) * (weight - average))
+        mean = tf.distribute.ReduceOp.MEAN
+        return {name: self.strategy.reduce(mean, x, axis=None) for name, x in losses.items()}
+
+    def _replica_init_step(self, pictures: Pictures) -> Losses:
+        def generator_loss(chunk: Pictures, tape: tf.GradientTape) -> Losses:
+            with tape.stop_recording():
+                features = self.objective.target_features(chunk, style=False)
+            generated = self.generator(chunk["photo"], training=True)
+            losses = self.objective.init_terms(chunk, features, generated)
+            return {**losses, "g/loss": self.objective.weighted_sum(losses)}
+
+        chunks = self._chunks(pictures)
+        return self._update(self.init_optimizer, self.generator, generator_loss, chunks)
+
+    def _replica_gan_step(self, pictures: Pictures) -> Losses:
+        chunks = self._chunks(pictures)
+        if len(chunks) == 1:
+            return self._update_generator(chunks, update_discriminator=True)
+        # The generated pictures are made once more for G's own update: kept from here to there,
+        # the passes of all chunks would be in memory together.
+        generated = [self.generator(chunk["photo"], training=True) for chunk in chunks]
+        d_losses = self._update_discriminator(chunks, generated)
+        return {**self._update_generator(chunks), **d_losses}
+
+    def _replica_generator_step(self, pictures: Pictures) -> Losses:
+        return self._update_generator(self._chunks(pictures))
+
+    def _update_generator(
+        self, chunks: list[Pictures], update_discriminator: bool = False
+    ) -> Losses:
+        """Updates G; with `update_discriminator` D first, on the one pass of the one chunk."""
+        d_losses: Losses = {}
+
+        def generator_loss(chunk: Pictures, tape: tf.GradientTape) -> Losses:
+            with tape.stop_recording():
+                features = self.objective.target_features(chunk, style=True)
+            generated = self.generator(chunk["photo"], training=True)
             if update_discriminator:
                 with tape.stop_recording():
-                    d_losses = self._update_discriminator(pictures, generated)
+                    d_losses.update(self._update_discriminator([chunk], [generated]))
+            losses = self.objective.generator_terms(chunk, features, generated)
+            return {**losses, "g/loss": self.objective.weighted_sum(losses)}
+
+        losses = self._update(self.g_optimizer, self.generator, generator_loss, chunks)
+        return {**losses, **d_losses}
+
+    def _update_discriminator(self, chunks: list[Pictures], generated: list[tf.Tensor]) -> Losses:
+        def discriminator_loss(chunk: Pictures, tape: tf.GradientTape) -> Losses:
             losses = {
-                **self._adversarial_terms(generated),
-                **self._perceptual_terms(features, generated),
-                **self._pixel_terms(pictures, generated),
-                **self._paired_terms(pictures, generated),
+                **self.objective.discriminator_terms(chunk, chunk["generated"]),
+                **self.objective.penalty_terms(chunk["anime"], chunk["generated"], chunk["seed"]),
             }
-            loss = self._weighted_sum(losses)
-            scaled = self.g_optimizer.scale_loss(loss)
-        self._apply(self.g_optimizer, self.generator, tape, scaled)
-        self.step.assign_add(1)
-        return {**losses, "g/loss": loss, **d_losses}
+            return {**losses, "d/loss": self.objective.discriminator_loss(losses)}
 
-    def _update_discriminator(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
-        judged = {
-            "d/real": pictures["anime"],
-            "d/gray": pictures["anime_gray"],
-            "d/fake": generated,
-            "d/smooth": pictures["smooth" if self.config.smooth_color else "smooth_gray"],
-        }
-        judged = {term: x for term, x in judged.items() if self.weights[term]}
-        with tf.GradientTape() as tape:
-            # One call, so that spectral norm makes one power iteration; norms are by sample.
-            logits = self.discriminator(tf.concat(list(judged.values()), 0), training=True)
-            losses = {
-                term: (self.gan_type.real if term == "d/real" else self.gan_type.fake)(x)
-                for term, x in zip(judged, tf.split(logits, len(judged)), strict=True)
-            }
-            loss = self.config.d_adv_weight * self._weighted_sum(losses)
-            penalty = self._penalty_terms(pictures["anime"], generated)
-            loss += self._weighted_sum(penalty)
-            scaled = self.d_optimizer.scale_loss(loss)
-        self._apply(self.d_optimizer, self.discriminator, tape, scaled)
-        return {**losses, **penalty, "d/loss": loss}
+        chunks = [{**chunk, "generated": x} for chunk, x in zip(chunks, generated, strict=True)]
+        return self._update(self.d_optimizer, self.discriminator, discriminator_loss, chunks)
 
-    def _penalty_terms(self, anime: tf.Tensor, generated: tf.Tensor) -> Losses:
-        penalty = self.gan_type.penalty
-        if penalty is None or not self.weights["d/penalty"]:
-            return {}
-        # A function of seed and step, so that a resumed run draws the same.
-        seed = tf.stack([self.seed, self.step])
-        alpha = tf.random.stateless_uniform((tf.shape(anime)[0], 1, 1, 1), seed)
-        noise = tf.random.stateless_uniform(
-            tf.shape(anime), seed + tf.constant([0, 1 << 32], tf.int64)
-        )
-        point = anime + alpha * (penalty.end(anime, generated, noise) - anime)
-        return {"d/penalty": penalty.term(self.discriminator_gradient(point))}
+    def _chunks(self, pictures: Pictures) -> list[Pictures]:
+        """A replica's pictures in the parts that it works on; `seed` is one for each picture."""
+        count = self.config.accumulation
+        share = self.config.batch_size // self.strategy.num_replicas_in_sync
+        # By the picture's place in the whole batch, however that is shared out.
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        root = tf.stack([self.seed, self.step])
+        places = replica * share + tf.range(share)
+        seeds = tf.stack([tf.random.fold_in(root, place) for place in tf.unstack(places)])
+        parts = {name: tf.split(x, count) for name, x in {**pictures, "seed": seeds}.items()}
+        return [{name: part[i] for name, part in parts.items()} for i in range(count)]
 
-    def discriminator_gradient(self, point: tf.Tensor) -> tf.Tensor:
-        """The gradient of the sum of D's logits with respect to pictures, differentiable in D.
-
-        Args:
-            point: Pictures (n, h, w, 3) in [-1, 1].
-
-        Returns:
-            The same shape, float32.
-        """
-        with tf.GradientTape() as tape:
-            tape.watch(point)
-            # Not in training: spectral norm's one power iteration a step is that of the terms.
-            logits = self.discriminator(point, training=False)
-        return tape.gradient(logits, point)
-
-    def _target_features(self, targets: Pictures) -> Pictures:
-        """Features of the pictures that perceptual terms compare with: one pass, no gradient."""
-        targets = {term: x for term, x in targets.items() if self.weights[term]}
-        if not targets:
-            return {}
-        features = tf.split(self.perceptual(tf.concat(list(targets.values()), 0)), len(targets))
-        return dict(zip(targets, features, strict=True))
-
-    def _perceptual_terms(self, features: Pictures, generated: tf.Tensor) -> Losses:
-        if not features:
-            return {}
-        generated_features = self.perceptual(generated)
-        distances = {"g/content": perceptual.content_loss, "g/style": perceptual.style_loss}
-        return {term: distances[term](x, generated_features) for term, x in features.items()}
-
-    def _adversarial_terms(self, generated: tf.Tensor) -> Losses:
-        if not self.weights["g/adv"]:
-            return {}
-        return {"g/adv": self.gan_type.generator(self.discriminator(generated, training=True))}
-
-    def _pixel_terms(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
-        losses = {}
-        if self.weights["g/color"]:
-            losses["g/color"] = perceptual.color_loss(pictures["photo"], generated)
-        if self.weights["g/tv"]:
-            losses["g/tv"] = perceptual.total_variation_loss(generated)
-        if self.weights["g/edge"]:
-            losses["g/edge"] = perceptual.edge_loss(pictures["photo"], generated)
-        return losses
-
-    def _paired_terms(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
-        if not self.config.is_paired:
-            return {}
-        paired = pictures["paired"]
-        matched = perceptual.match_tone(generated, paired)
-        losses = {
-            "g/paired": perceptual.l1_loss(paired, generated),
-            "g/paired_detail": perceptual.l1_loss(paired, matched),
-            "g/paired_edge": perceptual.gradient_difference_loss(paired, matched),
-        }
-        return {term: loss for term, loss in losses.items() if self.weights[term]}
-
-    def _weighted_sum(self, losses: Losses) -> tf.Tensor:
-        return sum((self.weights[term] * loss for term, loss in losses.items()), tf.zeros(()))
-
-    @staticmethod
-    def _apply(
+    def _update(
+        self,
         optimizer: keras.optimizers.Optimizer,
         network: keras.Model,
-        tape: tf.GradientTape,
-        loss: tf.Tensor,
-    ) -> None:
-        variables = network.trainable_variables
-        optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        losses_of: Callable[[Pictures, tf.GradientTape], Losses],
+        chunks: list[Pictures],
+    ) -> Losses:
+        """Updates a network by the mean gradient of its loss over chunks.
+
+        Args:
+            optimizer: Its optimiser.
+            network: The network.
+            losses_of: Gives the terms of a chunk, the last of which is what is minimised.
+            chunks: Parts of the replica's share of the batch.
+
+        Returns:
+            The terms' means over the chunks.
+        """
+        variables = [variable.value for variable in network.trainable_variables]
+        shares = len(chunks) * self.strategy.num_replicas_in_sync
+        singular_vectors = [u for u in self.discriminator.variables if u.name == "u"]
+        before = [tf.identity(u.value) for u in singular_vectors]
+        rows: list[Losses] = []
+        gradients: list[tf.Tensor] = []
+        for chunk in chunks:
+            # One after the other: side by side they would need the memory of one large batch.
+            with tf.control_dependencies([*gradients]):
+                if rows:  # one power iteration an update, not one a chunk
+                    for u, old in zip(singular_vectors, before, strict=True):
+                        u.assign(old)
+                with tf.GradientTape() as tape:
+                    rows.append(losses_of(chunk, tape))
+                    *_, loss = rows[-1].values()
+                    scaled = optimizer.scale_loss(loss / shares)
+                found = tape.gradient(
+                    scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+                )
+            if gradients:
+                found = [a + b for a, b in zip(gradients, found, strict=True)]
+            gradients = found
+        optimizer.apply(gradients, network.trainable_variables)
+        return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}

@@ -14,7 +14,8 @@ from golden_recipe import img
 
 from anime_tf.losses.adversarial import GAN_TYPES, gradient_norm
 from anime_tf.training.config import TrainConfig
-from anime_tf.training.trainer import TERM_WEIGHTS, Trainer, network_inputs
+from anime_tf.training.objective import TERM_WEIGHTS, network_inputs
+from anime_tf.training.trainer import Trainer
 
 # Relative to the original's losses, as rounding alone moves them from step to step.
 INIT = 1e-4
@@ -112,6 +113,9 @@ def small_config(**settings):
     return TrainConfig(**{**small, **settings})
 
 
+NO_VGG = {"content_weight": 0.0, "style_weight": 0.0}  # the graph is built sooner without
+
+
 def test_network_inputs():
     inputs = network_inputs(
         {
@@ -162,9 +166,9 @@ def test_terms_without_weight_are_left_out():
             paired_edge_weight=1.0,
         )
     )
-    assert trainer.perceptual is None
+    assert trainer.objective.features is None
     paired = {"g/paired", "g/paired_detail", "g/paired_edge"}
-    assert trainer.init_streams == ("photo", "paired")
+    assert trainer.objective.init_streams == ("photo", "paired")
     inputs = network_inputs(batch())
     assert set(trainer.init_step(inputs)) == {*paired, "g/loss"}
     d_terms = {"d/real", "d/gray", "d/fake", "d/smooth", "d/loss"}
@@ -172,7 +176,7 @@ def test_terms_without_weight_are_left_out():
 
 
 def test_discriminator_rests_when_told():
-    trainer = Trainer(small_config(content_weight=0.0, style_weight=0.0))
+    trainer = Trainer(small_config(**NO_VGG))
     kernel = trainer.discriminator.conv_0.kernel
     before = kernel.numpy().copy()
     losses = trainer.gan_step(network_inputs(batch()), update_discriminator=False)
@@ -207,13 +211,13 @@ def test_gradient_penalties_equal_the_originals():
     names = discriminator_names(discriminator)
     fill(discriminator, names)
     assert_close(
-        gradient_norm(trainer.discriminator_gradient(point)),
+        gradient_norm(trainer.objective.discriminator_gradient(point)),
         expected["gradient_norm"],
         rtol=PENALTY,
     )
     for name in ("wgan-gp", "wgan-lp"):
         with tf.GradientTape() as tape:
-            gradient = trainer.discriminator_gradient(point)
+            gradient = trainer.objective.discriminator_gradient(point)
             loss = trainer.config.penalty_weight * GAN_TYPES[name].penalty.term(gradient)
         assert_close(loss, expected[f"{name.replace('-', '_')}_penalty"], rtol=PENALTY)
     variables = discriminator.trainable_variables
@@ -235,7 +239,7 @@ def test_gradient_penalties_equal_the_originals():
     ],
 )
 def test_penalised_types_train(gan_type, precision):
-    trainer = Trainer(small_config(gan_type=gan_type, precision=precision))
+    trainer = Trainer(small_config(**NO_VGG, gan_type=gan_type, precision=precision))
     inputs = network_inputs(batch())
     before = [w.numpy().copy() for w in trainer.discriminator.trainable_weights]
     u = trainer.discriminator.conv_0.u.numpy()
@@ -245,7 +249,8 @@ def test_penalised_types_train(gan_type, precision):
     assert all(np.isfinite(value) for row in rows for value in row.values())
     assert rows[0]["d/penalty"] >= 0  # the one-sided one may well be 0
     parts = sum(
-        rows[0][f"d/{k}"] * trainer.weights[f"d/{k}"] for k in ("real", "gray", "fake", "smooth")
+        rows[0][f"d/{k}"] * trainer.objective.weights[f"d/{k}"]
+        for k in ("real", "gray", "fake", "smooth")
     )
     assert_close(rows[0]["d/loss"], 300 * parts + 10 * rows[0]["d/penalty"], rtol=1e-4)
     after = [w.numpy() for w in trainer.discriminator.trainable_weights]
@@ -259,6 +264,63 @@ def test_penalties_are_the_same_in_mixed_precision():
     norms = {}
     for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
         trainer = Trainer(small_config(gan_type="wgan-gp", precision=precision))
-        norms[precision] = gradient_norm(trainer.discriminator_gradient(point)).numpy()
+        norms[precision] = gradient_norm(trainer.objective.discriminator_gradient(point)).numpy()
     assert_close(norms["mixed_bfloat16"], norms["float32"], rtol=3e-2)
     assert_close(norms["mixed_float16"], norms["float32"], rtol=5e-3)
+
+
+SHARED_OUT = 2e-5  # relative; the order of additions
+
+
+def assert_same_training(trainer, other, rows, other_rows):
+    for row, expected in zip(rows, other_rows, strict=True):
+        assert set(row) == set(expected)
+        for name in row:
+            assert_close(row[name], expected[name], rtol=SHARED_OUT, atol=1e-6)
+    for network in ("generator", "discriminator"):
+        weights = [getattr(t, network).weights for t in (trainer, other)]
+        for weight, expected in zip(*weights, strict=True):
+            assert_close(weight, expected.numpy(), atol=2e-5)
+
+
+@pytest.mark.parametrize("gan_type", ["lsgan", "wgan-gp"])
+def test_chunks_make_the_update_of_the_whole_batch(gan_type):
+    """Spectral norm's vector and the random points of the penalty among it."""
+    inputs = {name: tf.concat([x, -x[:, ::-1]], 0) for name, x in network_inputs(batch()).items()}
+    trainers, rows = [], []
+    for accumulation in (1, 2):
+        config = small_config(**NO_VGG, gan_type=gan_type, batch_size=4, accumulation=accumulation)
+        trainers.append(Trainer(config))
+        rows.append(
+            [trainers[-1].init_step(inputs), *(trainers[-1].gan_step(inputs) for _ in "12")]
+        )
+    assert_same_training(trainers[1], trainers[0], rows[1], rows[0])
+
+
+def test_batches_that_cannot_be_shared_out():
+    with pytest.raises(ValueError, match="batch_size=2 .* accumulation=4; take a multiple of 4"):
+        Trainer(small_config(accumulation=4))
+
+
+def test_the_moving_average_is_what_is_exported():
+    assert (plain := Trainer(small_config())).exported is plain.generator
+    trainer = Trainer(small_config(**NO_VGG, ema_decay=0.5))
+    average = trainer.exported.weights[0].numpy().copy()
+    assert_close(trainer.generator.weights[0], average)
+    inputs = network_inputs(batch())
+    for step in range(1, 15):
+        trainer.gan_step(inputs)
+        decay = min(0.5, step / (10 + step))
+        average = decay * average + (1 - decay) * trainer.generator.weights[0].numpy()
+    assert_close(trainer.exported.weights[0], average, atol=1e-7)
+    assert "average" in trainer.trackables
+
+
+@pytest.mark.slow
+def test_xla_trains_alike():
+    inputs = network_inputs(batch())
+    trainers = [Trainer(small_config(**NO_VGG, xla=xla)) for xla in (False, True)]
+    rows = [[trainer.gan_step(inputs), trainer.gan_step(inputs)] for trainer in trainers]
+    for row, expected in zip(*rows, strict=True):
+        for name in row:
+            assert_close(row[name], expected[name], rtol=1e-4)
