@@ -1,0 +1,118 @@
+"""Picture files made by hand, for tests of what reads them."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+
+from anime_tf.data.pictures import encode_picture
+
+
+def noise(height, width, channels=3, seed=0):
+    shape = (height, width, channels) if channels > 1 else (height, width)
+    return np.random.RandomState(seed).randint(0, 256, shape).astype(np.uint8)
+
+
+def smooth_noise(height, width, seed=0):
+    return cv2.GaussianBlur(noise(height, width, seed=seed), (0, 0), 3)
+
+
+# --- files made by hand -----------------------------------------------------------------------
+
+
+def png_chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(width, height, depth, colour, rows, extra=b""):
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
+    parts = [png_chunk(b"IHDR", header), extra, png_chunk(b"IDAT", pixels), png_chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def exif(orientation, order="<"):
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    # IFD0 at byte 8, two entries: image width, and the orientation
+    entries = struct.pack(order + "HHIHH", 0x0100, 3, 1, 640, 0)
+    entries += struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+    return mark + struct.pack(order + "IH", 8, 2) + entries + struct.pack(order + "I", 0)
+
+
+def jpeg_with_exif(data, block):
+    body = b"Exif\0\0" + block
+    return data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
+
+
+def png_with_exif(data, block):
+    at = 8 + 25  # after the signature and IHDR
+    return data[:at] + png_chunk(b"eXIf", block) + data[at:]
+
+
+def webp_with_exif(data, block, size_hw, alpha):
+    flags = 0x08 | (0x10 if alpha else 0)
+    canvas = (size_hw[1] - 1).to_bytes(3, "little") + (size_hw[0] - 1).to_bytes(3, "little")
+    extended = b"VP8X" + struct.pack("<I", 10) + bytes([flags, 0, 0, 0]) + canvas
+    block += b"\0" * (len(block) % 2)
+    body = b"WEBP" + extended + data[12:] + b"EXIF" + struct.pack("<I", len(block)) + block
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def flat_jpeg(values, adobe_transform=None):
+    """A baseline JPEG of one 8x8 block, each component of one value, without subsampling.
+
+    With a quantiser of 8 throughout, the DC coefficient of a flat block is value - 128.
+    """
+    segments = b""
+    if adobe_transform is not None:
+        segments += b"\xff\xee\x00\x0eAdobe" + struct.pack(">HHHB", 100, 0, 0, adobe_transform)
+    segments += b"\xff\xdb\x00\x43\x00" + b"\x08" * 64
+    count = len(values)
+    segments += b"\xff\xc0" + struct.pack(">HBHHB", 8 + 3 * count, 8, 8, 8, count)
+    segments += b"".join(bytes([i + 1, 0x11, 0]) for i in range(count))
+    # DC: categories 0..8, four bits each, so that a category's code is its number.
+    # AC: one symbol, end of block, whose code is a 0.
+    segments += b"\xff\xc4\x00\x1c\x00" + bytes([0, 0, 0, 9] + [0] * 12) + bytes(range(9))
+    segments += b"\xff\xc4\x00\x14\x10" + bytes([1] + [0] * 15) + b"\x00"
+    segments += b"\xff\xda" + struct.pack(">HB", 6 + 2 * count, count)
+    segments += b"".join(bytes([i + 1, 0]) for i in range(count)) + b"\x00\x3f\x00"
+    bits = ""
+    for value in values:
+        difference = value - 128
+        size = abs(difference).bit_length()
+        bits += f"{size:04b}"
+        if size:
+            bits += f"{difference if difference > 0 else difference + (1 << size) - 1:0{size}b}"
+        bits += "0"
+    bits += "1" * (-len(bits) % 8)
+    data = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+    return b"\xff\xd8" + segments + data.replace(b"\xff", b"\xff\x00") + b"\xff\xd9"
+
+
+def whole_files():
+    rgb = smooth_noise(40, 56)
+    rgba = np.dstack([rgb, noise(40, 56, 1, seed=1)])
+    gray = rgb[..., 0]
+    bgr = rgb[..., ::-1]
+    progressive = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
+    restarts = [cv2.IMWRITE_JPEG_RST_INTERVAL, 2]
+    return {
+        "colour.jpg": encode_picture(rgb, ".jpg"),
+        "progressive.jpg": cv2.imencode(".jpg", bgr, progressive)[1].tobytes(),
+        "restarts.jpg": cv2.imencode(".jpg", bgr, restarts)[1].tobytes(),
+        "exif.jpg": jpeg_with_exif(encode_picture(rgb, ".jpg"), exif(1)),
+        "gray.jpg": cv2.imencode(".jpg", gray)[1].tobytes(),
+        "cmyk.jpg": flat_jpeg([10, 200, 90, 250], adobe_transform=0),
+        "colour.png": encode_picture(rgb, ".png"),
+        "alpha.png": encode_picture(rgba, ".png"),
+        "gray.png": cv2.imencode(".png", gray)[1].tobytes(),
+        "sixteen.png": cv2.imencode(".png", rgba.astype(np.uint16) * 257)[1].tobytes(),
+        "colour.bmp": encode_picture(rgb, ".bmp"),
+        "lossy.webp": encode_picture(rgb, ".webp", quality=80),
+        "alpha.webp": encode_picture(rgba, ".webp"),
+        "lossless.webp": cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes(),
+        "colour.gif": cv2.imencode(".gif", bgr)[1].tobytes(),
+    }
