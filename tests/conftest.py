@@ -44,5 +44,5 @@ def onnx_models(exports, tmp_path_factory) -> dict[str, Path]:
     made = {}
     for name, (model, _, _) in exports.items():
         made[name] = tmp_path_factory.mktemp("onnx") / f"{name}.onnx"
-        made[name].write_bytes(convert_onnx(AnyPicture(model), {"license": "none given"}))
+        made[name].write_bytes(convert_onnx(AnyPicture(model)))
     return made

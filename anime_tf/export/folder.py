@@ -83,18 +83,18 @@ def _saved_model(network: AnyPicture, path: Path, options: ExportOptions, card: 
 
 
 def _tflite(network: AnyPicture, path: Path, options: ExportOptions, card: ModelCard) -> Limit:
-    from anime_tf.export import tflite
+    from anime_tf.export import metadata, tflite
 
     data = tflite.convert_tflite(network, options.quantize)
     tflite.check_tflite(data, network, options.quantize)
-    path.write_bytes(data)
+    path.write_bytes(metadata.add_metadata(data, card))
     return tflite.QUANTIZATIONS[options.quantize].limit
 
 
 def _onnx(network: AnyPicture, path: Path, options: ExportOptions, card: ModelCard) -> Limit:
     from anime_tf.export import onnx
 
-    path.write_bytes(onnx.convert_onnx(network))
+    path.write_bytes(onnx.convert_onnx(network, card))
     return onnx.LIMIT
 
 

@@ -7,12 +7,12 @@ itself exports by it, but a network alone, without the padding around it.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from anime_tf.export.checks import Limit
 
 if TYPE_CHECKING:
+    from anime_tf.export.card import ModelCard
     from anime_tf.inference.any_picture import AnyPicture
 
 OPSET = 17
@@ -42,7 +42,7 @@ def check_installed() -> None:
             )
 
 
-def convert_onnx(network: AnyPicture, properties: Mapping[str, str] | None = None) -> bytes:
+def convert_onnx(network: AnyPicture, card: ModelCard | None = None) -> bytes:
     """Converts a network to an ONNX model for float32 pictures.
 
     It takes ``pictures_pm1``, RGB (batch, height, width, 3) in [-1, 1], and gives ``anime_pm1``
@@ -50,7 +50,8 @@ def convert_onnx(network: AnyPicture, properties: Mapping[str, str] | None = Non
 
     Args:
         network: What to convert.
-        properties: Name -> text, kept in the model: licence, author and the like.
+        card: What is known of it, kept in the model: its licence under the standard's name
+            ``model_license``, and all of it under ``model_card``, as JSON.
 
     Returns:
         The content of an ``.onnx`` file.
@@ -71,7 +72,10 @@ def convert_onnx(network: AnyPicture, properties: Mapping[str, str] | None = Non
         raise ValueError(f"tf2onnx cannot take this network ({reason})") from error
     _reduce_axis_by_axis(model)
     _name_axes(model)
-    onnx.helper.set_model_props(model, dict(properties or {}))
+    if card is not None:
+        properties = {"model_license": card.licence, "model_card": card.as_json()}
+        onnx.helper.set_model_props(model, properties)
+        model.doc_string = f"Turns photos into pictures of the style {card.style}."
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

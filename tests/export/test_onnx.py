@@ -48,7 +48,6 @@ def test_what_it_is_made_of(onnx_models, name):
         shape = value.type.tensor_type.shape.dim
         assert value.name == tensor
         assert [axis.dim_param or axis.dim_value for axis in shape] == [*AXES, 3]
-    assert {item.key: item.value for item in model.metadata_props} == {"license": "none given"}
     for node in model.graph.node:
         if node.op_type.startswith("Reduce"):
             axes = onnx.helper.get_node_attr_value(node, "axes")
@@ -79,9 +78,13 @@ def test_sums_over_a_large_picture_keep_their_digits(tmp_path):
 def test_export_writes_it_and_says_how_near_it_is(exports, tmp_path):
     pytest.importorskip("onnxruntime", reason="onnxruntime (the extra onnx) is not installed")
     flags = [f"--weights={exports['animegan_v2_light'].archive}", f"--output={tmp_path}/out"]
-    assert cli.run(COMMAND, [*flags, "--formats=onnx"]) == 0
+    assert cli.run(COMMAND, [*flags, "--formats=onnx", "--licence=CC-BY-4.0"]) == 0
     record = json.loads((tmp_path / "out/export.json").read_text())
     assert record["files"]["model.onnx"]["largest"] <= LIMIT.largest
+    model = onnx.load(tmp_path / "out/model.onnx")
+    properties = {item.key: item.value for item in model.metadata_props}
+    assert properties["model_license"] == "CC-BY-4.0"
+    assert json.loads(properties["model_card"])["weights_sha256"] == record["weights_sha256"]
     assert OnnxEngine(tmp_path / "out/model.onnx")(checks.probes_pm1([(20, 30)])[0]).shape == (
         (1, 20, 30, 3)
     )
