@@ -487,8 +487,7 @@ def _checked(header: _Header, max_pixels: int, max_side: tf.Tensor) -> tf.Tensor
         (
             (height > max_side) | (width > max_side),
             _text(
-                size,
-                f", but a side of the picture to write can have {max_side}; make it smaller first",
+                size, ", but what is written can have ", max_side, " a side; make it smaller first"
             ),
         ),
         otherwise="",
