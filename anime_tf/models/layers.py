@@ -46,6 +46,25 @@ def layer_norm(name: str, dtype: Any = None) -> keras.layers.GroupNormalization:
     )
 
 
+def instance_norm(name: str, epsilon: float, dtype: Any = None) -> keras.layers.Layer:
+    """Instance norm: over height and width of each channel of each sample.
+
+    This is group normalisation with as many groups as channels. Statistics are computed in float32
+    under every policy.
+
+    Args:
+        name: Name of the layer.
+        epsilon: Added to the variance.
+        dtype: Dtype policy.
+
+    Returns:
+        An unbuilt layer with weights `gamma` and `beta`, (channels,) each.
+
+    Reference: Ulyanov et al., Instance Normalization, 2016.
+    """
+    return keras.layers.GroupNormalization(groups=-1, epsilon=epsilon, name=name, dtype=dtype)
+
+
 def leaky_relu(x: Any) -> Any:
     """max(x, 0.2 x), the activation of the AnimeGAN family."""
     return ops.leaky_relu(x, negative_slope=LEAKY_SLOPE)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from anime_tf.models.animegan_v2 import AnimeGANv2Generator
 from anime_tf.models.animegan_v2_light import AnimeGANv2LightGenerator
+from anime_tf.models.cartoongan import CartoonGANGenerator
 from anime_tf.models.discriminator import AnimeGANDiscriminator
 
-Generator = AnimeGANv2Generator | AnimeGANv2LightGenerator
+Generator = AnimeGANv2Generator | AnimeGANv2LightGenerator | CartoonGANGenerator
 
 GENERATORS: dict[str, type[Generator]] = {
     "animegan_v2": AnimeGANv2Generator,
     "animegan_v2_light": AnimeGANv2LightGenerator,
+    "cartoongan": CartoonGANGenerator,
 }
 """Each has `STRIDE` (sides that are multiples of it keep their size) and `MINIMUM_SIDE`, pixels."""
 
