@@ -1,0 +1,68 @@
+"""What an export tells about its network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import keras
+import pytest
+
+from anime_tf import __version__
+from anime_tf.export.card import JSON_NAME, MARKDOWN_NAME, NOT_STATED, ModelCard, Signature
+from anime_tf.models.archive import load_generator
+from anime_tf.weights.builtin import BUILTIN, weights_path
+
+SIGNATURE = Signature("uint8", {"pictures_u8": "uint8 RGB"}, {"anime_u8": "likewise"})
+
+
+def test_a_built_in_style_is_known():
+    card = ModelCard.from_weights("cel", load_generator(weights_path("cel")))
+    assert (card.style, card.licence) == ("cel", BUILTIN["cel"].licence)
+    assert card.description == BUILTIN["cel"].description
+    assert BUILTIN["cel"].recipe in card.training_data
+    assert card.weights_sha256 == BUILTIN["cel"].sha256
+    assert (card.network, card.parameters) == ("animegan_v2_light", 698_240)
+    assert (card.config, card.precision) == ({"width": 32}, "float32")
+    assert card.versions["anime_tf"] == __version__
+    assert card.versions["keras"] == keras.__version__
+    with pytest.raises(ValueError, match="cel: licence and training data of a built-in style"):
+        ModelCard.from_weights("cel", load_generator(weights_path("cel")), licence="MIT")
+
+
+def test_nothing_is_claimed_of_a_file(exports):
+    model, archive, _ = exports["animegan_v2"]
+    card = ModelCard.from_weights(archive, model)
+    assert card.style == archive.stem
+    assert {card.description, card.licence, card.training_data} == {NOT_STATED}
+    assert card.weights_sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
+
+    told = ModelCard.from_weights(
+        archive, model, style_name="Mine", licence="CC-BY-4.0", training_data="my | drawings\n"
+    )
+    assert (told.style, told.licence) == ("Mine", "CC-BY-4.0")
+    text = told.as_markdown([SIGNATURE])
+    assert text.startswith("# Mine\n")
+    assert "| training data | my \\| drawings |\n" in text
+    assert "| `uint8` | `pictures_u8`: uint8 RGB | `anime_u8`: likewise |\n" in text
+    assert "Signatures" not in told.as_markdown()
+
+
+def test_its_files(exports, tmp_path):
+    model, archive, folder = exports["animegan_v2"]
+    card = ModelCard.from_weights(archive, model, licence="日本")
+    card.write(tmp_path, [SIGNATURE])
+    content = json.loads((tmp_path / JSON_NAME).read_text(encoding="utf-8"))
+    signatures = content.pop("signatures")
+    assert ModelCard(**content) == card
+    assert Signature(**signatures[0]) == SIGNATURE
+    assert "日本" in (tmp_path / MARKDOWN_NAME).read_text(encoding="utf-8")
+
+    exported = json.loads((folder / "saved_model/assets.extra" / JSON_NAME).read_text())
+    assert exported["network"] == "animegan_v2"
+    assert [s["name"] for s in exported["signatures"]] == [
+        "serving_default",
+        "uint8",
+        "bytes",
+        "bytes_jpeg",
+    ]
