@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from anime_tf import cli, infer
-from anime_tf.data.pictures import read_picture, write_picture
+from anime_tf.data.pictures import encode_picture, read_picture, write_picture
 from anime_tf.export.__main__ import COMMAND
 from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
@@ -64,8 +65,17 @@ def test_beyond_a_limit_is_exit_code_1(tmp_path, capsys):
     assert f"{tmp_path}/out/saved_model: differs by nan, expected no more than 1e-05" in err
     assert err.rstrip().endswith("not written (--noverify writes it)")
     assert not (tmp_path / "out").exists()
-    assert cli.run(COMMAND, [*flags, "--noverify"]) == 0
-    assert (tmp_path / "out/saved_model").is_dir()
+    told = ["--style_name=Nothing", "--licence=CC0-1.0", "--training_data=none", "--max_pixels=99"]
+    flags += ["--precision=mixed_bfloat16", *told, "--noverify"]
+    assert cli.run(COMMAND, flags) == 0
+    extra = tmp_path / "out/saved_model/assets.extra"
+    card = json.loads((extra / "model_card.json").read_text(encoding="utf-8"))
+    assert (card["style"], card["licence"], card["training_data"]) == ("Nothing", "CC0-1.0", "none")
+    assert card["precision"] == "mixed_bfloat16"
+    stylise = tf.saved_model.load(str(tmp_path / "out/saved_model")).signatures["bytes"]
+    photo = encode_picture(np.zeros((10, 10, 3), np.uint8), ".png")
+    (error,) = stylise(picture_bytes=tf.constant([photo]))["error"].numpy()
+    assert b"10x10 pixels, more than the 99 that are taken" in error
 
 
 def test_what_is_wrong_at_once_is_one_line_and_touches_nothing(exports, tmp_path, capsys):
@@ -107,7 +117,9 @@ def test_help_says_how_without_loading_tensorflow():
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(f"{program} --weights=cel --output=exported\n")
         assert not {"tensorflow", "keras", "cv2"} & set(done.stderr.split())
+        assert f"By default {1 << 24}," in " ".join(done.stdout.split())
         for flag in (
+            "precision=float32",
             "weights=cel",
             "formats=saved_model,tflite",
             "quantize=none",

@@ -102,6 +102,13 @@ def test_what_is_asked_for(exports, tmp_path, monkeypatch):
     ):
         with pytest.raises(ValueError, match=words):
             check_request(new, ExportOptions(formats=formats, quantize=quantize))
+    for options, words in (
+        (ExportOptions(precision="float64"), "precision must be one of float32, mixed_bfloat16"),
+        (ExportOptions(precision="mixed_float16"), "is for saved_model alone; export tflite apart"),
+        (ExportOptions(max_pixels=0), "max_pixels must be 1 or more, received 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            check_request(new, options)
     with pytest.raises(ValueError, match="expected a .keras archive, found a folder"):
         export(exports["animegan_v2"].folder / "saved_model", new, SAVED_MODEL)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
