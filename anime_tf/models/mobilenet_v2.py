@@ -1,0 +1,256 @@
+"""MobileNetV2 up to block_6_expand, a light perceptual network, and how its weights are read."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+from keras import ops
+
+from anime_tf.models.layers import PACKAGE
+
+ALPHA = 1.3
+"""Width multiplier; the channels below are the paper's times this, in multiples of 8."""
+
+STEM = 40
+"""Channels of Conv1."""
+
+BLOCKS = ((24, 1), (32, 2), (32, 1), (40, 2), (40, 1), (40, 1))
+"""(channels, stride) of expanded_conv and of block_1 to block_5."""
+
+EXPANSION = 6
+"""Channels inside a block for each channel that comes in; 1 in expanded_conv."""
+
+NORM_EPSILON = 1e-3
+"""Epsilon of the batch norms."""
+
+
+def _names() -> Iterator[str]:
+    yield from ("Conv1", "expanded_conv_depthwise", "expanded_conv_project")
+    for number in range(1, len(BLOCKS)):
+        yield from (f"block_{number}_{part}" for part in ("expand", "depthwise", "project"))
+    yield "block_6_expand"
+
+
+NAMES = tuple(_names())
+"""Keras' names of the convolutions in order; a batch norm follows each but the last."""
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class MobileNetV2Features(keras.Model):
+    """MobileNetV2's block_6_expand at width 1.3: the convolution, before its batch norm.
+
+    Input: pictures (n, height, width, 3) in [-1, 1], RGB, which is what the network was trained on.
+    Output: features, float32, (n, height / 8, width / 8, 240), sizes rounded up. Zero padding,
+    ReLU6. The weights are not trainable.
+
+    A batch norm with frozen statistics is a scale and an offset a channel, so each stands in the
+    kernel and the bias of the convolution before it. Written out rather than cut from
+    `keras.applications`, whose network draws from Python's global generator, takes the global dtype
+    policy, and pads odd sides otherwise where the size is unknown.
+
+    Args:
+        seed: Seed of the normal values that the kernels have until others are loaded.
+
+    Reference: Sandler et al., MobileNetV2, CVPR 2018, table 2.
+    """
+
+    built: bool
+
+    def __init__(self, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.stem = self._conv("Conv1", STEM, 3, strides=2)
+        self.blocks: list[list[keras.layers.Layer]] = []
+        for number, (channels, strides) in enumerate(BLOCKS):
+            name = f"block_{number}" if number else "expanded_conv"
+            block = [self._depthwise(f"{name}_depthwise", strides)]
+            if number:
+                inside = EXPANSION * BLOCKS[number - 1][0]
+                block.insert(0, self._conv(f"{name}_expand", inside))
+            self.blocks.append([*block, self._conv(f"{name}_project", channels, gain=2.0)])
+        self.expand = self._conv("block_6_expand", EXPANSION * BLOCKS[-1][0], use_bias=False)
+        self.trainable = False
+        self.build((None, None, None, 3))
+
+    def _conv(
+        self, name: str, filters: int, kernel_size: int = 1, gain: float = 1.0, **options: Any
+    ) -> keras.layers.Conv2D:
+        return keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            padding="same",
+            kernel_initializer=self._initializer(name, gain, "fan_in"),
+            name=name,
+            dtype=self.dtype_policy,
+            **options,
+        )
+
+    def _depthwise(self, name: str, strides: int) -> keras.layers.DepthwiseConv2D:
+        # Keras takes all channels for the fan-in of a depthwise kernel; its fan-out is 9, which
+        # is what an output really sums.
+        return keras.layers.DepthwiseConv2D(
+            3,
+            strides,
+            padding="same",
+            depthwise_initializer=self._initializer(name, 2.0, "fan_out"),
+            name=name,
+            dtype=self.dtype_policy,
+        )
+
+    def _initializer(self, name: str, gain: float, mode: str) -> keras.initializers.Initializer:
+        # Gain 2 after a ReLU6 and 1 elsewhere keep the spread from layer to layer (He et al. 2015);
+        # 2 throughout would drive every ReLU6 to its upper bound.
+        seed = self.seed + 100 * NAMES.index(name)
+        return keras.initializers.VarianceScaling(gain, mode, "truncated_normal", seed=seed)
+
+    def build(self, input_shape: Any) -> None:
+        if self.built:
+            return
+        channels = input_shape[-1]
+        for conv in self.convolutions:
+            conv.build((None, None, None, channels))
+            channels = getattr(conv, "filters", channels)
+        self.built = True
+
+    @property
+    def convolutions(self) -> list[keras.layers.Layer]:
+        """Conv1 to block_6_expand in order."""
+        return [self.stem, *(conv for block in self.blocks for conv in block), self.expand]
+
+    def call(self, inputs: Any) -> Any:
+        x = ops.relu6(self.stem(inputs))
+        for (channels, strides), (*convs, project) in zip(BLOCKS, self.blocks, strict=True):
+            before = x
+            for conv in convs:
+                x = ops.relu6(conv(x))
+            x = project(x)
+            if strides == 1 and before.shape[-1] == channels:
+                x = before + x
+        return ops.cast(self.expand(x), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}
+
+
+def mobilenet_v2_features(
+    weights: str = "imagenet", *, seed: int = 0, dtype: Any = None
+) -> MobileNetV2Features:
+    """Makes the perceptual network with its weights.
+
+    Args:
+        weights: "imagenet" (fetched and kept by `keras.applications`), "random" (normal from
+            `seed`), or a file of Keras' MobileNetV2 at alpha 1.3, with or without top: the `.h5`
+            that Keras publishes, or a `.weights.h5`.
+        seed: Seed of random weights.
+        dtype: Dtype policy.
+
+    Returns:
+        The network, not trainable.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not one of MobileNetV2's, or ImageNet's weights cannot be had.
+    """
+    network = MobileNetV2Features(seed=seed, name="mobilenet_v2", dtype=dtype)
+    if weights == "random":
+        return network
+    if weights == "imagenet":
+        layers = _imagenet_weights()
+    else:
+        path = Path(weights)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: no such file; expected MobileNetV2 weights (.h5), "
+                "or one of the words imagenet and random"
+            )
+        layers = _read_h5(path)
+    _load(network, layers, weights)
+    return network
+
+
+Layer = list[np.ndarray]
+"""The weights of a layer, in Keras' order."""
+
+
+def _load(network: MobileNetV2Features, layers: list[Layer], source: str) -> None:
+    """Fills the network from the layers that have weights, in their order.
+
+    Raises:
+        ValueError: Some layer's weights have other shapes, or there are too few; names `source`.
+    """
+    expected: list[tuple[str, list[tuple[int, ...]]]] = []
+    for conv in network.convolutions:
+        expected.append((conv.name, [tuple(conv.kernel.shape)]))
+        if conv is not network.expand:
+            expected.append((f"the batch norm of {conv.name}", [tuple(conv.bias.shape)] * 4))
+    if len(layers) < len(expected):
+        raise ValueError(
+            f"{source}: not a MobileNetV2 weight file: it has {len(layers)} layers with weights, "
+            f"expected {len(expected)} up to block_6_expand"
+        )
+    for (name, shapes), layer in zip(expected, layers, strict=False):
+        found = [array.shape for array in layer]
+        if found != shapes:
+            raise ValueError(
+                f"{source}: {name} has shapes {found}, MobileNetV2 at alpha {ALPHA} has {shapes}"
+            )
+    for number, conv in enumerate(network.convolutions):
+        (kernel,) = layers[2 * number]
+        if conv is not network.expand:
+            gamma, beta, mean, variance = (x.astype(np.float64) for x in layers[2 * number + 1])
+            scale = gamma / np.sqrt(variance + NORM_EPSILON)
+            conv.bias.assign(beta - mean * scale)
+            # A depthwise kernel is (3, 3, channels, 1).
+            depthwise = isinstance(conv, keras.layers.DepthwiseConv2D)
+            kernel = kernel * (scale[:, None] if depthwise else scale)
+        conv.kernel.assign(kernel)
+
+
+def _imagenet_weights() -> list[Layer]:
+    try:
+        source = keras.applications.MobileNetV2(
+            input_shape=(224, 224, 3), alpha=ALPHA, include_top=False, weights="imagenet"
+        )
+    except Exception as error:  # keras.utils.get_file raises bare Exception when offline
+        raise ValueError(
+            f"the ImageNet weights of MobileNetV2 could not be fetched ({error}); give a local "
+            "file, --perceptual_weights=FILE.h5, or --perceptual_weights=random"
+        ) from error
+    return [[w.numpy() for w in layer.weights] for layer in source.layers if layer.weights]
+
+
+def _read_h5(path: Path) -> list[Layer]:
+    """Reads the layers that have weights, in order: names differ between published files."""
+    try:
+        with h5py.File(path, "r") as file:
+            root = file.get("model_weights", file)
+            if "layer_names" in root.attrs:
+                groups = [root[name] for name in root.attrs["layer_names"]]
+                layers = [[group[w][()] for w in group.attrs["weight_names"]] for group in groups]
+                return [layer for layer in layers if layer]
+            return [_variables(file, name) for name in _keras_3_names()]
+    except OSError as error:
+        raise ValueError(f"{path}: not a readable HDF5 file ({error})") from error
+    except KeyError as error:
+        raise ValueError(f"{path}: not a MobileNetV2 weight file ({error.args[0]})") from error
+
+
+def _keras_3_names() -> Iterator[str]:
+    """Groups of a `.weights.h5`, where layers are counted by class."""
+    counts: collections.Counter[str] = collections.Counter()
+    for name in NAMES:
+        conv = "depthwise_conv2d" if name.endswith("_depthwise") else "conv2d"
+        for kind in (conv, "batch_normalization"):
+            yield f"layers/{kind}_{counts[kind]}" if counts[kind] else f"layers/{kind}"
+            counts[kind] += 1
+
+
+def _variables(file: h5py.File, name: str) -> Layer:
+    group = file[f"{name}/vars"]
+    return [group[str(i)][()] for i in range(len(group))]
