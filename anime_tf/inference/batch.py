@@ -10,7 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -24,6 +26,17 @@ READERS = min(4, os.cpu_count() or 1)
 
 WRITERS = 2
 """Threads that encode and write."""
+
+Source = TypeVar("Source")
+Result = TypeVar("Result")
+
+
+class EngineLost(OSError):
+    """What stylises is gone: the pictures that are left fail untried, for the same reason."""
+
+
+_FAILURES = (ValueError, OSError, MemoryError)
+"""Faults of a picture or of the machine; anything else is a fault of the program."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +221,43 @@ def run(
     Returns:
         What was written and what failed.
     """
+    return run_batches(
+        jobs,
+        read=lambda job: read_picture(job.source),
+        work=lambda pictures: [stylise(picture) for picture in pictures],
+        write=lambda job, picture: write_picture(job.target, picture, quality=quality),
+        tell=tell,
+    )
+
+
+def run_batches(
+    jobs: Sequence[Job],
+    *,
+    read: Callable[[Job], Source],
+    work: Callable[[list[Source]], Sequence[Result | Exception]],
+    write: Callable[[Job, Result], None],
+    batch_size: int = 1,
+    tell: Callable[[str], None] | None = None,
+) -> BatchReport:
+    """Reads, works on and writes files, each on threads of its own: `run` for any kind of work.
+
+    Args:
+        jobs: What to read and write; missing folders are made.
+        read: Reads the source of a job; called from several threads.
+        work: What happens to what was read, `batch_size` at a time or fewer; called from this
+            thread alone. Returns a result for each, or the error that stands in its place. What it
+            raises itself counts for all that it was given, and an `EngineLost` for all that
+            follow, too; that is raised where nothing has been written yet.
+        write: Writes a result to the target of a job; called from several threads.
+        batch_size: At least 1.
+        tell: As of `run`.
+
+    Returns:
+        What was written and what failed.
+
+    Raises:
+        EngineLost: Nothing could be done.
+    """
     tell = tell or _tell
     written: list[Path] = []
     failures: list[str] = []
@@ -221,27 +271,53 @@ def run(
         line = _line(path, error)
         failures.append(line)
         tell(line)
+        bar.update()
 
     def settle(job: Job, future: Future[None]) -> None:
         try:
             future.result()
-        except (ValueError, OSError, MemoryError) as error:
+        except _FAILURES as error:
             fail(job.target, error)
         else:
             written.append(job.target)
-        bar.update()
+            bar.update()
+
+    def put(job: Job, result: Result) -> None:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        write(job, result)
 
     try:
-        for job, reading in _read_ahead(readers, jobs):
-            try:
-                picture = stylise(reading.result())
-            except (ValueError, OSError, MemoryError) as error:
-                fail(job.source, error)
-                bar.update()
+        ahead = _read_ahead(readers, jobs, read)
+        begun = 0
+        while group := list(islice(ahead, batch_size)):
+            begun += len(group)
+            ready: list[tuple[Job, Source]] = []
+            for job, reading in group:
+                try:
+                    ready.append((job, reading.result()))
+                except _FAILURES as error:
+                    fail(job.source, error)
+            if not ready:
                 continue
-            if len(pending) >= 2 * WRITERS:
-                settle(*pending.popleft())
-            pending.append((job, writers.submit(_write, job.target, picture, quality)))
+            try:
+                results = work([source for _, source in ready])
+            except EngineLost as error:
+                while pending:
+                    settle(*pending.popleft())
+                if not written:
+                    raise
+                for job in [job for job, _ in ready] + list(jobs[begun:]):
+                    fail(job.source, error)
+                break
+            except _FAILURES as error:
+                results = [error] * len(ready)
+            for (job, _), result in zip(ready, results, strict=True):
+                if isinstance(result, Exception):
+                    fail(job.source, result)
+                    continue
+                if len(pending) >= 2 * WRITERS:
+                    settle(*pending.popleft())
+                pending.append((job, writers.submit(put, job, result)))
         while pending:
             settle(*pending.popleft())
     finally:
@@ -253,20 +329,15 @@ def run(
 
 
 def _read_ahead(
-    readers: ThreadPoolExecutor, jobs: Sequence[Job]
-) -> Iterator[tuple[Job, Future[Picture]]]:
-    """Yields each job with its picture, while the next ones are being read."""
-    ahead: deque[tuple[Job, Future[Picture]]] = deque()
+    readers: ThreadPoolExecutor, jobs: Sequence[Job], read: Callable[[Job], Source]
+) -> Iterator[tuple[Job, Future[Source]]]:
+    """Yields each job with what was read for it, while the next ones are being read."""
+    ahead: deque[tuple[Job, Future[Source]]] = deque()
     for job in jobs:
-        ahead.append((job, readers.submit(read_picture, job.source)))
+        ahead.append((job, readers.submit(read, job)))
         if len(ahead) > READERS:
             yield ahead.popleft()
     yield from ahead
-
-
-def _write(target: Path, picture: Picture, quality: int) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(target, picture, quality=quality)
 
 
 def _tell(line: str) -> None:
