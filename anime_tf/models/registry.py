@@ -6,6 +6,8 @@ from anime_tf.models.animegan_v2 import AnimeGANv2Generator
 from anime_tf.models.animegan_v2_light import AnimeGANv2LightGenerator
 from anime_tf.models.cartoongan import CartoonGANGenerator
 from anime_tf.models.discriminator import AnimeGANDiscriminator
+from anime_tf.models.mobilenet_v2 import mobilenet_v2_features
+from anime_tf.models.vgg19 import vgg19_features
 
 Generator = AnimeGANv2Generator | AnimeGANv2LightGenerator | CartoonGANGenerator
 
@@ -18,3 +20,6 @@ GENERATORS: dict[str, type[Generator]] = {
 
 DISCRIMINATORS = {"animegan_v2": AnimeGANDiscriminator}
 """Name -> discriminator."""
+
+PERCEPTUAL = {"vgg19": vgg19_features, "mobilenetv2": mobilenet_v2_features}
+"""Name -> maker of a network from pictures to features, given weights, seed and dtype."""

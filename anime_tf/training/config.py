@@ -9,12 +9,13 @@ from typing import Any
 
 from anime_tf.data.pipeline import FITS
 
-# The keys of `GENERATORS` and `DISCRIMINATORS` in `models.registry` and of `GAN_TYPES` in
-# `losses.adversarial`, which cannot be imported here: the command line shows them, and its help
-# must not wait for TensorFlow.
+# The keys of `GENERATORS`, `DISCRIMINATORS` and `PERCEPTUAL` in `models.registry` and of
+# `GAN_TYPES` in `losses.adversarial`, which cannot be imported here: the command line shows them,
+# and its help must not wait for TensorFlow.
 MODELS = ("animegan_v1", "animegan_v2", "animegan_v2_light", "cartoongan", "ue_animegan_v2")
 DISCRIMINATORS = ("animegan_v1", "animegan_v2", "cartoongan")
 GAN_TYPES = ("gan", "lsgan", "hinge", "wgan-gp", "wgan-lp", "dragan")
+PERCEPTUAL = ("vgg19", "mobilenetv2")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -59,7 +60,8 @@ class TrainConfig:
         discriminator_width: `ch` of the originals.
         discriminator_depth: `n_dis` of the originals.
         spectral_norm: Whether D's kernels are divided by their spectral norm.
-        perceptual: Network that content and style are compared in.
+        perceptual: Network that content and style are compared in, a key of
+            `models.registry.PERCEPTUAL`.
         perceptual_weights: "imagenet", "random" or a file.
         g_adv_weight: Weight of G's adversarial term.
         d_adv_weight: Weight of D's adversarial terms together.
@@ -116,7 +118,7 @@ class TrainConfig:
     discriminator_width: int = _setting(64, "ch of the originals", fixed=True)
     discriminator_depth: int = _setting(3, "n_dis of the originals", fixed=True)
     spectral_norm: bool = _setting(True, "spectral norm in D", fixed=True)
-    perceptual: str = _setting("vgg19", "perceptual network", ("vgg19",), fixed=True)
+    perceptual: str = _setting("vgg19", "perceptual network", PERCEPTUAL, fixed=True)
     perceptual_weights: str = _setting("imagenet", "imagenet, random, or a .h5 or vgg19.npy file")
     g_adv_weight: float = _setting(300.0, "weight of G's adversarial term")
     d_adv_weight: float = _setting(300.0, "weight of D's adversarial terms")

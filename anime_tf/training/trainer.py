@@ -8,8 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
-from anime_tf.models.vgg19 import vgg19_features
+from anime_tf.models.registry import DISCRIMINATORS, GENERATORS, PERCEPTUAL
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.objective import Losses, Objective, Pictures
 
@@ -75,7 +74,7 @@ class Trainer:
             dtype=config.precision,
         )
         if perceptual_network is None and (config.content_weight or config.style_weight):
-            perceptual_network = vgg19_features(
+            perceptual_network = PERCEPTUAL[config.perceptual](
                 config.perceptual_weights, seed=config.seed, dtype=config.precision
             )
         self.objective = Objective(config, perceptual_network, self.discriminator)
