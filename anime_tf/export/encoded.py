@@ -518,13 +518,18 @@ def _decoded(data: tf.Tensor, header: _Header) -> tf.Tensor:
         quotient = values // 257
         return tf.cast(quotient, tf.uint8) + tf.cast(values - quotient * 257 > 128, tf.uint8)
 
+    def webp() -> tf.Tensor:
+        # The decoder of everything, for that of WebP alone came with TensorFlow 2.20, and older
+        # servers would not load the graph at all. No channels asked for: 3 or 4 as there are.
+        return tf.raw_ops.DecodeImage(contents=data, channels=0, expand_animations=False)
+
     picture_u8 = tf.switch_case(
         header.kind,
         {
             _JPEG: jpeg,
             _PNG: lambda: tf.io.decode_png(data, channels=4),
             _PNG16: png16,
-            _WEBP: lambda: tf.raw_ops.DecodeWebP(contents=data)[0],
+            _WEBP: webp,
         },
     )
     picture_u8 = picture_u8[..., : header.channels]
