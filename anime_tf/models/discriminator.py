@@ -1,4 +1,4 @@
-"""Discriminator of AnimeGAN v1 and v2."""
+"""Discriminators: AnimeGAN's, of both versions, and CartoonGAN's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from anime_tf.models.layers import PACKAGE, SpectralNormConv2D, layer_norm, leaky_relu
+from anime_tf.models.layers import PACKAGE, SpectralNormConv2D, leaky_relu, norm_of
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -17,7 +17,7 @@ class AnimeGANDiscriminator(keras.Model):
     Input: pictures (n, height, width, 3) in [-1, 1], RGB. Output: logits, float32,
     (n, height / 4, width / 4, 1) for `depth` 3.
 
-    Zero padding, no bias, N(0, 0.02) initialiser, leaky ReLU 0.2, layer norm over each sample.
+    Zero padding, N(0, 0.02) initialiser, leaky ReLU 0.2.
     Stride 2 pads top and left by one, bottom and right by none.
 
         conv_0 32, lrelu; for i = 1, 2: conv_s2_i (stride 2), lrelu, conv_s1_i, norm, lrelu;
@@ -27,6 +27,8 @@ class AnimeGANDiscriminator(keras.Model):
         width: Channels that the first convolution has twice (`ch` of the originals); 64.
         depth: `n_dis` of the originals: depth - 1 halvings; 3.
         spectral_norm: Whether every kernel is divided by its spectral norm.
+        norm: "layer", over each sample, as the second version has it, or "instance", as the first.
+        use_bias: Whether the convolutions have biases; the originals' have none.
 
     Reference: AnimeGAN, ISICA 2019, figure 3, and the code of its second version.
     """
@@ -34,22 +36,30 @@ class AnimeGANDiscriminator(keras.Model):
     built: bool
 
     def __init__(
-        self, width: int = 64, depth: int = 3, spectral_norm: bool = True, **kwargs: Any
+        self,
+        width: int = 64,
+        depth: int = 3,
+        spectral_norm: bool = True,
+        norm: str = "layer",
+        use_bias: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.width = width
         self.depth = depth
         self.spectral_norm = spectral_norm
+        self.norm_kind = norm
+        self.use_bias = use_bias
         channels = width // 2
         self.conv_0 = self._conv("conv_0", channels)
         self.convs_s2, self.convs_s1, self.norms = [], [], []
         for i in range(1, depth):
             self.convs_s2.append(self._conv(f"conv_s2_{i}", channels * 2, strides=2))
             self.convs_s1.append(self._conv(f"conv_s1_{i}", channels * 4))
-            self.norms.append(layer_norm(f"1_norm_{i}", dtype=self.dtype_policy))
+            self.norms.append(norm_of(norm, f"1_norm_{i}", self.dtype_policy))
             channels *= 2
         self.last_conv = self._conv("last_conv", channels * 2)
-        self.last_norm = layer_norm("2_ins_norm", dtype=self.dtype_policy)
+        self.last_norm = norm_of(norm, "2_ins_norm", self.dtype_policy)
         self.D_logit = self._conv("D_logit", 1)
         self.build((None, None, None, 3))
 
@@ -58,12 +68,13 @@ class AnimeGANDiscriminator(keras.Model):
             "strides": strides,
             "padding": "same" if strides == 1 else "valid",
             "kernel_initializer": keras.initializers.RandomNormal(stddev=0.02),
+            "use_bias": self.use_bias,
             "name": name,
             "dtype": self.dtype_policy,
         }
         if self.spectral_norm:
             return SpectralNormConv2D(filters, 3, **options)
-        return keras.layers.Conv2D(filters, 3, use_bias=False, **options)
+        return keras.layers.Conv2D(filters, 3, **options)
 
     def build(self, input_shape: Any) -> None:
         if self.built:
@@ -101,4 +112,6 @@ class AnimeGANDiscriminator(keras.Model):
             "width": self.width,
             "depth": self.depth,
             "spectral_norm": self.spectral_norm,
+            "norm": self.norm_kind,
+            "use_bias": self.use_bias,
         }

@@ -18,6 +18,12 @@ LEAKY_SLOPE = 0.2
 LAYER_NORM_EPSILON = 1e-12
 """Epsilon of TensorFlow 1's `contrib.layers.layer_norm`; a larger one is another network."""
 
+INSTANCE_NORM_EPSILON = 1e-5
+"""Epsilon of instance norm in the first AnimeGAN, but for its separable convolutions."""
+
+NORMS = ("layer", "instance")
+"""Norms that the blocks of the AnimeGAN family come with: the first version has the second."""
+
 SPECTRAL_NORM_EPSILON = 1e-12
 """Added to the l2 norms of the power iteration."""
 
@@ -65,15 +71,33 @@ def instance_norm(name: str, epsilon: float, dtype: Any = None) -> keras.layers.
     return keras.layers.GroupNormalization(groups=-1, epsilon=epsilon, name=name, dtype=dtype)
 
 
+def norm_of(kind: str, name: str, dtype: Any = None) -> keras.layers.Layer:
+    """A norm of `NORMS`, unbuilt.
+
+    Raises:
+        ValueError: There is no such norm.
+    """
+    if kind == "layer":
+        return layer_norm(name, dtype)
+    if kind == "instance":
+        return instance_norm(name, INSTANCE_NORM_EPSILON, dtype)
+    raise ValueError(f"norm must be one of {', '.join(NORMS)}, received {kind!r}")
+
+
+def initializer_of(kind: str) -> keras.initializers.Initializer:
+    """The initialiser of a network with that norm: He's, or Xavier's in the first version."""
+    return he_normal() if kind == "layer" else keras.initializers.GlorotUniform()
+
+
 def leaky_relu(x: Any) -> Any:
     """max(x, 0.2 x), the activation of the AnimeGAN family."""
     return ops.leaky_relu(x, negative_slope=LEAKY_SLOPE)
 
 
-def picture_layer(name: str, dtype: Any = None) -> keras.layers.Conv2D:
-    """The last layer of the v2 generators, 1x1 convolution to RGB without bias; unbuilt."""
+def picture_layer(name: str, dtype: Any = None, norm: str = "layer") -> keras.layers.Conv2D:
+    """The AnimeGAN generators' last layer, 1x1 convolution to RGB without bias; unbuilt."""
     return keras.layers.Conv2D(
-        3, 1, use_bias=False, kernel_initializer=he_normal(), name=name, dtype=dtype
+        3, 1, use_bias=False, kernel_initializer=initializer_of(norm), name=name, dtype=dtype
     )
 
 
@@ -134,7 +158,7 @@ def upsample_legacy_bilinear(x: Any) -> Any:
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ConvNormLReLU(keras.layers.Layer):
-    """`CNL`: reflect pad, convolution without bias, layer norm, leaky ReLU 0.2.
+    """`CNL`: reflect pad, convolution without bias, norm, leaky ReLU 0.2.
 
     Input (n, h, w, c), output (n, h / strides, w / strides, filters). Weights: `conv/kernel`,
     `norm/gamma`, `norm/beta`.
@@ -143,26 +167,35 @@ class ConvNormLReLU(keras.layers.Layer):
         filters: Channels of the output.
         kernel_size: Side of the kernel, odd.
         strides: 1 or 2.
+        norm: "layer", or "instance" as in the first version, with its initialiser.
 
     Reference: AnimeGANv2, `Conv2DNormLReLU`.
     """
 
-    def __init__(self, filters: int, kernel_size: int = 3, strides: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        strides: int = 1,
+        norm: str = "layer",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
         self.strides = strides
+        self.norm_kind = norm
         self.conv = keras.layers.Conv2D(
             filters,
             kernel_size,
             strides,
             "valid",
             use_bias=False,
-            kernel_initializer=he_normal(),
+            kernel_initializer=initializer_of(norm),
             name="conv",
             dtype=self.dtype_policy,
         )
-        self.norm = layer_norm("norm", dtype=self.dtype_policy)
+        self.norm = norm_of(norm, "norm", dtype=self.dtype_policy)
 
     def build(self, input_shape: Any) -> None:
         self.conv.build(input_shape)
@@ -178,49 +211,61 @@ class ConvNormLReLU(keras.layers.Layer):
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "strides": self.strides,
+            "norm": self.norm_kind,
         }
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class InvertedResidual(keras.layers.Layer):
-    """Inverted residual block with layer norm: expand 1x1, depthwise 3x3, project 1x1, add.
+    """Inverted residual block: expand 1x1, depthwise 3x3, project 1x1, add.
 
     Input (n, h, w, c), output (n, h, w, filters); the input is added where c equals `filters`.
 
-        x -> CNL(round(expansion c), 1) -> reflect pad, depthwise 3x3 + bias -> norm 1 -> lrelu
+        x -> CNL(round(expansion c), 1) -> reflect pad, depthwise 3x3 -> norm 1 -> lrelu
           -> 1x1 convolution without bias -> norm 2 (-> + x)
+
+    The depthwise convolution has a bias with layer norm, and none with instance norm.
 
     Args:
         filters: Channels of the output.
         expansion: The bottleneck has round(expansion x input channels) channels.
+        norm: "layer", or "instance" as in the first version, with its initialiser.
 
     Reference: AnimeGANv2, `InvertedRes_block`; MobileNetV2 (Sandler et al. 2018), section 3.
     """
 
-    def __init__(self, filters: int, expansion: float = 2.0, **kwargs: Any) -> None:
+    def __init__(
+        self, filters: int, expansion: float = 2.0, norm: str = "layer", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.expansion = expansion
+        self.norm_kind = norm
 
     def build(self, input_shape: Any) -> None:
-        policy = self.dtype_policy
+        policy, kind = self.dtype_policy, self.norm_kind
         channels = input_shape[-1]
         bottleneck = round(self.expansion * channels)
         self.adds_input = channels == self.filters
-        self.expand = ConvNormLReLU(bottleneck, 1, name="expand", dtype=policy)
+        self.expand = ConvNormLReLU(bottleneck, 1, norm=kind, name="expand", dtype=policy)
         self.depthwise = keras.layers.DepthwiseConv2D(
-            3, padding="valid", depthwise_initializer=he_normal(), name="depthwise", dtype=policy
+            3,
+            padding="valid",
+            use_bias=kind == "layer",
+            depthwise_initializer=initializer_of(kind),
+            name="depthwise",
+            dtype=policy,
         )
-        self.norm_1 = layer_norm("norm_1", dtype=policy)
+        self.norm_1 = norm_of(kind, "norm_1", dtype=policy)
         self.project = keras.layers.Conv2D(
             self.filters,
             1,
             use_bias=False,
-            kernel_initializer=he_normal(),
+            kernel_initializer=initializer_of(kind),
             name="project",
             dtype=policy,
         )
-        self.norm_2 = layer_norm("norm_2", dtype=policy)
+        self.norm_2 = norm_of(kind, "norm_2", dtype=policy)
         inner = (None, None, None, bottleneck)
         self.expand.build(input_shape)
         self.depthwise.build(inner)
@@ -235,12 +280,17 @@ class InvertedResidual(keras.layers.Layer):
         return inputs + x if self.adds_input else x
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "filters": self.filters, "expansion": self.expansion}
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "expansion": self.expansion,
+            "norm": self.norm_kind,
+        }
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SpectralNormConv2D(keras.layers.Layer):
-    """Convolution without bias whose kernel is divided by its largest singular value, estimated.
+    """Convolution whose kernel is divided by its largest singular value, estimated.
 
     With W the kernel as a matrix (kh kw c_in, filters) and u the stored left vector (1, filters):
 
@@ -258,6 +308,7 @@ class SpectralNormConv2D(keras.layers.Layer):
         padding: "same" or "valid".
         power_iterations: Power iterations a call, at least 1.
         kernel_initializer: Initialiser of the kernel.
+        use_bias: Whether a bias is added.
 
     Raises:
         ValueError: `power_iterations` is less than 1.
@@ -273,6 +324,7 @@ class SpectralNormConv2D(keras.layers.Layer):
         padding: str = "same",
         power_iterations: int = 1,
         kernel_initializer: Any = "glorot_uniform",
+        use_bias: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -284,6 +336,7 @@ class SpectralNormConv2D(keras.layers.Layer):
         self.padding = padding
         self.power_iterations = power_iterations
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.use_bias = use_bias
 
     def build(self, input_shape: Any) -> None:
         # autocast=False: sigma is computed from the float32 kernel under every policy.
@@ -299,6 +352,13 @@ class SpectralNormConv2D(keras.layers.Layer):
             initializer=keras.initializers.RandomNormal(stddev=1.0),
             trainable=False,
             autocast=False,
+            # All replicas of a distributed run compute the same.
+            aggregation="only_first_replica",
+        )
+        self.bias = (
+            self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
+            if self.use_bias
+            else None
         )
 
     def normalized_kernel(self) -> tuple[Any, Any]:
@@ -317,7 +377,8 @@ class SpectralNormConv2D(keras.layers.Layer):
         if training:
             self.u.assign(ops.stop_gradient(u))
         kernel = ops.cast(kernel, inputs.dtype)
-        return ops.conv(inputs, kernel, strides=self.strides, padding=self.padding)
+        y = ops.conv(inputs, kernel, strides=self.strides, padding=self.padding)
+        return y if self.bias is None else y + self.bias
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -328,6 +389,7 @@ class SpectralNormConv2D(keras.layers.Layer):
             "padding": self.padding,
             "power_iterations": self.power_iterations,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "use_bias": self.use_bias,
         }
 
 

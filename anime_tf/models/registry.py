@@ -1,25 +1,43 @@
-"""Name -> generator class, for flags, archives and converters."""
+"""Name -> network, for flags, archives and converters."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+from anime_tf.models.animegan_v1 import AnimeGANv1Generator
 from anime_tf.models.animegan_v2 import AnimeGANv2Generator
 from anime_tf.models.animegan_v2_light import AnimeGANv2LightGenerator
 from anime_tf.models.cartoongan import CartoonGANGenerator
 from anime_tf.models.discriminator import AnimeGANDiscriminator
 from anime_tf.models.mobilenet_v2 import mobilenet_v2_features
+from anime_tf.models.ue_animegan_v2 import UEAnimeGANv2Generator
 from anime_tf.models.vgg19 import vgg19_features
 
-Generator = AnimeGANv2Generator | AnimeGANv2LightGenerator | CartoonGANGenerator
+Generator = (
+    AnimeGANv1Generator
+    | AnimeGANv2Generator
+    | AnimeGANv2LightGenerator
+    | CartoonGANGenerator
+    | UEAnimeGANv2Generator
+)
 
 GENERATORS: dict[str, type[Generator]] = {
+    "animegan_v1": AnimeGANv1Generator,
     "animegan_v2": AnimeGANv2Generator,
     "animegan_v2_light": AnimeGANv2LightGenerator,
     "cartoongan": CartoonGANGenerator,
+    "ue_animegan_v2": UEAnimeGANv2Generator,
 }
 """Each has `STRIDE` (sides that are multiples of it keep their size) and `MINIMUM_SIDE`, pixels."""
 
-DISCRIMINATORS = {"animegan_v2": AnimeGANDiscriminator}
-"""Name -> discriminator."""
+DISCRIMINATORS: dict[str, Callable[..., AnimeGANDiscriminator]] = {
+    "animegan_v1": partial(AnimeGANDiscriminator, norm="instance"),
+    "animegan_v2": AnimeGANDiscriminator,
+    # CartoonGAN's, from which AnimeGAN's come, has biases; its recipe has no spectral norm.
+    "cartoongan": partial(AnimeGANDiscriminator, norm="instance", use_bias=True),
+}
+"""Name -> discriminator, given width, depth, spectral_norm and Keras' arguments."""
 
 PERCEPTUAL = {"vgg19": vgg19_features, "mobilenetv2": mobilenet_v2_features}
 """Name -> maker of a network from pictures to features, given weights, seed and dtype."""

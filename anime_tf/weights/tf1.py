@@ -72,6 +72,47 @@ def _numbered(name: str, number: int) -> str:
     return f"{name}_{number}" if number else name
 
 
+def _animegan_v1() -> dict[str, Source]:
+    root = "generator/G_MODEL"
+    names: dict[str, str] = {}
+
+    def norm(ours: str, theirs: str) -> None:
+        for weight in ("gamma", "beta"):
+            names[f"{ours}/{weight}"] = f"{theirs}/{weight}"
+
+    # Stage -> its blocks in order; of a Downsample the strided half was made first.
+    for stage, blocks in {
+        "b1": ("conv 0", "conv 1", "sep down/strided", "sep down/resized"),
+        "b2": ("conv 0", "sep 1", "sep down/strided", "sep down/resized"),
+        "m": ("conv 0", "conv 1"),
+        "u2": ("sep 0", "sep 1", "conv 2"),
+        "u1": ("sep 0", "conv 1", "conv 2"),
+    }.items():
+        convs = seps = 0
+        for kind, block in (words.split() for words in blocks):
+            ours = f"{stage}_{block}"
+            if kind == "conv":
+                names[f"{ours}/conv/kernel"] = f"{root}/{stage}/{_numbered('Conv', convs)}/weights"
+                norm(f"{ours}/norm", f"{root}/{stage}/{_numbered('InstanceNorm', convs)}")
+                convs += 1
+            else:
+                scope = f"{root}/{stage}/{_numbered('SeparableConv2d', seps)}"
+                names[f"{ours}/depthwise/kernel"] = f"{scope}/depthwise_weights"
+                names[f"{ours}/pointwise/kernel"] = f"{scope}/pointwise_weights"
+                norm(f"{ours}/norm", f"{scope}/InstanceNorm")
+                seps += 1
+    for block in (f"r{i}" for i in range(1, 9)):
+        scope = f"{root}/m/{block}"
+        names[f"{block}/expand/conv/kernel"] = f"{scope}/Conv/weights"
+        names[f"{block}/depthwise/kernel"] = f"{scope}/{block}/w"
+        names[f"{block}/project/kernel"] = f"{scope}/Conv_1/weights"
+        norm(f"{block}/expand/norm", f"{scope}/InstanceNorm")
+        norm(f"{block}/norm_1", f"{scope}/1")
+        norm(f"{block}/norm_2", f"{scope}/2")
+    names["out_layer/kernel"] = f"{root}/Conv/weights"
+    return {ours: Source(theirs) for ours, theirs in names.items()}
+
+
 def _animegan_v2() -> dict[str, Source]:
     root = "generator/G_MODEL"
     names: dict[str, str] = {}
@@ -133,6 +174,7 @@ TRAINING_ONLY = (
 """What a training checkpoint holds beside the generator; the first rule that matches counts."""
 
 TABLES: dict[str, NameTable] = {
+    "animegan_v1": NameTable(_animegan_v1(), TRAINING_ONLY),
     "animegan_v2": NameTable(_animegan_v2(), TRAINING_ONLY),
     "animegan_v2_light": NameTable(_animegan_v2_light(), TRAINING_ONLY),
 }
