@@ -1,0 +1,1 @@
+"""Pictures through a generator that a server runs."""
