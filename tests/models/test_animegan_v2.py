@@ -1,10 +1,8 @@
-import keras
 import numpy as np
 import pytest
 from golden_files import arrays, assert_close, generator_names, golden_generator, numbers
 
 from anime_tf.models.animegan_v2 import AnimeGANv2Generator
-from anime_tf.models.registry import GENERATORS
 
 # Rounding through 30 layers; a wrong norm epsilon or resize is off by 1e-3 and more.
 PARITY = 2e-5
@@ -33,18 +31,6 @@ def test_variables_are_the_originals(generator):
     assert generator.count_params() == 2_143_552
 
 
-def test_keras_archive_round_trip(tmp_path):
-    model = AnimeGANv2Generator(width=4, name="small")
-    x = np.random.default_rng(0).uniform(-1, 1, (1, 32, 48, 3)).astype(np.float32)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert isinstance(loaded, AnimeGANv2Generator)
-    assert loaded.get_config() == model.get_config()
-    assert_close(loaded(x), model(x))
-    other = np.random.default_rng(1).uniform(-1, 1, (3, 20, 16, 3)).astype(np.float32)
-    assert_close(loaded(other), model(other))
-
-
 def test_any_batch_and_size():
     model = AnimeGANv2Generator(width=2)
     for shape, expected in {
@@ -53,11 +39,6 @@ def test_any_batch_and_size():
         (1, 33, 47, 3): (1, 32, 44, 3),  # rounded down to the stride, as the original does
     }.items():
         assert model(np.zeros(shape, np.float32)).shape == expected
-
-
-def test_one_sample_does_not_touch_another(generator):
-    x = np.random.default_rng(2).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
-    assert_close(generator(x)[1:], generator(x[1:]), atol=PARITY)
 
 
 @pytest.mark.parametrize(
@@ -71,24 +52,3 @@ def test_mixed_precision_is_near_float32(generator, policy, tolerance):
     y = mixed(x)
     assert y.dtype == "float32"
     assert np.abs(y - generator(x)).mean() < tolerance
-
-
-def test_flat_pictures_are_finite(generator):
-    for level in (-1.0, 0.0, 1.0):
-        assert np.isfinite(generator(np.full((1, 32, 32, 3), level, np.float32))).all()
-
-
-def test_width_is_checked():
-    with pytest.raises(ValueError, match="width must be at least 1, received 0"):
-        AnimeGANv2Generator(width=0)
-
-
-def test_one_file_a_network():
-    assert {kind.__module__.rsplit(".", 1)[1] for kind in GENERATORS.values()} == set(GENERATORS)
-
-
-def test_registry_says_stride_and_minimum_side():
-    for kind in GENERATORS.values():
-        side = kind.MINIMUM_SIDE
-        assert side % kind.STRIDE == 0
-        assert kind(width=1)(np.zeros((1, side, side, 3), np.float32)).shape == (1, side, side, 3)

@@ -1,9 +1,5 @@
-import keras
-import numpy as np
 import pytest
 from golden_files import arrays, assert_close, generator_names, golden_generator, numbers
-
-from anime_tf.models.animegan_v2_light import AnimeGANv2LightGenerator
 
 PARITY = 2e-5
 
@@ -23,27 +19,3 @@ def test_variables_are_the_originals(generator):
     shapes = {names[w.path]: list(w.shape) for w in generator.weights}
     assert shapes == numbers("animegan_v2_lite_generator_variables")
     assert generator.count_params() == 698_240
-
-
-def test_keras_archive_round_trip(tmp_path):
-    model = AnimeGANv2LightGenerator(width=4, name="small")
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert loaded.get_config() == model.get_config()
-    for shape in ((1, 32, 48, 3), (3, 24, 16, 3)):
-        x = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
-        assert_close(loaded(x), model(x))
-        assert loaded(x).shape == shape
-
-
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_gives_float32_pictures(policy):
-    model = AnimeGANv2LightGenerator(width=4, dtype=policy)
-    y = model(np.zeros((1, 16, 16, 3), np.float32))
-    assert y.dtype == "float32"
-    assert {str(w.dtype) for w in model.weights} == {"float32"}
-
-
-def test_width_is_checked():
-    with pytest.raises(ValueError, match="width must be at least 1, received 0"):
-        AnimeGANv2LightGenerator(width=0)

@@ -1,0 +1,102 @@
+"""What every generator of the registry keeps to."""
+
+import keras
+import numpy as np
+import pytest
+from golden_files import assert_close
+
+from anime_tf.models.archive import load_generator, save_generator
+from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
+from anime_tf.training import config
+
+ROUNDING = 1e-4  # another order of additions; a sample that leaks into another is off by more
+MIXED = 0.1  # mean difference; bfloat16 keeps 8 bits, through up to 30 norms of random networks
+
+every_generator = pytest.mark.parametrize("name", GENERATORS)
+
+
+def photo(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
+
+
+def test_one_file_a_network():
+    assert {kind.__module__.rsplit(".", 1)[1] for kind in GENERATORS.values()} == set(GENERATORS)
+
+
+@every_generator
+def test_stride_and_minimum_side(name):
+    kind = GENERATORS[name]
+    side, stride = kind.MINIMUM_SIDE, kind.STRIDE
+    assert side % stride == 0
+    model = kind(width=2)
+    for shape in ((1, side, side, 3), (3, side + stride, side + 3 * stride, 3)):
+        assert model(np.zeros(shape, np.float32)).shape == shape
+
+
+@every_generator
+def test_plain_keras_round_trip(name, tmp_path):
+    model = GENERATORS[name](width=2, name="small")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded) is type(model)
+    assert loaded.get_config() == model.get_config()
+    for x in (photo(1, 32, 48, 3), photo(3, 24, 16, 3)):
+        assert_close(loaded(x), model(x))
+
+
+@every_generator
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_is_near_float32(name, policy, tmp_path):
+    keras.utils.set_random_seed(3)
+    model = GENERATORS[name](width=8)
+    save_generator(model, tmp_path / "model.keras", storage="float32")
+    mixed = load_generator(tmp_path / "model.keras", precision=policy)
+    assert {str(w.dtype) for w in mixed.weights} == {"float32"}
+    x = photo(1, 32, 32, 3)
+    y = mixed(x)
+    assert y.dtype == "float32"
+    assert np.abs(y - model(x)).mean() < MIXED
+
+
+@every_generator
+def test_one_sample_does_not_touch_another(name):
+    model = GENERATORS[name](width=4)
+    x = photo(2, 32, 32, 3)
+    assert_close(model(x)[1:], model(x[1:]), atol=ROUNDING)
+
+
+@every_generator
+def test_flat_pictures_are_finite(name):
+    model = GENERATORS[name](width=2)
+    for level in (-1.0, 0.0, 1.0):
+        assert np.isfinite(model(np.full((1, 32, 32, 3), level, np.float32))).all()
+
+
+@every_generator
+def test_width_is_checked(name):
+    with pytest.raises(ValueError, match="width must be at least 1, received 0"):
+        GENERATORS[name](width=0)
+
+
+def test_the_command_line_knows_them():
+    assert set(GENERATORS) == set(config.MODELS)
+    assert set(DISCRIMINATORS) == set(config.DISCRIMINATORS)
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+@pytest.mark.parametrize("spectral_norm", [True, False])
+def test_discriminators(name, spectral_norm, tmp_path):
+    model = DISCRIMINATORS[name](width=8, depth=2, spectral_norm=spectral_norm)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.get_config() == model.get_config()
+    x = photo(2, 32, 48, 3)
+    assert model(x).shape == (2, 16, 24, 1)
+    assert_close(loaded(x), model(x))
+    biases = [w for w in model.weights if w.path.endswith("bias")]
+    assert len(biases) == (5 if name == "cartoongan" else 0)
+
+
+def test_an_unknown_norm_is_refused():
+    with pytest.raises(ValueError, match="norm must be one of layer, instance, received 'batch'"):
+        DISCRIMINATORS["animegan_v2"](norm="batch")
