@@ -63,18 +63,13 @@ def test_all_signatures_take_every_size(exports, name):
         b"no picture",
         pictures.encode_picture(rgba, ".png"),
     ]
-    for key in ("bytes", "bytes_jpeg"):
-        results = signatures[key](picture_bytes=tf.constant(files))
-        anime = results["anime_bytes"].numpy()
-        assert results["error"].numpy()[[0, 2]].tolist() == [b"", b""]
-        assert anime[1] == b"" and b"6e 6f 20 70" in results["error"].numpy()[1]
-        for i in (0, 2):
-            actual = pictures.decode_picture(anime[i], key).array_u8.astype(int)
-            expected = expected_u8(model, files[i])
-            if key == "bytes":
-                assert np.abs(actual - expected).max() <= LEVEL
-            else:
-                assert anime[i][:2] == b"\xff\xd8" and actual.shape == (*expected.shape[:2], 3)
+    results = signatures["bytes"](picture_bytes=tf.constant(files))
+    anime = results["anime_bytes"].numpy()
+    assert results["error"].numpy()[[0, 2]].tolist() == [b"", b""]
+    assert anime[1] == b"" and b"6e 6f 20 70" in results["error"].numpy()[1]
+    for i in (0, 2):
+        actual = pictures.decode_picture(anime[i], "anime").array_u8.astype(int)
+        assert np.abs(actual - expected_u8(model, files[i])).max() <= LEVEL
 
 
 def test_the_network_stands_in_it_once(exports):
@@ -86,9 +81,10 @@ def test_the_network_stands_in_it_once(exports):
     functions = saved.meta_graphs[0].graph_def.library.function
     operators = [[node.op for node in function.node_def] for function in functions]
     assert sum("Conv2D" in ops for ops in operators) == 1
-    assert not {"PyFunc", "EagerPyFunc", "PyFuncStateless"} & {
-        op for ops in operators for op in ops
-    }
+    # Python is not there on a server; the last came with TensorFlow 2.20, and older servers would
+    # not load the graph.
+    foreign = {"PyFunc", "EagerPyFunc", "PyFuncStateless", "DecodeWebP"}
+    assert not foreign & {op for ops in operators for op in ops}
 
 
 def test_a_session_as_servers_have_it_and_the_warmup_requests(exports):
@@ -121,9 +117,12 @@ def test_a_session_as_servers_have_it_and_the_warmup_requests(exports):
             assert set(results) == set(SIGNATURES[request.model_spec.signature_name].outputs)
             assert all(len(result) == 1 for result in results.values())
             assert results.get("error", [b""])[0] == b""
+        jpeg = run("bytes_jpeg", {"picture_bytes": [files["alpha.png"], b""]})
         results = run("bytes", {"picture_bytes": [*files.values(), b"", b"nothing"]})
 
     assert [bool(error) for error in results["error"]] == [False] * len(files) + [True, True]
+    assert pictures.decode_picture(jpeg["anime_bytes"][0], "jpeg").array_u8.shape == (40, 56, 3)
+    assert jpeg["anime_bytes"][0][:2] == b"\xff\xd8" and jpeg["anime_bytes"][1] == b""
     for data, anime in zip(files.values(), results["anime_bytes"], strict=False):
         actual = pictures.decode_picture(anime, "anime").array_u8.astype(int)
         assert np.abs(actual - expected_u8(model, data)).max() <= LEVEL
