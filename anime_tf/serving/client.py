@@ -351,6 +351,11 @@ def not_serving(address: Address, said: str) -> EngineLost:
     )
 
 
+def is_label_error(said: str) -> bool:
+    """Whether words of TensorFlow Serving say that it does not know a label."""
+    return said.startswith("Unrecognized servable version label")
+
+
 def is_signature_error(said: str) -> bool:
     """Whether words of TensorFlow Serving say that a signature is missing."""
     return said.startswith("Serving signature") and "not found" in said

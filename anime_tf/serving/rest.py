@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import http.client
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from anime_tf.serving.client import (
     RequestFailed,
     Served,
     TryAgain,
+    is_label_error,
     is_signature_error,
     no_model,
     no_permission,
@@ -27,8 +29,8 @@ from anime_tf.serving.client import (
     shortened,
 )
 
-_CHUNK = 1 << 16
-"""Bytes between two looks at the clock: a slow answer ends at the deadline all the same."""
+_CHUNK = 1 << 14
+"""Bytes between two looks at the clock, so that an answer that trickles in ends, too."""
 
 
 class RestTransport:
@@ -82,9 +84,9 @@ class RestTransport:
             raise TryAgain(f"is not available ({shortened(said or 'HTTP 503')})", lost=True)
         if status in (408, 504):  # its DEADLINE_EXCEEDED
             raise TryAgain(f"took too long ({shortened(said or f'HTTP {status}')})", lost=False)
-        if said is None or 300 <= status < 400:
+        if said is None or 300 <= status < 400 or said.startswith("Malformed request"):
             raise not_serving(self._address, f"HTTP {status} {_text(answer)}")
-        if status == 404:
+        if status == 404 or is_label_error(said):
             raise no_model(self._address, self._served, said)
         if is_signature_error(said):
             raise no_signature(self._address, self._served, signature)
@@ -111,8 +113,8 @@ class RestTransport:
                 return response.status_code, b"".join(parts)
         except requests.exceptions.SSLError as error:
             raise EngineLost(
-                f"{self._address}: no encrypted connection, {shortened(str(error))}; check the "
-                "address, and the server's certificate"
+                f"{self._address}: no encrypted connection, {_reason(error)}; check the address, "
+                "and the server's certificate"
             ) from error
         except requests.exceptions.ConnectTimeout as error:
             raise TryAgain(f"no connection within {timeout:g} s", lost=True) from error
@@ -122,11 +124,15 @@ class RestTransport:
             requests.exceptions.ConnectionError,
             requests.exceptions.ChunkedEncodingError,
         ) as error:
-            if _holds(error, urllib3.exceptions.ReadTimeoutError):
+            inner = list(_chain(error))
+            if any(isinstance(each, urllib3.exceptions.ReadTimeoutError) for each in inner):
                 raise too_long from error
-            refused = _holds(error, urllib3.exceptions.NewConnectionError)
+            if any(type(each) is http.client.BadStatusLine for each in inner):
+                raise not_serving(self._address, "an answer that is no HTTP") from error
             # Broken off in the middle may be the fault of this picture, which took all memory.
-            raise TryAgain(_connection_line(error), lost=refused) from error
+            lost = any(isinstance(each, urllib3.exceptions.NewConnectionError) for each in inner)
+            what = "no connection" if lost else "the connection broke off"
+            raise TryAgain(f"{what}, {_reason(error)}", lost=lost) from error
         except requests.exceptions.RequestException as error:
             raise EngineLost(f"{self._address}: {shortened(str(error))}") from error
 
@@ -166,17 +172,21 @@ def _text(answer: bytes) -> str:
     return answer[:1000].decode("utf-8", "replace")
 
 
-def _holds(error: BaseException, kind: type[BaseException]) -> bool:
-    """Whether an error of `requests` is about one of urllib3, which it carries within."""
-    inner = error.args[0] if error.args else None
-    return any(isinstance(each, kind) for each in (inner, getattr(inner, "reason", None)))
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error of `requests` and those of urllib3 and the system that it carries within."""
+    seen: list[BaseException] = []
+    ahead: list[Any] = [error]
+    while ahead:
+        each = ahead.pop(0)
+        if isinstance(each, BaseException) and each not in seen:
+            seen.append(each)
+            yield each
+            ahead += [*each.args, getattr(each, "reason", None), each.__cause__, each.__context__]
 
 
-def _connection_line(error: BaseException) -> str:
-    """Why there is no connection: the innermost reason, which names neither host nor classes."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return f"no connection, {seen.strerror[0].lower()}{seen.strerror[1:]}"
-        seen = seen.__cause__ or seen.__context__
-    return f"no connection, {shortened(str(error), 160)}"
+def _reason(error: BaseException) -> str:
+    """Why there is no connection, in the system's words: the others name classes and pools."""
+    for each in _chain(error):
+        if isinstance(each, OSError) and each.strerror:
+            return f"{each.strerror[0].lower()}{each.strerror[1:]}"
+    return shortened(str(error), 160)

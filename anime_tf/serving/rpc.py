@@ -11,6 +11,7 @@ from anime_tf.serving.client import (
     RequestFailed,
     Served,
     TryAgain,
+    is_label_error,
     is_signature_error,
     no_model,
     no_permission,
@@ -105,7 +106,7 @@ class GrpcTransport:
             return TryAgain(f"is not available ({shortened(said)})", lost=True)
         if code == codes.DEADLINE_EXCEEDED:
             return TryAgain(f"no answer within {timeout:g} s", lost=False)
-        if code == codes.NOT_FOUND:
+        if code == codes.NOT_FOUND or is_label_error(said):
             return no_model(self._address, self._served, said)
         if code in (codes.UNAUTHENTICATED, codes.PERMISSION_DENIED):
             return no_permission(self._address, said or code.name)

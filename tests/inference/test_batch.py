@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from anime_tf.data.pictures import Picture, read_picture, write_picture
-from anime_tf.inference.batch import READERS, WRITERS, Job, plan, run
+from anime_tf.inference.batch import READERS, WRITERS, EngineLost, Job, plan, run, run_batches
 
 PNG = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 
@@ -278,3 +278,53 @@ def test_quality_reaches_the_file(tmp_path):
         run([job], lambda picture: Picture(noise), quality=quality)
         sizes.append(job.target.stat().st_size)
     assert sizes[0] < sizes[1] / 2
+
+
+# --- run_batches ------------------------------------------------------------------------------
+
+
+def run_texts(jobs, work, **options):
+    return run_batches(
+        jobs,
+        read=lambda job: job.source.name,
+        work=work,
+        write=lambda job, text: job.target.write_text(text),
+        **options,
+    )
+
+
+def test_batches_are_full_but_for_the_last_and_keep_what_is_well(tmp_path):
+    jobs = make(tmp_path / "in", 8)
+    sizes = []
+
+    def work(names):
+        sizes.append(len(names))
+        if "6.png" in names:
+            raise ValueError("the whole batch")
+        return [ValueError("odd") if name[0] in "13" else name.upper() for name in names]
+
+    report = run_texts(jobs, work, batch_size=3)
+    assert sizes == [3, 3, 2]
+    assert report.written == tuple(jobs[i].target for i in (0, 2, 4, 5))
+    assert [job.target.read_text() for job in (jobs[0], jobs[5])] == ["0.PNG", "5.PNG"]
+    reasons = {1: "odd", 3: "odd", 6: "the whole batch", 7: "the whole batch"}
+    assert report.failures == tuple(f"{jobs[i].source}: {why}" for i, why in reasons.items())
+
+
+def test_an_engine_that_is_lost_ends_the_run(tmp_path):
+    jobs = make(tmp_path / "in", 9)
+    calls = []
+
+    def work(names):
+        calls.append(names)
+        if len(calls) == 2:
+            raise EngineLost("gone")
+        return names
+
+    report = run_texts(jobs, work, batch_size=2)
+    assert len(calls) == 2
+    assert report.written == tuple(job.target for job in jobs[:2])
+    assert report.failures == tuple(f"{job.source}: gone" for job in jobs[2:])
+    calls[:] = calls[:1]  # so that the first call loses it: nothing is written
+    with pytest.raises(EngineLost, match="gone"):
+        run_texts(jobs, work)
