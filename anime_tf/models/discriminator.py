@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -29,6 +30,11 @@ class AnimeGANDiscriminator(keras.Model):
         spectral_norm: Whether every kernel is divided by its spectral norm.
         norm: "layer", over each sample, as the second version has it, or "instance", as the first.
         use_bias: Whether the convolutions have biases; the originals' have none.
+        dropout: Part of the values after each normalised block's activation that is set to 0 in
+            training, the others being divided by 1 - dropout; the originals have none.
+
+    Raises:
+        ValueError: `dropout` does not lie in 0..1, 1 excluded.
 
     Reference: AnimeGAN, ISICA 2019, figure 3, and the code of its second version.
     """
@@ -42,14 +48,18 @@ class AnimeGANDiscriminator(keras.Model):
         spectral_norm: bool = True,
         norm: str = "layer",
         use_bias: bool = False,
+        dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must lie in 0..1, 1 excluded, received {dropout}")
         self.width = width
         self.depth = depth
         self.spectral_norm = spectral_norm
         self.norm_kind = norm
         self.use_bias = use_bias
+        self.dropout = dropout
         channels = width // 2
         self.conv_0 = self._conv("conv_0", channels)
         self.convs_s2, self.convs_s1, self.norms = [], [], []
@@ -94,7 +104,30 @@ class AnimeGANDiscriminator(keras.Model):
             pairs += [(conv_s2, None), (conv_s1, norm)]
         return [*pairs, (self.last_conv, self.last_norm), (self.D_logit, None)]
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(
+        self,
+        inputs: Any,
+        training: bool | None = None,
+        noise: Callable[[Any], Any] | None = None,
+    ) -> Any:
+        """Judges pictures.
+
+        Args:
+            inputs: Pictures.
+            training: Whether spectral norm's vectors move and values are dropped.
+            noise: Shape (n, h, w, c) -> float32 values, uniform in [0, 1), by which values are
+                dropped. It is given, not drawn here, so that a run's choices follow from its seed
+                and step, on however many devices.
+
+        Returns:
+            Logits.
+
+        Raises:
+            ValueError: Values are to be dropped, and there is no noise.
+        """
+        drops = bool(training and self.dropout)
+        if drops and noise is None:
+            raise ValueError(f"noise is needed in training, since dropout is {self.dropout}")
         x = inputs
         for conv, norm in self._convs_and_norms():
             if conv.strides in (2, (2, 2)):
@@ -104,6 +137,9 @@ class AnimeGANDiscriminator(keras.Model):
                 x = norm(x)
             if conv is not self.D_logit:
                 x = leaky_relu(x)
+            if drops and norm is not None and noise is not None:
+                kept = ops.cast(noise(ops.shape(x)) >= self.dropout, x.dtype)
+                x = x * kept * (1.0 / (1.0 - self.dropout))
         return ops.cast(x, "float32")
 
     def get_config(self) -> dict[str, Any]:
@@ -114,4 +150,5 @@ class AnimeGANDiscriminator(keras.Model):
             "spectral_norm": self.spectral_norm,
             "norm": self.norm_kind,
             "use_bias": self.use_bias,
+            "dropout": self.dropout,
         }

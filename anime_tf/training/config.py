@@ -60,6 +60,7 @@ class TrainConfig:
         discriminator_width: `ch` of the originals.
         discriminator_depth: `n_dis` of the originals.
         spectral_norm: Whether D's kernels are divided by their spectral norm.
+        discriminator_dropout: Part of the values that D drops after each normalised block.
         perceptual: Network that content and style are compared in, a key of
             `models.registry.PERCEPTUAL`.
         perceptual_weights: "imagenet", "random" or a file.
@@ -118,6 +119,7 @@ class TrainConfig:
     discriminator_width: int = _setting(64, "ch of the originals", fixed=True)
     discriminator_depth: int = _setting(3, "n_dis of the originals", fixed=True)
     spectral_norm: bool = _setting(True, "spectral norm in D", fixed=True)
+    discriminator_dropout: float = _setting(0.0, "dropout rate in D", fixed=True)
     perceptual: str = _setting("vgg19", "perceptual network", PERCEPTUAL, fixed=True)
     perceptual_weights: str = _setting("imagenet", "imagenet, random, or a .h5 or vgg19.npy file")
     g_adv_weight: float = _setting(300.0, "weight of G's adversarial term")
@@ -177,8 +179,11 @@ class TrainConfig:
                 raise ValueError(
                     f"{name} must be at least {minimum}, received {getattr(self, name)}"
                 )
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay must lie in 0..1, 1 excluded, received {self.ema_decay}")
+        for name in ("ema_decay", "discriminator_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must lie in 0..1, 1 excluded, received {getattr(self, name)}"
+                )
         if self.image_size < 32 or self.image_size % 8:
             raise ValueError(
                 f"image_size must be a multiple of 8 and at least 32, received {self.image_size}"

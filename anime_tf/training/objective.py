@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -29,6 +31,10 @@ TERM_WEIGHTS = {
 }
 """Name of each loss term, as it is logged -> the setting that weighs it."""
 
+# What a picture's seed is folded with, so that no two choices share their numbers: dropout by one
+# more for each term.
+POINT, NOISE, DROPOUT = 0, 1, 2
+
 Pictures = dict[str, tf.Tensor]
 Losses = dict[str, tf.Tensor]
 
@@ -55,6 +61,18 @@ def network_inputs(batch: Pictures) -> Pictures:
 
 def _to_pm1(picture_255: tf.Tensor) -> tf.Tensor:
     return tf.cast(picture_255, tf.float32) / 127.5 - 1.0
+
+
+def _uniform(seeds: tf.Tensor, purpose: int, shape: Any) -> tf.Tensor:
+    """Numbers in [0, 1) of a shape for each picture, by its seed alone; seeds are (n, 2)."""
+    each = [tf.random.fold_in(seed, purpose) for seed in tf.unstack(seeds)]
+    return tf.stack([tf.random.stateless_uniform(shape, seed) for seed in each])
+
+
+def _noise(seeds: tf.Tensor) -> Callable[[Any], tf.Tensor]:
+    """Shape (n, h, w, c) -> numbers in [0, 1), others at each call."""
+    calls = itertools.count()
+    return lambda shape: _uniform(seeds, next(calls), shape[1:])
 
 
 class Objective:
@@ -127,7 +145,7 @@ class Objective:
     ) -> Losses:
         """All of the generator's terms, judged by the discriminator as it is now."""
         return {
-            **self._adversarial_terms(generated),
+            **self._adversarial_terms(pictures, generated),
             **self._perceptual_terms(features, generated),
             **self._pixel_terms(pictures, generated),
             **self._paired_terms(pictures, generated),
@@ -137,7 +155,8 @@ class Objective:
         """The discriminator's adversarial terms, unweighted.
 
         Args:
-            pictures: `anime`, `anime_gray`, and `smooth_gray` (or `smooth`, in colour).
+            pictures: `anime`, `anime_gray`, and `smooth_gray` (or `smooth`, in colour); where the
+                discriminator drops values also `seed`, int64 (n, 2).
             generated: What the generator makes of the photos.
         """
         judged = {
@@ -148,7 +167,7 @@ class Objective:
         }
         judged = {term: x for term, x in judged.items() if self.weights[term]}
         # One call, so that spectral norm makes one power iteration; norms are by sample.
-        logits = self._discriminator(tf.concat(list(judged.values()), 0), training=True)
+        logits = self._logits(judged, pictures)
         return {
             term: (self._gan_type.real if term == "d/real" else self._gan_type.fake)(x)
             for term, x in zip(judged, tf.split(logits, len(judged)), strict=True)
@@ -172,11 +191,8 @@ class Objective:
         if penalty is None or not self.weights["d/penalty"]:
             return {}
 
-        def uniform(shape: Any, purpose: int) -> tf.Tensor:
-            each = [tf.random.fold_in(seed, purpose) for seed in tf.unstack(seeds)]
-            return tf.stack([tf.random.stateless_uniform(shape, seed) for seed in each])
-
-        alpha, noise = uniform((1, 1, 1), 0), uniform(tf.shape(anime)[1:], 1)
+        alpha = _uniform(seeds, POINT, (1, 1, 1))
+        noise = _uniform(seeds, NOISE, tf.shape(anime)[1:])
         point = anime + alpha * (penalty.end(anime, generated, noise) - anime)
         return {"d/penalty": penalty.term(self.discriminator_gradient(point))}
 
@@ -195,6 +211,19 @@ class Objective:
             logits = self._discriminator(point, training=False)
         return tape.gradient(logits, point)
 
+    def _logits(self, judged: Pictures, pictures: Pictures) -> tf.Tensor:
+        """The discriminator's logits in training, of the pictures of each term after each other."""
+        joined = tf.concat(list(judged.values()), 0)
+        if not self._config.discriminator_dropout:
+            return self._discriminator(joined, training=True)
+        terms = list(TERM_WEIGHTS)
+        seeds = [
+            tf.random.fold_in(seed, DROPOUT + terms.index(term))
+            for term in judged
+            for seed in tf.unstack(pictures["seed"])
+        ]
+        return self._discriminator(joined, training=True, noise=_noise(tf.stack(seeds)))
+
     def _perceptual_terms(self, features: Pictures, generated: tf.Tensor) -> Losses:
         if not features:
             return {}
@@ -202,10 +231,10 @@ class Objective:
         distances = {"g/content": perceptual.content_loss, "g/style": perceptual.style_loss}
         return {term: distances[term](x, generated_features) for term, x in features.items()}
 
-    def _adversarial_terms(self, generated: tf.Tensor) -> Losses:
+    def _adversarial_terms(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
         if not self.weights["g/adv"]:
             return {}
-        return {"g/adv": self._gan_type.generator(self._discriminator(generated, training=True))}
+        return {"g/adv": self._gan_type.generator(self._logits({"g/adv": generated}, pictures))}
 
     def _pixel_terms(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
         losses = {}

@@ -70,6 +70,7 @@ class Trainer:
             width=config.discriminator_width,
             depth=config.discriminator_depth,
             spectral_norm=config.spectral_norm,
+            dropout=config.discriminator_dropout,
             name="discriminator",
             dtype=config.precision,
         )
@@ -109,8 +110,8 @@ class Trainer:
     def trackables(self) -> dict[str, Any]:
         """What a checkpoint holds, by name.
 
-        Every random choice of a run (order, crops) is a function of `seed` and `step`, so these
-        two are its random state.
+        Every random choice of a run (order, crops, dropout) is a function of `seed` and `step`, so
+        these two are its random state.
         """
         holders = {
             "generator": self.generator,
