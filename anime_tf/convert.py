@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,15 +11,19 @@ from typing import TYPE_CHECKING
 from absl import flags, logging
 
 from anime_tf import cli
-from anime_tf.weights import tf1
+from anime_tf.weights import tf1, torch
 
 if TYPE_CHECKING:
-    from anime_tf.weights.tf1 import Conversion
+    from anime_tf.weights.tables import Conversion
 
-SOURCES: dict[str, Callable[[str, str], Conversion]] = {
-    "tf1": tf1.convert_tf1,
+SOURCES: dict[str, Callable[[flags.FlagValues], Conversion]] = {
+    "tf1": lambda values: tf1.convert_tf1(values.input, values.model),
+    "torch": lambda values: torch.convert_torch(values.input, values.model, values.resize),
+    "cartoongan": lambda values: torch.convert_folder(values.input, values.model),
 }
-"""Value of --source -> what converts (path, name of the generator)."""
+"""Value of --source -> what converts, given the flags."""
+
+MODELS = sorted({*tf1.TABLES, *torch.TABLES})
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -27,7 +32,8 @@ def define_flags(values: flags.FlagValues) -> None:
         "source",
         None,
         list(SOURCES),
-        "Where the weights come from: a TensorFlow 1 checkpoint (tf1).",
+        "Where the weights come from: a TensorFlow 1 checkpoint (tf1), a PyTorch state dict of "
+        "animegan2-pytorch or CartoonGAN (torch), or CartoonGAN's published arrays (cartoongan).",
         required=True,
         flag_values=values,
     )
@@ -35,8 +41,8 @@ def define_flags(values: flags.FlagValues) -> None:
         "input",
         None,
         "The legacy weights. tf1: a folder with a checkpoint, the prefix of one (PATH where "
-        "PATH.index exists), or its .index file. A full training checkpoint serves as well; only "
-        "its generator is taken.",
+        "PATH.index exists), or its .index file; a full training checkpoint serves as well, only "
+        "its generator is taken. torch: a .pt or .pth file. cartoongan: a folder of .npy files.",
         required=True,
         flag_values=values,
     )
@@ -45,9 +51,24 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_enum(
         "model",
-        "animegan_v2",
-        list(tf1.TABLES),
-        "Which generator the weights belong to, where the file does not tell.",
+        None,
+        MODELS,
+        "Which generator the weights belong to; without it their names tell.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "resize",
+        torch.RESIZES[0],
+        list(torch.RESIZES),
+        "How animegan2-pytorch is to upsample: as its network does by default (align_corners) or "
+        "as its script does by default (half_pixel).",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "verify",
+        True,
+        "Read the archive back, and compare its weights with the source's, and a picture with what "
+        "the source's own network makes of it where that can be run.",
         flag_values=values,
     )
 
@@ -59,25 +80,38 @@ def main(values: flags.FlagValues) -> int:
         raise cli.UsageError(f"--output={output} must end in .keras")
     cli.import_tensorflow()
     from anime_tf.models.archive import save_generator
+    from anime_tf.weights.verify import verify
 
-    conversion = SOURCES[values.source](values.input, values.model)
-    save_generator(conversion.model, output)
+    conversion = SOURCES[values.source](values)
+    unfinished = output.with_name(f".{output.stem[:100]}.{secrets.token_hex(6)}.keras")
+    try:
+        save_generator(conversion.model, unfinished)
+        verified = verify(unfinished, conversion) if values.verify else None
+        if verified is not None and verified.failure:
+            cli.complain(f"{output}: {verified.failure}; not written, please report this")
+            return cli.EXIT_SOME_FAILED
+        unfinished.replace(output)
+    finally:
+        unfinished.unlink(missing_ok=True)
     for reason, count in conversion.ignored.items():
         logging.info("left behind: %d variables (%s)", count, reason)
     logging.info(
         "%s: %s from %d variables, %s parameters",
         output,
-        values.model,
-        conversion.used,
+        conversion.name,
+        len(conversion.values),
         f"{conversion.model.count_params():,}",
     )
+    if verified is not None:
+        logging.info("verified: %s", verified.told)
     return cli.EXIT_DONE
 
 
 COMMAND = cli.Command(
     name="convert",
     summary="Convert legacy weights to a .keras archive, exactly or not at all.",
-    example="--source=tf1 --input=checkpoint/generator_Hayao_weight --output=hayao.keras",
+    example="--source=tf1 --input=checkpoint/generator_Hayao_weight --output=hayao.keras\n"
+    "--source=torch --input=paprika.pt --output=paprika.keras",
     define_flags=define_flags,
     main=main,
 )

@@ -47,7 +47,8 @@ def test_converts_to_an_archive_that_loads(checkpoint, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert len(done.stderr.splitlines()) == 2, done.stderr
+    assert "verified: all 77 weights equal the source's to the last bit" in done.stderr
     assert f"{output}: animegan_v2 from 77 variables, 2,143,552 parameters" in done.stderr
     x = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
     expected = convert_tf1(checkpoint).model(x)
@@ -77,7 +78,9 @@ def test_mismatch_is_reported_whole_and_nothing_is_written(tmp_path, capsys):
     [
         (["--source=tf1", "--input=none", "--output=x.keras"], "none.index: no such file"),
         (["--source=tf1", "--input=none", "--output=x.h5"], "--output=x.h5 must end in .keras"),
-        (["--source=torch", "--input=none", "--output=x.keras"], "one of <tf1>"),
+        (["--source=onnx", "--input=none", "--output=x.keras"], "one of <tf1|torch|cartoongan>"),
+        (["--source=torch", "--input=none", "--output=x.keras"], "none: no such file"),
+        (["--source=cartoongan", "--input=none", "--output=x.keras"], "none: no such folder"),
         (["--input=none", "--output=x.keras"], "--source is required"),
         (["--source=tf1", "--input=a", "--output=x.keras", "--model=v9"], "--model=v9"),
     ],

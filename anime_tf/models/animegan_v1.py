@@ -60,7 +60,7 @@ class SeparableNormLReLU(keras.layers.Layer):
             name="pointwise",
             dtype=policy,
         )
-        self.norm = instance_norm("norm", SEPARABLE_EPSILON, dtype=policy)
+        self.norm = instance_norm("norm", policy, SEPARABLE_EPSILON)
         self.depthwise.build(input_shape)
         self.pointwise.build((None, None, None, input_shape[-1]))
         self.norm.build((None, None, None, self.filters))
@@ -139,9 +139,9 @@ class AnimeGANv1Generator(keras.Model):
         if width < 1:
             raise ValueError(f"width must be at least 1, received {width}")
         self.width = width
-        self.b1 = [self._conv("b1_0", 1), self._conv("b1_1", 1), self._down("b1_down", 2)]
-        self.b2 = [self._conv("b2_0", 2), self._sep("b2_1", 2), self._down("b2_down", 4)]
-        self.m = [
+        self.b1: list[Any] = [self._conv("b1_0", 1), self._conv("b1_1", 1), self._down("b1_down", 2)]
+        self.b2: list[Any] = [self._conv("b2_0", 2), self._sep("b2_1", 2), self._down("b2_down", 4)]
+        self.m: list[Any] = [
             self._conv("m_0", 4),
             *(
                 InvertedResidual(4 * width, norm="instance", name=f"r{i}", dtype=self.dtype_policy)
@@ -149,8 +149,8 @@ class AnimeGANv1Generator(keras.Model):
             ),
             self._conv("m_1", 4),
         ]
-        self.u2 = [self._sep("u2_0", 2), self._sep("u2_1", 2), self._conv("u2_2", 2)]
-        self.u1 = [self._sep("u1_0", 2), self._conv("u1_1", 1), self._conv("u1_2", 1)]
+        self.u2: list[Any] = [self._sep("u2_0", 2), self._sep("u2_1", 2), self._conv("u2_2", 2)]
+        self.u1: list[Any] = [self._sep("u1_0", 2), self._conv("u1_1", 1), self._conv("u1_2", 1)]
         self.out_layer = picture_layer("out_layer", self.dtype_policy, norm="instance")
         self.build((None, None, None, 3))
 

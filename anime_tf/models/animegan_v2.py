@@ -7,12 +7,13 @@ from typing import Any
 import keras
 
 from anime_tf.models.layers import (
+    LAYER_NORM_EPSILON,
     PACKAGE,
+    UPSAMPLINGS,
     ConvNormLReLU,
     InvertedResidual,
     picture_layer,
     to_picture,
-    upsample_legacy_bilinear,
 )
 
 
@@ -35,9 +36,12 @@ class AnimeGANv2Generator(keras.Model):
 
     Args:
         width: Channels of the first convolution; all others scale with it. 32 as published.
+        resize: Where the upsampling places its samples, a key of `layers.UPSAMPLINGS`: "legacy" in
+            the original; "align_corners" or "half_pixel" in its port to PyTorch.
+        epsilon: Of the layer norms: 1e-12 in the original, 1e-5 in its port to PyTorch.
 
     Raises:
-        ValueError: `width` is less than 1.
+        ValueError: `width` is less than 1, or there is no such `resize`.
 
     Reference: Chen, Liu, AnimeGAN, ISICA 2019, and its second version's code and checkpoints.
     """
@@ -47,17 +51,27 @@ class AnimeGANv2Generator(keras.Model):
     STRIDE = 4
     MINIMUM_SIDE = 16
 
-    def __init__(self, width: int = 32, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        width: int = 32,
+        resize: str = "legacy",
+        epsilon: float = LAYER_NORM_EPSILON,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if width < 1:
             raise ValueError(f"width must be at least 1, received {width}")
+        if resize not in UPSAMPLINGS:
+            raise ValueError(f"resize must be one of {', '.join(UPSAMPLINGS)}, received {resize!r}")
         self.width = width
+        self.resize = resize
+        self.epsilon = epsilon
         self.A = self._stage("A", (1, 7, 1), (2, 3, 2), (2, 3, 1))
         self.B = self._stage("B", (4, 3, 2), (4, 3, 1))
         self.C = [
             *self._stage("C", (4, 3, 1)),
             *(
-                InvertedResidual(8 * width, name=f"r{i}", dtype=self.dtype_policy)
+                InvertedResidual(8 * width, epsilon=epsilon, name=f"r{i}", dtype=self.dtype_policy)
                 for i in range(1, 5)
             ),
             *self._stage("C", (4, 3, 1), first=1),
@@ -76,6 +90,7 @@ class AnimeGANv2Generator(keras.Model):
                 multiple * self.width,
                 kernel_size,
                 strides,
+                epsilon=self.epsilon,
                 name=f"{letter}_{i}",
                 dtype=self.dtype_policy,
             )
@@ -98,10 +113,15 @@ class AnimeGANv2Generator(keras.Model):
             for block in stage:
                 x = block(x)
         for stage in (self.D, self.E):
-            x = upsample_legacy_bilinear(x)
+            x = UPSAMPLINGS[self.resize](x)
             for block in stage:
                 x = block(x)
         return to_picture(self.out_layer(x))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "width": self.width}
+        return {
+            **super().get_config(),
+            "width": self.width,
+            "resize": self.resize,
+            "epsilon": self.epsilon,
+        }

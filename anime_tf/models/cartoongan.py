@@ -95,7 +95,7 @@ class CartoonGANGenerator(keras.Model):
         )
 
     def _norm(self, name: str) -> keras.layers.Layer:
-        return instance_norm(name, EPSILON, dtype=self.dtype_policy)
+        return instance_norm(name, self.dtype_policy, EPSILON)
 
     def build(self, input_shape: Any) -> None:
         if self.built:

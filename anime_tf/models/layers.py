@@ -33,7 +33,9 @@ def he_normal(seed: int | None = None) -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(2.0, "fan_in", "truncated_normal", seed=seed)
 
 
-def layer_norm(name: str, dtype: Any = None) -> keras.layers.GroupNormalization:
+def layer_norm(
+    name: str, dtype: Any = None, epsilon: float = LAYER_NORM_EPSILON
+) -> keras.layers.GroupNormalization:
     """Layer norm over height, width and channels of each sample, as the originals have it.
 
     This is group normalisation with one group: one mean and variance a sample, one gamma and beta
@@ -43,16 +45,17 @@ def layer_norm(name: str, dtype: Any = None) -> keras.layers.GroupNormalization:
     Args:
         name: Name of the layer.
         dtype: Dtype policy.
+        epsilon: Added to the variance.
 
     Returns:
         An unbuilt layer with weights `gamma` and `beta`, (channels,) each.
     """
-    return keras.layers.GroupNormalization(
-        groups=1, epsilon=LAYER_NORM_EPSILON, name=name, dtype=dtype
-    )
+    return keras.layers.GroupNormalization(groups=1, epsilon=epsilon, name=name, dtype=dtype)
 
 
-def instance_norm(name: str, epsilon: float, dtype: Any = None) -> keras.layers.Layer:
+def instance_norm(
+    name: str, dtype: Any = None, epsilon: float = INSTANCE_NORM_EPSILON
+) -> keras.layers.GroupNormalization:
     """Instance norm: over height and width of each channel of each sample.
 
     This is group normalisation with as many groups as channels. Statistics are computed in float32
@@ -60,8 +63,8 @@ def instance_norm(name: str, epsilon: float, dtype: Any = None) -> keras.layers.
 
     Args:
         name: Name of the layer.
-        epsilon: Added to the variance.
         dtype: Dtype policy.
+        epsilon: Added to the variance.
 
     Returns:
         An unbuilt layer with weights `gamma` and `beta`, (channels,) each.
@@ -71,17 +74,19 @@ def instance_norm(name: str, epsilon: float, dtype: Any = None) -> keras.layers.
     return keras.layers.GroupNormalization(groups=-1, epsilon=epsilon, name=name, dtype=dtype)
 
 
-def norm_of(kind: str, name: str, dtype: Any = None) -> keras.layers.Layer:
-    """A norm of `NORMS`, unbuilt.
+def norm_of(
+    kind: str, name: str, dtype: Any = None, epsilon: float | None = None
+) -> keras.layers.Layer:
+    """A norm of `NORMS`, unbuilt; without `epsilon` with its own.
 
     Raises:
         ValueError: There is no such norm.
     """
-    if kind == "layer":
-        return layer_norm(name, dtype)
-    if kind == "instance":
-        return instance_norm(name, INSTANCE_NORM_EPSILON, dtype)
-    raise ValueError(f"norm must be one of {', '.join(NORMS)}, received {kind!r}")
+    norms = {"layer": layer_norm, "instance": instance_norm}
+    if kind not in norms:
+        raise ValueError(f"norm must be one of {', '.join(NORMS)}, received {kind!r}")
+    options = {} if epsilon is None else {"epsilon": epsilon}
+    return norms[kind](name, dtype, **options)
 
 
 def initializer_of(kind: str) -> keras.initializers.Initializer:
@@ -137,7 +142,7 @@ def upsample_legacy_bilinear(x: Any) -> Any:
 
         out[2 i] = x[i],    out[2 i + 1] = (x[i] + x[min(i + 1, n - 1)]) / 2.
 
-    `tf.image.resize` and PyTorch's `interpolate` use half-pixel centres and give other numbers.
+    `tf.image.resize` and PyTorch's `interpolate` place their samples otherwise.
 
     Args:
         x: Tensor (n, height, width, channels).
@@ -146,14 +151,77 @@ def upsample_legacy_bilinear(x: Any) -> Any:
         Tensor (n, 2 height, 2 width, channels), same dtype.
     """
     for axis in (1, 2):
-        if axis == 1:
-            following = ops.concatenate([x[:, 1:], x[:, -1:]], axis=1)
-        else:
-            following = ops.concatenate([x[:, :, 1:], x[:, :, -1:]], axis=2)
-        shape = list(ops.shape(x))
-        shape[axis] = shape[axis] * 2
-        x = ops.reshape(ops.stack([x, (x + following) * 0.5], axis=axis + 1), shape)
+        x = _interleave(x, (x + _neighbour(x, axis, 1)) * 0.5, axis)
     return x
+
+
+def upsample_half_pixel(x: Any) -> Any:
+    """Doubles height and width bilinearly with half-pixel centres.
+
+    As PyTorch's `interpolate` with align_corners=False and TensorFlow 2's resize, on each axis
+
+        out[2 i] = (x[max(i - 1, 0)] + 3 x[i]) / 4,
+        out[2 i + 1] = (3 x[i] + x[min(i + 1, n - 1)]) / 4.
+
+    Args:
+        x: Tensor (n, height, width, channels).
+
+    Returns:
+        Tensor (n, 2 height, 2 width, channels), same dtype.
+    """
+    for axis in (1, 2):
+        before, after = _neighbour(x, axis, -1), _neighbour(x, axis, 1)
+        x = _interleave(x * 0.75 + before * 0.25, x * 0.75 + after * 0.25, axis)
+    return x
+
+
+def upsample_align_corners(x: Any) -> Any:
+    """Doubles height and width bilinearly with the corners in place.
+
+    As PyTorch's `interpolate` with align_corners=True: on each axis out[i] lies at
+    i (n - 1) / (2 n - 1).
+
+    Args:
+        x: Tensor (n, height, width, channels).
+
+    Returns:
+        Tensor (n, 2 height, 2 width, channels), same dtype.
+    """
+    for axis in (1, 2):
+        side = ops.shape(x)[axis]
+        # In whole numbers: the place between two values is exact for every size.
+        place = ops.arange(2 * side, dtype="int32") * (side - 1)
+        lower = place // (2 * side - 1)
+        upper = ops.minimum(lower + 1, side - 1)
+        part = ops.cast(place % (2 * side - 1), "float32") / ops.cast(2 * side - 1, "float32")
+        part = ops.cast(ops.reshape(part, (-1, 1, 1) if axis == 1 else (-1, 1)), x.dtype)
+        below = ops.take(x, lower, axis=axis)
+        x = below + (ops.take(x, upper, axis=axis) - below) * part
+    return x
+
+
+def _neighbour(x: Any, axis: int, step: int) -> Any:
+    """x[i + 1] or x[i - 1] on an axis, the last value again beyond the border."""
+    if axis == 1:
+        parts = [x[:, 1:], x[:, -1:]] if step > 0 else [x[:, :1], x[:, :-1]]
+    else:
+        parts = [x[:, :, 1:], x[:, :, -1:]] if step > 0 else [x[:, :, :1], x[:, :, :-1]]
+    return ops.concatenate(parts, axis=axis)
+
+
+def _interleave(even: Any, odd: Any, axis: int) -> Any:
+    """Values of two tensors in turn along an axis."""
+    shape = list(ops.shape(even))
+    shape[axis] = shape[axis] * 2
+    return ops.reshape(ops.stack([even, odd], axis=axis + 1), shape)
+
+
+UPSAMPLINGS = {
+    "legacy": upsample_legacy_bilinear,
+    "half_pixel": upsample_half_pixel,
+    "align_corners": upsample_align_corners,
+}
+"""Where bilinear upsampling places its samples: TensorFlow 1, TensorFlow 2 and PyTorch, PyTorch."""
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -168,6 +236,7 @@ class ConvNormLReLU(keras.layers.Layer):
         kernel_size: Side of the kernel, odd.
         strides: 1 or 2.
         norm: "layer", or "instance" as in the first version, with its initialiser.
+        epsilon: Of the norm; None for its own.
 
     Reference: AnimeGANv2, `Conv2DNormLReLU`.
     """
@@ -178,6 +247,7 @@ class ConvNormLReLU(keras.layers.Layer):
         kernel_size: int = 3,
         strides: int = 1,
         norm: str = "layer",
+        epsilon: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -185,6 +255,7 @@ class ConvNormLReLU(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.strides = strides
         self.norm_kind = norm
+        self.epsilon = epsilon
         self.conv = keras.layers.Conv2D(
             filters,
             kernel_size,
@@ -195,7 +266,7 @@ class ConvNormLReLU(keras.layers.Layer):
             name="conv",
             dtype=self.dtype_policy,
         )
-        self.norm = norm_of(norm, "norm", dtype=self.dtype_policy)
+        self.norm = norm_of(norm, "norm", self.dtype_policy, epsilon)
 
     def build(self, input_shape: Any) -> None:
         self.conv.build(input_shape)
@@ -212,6 +283,7 @@ class ConvNormLReLU(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "norm": self.norm_kind,
+            "epsilon": self.epsilon,
         }
 
 
@@ -230,24 +302,33 @@ class InvertedResidual(keras.layers.Layer):
         filters: Channels of the output.
         expansion: The bottleneck has round(expansion x input channels) channels.
         norm: "layer", or "instance" as in the first version, with its initialiser.
+        epsilon: Of the norms; None for their own.
 
     Reference: AnimeGANv2, `InvertedRes_block`; MobileNetV2 (Sandler et al. 2018), section 3.
     """
 
     def __init__(
-        self, filters: int, expansion: float = 2.0, norm: str = "layer", **kwargs: Any
+        self,
+        filters: int,
+        expansion: float = 2.0,
+        norm: str = "layer",
+        epsilon: float | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.expansion = expansion
         self.norm_kind = norm
+        self.epsilon = epsilon
 
     def build(self, input_shape: Any) -> None:
-        policy, kind = self.dtype_policy, self.norm_kind
+        policy, kind, epsilon = self.dtype_policy, self.norm_kind, self.epsilon
         channels = input_shape[-1]
         bottleneck = round(self.expansion * channels)
         self.adds_input = channels == self.filters
-        self.expand = ConvNormLReLU(bottleneck, 1, norm=kind, name="expand", dtype=policy)
+        self.expand = ConvNormLReLU(
+            bottleneck, 1, norm=kind, epsilon=epsilon, name="expand", dtype=policy
+        )
         self.depthwise = keras.layers.DepthwiseConv2D(
             3,
             padding="valid",
@@ -256,7 +337,7 @@ class InvertedResidual(keras.layers.Layer):
             name="depthwise",
             dtype=policy,
         )
-        self.norm_1 = norm_of(kind, "norm_1", dtype=policy)
+        self.norm_1 = norm_of(kind, "norm_1", policy, epsilon)
         self.project = keras.layers.Conv2D(
             self.filters,
             1,
@@ -265,7 +346,7 @@ class InvertedResidual(keras.layers.Layer):
             name="project",
             dtype=policy,
         )
-        self.norm_2 = norm_of(kind, "norm_2", dtype=policy)
+        self.norm_2 = norm_of(kind, "norm_2", policy, epsilon)
         inner = (None, None, None, bottleneck)
         self.expand.build(input_shape)
         self.depthwise.build(inner)
@@ -285,6 +366,7 @@ class InvertedResidual(keras.layers.Layer):
             "filters": self.filters,
             "expansion": self.expansion,
             "norm": self.norm_kind,
+            "epsilon": self.epsilon,
         }
 
 

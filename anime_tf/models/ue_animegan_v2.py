@@ -58,12 +58,12 @@ class UEAnimeGANv2Generator(keras.Model):
         if width < 1:
             raise ValueError(f"width must be at least 1, received {width}")
         self.width = width
-        self.A = [self._block("A_0", 1, kernel_size=7)]
+        self.A: list[Any] = [self._block("A_0", 1, kernel_size=7)]
         self.B = [
             [self._block("B_0", 2, strides=2), self._block("B_1", 2)],
             [self._block("B_2", 4, strides=2), self._block("B_3", 4)],
         ]
-        self.C = [
+        self.C: list[Any] = [
             self._block("C_0", 4),
             *(
                 InvertedResidual(8 * width, name=f"r{i}", dtype=self.dtype_policy)
@@ -88,7 +88,8 @@ class UEAnimeGANv2Generator(keras.Model):
         if self.built:
             return
         channels = input_shape[-1]
-        for block in (*self.A, *sum(self.B, []), *self.C, *self.D, *self.E, self.last):
+        down: list[Any] = [block for stage in self.B for block in stage]
+        for block in (*self.A, *down, *self.C, *self.D, *self.E, self.last):
             block.build((None, None, None, channels))
             channels = block.filters
         self.out_layer.build((None, None, None, channels))

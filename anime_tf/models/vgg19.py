@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import h5py
 import keras
@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from anime_tf.models.layers import PACKAGE, he_normal
+from anime_tf.models.pickles import InertUnpickler
 
 BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512))
 """(convolutions, channels) of the blocks up to conv4_4; 2x2 max pooling between blocks."""
@@ -191,7 +192,7 @@ def _read_npy(path: Path) -> Weights:
             if version != (1, 0):
                 raise ValueError(f"array format version {version}")
             np.lib.format.read_array_header_1_0(file)
-            content = _InertUnpickler(file, encoding="latin1").load()
+            content = InertUnpickler(file, PICKLED).load()
             if isinstance(content, _PickledArray):  # a 0-d object array around the dict
                 content = content.items()[0]
             if not isinstance(content, dict):
@@ -253,25 +254,11 @@ def _inert_bytes(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-class _InertUnpickler(pickle.Unpickler):
-    """Reads a pickle of plain arrays; the names in it resolve to inert classes of this file.
-
-    No function that the file asks for is ever looked up or called.
-    """
-
-    KNOWN = {
-        ("numpy.core.multiarray", "_reconstruct"): _PickledArray,
-        ("numpy._core.multiarray", "_reconstruct"): _PickledArray,
-        ("numpy", "ndarray"): _PickledArray,
-        ("numpy", "dtype"): _PickledDtype,
-        ("_codecs", "encode"): _inert_bytes,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        known = self.KNOWN.get((module, name))
-        if known is None:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not array data")
-        return known
-
-    def persistent_load(self, pid: Any) -> NoReturn:
-        raise pickle.UnpicklingError("it refers to an object outside the file")
+PICKLED = {
+    ("numpy.core.multiarray", "_reconstruct"): _PickledArray,
+    ("numpy._core.multiarray", "_reconstruct"): _PickledArray,
+    ("numpy", "ndarray"): _PickledArray,
+    ("numpy", "dtype"): _PickledDtype,
+    ("_codecs", "encode"): _inert_bytes,
+}
+"""What the pickle of plain arrays asks for -> what stands for it."""

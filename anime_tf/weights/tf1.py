@@ -1,70 +1,19 @@
-"""TensorFlow 1 checkpoints: name tables, and the strict converter that works from them.
+"""TensorFlow 1 checkpoints: their names, and their conversion.
 
-A table names every weight of a generator and the variable of the original that fills it. The
-conversion is a bijection or an error: every weight is filled, and every variable of the checkpoint
-is used or falls under a rule that says why it is not needed. Nothing of a checkpoint is executed;
-its graph (``.meta``) is not even opened.
+Nothing of a checkpoint is executed; its graph (``.meta``) is not even opened.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import keras
-
-Transform = Callable[[np.ndarray], np.ndarray]
-
-
-def unchanged(array: np.ndarray) -> np.ndarray:
-    """The transform of a variable that both sides keep alike."""
-    return array
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the value of a weight comes from.
-
-    Attributes:
-        name: Full name of the variable.
-        transform: What turns the variable's value into the weight's.
-    """
-
-    name: str
-    transform: Transform = unchanged
-
-
-@dataclass(frozen=True)
-class Ignored:
-    """Variables that a generator has no use for.
-
-    Attributes:
-        pattern: What a variable's full name must match as a whole.
-        reason: Why it is not needed.
-    """
-
-    pattern: re.Pattern[str]
-    reason: str
-
-
-@dataclass(frozen=True)
-class NameTable:
-    """How the weights of a generator are named in a legacy format.
-
-    Attributes:
-        sources: Path of a weight within its generator -> source.
-        ignored: Rules for variables that are left behind.
-    """
-
-    sources: Mapping[str, Source]
-    ignored: tuple[Ignored, ...] = ()
+from anime_tf.weights.tables import Conversion, Ignored, NameTable, Source, convert, table_of
 
 
 def _numbered(name: str, number: int) -> str:
@@ -174,35 +123,20 @@ TRAINING_ONLY = (
 """What a training checkpoint holds beside the generator; the first rule that matches counts."""
 
 TABLES: dict[str, NameTable] = {
-    "animegan_v1": NameTable(_animegan_v1(), TRAINING_ONLY),
     "animegan_v2": NameTable(_animegan_v2(), TRAINING_ONLY),
     "animegan_v2_light": NameTable(_animegan_v2_light(), TRAINING_ONLY),
+    "animegan_v1": NameTable(_animegan_v1(), TRAINING_ONLY),
 }
 """Name of a generator (as in `models.registry`) -> its names in TensorFlow 1 checkpoints."""
 
 
-@dataclass(frozen=True)
-class Conversion:
-    """A converted generator, and what of its source was left behind.
-
-    Attributes:
-        model: The generator with the converted weights.
-        used: How many variables of the source it took.
-        ignored: Reason -> how many variables were left behind for it.
-    """
-
-    model: keras.Model
-    used: int
-    ignored: Mapping[str, int]
-
-
-def convert_tf1(path: str | os.PathLike[str], model: str = "animegan_v2") -> Conversion:
+def convert_tf1(path: str | os.PathLike[str], model: str | None = None) -> Conversion:
     """Converts the generator of a TensorFlow 1 checkpoint.
 
     Args:
         path: A folder with a ``checkpoint`` file (or with one checkpoint), the prefix of a
             checkpoint (``.../Test-1.ckpt``), or one of its files.
-        model: Which generator it holds, a key of `TABLES`.
+        model: Which generator it holds, a key of `TABLES`; None to tell by its names.
 
     Returns:
         The generator under the float32 policy, and what was left behind.
@@ -212,108 +146,12 @@ def convert_tf1(path: str | os.PathLike[str], model: str = "animegan_v2") -> Con
         ValueError: It cannot be read, or is not such a generator: the message then lists both
             sides of every mismatch.
     """
-    if model not in TABLES:
-        raise ValueError(f"model must be one of {', '.join(TABLES)}, received {model!r}")
+    if model is not None:
+        table_of(TABLES, (), model)  # there is one
     prefix = find_checkpoint(path)
     shapes, read = _open(prefix)
-
-    from anime_tf.models.registry import GENERATORS
-
-    generator = GENERATORS[model](name=model)
-    ignored = fill(generator, TABLES[model], shapes, read, source=f"{prefix}", kind=model)
-    return Conversion(generator, len(TABLES[model].sources), ignored)
-
-
-def fill(
-    model: keras.Model,
-    table: NameTable,
-    shapes: Mapping[str, tuple[int, ...]],
-    read: Callable[[str], np.ndarray],
-    *,
-    source: str,
-    kind: str,
-) -> dict[str, int]:
-    """Fills every weight of a generator from the variables of a legacy file, or none.
-
-    Args:
-        model: The generator, built.
-        table: Its names in the legacy format.
-        shapes: Name of each variable of the file -> shape.
-        read: Gives the value of a variable.
-        source: What to call the file in errors.
-        kind: What to call the generator in errors.
-
-    Returns:
-        Reason -> how many variables were left behind for it.
-
-    Raises:
-        ValueError: Table, generator and file do not match one to one; lists both sides of every
-            mismatch. Or a value that is not finite.
-    """
-    weights = {weight.path.partition("/")[2]: weight for weight in model.weights}
-    ignored: dict[str, int] = {}
-    missing, extra, misshapen = [], [], []
-    values: dict[str, np.ndarray] = {}
-
-    for name in sorted(weights.keys() - table.sources.keys()):
-        missing.append(f"{name} {tuple(weights[name].shape)} <- (no name in the table)")
-    for name in sorted(table.sources.keys() - weights.keys()):
-        extra.append(f"{table.sources[name].name} -> {name} (not in the network)")
-    for name, weight in weights.items():
-        entry = table.sources.get(name)
-        if entry is None:
-            continue
-        wanted = tuple(weight.shape)
-        if entry.name not in shapes:
-            missing.append(f"{name} {wanted} <- {entry.name}")
-            continue
-        # The transform decides about the shape, so it is asked, with a value that costs nothing.
-        empty = np.broadcast_to(np.float32(0), shapes[entry.name])
-        try:
-            shape = entry.transform(empty).shape
-        except ValueError:  # a transposition of other than its number of axes
-            shape = empty.shape
-        if shape != wanted:
-            misshapen.append(f"{name} {wanted} <- {entry.name} {shapes[entry.name]}")
-
-    known = {entry.name for entry in table.sources.values()}
-    for name in sorted(shapes.keys() - known):
-        rule = next((rule for rule in table.ignored if rule.pattern.fullmatch(name)), None)
-        if rule is None:
-            extra.append(f"{name} {shapes[name]}")
-        else:
-            ignored[rule.reason] = ignored.get(rule.reason, 0) + 1
-
-    if missing or extra or misshapen:
-        raise ValueError(_report(source, kind, missing, extra, misshapen))
-
-    for name in weights:
-        entry = table.sources[name]
-        value = np.asarray(entry.transform(read(entry.name)), np.float32)
-        if not np.isfinite(value).all():
-            raise ValueError(
-                f"{source}: the values of {entry.name} are not all finite; "
-                "the training that wrote it has failed, take an earlier checkpoint"
-            )
-        values[name] = value
-    for name, weight in weights.items():
-        weight.assign(values[name])
-    return ignored
-
-
-def _report(
-    source: str, kind: str, missing: list[str], extra: list[str], misshapen: list[str]
-) -> str:
-    lines = [f"{source}: this is not the generator {kind}; nothing was converted"]
-    for title, rows in (
-        ("missing, wanted <- expected in the file", missing),
-        ("extra, in the file and not used", extra),
-        ("misshapen, wanted <- found in the file", misshapen),
-    ):
-        if rows:
-            lines.append(f"  {title}: {len(rows)}")
-            lines += [f"    {row}" for row in rows]
-    return "\n".join(lines)
+    model = table_of(TABLES, shapes, model)
+    return convert(model, TABLES[model], shapes, read, source=f"{prefix}")
 
 
 def find_checkpoint(path: str | os.PathLike[str]) -> Path:

@@ -12,15 +12,8 @@ import tensorflow as tf
 from golden_recipe import value
 
 from anime_tf.models.registry import GENERATORS
-from anime_tf.weights.tf1 import (
-    TABLES,
-    Ignored,
-    NameTable,
-    Source,
-    convert_tf1,
-    fill,
-    find_checkpoint,
-)
+from anime_tf.weights.tables import Ignored, NameTable, Source, fill
+from anime_tf.weights.tf1 import TABLES, convert_tf1, find_checkpoint
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -69,7 +62,7 @@ def converted(checkpoint):
 
 
 def test_every_variable_is_used(converted):
-    assert (converted.used, dict(converted.ignored)) == (77, {})
+    assert (len(converted.values), dict(converted.ignored)) == (77, {})
     assert converted.model.count_params() == 2_143_552
 
 
