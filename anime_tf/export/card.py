@@ -108,7 +108,7 @@ class ModelCard:
                     "known; they are told for weights of your own alone"
                 )
             description, licence = builtin.description, builtin.licence
-            training_data = f"listed in {builtin.recipe} of anime_tf"
+            training_data = builtin.training_data
         of_no_interest = ("name", "trainable", "dtype")
         config = {k: v for k, v in model.get_config().items() if k not in of_no_interest}
         return cls(

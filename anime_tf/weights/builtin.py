@@ -21,6 +21,7 @@ class BuiltinStyle:
         sha256: Of that file, in hexadecimal.
         description: What it looks like, in a line.
         licence: Of the weights.
+        training_data: What they were trained on, in a line.
         recipe: The document that tells how they were made.
     """
 
@@ -28,6 +29,7 @@ class BuiltinStyle:
     sha256: str
     description: str
     licence: str
+    training_data: str
     recipe: str
 
 
@@ -37,6 +39,8 @@ BUILTIN: dict[str, BuiltinStyle] = {
         sha256="edbd5784a50a0a930cf0f88c5013f2f5565b1441584792f80bffff735c90edda",
         description="flat colours in few tones, dark outlines, as on painted cels",
         licence="Apache-2.0",
+        training_data="photos in the public domain, listed in docs/cel.md of anime_tf, and what the "
+        "painter of anime_tf makes of them",
         recipe="docs/cel.md",
     ),
 }

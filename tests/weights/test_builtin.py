@@ -20,12 +20,12 @@ def test_entries_are_complete_and_files_are_those_of_the_table(name):
         pytest.skip(f"the style {name} is not trained yet")
     assert re.fullmatch("[0-9a-f]{64}", style.sha256)
     assert style.description
-    assert style.licence
+    assert style.licence and style.training_data
     assert weights_path(name).stat().st_size < MAX_BYTES
 
 
 def entry(sha256):
-    return {"tiny": BuiltinStyle("tiny.keras", sha256, "small", "none", "docs/tiny.md")}
+    return {"tiny": BuiltinStyle("tiny.keras", sha256, "small", "none", "waves", "docs/tiny.md")}
 
 
 def test_a_name_gives_the_packaged_file(tmp_path, monkeypatch):
