@@ -139,7 +139,11 @@ class AnimeGANv1Generator(keras.Model):
         if width < 1:
             raise ValueError(f"width must be at least 1, received {width}")
         self.width = width
-        self.b1: list[Any] = [self._conv("b1_0", 1), self._conv("b1_1", 1), self._down("b1_down", 2)]
+        self.b1: list[Any] = [
+            self._conv("b1_0", 1),
+            self._conv("b1_1", 1),
+            self._down("b1_down", 2),
+        ]
         self.b2: list[Any] = [self._conv("b2_0", 2), self._sep("b2_1", 2), self._down("b2_down", 4)]
         self.m: list[Any] = [
             self._conv("m_0", 4),

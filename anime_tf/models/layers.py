@@ -33,9 +33,55 @@ def he_normal(seed: int | None = None) -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(2.0, "fan_in", "truncated_normal", seed=seed)
 
 
-def layer_norm(
-    name: str, dtype: Any = None, epsilon: float = LAYER_NORM_EPSILON
-) -> keras.layers.GroupNormalization:
+@keras.saving.register_keras_serializable(PACKAGE)
+class PictureNorm(keras.layers.Layer):
+    """Normalisation over height and width of each sample, with all channels together or each alone.
+
+        y = (x - mean) / sqrt(variance + epsilon) * gamma + beta
+
+    with one mean and variance a sample (layer norm) or one a channel of it (instance norm). This is
+    `keras.layers.GroupNormalization` with one group or with one for each channel, but for two
+    things: no tensor has five axes, which GPUs of phones and browsers do not take; and a mean is
+    taken over one axis after the other, for TensorFlow, TFLite and ONNX Runtime add up all values
+    of a picture in one go, in float32, and lose more digits the larger the picture is.
+
+    Input and output (n, h, w, c). Statistics are computed in float32 under every policy.
+
+    Args:
+        over_channels: Whether the channels share mean and variance.
+        epsilon: Added to the variance.
+    """
+
+    def __init__(self, over_channels: bool, epsilon: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.over_channels = over_channels
+        self.epsilon = epsilon
+
+    def build(self, input_shape: Any) -> None:
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones", autocast=False)
+        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros", autocast=False)
+
+    def _mean(self, x: Any) -> Any:
+        for axis in (2, 1, 3) if self.over_channels else (2, 1):
+            x = ops.mean(x, axis=axis, keepdims=True)
+        return x
+
+    def call(self, inputs: Any) -> Any:
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        x = x - self._mean(x)
+        scale = ops.rsqrt(self._mean(ops.square(x)) + self.epsilon) * ops.cast(self.gamma, x.dtype)
+        return ops.cast(x * scale + ops.cast(self.beta, x.dtype), self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "over_channels": self.over_channels,
+            "epsilon": self.epsilon,
+        }
+
+
+def layer_norm(name: str, dtype: Any = None, epsilon: float = LAYER_NORM_EPSILON) -> PictureNorm:
     """Layer norm over height, width and channels of each sample, as the originals have it.
 
     This is group normalisation with one group: one mean and variance a sample, one gamma and beta
@@ -50,12 +96,12 @@ def layer_norm(
     Returns:
         An unbuilt layer with weights `gamma` and `beta`, (channels,) each.
     """
-    return keras.layers.GroupNormalization(groups=1, epsilon=epsilon, name=name, dtype=dtype)
+    return PictureNorm(True, epsilon, name=name, dtype=dtype)
 
 
 def instance_norm(
     name: str, dtype: Any = None, epsilon: float = INSTANCE_NORM_EPSILON
-) -> keras.layers.GroupNormalization:
+) -> PictureNorm:
     """Instance norm: over height and width of each channel of each sample.
 
     This is group normalisation with as many groups as channels. Statistics are computed in float32
@@ -71,7 +117,7 @@ def instance_norm(
 
     Reference: Ulyanov et al., Instance Normalization, 2016.
     """
-    return keras.layers.GroupNormalization(groups=-1, epsilon=epsilon, name=name, dtype=dtype)
+    return PictureNorm(False, epsilon, name=name, dtype=dtype)
 
 
 def norm_of(

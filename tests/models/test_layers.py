@@ -9,6 +9,7 @@ from anime_tf.models.layers import (
     ConvNormLReLU,
     InvertedResidual,
     SpectralNormConv2D,
+    instance_norm,
     layer_norm,
     reflect_pad,
     upsample_legacy_bilinear,
@@ -59,15 +60,15 @@ def test_layer_norm_takes_its_statistics_over_a_whole_sample():
 
 
 @pytest.mark.parametrize(
-    ("norm", "groups"), [("norm_group1", 1), ("norm_instance", -1)], ids=["group1", "instance"]
+    ("golden", "norm"), [("norm_group1", layer_norm), ("norm_instance", instance_norm)]
 )
-def test_keras_norms_are_those_of_tensorflow_addons(norm, groups):
-    golden = arrays("tensorflow_addons")
-    layer = keras.layers.GroupNormalization(groups=groups, epsilon=1e-5)
-    layer.build(golden["norm_input"].shape)
-    layer.gamma.assign(golden["gamma"])
-    layer.beta.assign(golden["beta"])
-    assert_close(layer(golden["norm_input"]), golden[norm], atol=2e-6)
+def test_norms_are_those_of_tensorflow_addons(golden, norm):
+    numbers = arrays("tensorflow_addons")
+    layer = norm("norm", epsilon=1e-5)
+    layer.build(numbers["norm_input"].shape)
+    layer.gamma.assign(numbers["gamma"])
+    layer.beta.assign(numbers["beta"])
+    assert_close(layer(numbers["norm_input"]), numbers[golden], atol=2e-6)
 
 
 @pytest.mark.parametrize("iterations", [1, 3])
@@ -155,3 +156,19 @@ def test_inverted_residual_adds_its_input_only_where_channels_match():
     assert_close(same(x), x)
     assert_close(other(x), np.zeros((1, 6, 6, 6)))
     assert same.expand.filters == 8
+
+
+@pytest.mark.parametrize("norm", [layer_norm, instance_norm])
+def test_norms_are_group_normalisation_and_lose_no_digits_to_size(norm):
+    """Keras' own in double precision is the truth; its single precision is what would be lost."""
+    random = np.random.default_rng(0)
+    x = (random.standard_normal((1, 512, 512, 8)) * 3 + 5).astype(np.float32)
+    layer = norm("norm", epsilon=1e-5)
+    groups = 1 if norm is layer_norm else -1
+    truth = keras.layers.GroupNormalization(groups, epsilon=1e-5, dtype="float64")
+    for each in (layer, truth):
+        each.build(x.shape)
+        each.gamma.assign(np.linspace(0.5, 2, 8))
+        each.beta.assign(np.linspace(-1, 1, 8))
+    assert_close(layer(x), truth(x.astype(np.float64)), atol=5e-6)
+    assert layer.get_config() == type(layer).from_config(layer.get_config()).get_config()
