@@ -49,7 +49,7 @@ def _define_flags(flag_values: flags.FlagValues) -> None:
 
 
 def make_repeatable() -> None:
-    """Makes training on CPU repeat to the last bit; called before TensorFlow runs anything.
+    """Makes training on one CPU repeat to the last bit; called before TensorFlow runs anything.
 
     Two things change the order in which gradients are added up: operations that run side by side
     share out the threads anew each time, and the graph optimiser rewrites a graph this way in one
@@ -64,7 +64,6 @@ def make_repeatable() -> None:
 
 def _main(flag_values: flags.FlagValues) -> int:
     from anime_tf.training.loop import train
-    from anime_tf.training.run_dir import resumed_config
 
     given: dict[str, Any] = {
         name: flag_values[name].value
@@ -73,16 +72,27 @@ def _main(flag_values: flags.FlagValues) -> int:
     }
     if "run_dir" not in given:
         raise cli.UsageError("--run_dir is missing; give the folder that the run writes")
-    make_repeatable()
-    if flag_values["resume"].value:
-        if flag_values["preset"].value:
-            raise cli.UsageError("--preset cannot be given with --resume: config.json has it all")
-        return train(resumed_config(given["run_dir"], given), resume=True)
+    resume = bool(flag_values["resume"].value)
+    config = _resumed(flag_values, given) if resume else _begun(flag_values, given)
+    if config.distribute == "none":
+        make_repeatable()
+    return train(config, resume=resume)
+
+
+def _resumed(flag_values: flags.FlagValues, given: dict[str, Any]) -> TrainConfig:
+    from anime_tf.training.run_dir import resumed_config
+
+    if flag_values["preset"].value:
+        raise cli.UsageError("--preset cannot be given with --resume: config.json has it all")
+    return resumed_config(given["run_dir"], given)
+
+
+def _begun(flag_values: flags.FlagValues, given: dict[str, Any]) -> TrainConfig:
     missing = [name for name in REQUIRED if name not in given]
     if missing:
         raise cli.UsageError(f"missing: {', '.join('--' + name for name in missing)}")
     preset = flag_values["preset"].value or preset_of(given.get("model"), given["style"])
-    return train(TrainConfig.from_dict({**PRESETS[preset], **given}))
+    return TrainConfig.from_dict({**PRESETS[preset], **given})
 
 
 COMMAND = cli.Command(

@@ -68,6 +68,8 @@ class TrainingPictures:
         fit: "resize": the whole picture is resized to `image_size`, whatever its proportions, as
             the original implementation has it. "crop": a random window at full resolution, which
             keeps lines as sharp as they are; a picture too small for it is enlarged to cover it.
+        part: (number, of how many): which part of every batch is read here, where several
+            machines train together; (0, 1) for all of it.
         broken: Path -> reason of the pictures found unreadable so far.
     """
 
@@ -79,6 +81,7 @@ class TrainingPictures:
         batch_size: int,
         seed: int,
         fit: str = "resize",
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         """Checks and stores; reads nothing.
 
@@ -88,6 +91,7 @@ class TrainingPictures:
             batch_size: Pictures of a stream in a batch.
             seed: A whole number, 0 or more.
             fit: One of `FITS`.
+            part: Number of the part that is read, and of how many equal ones.
 
         Raises:
             ValueError: An argument is out of range.
@@ -101,11 +105,14 @@ class TrainingPictures:
             raise ValueError(f"seed must be 0 or more, got {seed}")
         if fit not in FITS:
             raise ValueError(f"fit must be one of {', '.join(FITS)}, got {fit!r}")
+        if not 0 <= part[0] < part[1] or batch_size % part[1]:
+            raise ValueError(f"a batch of {batch_size} has no part {part[0]} of {part[1]}")
         self.folders = folders
         self.image_size = (size_hw[0], size_hw[1])
         self.batch_size = batch_size
         self.seed = seed
         self.fit = fit
+        self.part = part
         self.broken: dict[Path, str] = {}
         self._paths: dict[str, tuple[Path, ...]] = {
             "photo": folders.train_photo,
@@ -169,7 +176,8 @@ class TrainingPictures:
             streams: Names from `STREAMS`.
 
         Returns:
-            Data set of dicts, name -> uint8 RGB (batch_size, height, width, 3).
+            Data set of dicts, name -> uint8 RGB (batch_size, height, width, 3), or of the part
+            of a batch that is read here.
 
         Raises:
             ValueError: A stream is unknown or has no pictures, or none of them can be read.
@@ -207,13 +215,17 @@ class TrainingPictures:
                 for name, plane in zip(names, planes, strict=True)
             }
 
+        number, parts = self.part
+        share = self.batch_size // parts
         slots = tf.data.Dataset.range(first_slot, first_slot + steps * self.batch_size)
+        if parts > 1:
+            slots = slots.filter(lambda slot: slot % self.batch_size // share == number)
         options = tf.data.Options()
         # Threads of its own: those that TensorFlow shares out may be as few as one.
         options.threading.private_threadpool_size = max(2, os.cpu_count() or 1)
         return (
             slots.map(element, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            .batch(self.batch_size, drop_remainder=True)
+            .batch(share, drop_remainder=True)
             .prefetch(tf.data.AUTOTUNE)
             .with_options(options)
         )

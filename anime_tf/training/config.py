@@ -14,6 +14,7 @@ from anime_tf.data.pipeline import FITS
 # and its help must not wait for TensorFlow.
 MODELS = ("animegan_v1", "animegan_v2", "animegan_v2_light", "cartoongan", "ue_animegan_v2")
 DISCRIMINATORS = ("animegan_v1", "animegan_v2", "cartoongan")
+DISTRIBUTE = ("none", "mirrored", "multi_worker")
 GAN_TYPES = ("gan", "lsgan", "hinge", "wgan-gp", "wgan-lp", "dragan")
 PERCEPTUAL = ("vgg19", "mobilenetv2")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -56,6 +57,8 @@ class TrainConfig:
         ema_decay: Decay of the moving average of G's weights, which is then what is saved, shown
             and exported; 0 for none.
         xla: Whether the steps are compiled by XLA.
+        distribute: Where the networks live: "none" for one device, "mirrored" for all of this
+            machine's, "multi_worker" for the machines of TF_CONFIG. A batch is shared out.
         generator_width: Channels of G's first convolution; 32 as published.
         discriminator_width: `ch` of the originals.
         discriminator_depth: `n_dis` of the originals.
@@ -115,6 +118,9 @@ class TrainConfig:
         0.0, "decay of the moving average of G, which is then exported; 0: none", fixed=True
     )
     xla: bool = _setting(False, "compile the steps by XLA")
+    distribute: str = _setting(
+        "none", "one device, all of this machine, or the machines of TF_CONFIG", DISTRIBUTE
+    )
     generator_width: int = _setting(32, "channels of G's first convolution", fixed=True)
     discriminator_width: int = _setting(64, "ch of the originals", fixed=True)
     discriminator_depth: int = _setting(3, "n_dis of the originals", fixed=True)

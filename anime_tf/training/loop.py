@@ -23,6 +23,7 @@ from anime_tf.data.edge_smooth import smooth_folder
 from anime_tf.data.folders import DatasetFolders, dataset_folders
 from anime_tf.data.pipeline import TrainingPictures
 from anime_tf.training.config import TrainConfig
+from anime_tf.training.devices import make_strategy, part_of
 from anime_tf.training.objective import network_inputs
 from anime_tf.training.run_dir import RunDir
 from anime_tf.training.trainer import Trainer
@@ -54,11 +55,12 @@ def train(config: TrainConfig, *, resume: bool = False) -> int:
         NonFiniteLossError: A loss became NaN or infinite; no checkpoint is written after that.
         ValueError: A setting, a picture pair or a checkpoint is wrong.
     """
-    source = training_pictures(config)
+    strategy = make_strategy(config.distribute)
+    source = training_pictures(config, part_of(strategy) if strategy else (0, 1))
     config = dataclasses.replace(
         config, steps_per_epoch=config.steps_per_epoch or source.steps_per_epoch
     )
-    trainer = Trainer(config)
+    trainer = Trainer(config, strategy=strategy)
     with RunDir(config, trainer, resume=resume) as run:
         stopped_by = _Run(config, trainer, source, run).go_on()
     if source.broken:
@@ -66,17 +68,22 @@ def train(config: TrainConfig, *, resume: bool = False) -> int:
     return 128 + stopped_by if stopped_by else 0
 
 
-def training_pictures(config: TrainConfig) -> TrainingPictures:
+def training_pictures(config: TrainConfig, part: tuple[int, int] = (0, 1)) -> TrainingPictures:
     """Finds the data set's pictures; makes the edge-smoothed ones where they are missing.
 
+    Args:
+        config: The run's settings.
+        part: Which part of every batch is read here, and of how many.
+
     Raises:
-        FileNotFoundError: A folder is missing or empty.
+        FileNotFoundError: A folder is missing or empty; with several parts also the edge-smoothed
+            one, which several machines cannot make at once.
     """
     adversarial = config.init_epochs < config.epochs
     if adversarial:
         style_dir = Path(config.dataset_dir) / config.style / "style"
         smooth_dir = style_dir.with_name("smooth")
-        if not smooth_dir.exists():
+        if not smooth_dir.exists() and part[1] == 1:
             # All else that is needed is looked for before the work begins.
             dataset_folders(
                 config.dataset_dir, config.style, need_smooth=False, need_paired=config.is_paired
@@ -93,6 +100,7 @@ def training_pictures(config: TrainConfig) -> TrainingPictures:
         batch_size=config.batch_size,
         seed=config.seed,
         fit=config.fit,
+        part=part,
     )
 
 
@@ -143,7 +151,8 @@ class _Run:
                 self._log(phase, epoch, seconds, losses)
                 bar.set_postfix_str(_postfix(losses, seconds, self.config.batch_size))
                 bar.update()
-                if self.stop_signal:
+                if self.trainer.any_worker(bool(self.stop_signal)):
+                    self.stop_signal = self.stop_signal or signal.SIGTERM  # another's was
                     break
                 if self._checkpoint_is_due() and self.step < until:
                     self._save(epoch)
@@ -202,6 +211,8 @@ class _Run:
 
     def _write_samples(self, epoch: int) -> None:
         """Writes some pictures of `val` (of the photos where there is none), before and after."""
+        if not self.run.writes:
+            return
         folders: DatasetFolders = self.source.folders
         generator = self.trainer.exported
         for path in (folders.val or folders.train_photo)[: self.config.samples]:

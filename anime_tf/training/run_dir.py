@@ -24,6 +24,7 @@ from absl import logging
 from anime_tf.data.pictures import write_bytes_whole
 from anime_tf.models.archive import save_generator
 from anime_tf.training.config import TrainConfig
+from anime_tf.training.devices import is_chief
 from anime_tf.training.trainer import Trainer
 
 CONFIG, STATS, GENERATOR = "config.json", "stats.jsonl", "generator.keras"
@@ -69,7 +70,8 @@ class RunDir:
     Entering it restores the newest checkpoint where the run goes on, and opens the logs. It raises
     FileExistsError where the directory holds a run and `resume` is False, BlockingIOError where
     another process trains in it at this moment, and ValueError where the newest checkpoint does not
-    fit the trainer.
+    fit the trainer. Of several machines that train together the chief alone writes; the others
+    read the checkpoint.
 
     Args:
         config: The run's settings.
@@ -80,6 +82,7 @@ class RunDir:
         path: The directory.
         samples: The folder in it for sample pictures.
         step: Steps that the run had done when it was entered.
+        writes: Whether this process writes.
     """
 
     def __init__(self, config: TrainConfig, trainer: Trainer, *, resume: bool) -> None:
@@ -87,6 +90,7 @@ class RunDir:
         self.samples = self.path / "samples"
         self.trainer = trainer
         self.step = 0
+        self.writes = is_chief(trainer.strategy)
         self._config = config
         self._resume = resume
         self._open = contextlib.ExitStack()
@@ -99,6 +103,11 @@ class RunDir:
         )
 
     def __enter__(self) -> RunDir:
+        if not self.writes:
+            if self._resume:
+                self._restore()
+            self.step = int(self.trainer.step.numpy())
+            return self
         if (self.path / CONFIG).exists() and not self._resume:
             raise FileExistsError(
                 f"{self.path}: already holds a run; go on with --resume, or choose another run_dir"
@@ -110,7 +119,7 @@ class RunDir:
                 self._restore()
             settings = json.dumps(dataclasses.asdict(self._config), indent=1)
             write_bytes_whole(self.path / CONFIG, settings.encode())
-            self.step = int(self.trainer.step)
+            self.step = int(self.trainer.step.numpy())
             self._stats = stack.enter_context(self._open_stats())
             self._events = tf.summary.create_file_writer(os.fspath(self.path / "events"))
             stack.callback(self._events.close)
@@ -130,7 +139,7 @@ class RunDir:
         if newest is None:
             logging.info("%s: no checkpoint yet, the run begins anew", self.path)
             return
-        seed = int(self.trainer.seed)
+        seed = int(self.trainer.seed.numpy())
         try:
             self._checkpoint.restore(newest).assert_consumed()
         except (tf.errors.OpError, AssertionError, ValueError) as error:
@@ -139,10 +148,9 @@ class RunDir:
                 f"{newest}: does not fit this run's networks, or is damaged ({reason}); "
                 "remove it to go on from the one before"
             ) from error
-        if int(self.trainer.seed) != seed:
-            raise ValueError(
-                f"{newest}: written with seed {int(self.trainer.seed)}, {CONFIG} says {seed}"
-            )
+        found = int(self.trainer.seed.numpy())
+        if found != seed:
+            raise ValueError(f"{newest}: written with seed {found}, {CONFIG} says {seed}")
 
     def _open_stats(self) -> TextIO:
         """Opens the log; lines later than the checkpoint, of steps to be run again, go."""
@@ -161,6 +169,8 @@ class RunDir:
 
     def log(self, line: Mapping[str, Any], losses: Mapping[str, float]) -> None:
         """Writes a step's line to the log and its losses to TensorBoard."""
+        if not self.writes:
+            return
         self._stats.write(json.dumps({**line, **losses}) + "\n")
         self._stats.flush()
         with self._events.as_default(step=line["step"]):
@@ -169,7 +179,7 @@ class RunDir:
 
     def show(self, name: str, picture_u8: Any) -> None:
         """Shows a sample picture, uint8 (h, w, 3), in TensorBoard."""
-        with self._events.as_default(step=int(self.trainer.step)):
+        with self._events.as_default(step=int(self.trainer.step.numpy())):
             tf.summary.image(name, picture_u8[None])
 
     def save(self) -> None:
@@ -178,7 +188,7 @@ class RunDir:
         Raises:
             ValueError: A weight is not finite; the checkpoint before it stays the newest.
         """
-        step = int(self.trainer.step)
+        step = int(self.trainer.step.numpy())
         for network in (self.trainer.generator, self.trainer.discriminator):
             for weight in network.weights:
                 if not bool(tf.reduce_all(tf.math.is_finite(weight.value))):
@@ -186,6 +196,8 @@ class RunDir:
                         f"step {step}: the weight {weight.path} is not finite; the newest good "
                         f"checkpoint is {self.newest_checkpoint or 'none'}"
                     )
+        if not self.writes:
+            return
         self._manager.save(checkpoint_number=step)
         save_generator(self.trainer.exported, self.path / GENERATOR)
         self._events.flush()

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from anime_tf.models.registry import DISCRIMINATORS, GENERATORS, PERCEPTUAL
 from anime_tf.training.config import TrainConfig
+from anime_tf.training.devices import part_of
 from anime_tf.training.objective import Losses, Objective, Pictures
 
 ADAM = {"beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
@@ -62,6 +63,7 @@ class Trainer:
         options = {"autograph": False, "jit_compile": config.xla or None}
         self._compiled_init_step = tf.function(self._init_step, **options)
         self._compiled_gan_step = tf.function(self._gan_step, **options)
+        self._compiled_sum = tf.function(self._sum, autograph=False)
 
     def _build(self, config: TrainConfig, perceptual_network: keras.Model | None) -> None:
         keras.utils.set_random_seed(config.seed)
@@ -167,6 +169,20 @@ class Trainer:
             where D is not updated.
         """
         return self._run(self._compiled_gan_step, pictures, update_discriminator)
+
+    def any_worker(self, flag: bool) -> bool:
+        """Whether a flag is set on any of the machines that train together."""
+        if part_of(self.strategy)[1] == 1:
+            return flag
+
+        def flags(context: tf.distribute.ValueContext) -> tf.Tensor:
+            return tf.constant(float(flag))
+
+        each = self.strategy.experimental_distribute_values_from_function(flags)
+        return bool(self._compiled_sum(each) > 0)
+
+    def _sum(self, each: tf.Tensor) -> tf.Tensor:
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, each, axis=None)
 
     def _run(self, compiled: Callable[..., Losses], pictures: Pictures, *args: Any) -> Losses:
         """Runs a compiled step on pictures that are shared out to this worker's replicas."""

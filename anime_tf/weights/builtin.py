@@ -39,8 +39,8 @@ BUILTIN: dict[str, BuiltinStyle] = {
         sha256="edbd5784a50a0a930cf0f88c5013f2f5565b1441584792f80bffff735c90edda",
         description="flat colours in few tones, dark outlines, as on painted cels",
         licence="Apache-2.0",
-        training_data="photos in the public domain, listed in docs/cel.md of anime_tf, and what the "
-        "painter of anime_tf makes of them",
+        training_data="photos in the public domain, listed in docs/cel.md of anime_tf, and what "
+        "the painter of anime_tf makes of them",
         recipe="docs/cel.md",
     ),
 }

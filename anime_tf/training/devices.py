@@ -1,0 +1,56 @@
+"""Where a run's networks live: one device, several of one machine, or several machines."""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow as tf
+
+
+def make_strategy(distribute: str) -> tf.distribute.Strategy | None:
+    """Makes the strategy of a run; for several machines before TensorFlow runs anything else.
+
+    Args:
+        distribute: "none"; "mirrored" for all GPUs of this machine, or all its (logical) CPU
+            devices where it has no GPU; "multi_worker" for the machines of TF_CONFIG.
+
+    Returns:
+        The strategy; None for one device.
+
+    Raises:
+        ValueError: TF_CONFIG, which names the machines, is missing.
+    """
+    if distribute == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    if distribute == "multi_worker":
+        if not os.environ.get("TF_CONFIG"):
+            raise ValueError(
+                "distribute=multi_worker needs the machines in the environment variable TF_CONFIG: "
+                '{"cluster": {"worker": ["host0:port", "host1:port"]}, '
+                '"task": {"type": "worker", "index": 0}}'
+            )
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    return None
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes what a run leaves behind: the first of several workers."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    if "chief" in resolver.cluster_spec().jobs:
+        return resolver.task_type == "chief"
+    return resolver.task_id == 0
+
+
+def part_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """Which part of every batch this process reads: (number, of how many)."""
+    local = len(strategy.extended.worker_devices) if strategy.num_replicas_in_sync > 1 else 1
+    workers = strategy.num_replicas_in_sync // local
+    if workers == 1:
+        return 0, 1
+    resolver = strategy.cluster_resolver
+    # The order of replicas: the chief first, then the workers.
+    after_chief = "chief" in resolver.cluster_spec().jobs and resolver.task_type != "chief"
+    return resolver.task_id + after_chief, workers

@@ -1,0 +1,153 @@
+"""Several devices and several machines: the losses of one device at the same global batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from golden_files import assert_close
+from small_data_set import SETTINGS, make_data_set
+
+from anime_tf.models.archive import load_generator
+from anime_tf.training.devices import make_strategy
+
+ROOT = Path(__file__).parents[2]
+
+LOSSES = 1e-4  # relative; sums in another order, six updates deep
+
+STEPS = 3  # an epoch; one epoch of each phase
+
+# Two devices on one processor, which must be asked for before TensorFlow begins.
+TWO_DEVICES = """
+import sys, tensorflow as tf
+(cpu,) = tf.config.list_physical_devices("CPU")
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+from anime_tf import cli, train
+sys.exit(cli.run(train.COMMAND, sys.argv[1:]))
+"""
+
+ONE_DEVICE = (
+    "import sys; from anime_tf import cli, train; sys.exit(cli.run(train.COMMAND, sys.argv[1:]))"
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = make_data_set(tmp_path_factory.mktemp("data"), photos=12, styles=12)
+    # The machines of a run do not make it at the same time.
+    subprocess.run(
+        [sys.executable, "-m", "anime_tf.dataset", "smooth"]
+        + [f"--style_dir={folder}/Dots/style", "--image_size=32"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    return folder
+
+
+def start(data, run_dir, *flags, program=ONE_DEVICE, config=None):
+    settings = {
+        **SETTINGS,
+        "batch_size": 4,
+        "steps_per_epoch": STEPS,
+        "content_weight": 1e-9,  # the initialisation phase must have a loss, and no VGG is needed
+        "style_weight": 0,
+        "tv_weight": 10,
+        **{"dataset_dir": data, "run_dir": run_dir},
+    }
+    given = [] if "--resume" in flags else [f"--{k}={v}" for k, v in settings.items()]
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            program,
+            *given,
+            *(f"--run_dir={run_dir}" for _ in flags[:1]),
+            *flags,
+        ],
+        cwd=ROOT,
+        env={**os.environ, **({"TF_CONFIG": json.dumps(config)} if config else {})},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(*processes):
+    for process in processes:
+        _, told = process.communicate(timeout=300)
+        assert process.returncode == 0, told
+
+
+def losses(run_dir):
+    rows = [json.loads(line) for line in (run_dir / "stats.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def one(data, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("one") / "run"
+    finish(start(data, run_dir))
+    return losses(run_dir)
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for row, wanted in zip(found, expected, strict=True):
+        assert set(row) == set(wanted)
+        for name, value in wanted.items():
+            if isinstance(value, str):
+                assert row[name] == value
+            else:
+                assert_close(row[name], value, rtol=LOSSES)
+
+
+@pytest.mark.slow
+def test_begun_on_one_device_and_gone_on_with_on_two(data, one, tmp_path):
+    run_dir = tmp_path / "run"
+    finish(start(data, run_dir, "--epochs=1"))
+    flags = ("--resume", "--epochs=2", "--distribute=mirrored")
+    finish(start(data, run_dir, *flags, program=TWO_DEVICES))
+    assert_same(losses(run_dir), one)
+
+
+@pytest.mark.slow
+def test_two_machines(data, one, tmp_path):
+    run_dir = tmp_path / "run"
+    hosts = [f"localhost:{port}" for port in free_ports(2)]
+    workers = [
+        start(
+            data,
+            run_dir,
+            "--distribute=multi_worker",
+            config={"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}},
+        )
+        for index in (0, 1)
+    ]
+    finish(*workers)
+    assert_same(losses(run_dir), one)
+    assert len(list((run_dir / "samples").iterdir())) == 2, "written by the chief alone"
+    load_generator(run_dir / "generator.keras")
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("localhost", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def test_machines_that_are_not_named(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(ValueError, match="distribute=multi_worker needs .* TF_CONFIG"):
+        make_strategy("multi_worker")
+    assert make_strategy("none") is None
