@@ -8,7 +8,11 @@ from pathlib import Path
 from absl import flags, logging
 
 from anime_tf import cli
+from anime_tf.data.crops import CROP_MODES
+from anime_tf.data.duplicates import HASH_BITS
 from anime_tf.data.edge_smooth import RESAMPLINGS, smooth_folder
+from anime_tf.data.frames import FrameSettings
+from anime_tf.data.quality import QualityLimits
 
 
 def _workers(values: flags.FlagValues) -> None:
@@ -22,8 +26,14 @@ def _workers(values: flags.FlagValues) -> None:
 
 
 def _define_frames(values: flags.FlagValues) -> None:
+    limits, settings = QualityLimits(), FrameSettings()
     flags.DEFINE_string(
-        "input", None, "A film, in any format that FFmpeg reads.", required=True, flag_values=values
+        "input",
+        None,
+        "A film in any format that FFmpeg reads, a folder of films, a glob, or several of these "
+        "with commas between.",
+        required=True,
+        flag_values=values,
     )
     flags.DEFINE_string(
         "output",
@@ -33,15 +43,127 @@ def _define_frames(values: flags.FlagValues) -> None:
         required=True,
         flag_values=values,
     )
-    flags.DEFINE_integer("every", 5, "Take every Nth frame.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("every", 5, "Look at every Nth frame.", lower_bound=1, flag_values=values)
+    flags.DEFINE_bool(
+        "scenes", False, "Look at one frame of each shot instead.", flag_values=values
+    )
+    flags.DEFINE_float(
+        "min_luma",
+        limits.luma,
+        "Leave out near-black pictures, with a mean luma (0..255) under this.",
+        lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "min_contrast",
+        limits.contrast,
+        "Leave out near-blank pictures, whose luma has a standard deviation under this.",
+        lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "min_sharpness",
+        limits.sharpness,
+        "Leave out blurred pictures, with a variance of the Laplacian under this, measured with "
+        "the shorter side at 256 pixels.",
+        lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "min_distance",
+        settings.min_distance,
+        "Leave out near-duplicates, pictures whose perceptual hash differs in fewer of 64 bits "
+        "from that of another one, of any film or in the folder already; 0 keeps them.",
+        lower_bound=0,
+        upper_bound=HASH_BITS,
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "cut_bars", settings.cut_bars, "Cut off the film's black bars.", flag_values=values
+    )
+    flags.DEFINE_list(
+        "trim",
+        ["0", "0", "0", "0"],
+        "Percent to cut off at top, bottom, left and right besides: 0,15,0,0 for subtitles.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "crops",
+        settings.crops,
+        "Windows to cut from each frame at full resolution, at most; 0 for whole frames.",
+        lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "crop_size",
+        settings.crop_size,
+        "Side of a window in pixels.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "crop_mode",
+        settings.crop_mode,
+        CROP_MODES,
+        "Where windows lie: anywhere, or side by side.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "seed", settings.seed, "Of the windows.", lower_bound=0, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "max_pictures",
+        0,
+        "End when so many pictures are written; 0 for no end.",
+        lower_bound=0,
+        flag_values=values,
+    )
+
+
+def _trim(words: list[str]) -> tuple[float, float, float, float]:
+    try:
+        top, bottom, left, right = (float(word) for word in words)
+    except ValueError:
+        raise cli.UsageError(
+            "--trim must be four percents, for top, bottom, left and right, as in 0,15,0,0; got "
+            + ",".join(words)
+        ) from None
+    return top, bottom, left, right
 
 
 def _frames(values: flags.FlagValues) -> int:
+    from anime_tf.data.film_files import find_films
     from anime_tf.data.frames import extract_frames
 
-    report = extract_frames(values.input, values.output, every=values.every)
-    logging.info("%s: %d of %d frames written", values.output, len(report.written), report.frames)
-    return cli.EXIT_DONE if report.damage is None else cli.EXIT_SOME_FAILED
+    if values.scenes and values["every"].present:
+        raise cli.UsageError("give --every or --scenes, not both")
+    settings = FrameSettings(
+        every=values.every,
+        scenes=values.scenes,
+        limits=QualityLimits(values.min_luma, values.min_contrast, values.min_sharpness),
+        min_distance=values.min_distance,
+        cut_bars=values.cut_bars,
+        trim=_trim(values.trim),
+        crops=values.crops,
+        crop_size=values.crop_size,
+        crop_mode=values.crop_mode,
+        seed=values.seed,
+    )
+    report = extract_frames(
+        find_films(values.input), values.output, settings, max_pictures=values.max_pictures
+    )
+    for line in report.lines():
+        logging.info("%s", line)
+    if not report.films_read:
+        return cli.EXIT_NOTHING_DONE
+    if not report.written and not any(film.done_before for film in report.films):
+        logging.error(
+            "%s: no new picture; of %d frames looked at, all were left out",
+            values.output,
+            sum(film.record.candidates for film in report.films if film.record),
+        )
+        return cli.EXIT_NOTHING_DONE
+    return cli.EXIT_SOME_FAILED if report.troubles else cli.EXIT_DONE
 
 
 def _define_smooth(values: flags.FlagValues) -> None:
@@ -142,8 +264,9 @@ COMMAND = cli.Group(
     commands=(
         cli.Command(
             name="frames",
-            summary="Take every Nth frame of a film as a picture of the style.",
-            example="--input=film.mkv --output=dataset/MyStyle/style --every=5",
+            summary="Take pictures of the style out of films: whole frames, or crops of them.",
+            example="--input=film.mkv --output=dataset/MyStyle/style --every=5\n"
+            "--input=films --output=dataset/MyStyle/style --scenes --crops=4 --crop_size=256",
             define_flags=_define_frames,
             main=_frames,
         ),
