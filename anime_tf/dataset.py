@@ -156,12 +156,9 @@ def _frames(values: flags.FlagValues) -> int:
         logging.info("%s", line)
     if not report.films_read:
         return cli.EXIT_NOTHING_DONE
-    if not report.written and not any(film.done_before for film in report.films):
-        logging.error(
-            "%s: no new picture; of %d frames looked at, all were left out",
-            values.output,
-            sum(film.record.candidates for film in report.films if film.record),
-        )
+    if not report.listed:
+        looked_at = sum(film.record.candidates for film in report.films if film.record)
+        cli.complain(f"{values.output}: no picture; all {looked_at} candidates were left out")
         return cli.EXIT_NOTHING_DONE
     return cli.EXIT_SOME_FAILED if report.troubles else cli.EXIT_DONE
 

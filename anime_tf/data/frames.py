@@ -24,7 +24,7 @@ from anime_tf.data.film_files import check_names
 from anime_tf.data.films import FilmReader
 from anime_tf.data.folders import find_pictures
 from anime_tf.data.manifest import MANIFEST, Entry, FilmRecord, Manifest
-from anime_tf.data.quality import QualityLimits, measure
+from anime_tf.data.quality import Quality, QualityLimits, measure
 from anime_tf.data.shots import NumberedFrame, frames_of_shots
 
 NEAR_DUPLICATE, SHORT_SHOT = "near-duplicate", "shot too short"
@@ -113,10 +113,12 @@ class FramesReport:
     Attributes:
         films: A report for each film, in their order.
         full: Whether it ended because `max_pictures` were written.
+        listed: How many pictures the folder's manifest has now.
     """
 
     films: tuple[FilmReport, ...]
     full: bool
+    listed: int
 
     @property
     def written(self) -> tuple[Path, ...]:
@@ -174,7 +176,8 @@ def extract_frames(
 
     A call on a folder in which an earlier one was broken off goes on, and ends as if it had not
     been; films that were finished are passed over; pictures that were removed by hand since then
-    stay away. Of near-duplicates the one that comes first is kept, whichever film it is from.
+    stay away. Of near-duplicates the first one is kept, whichever film it is from; of those that
+    follow each other within a film, a later one that shows clearly more, as where a scene fades in.
 
     Args:
         films: Films in any format that FFmpeg reads, no two of one name.
@@ -221,7 +224,7 @@ def extract_frames(
                 raise
             logging.warning("left out: %s", error)
             reports.append(FilmReport(path, (), None, failure=str(error)))
-    return FramesReport(tuple(reports), taker.is_full)
+    return FramesReport(tuple(reports), taker.is_full, len(manifest.entries))
 
 
 def _check_record(manifest: Manifest, film: Path, settings: FrameSettings) -> None:
@@ -250,6 +253,26 @@ def _plain(settings: FrameSettings) -> dict[str, object]:
     return {**values, "trim": list(settings.trim)}
 
 
+@dataclass(frozen=True)
+class _Run:
+    """Candidates, one after the other, that resemble the first of them.
+
+    Of a scene that fades in, or that comes into focus, the first is not the one to keep.
+    """
+
+    first_hash: int
+    best: NumberedFrame
+    best_hash: int
+    quality: Quality
+
+
+def _is_better(one: Quality, other: Quality) -> bool:
+    """Whether a frame shows clearly more than one like it; a subtitle more is not enough."""
+    clearly = one.contrast >= 1.2 * other.contrast or one.sharpness >= 2.5 * other.sharpness
+    no_less = one.contrast >= 0.95 * other.contrast and one.sharpness >= 0.95 * other.sharpness
+    return clearly and no_less
+
+
 class _Taker:
     """Takes pictures out of films into one folder."""
 
@@ -259,6 +282,7 @@ class _Taker:
         self.max_pictures = max_pictures
         self.written = 0
         self._index = HashIndex()
+        self._run: _Run | None = None
         self._unlisted = self._hash_unlisted() if settings.min_distance else []
 
     @property
@@ -276,7 +300,7 @@ class _Taker:
             )
         record = FilmRecord(film.stat().st_size, _plain(self.settings), box)
         # What this film gave before is met again on the way, and decided as it was then.
-        self._index = HashIndex(self._unlisted)
+        self._index, self._run = HashIndex(self._unlisted), None
         for entry in self.manifest.entries.values():
             if entry.film != film.name:
                 self._add_to_index(entry)
@@ -289,7 +313,8 @@ class _Taker:
                     if self.is_full:
                         break
                 else:
-                    record.finished = True
+                    written += self._end_run(film, record)
+                    record.finished = not self.is_full
             except BaseException:
                 with contextlib.suppress(OSError):
                     self._end(film, reader, record)
@@ -352,20 +377,38 @@ class _Taker:
         )
 
     def _take_frame(self, film: Path, frame: NumberedFrame, record: FilmRecord) -> list[Path]:
-        """Writes the picture of a frame, or its crops, where it is worth it."""
+        """Looks at a candidate; writes those before it that it does not resemble any more."""
         settings, rgb = self.settings, frame.rgb_u8
-        size_hw = rgb.shape[:2]
-        if settings.crops and min(size_hw) < settings.crop_size:
+        if settings.crops and min(rgb.shape[:2]) < settings.crop_size:
             _count(record, f"smaller than {settings.crop_size} pixels")
             return []
-        fault = settings.limits.fault(measure(rgb))
+        quality = measure(rgb)
+        fault = settings.limits.fault(quality)
         if fault is not None:
             _count(record, fault)
             return []
-        frame_hash = perceptual_hash(rgb)
-        if self._is_near(frame_hash):
+        value = perceptual_hash(rgb)
+        run = self._run
+        if run is not None and distance(run.first_hash, value) < settings.min_distance:
             _count(record, NEAR_DUPLICATE)
+            # Better than the best, and not like what was written before the run began.
+            if _is_better(quality, run.quality) and not self._is_near(value):
+                self._run = _Run(run.first_hash, frame, value, quality)
             return []
+        written = self._end_run(film, record)
+        if self._is_near(value):
+            _count(record, NEAR_DUPLICATE)
+        else:
+            self._run = _Run(value, frame, value, quality)
+        return written
+
+    def _end_run(self, film: Path, record: FilmRecord) -> list[Path]:
+        """Writes the best of the frames that resemble each other: its picture, or its crops."""
+        run, self._run = self._run, None
+        if run is None or self.is_full:
+            return []
+        settings, frame, rgb, frame_hash = self.settings, run.best, run.best.rgb_u8, run.best_hash
+        size_hw = rgb.shape[:2]
         boxes = self._crops(film, frame, record) if settings.crops else [(0, 0, *size_hw)]
         written = []
         stem = f"{film.stem}_{frame.number:06d}"
