@@ -51,7 +51,7 @@ class UEAnimeGANv2Generator(keras.Model):
     built: bool
 
     STRIDE = 4
-    MINIMUM_SIDE = 16
+    MINIMUM_SIDE = 8
 
     def __init__(self, width: int = 32, **kwargs: Any) -> None:
         super().__init__(**kwargs)

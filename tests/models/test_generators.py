@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from golden_files import assert_close
 
+from anime_tf.inference.any_picture import AnyPicture
 from anime_tf.models.archive import load_generator, save_generator
 from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
 from anime_tf.training import config
@@ -31,6 +33,15 @@ def test_stride_and_minimum_side(name):
     model = kind(width=2)
     for shape in ((1, side, side, 3), (3, side + stride, side + 3 * stride, 3)):
         assert model(np.zeros(shape, np.float32)).shape == shape
+
+
+@every_generator
+def test_any_size_from_one_pixel_on(name):
+    network = AnyPicture(GENERATORS[name](width=2))
+    for shape in ((1, 1, 1, 3), (2, 5, 1, 3), (1, 17, 30, 3)):
+        y = network.pm1(tf.constant(photo(*shape)))["anime_pm1"].numpy()
+        assert y.shape == shape
+        assert np.isfinite(y).all()
 
 
 @every_generator
