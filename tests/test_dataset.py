@@ -1,12 +1,14 @@
 import subprocess
 import sys
 
-import av
-import cv2
 import numpy as np
 import pytest
+from film_scenes import scene
+from small_films import write_film
 
 from anime_tf import cli
+from anime_tf.data.folders import find_pictures
+from anime_tf.data.manifest import Manifest
 from anime_tf.data.pictures import read_picture, write_picture
 from anime_tf.dataset import COMMAND
 
@@ -14,22 +16,18 @@ from anime_tf.dataset import COMMAND
 @pytest.fixture
 def film(tmp_path):
     path = tmp_path / "film.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=10)
-        stream.height, stream.width, stream.pix_fmt = 40, 60, "bgr0"
-        for i in range(7):
-            picture = np.full((40, 60, 3), 200, np.uint8)
-            cv2.circle(picture, (20 + 2 * i, 20), 12, (30, 60, 90), -1)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
+    write_film(path, [scene(i, 40, 60) for i in range(7)], codec="ffv1", pixels="bgr0")
     return path
 
 
-def test_from_film_to_smooth_pictures(film, tmp_path):
+def test_from_film_to_smooth_pictures(film, tmp_path, capfd):
     style = tmp_path / "Ink" / "style"
     assert cli.run(COMMAND, ["frames", f"--input={film}", f"--output={style}", "--every=3"]) == 0
+    told = "film.mkv: 3 written; of 7 frames 3 looked at; left out: none"
+    assert told in capfd.readouterr().err
     names = ["film_000000.png", "film_000003.png", "film_000006.png"]
-    assert sorted(path.name for path in style.iterdir()) == names
+    listed = [*names, "films.json", "manifest.jsonl"]
+    assert sorted(path.name for path in style.iterdir()) == listed
     smooth = tmp_path / "Ink" / "smooth"
     arguments = ["smooth", f"--style_dir={style}", "--image_size=32"]
     assert cli.run(COMMAND, arguments) == 0
@@ -74,6 +72,9 @@ def test_paint_shrinks(tmp_path):
         ["frames", "--input=gone.mkv", "--output=out"],
         ["frames", "--input=gone.mkv"],
         ["frames", "--input=gone.mkv", "--output=out", "--every=0"],
+        ["frames", "--input=gone.mkv", "--output=out", "--every=2", "--scenes"],
+        ["frames", "--input=*.mkv", "--output=out", "--trim=1,2"],
+        ["frames", "--input=.", "--output=out"],
         ["smooth", "--style_dir=gone"],
         ["smooth", "--style_dir=gone", "--resampling=cubic"],
         ["paint", "--input=gone", "--output=out"],
@@ -86,6 +87,48 @@ def test_wrong_command_lines_are_one_line_and_exit_code_2(arguments, capfd, tmp_
     assert cli.run(COMMAND, arguments) == 2
     assert len(capfd.readouterr().err.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ends_of_frames(film, tmp_path, capfd):
+    out, dark = tmp_path / "out", tmp_path / "dark.mkv"
+    write_film(dark, [np.full((40, 60, 3), 3, np.uint8)] * 3, codec="ffv1", pixels="bgr0")
+    assert cli.run(COMMAND, ["frames", f"--input={dark}", f"--output={out}", "--every=1"]) == 2
+    assert f"{out}: no picture; all 3 candidates were left out" in capfd.readouterr().err
+    assert not out.exists()
+    bad = tmp_path / "bad.mkv"
+    bad.write_text("no film")
+    arguments = ["frames", f"--input={film},{bad}", f"--output={out}"]
+    assert cli.run(COMMAND, arguments) == 1
+    assert "bad.mkv: expected a film" in capfd.readouterr().err
+    assert cli.run(COMMAND, ["frames", f"--input={film}", f"--output={out}"]) == 0
+    assert "film.mkv: done before, passed over" in capfd.readouterr().err
+    second = tmp_path / "second.mkv"
+    second.write_text("no film")
+    arguments = ["frames", f"--input={bad},{second}", f"--output={tmp_path / 'none'}"]
+    assert cli.run(COMMAND, arguments) == 2
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_disk_that_takes_no_more(film, tmp_path):
+    # The system's limit for the size of a file stands for a full disk: an error amid writing.
+    resource = pytest.importorskip("resource", reason="the limit is one of Unix")
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "anime_tf.dataset", "frames"]
+    command += [f"--input={film}", f"--output={out}", "--every=1"]
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limited)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert "run the same command again, which goes on" in line
+    written = [path.name for path in out.glob("*.png")]
+    assert all(read_picture(out / name).size_hw == (40, 60) for name in written)
+    assert not list(out.glob(".*"))
+    subprocess.run(command, capture_output=True, check=True)
+    assert len(list(out.glob("*.png"))) == 7
+    assert list(Manifest(out).entries) == [f"film_{i:06d}.png" for i in range(7)]
 
 
 def test_all_paintings_broken_is_exit_code_2(tmp_path):
@@ -101,7 +144,7 @@ def test_as_a_module(film, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+    assert [path.name for path in find_pictures(tmp_path / "out")] == [
         "film_000000.png",
         "film_000005.png",
     ]

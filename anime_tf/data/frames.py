@@ -298,7 +298,6 @@ class _Taker:
             logging.info(
                 "%s: black bars cut off, left %dx%d at %d,%d", film, width, height, left, top
             )
-        record = FilmRecord(film.stat().st_size, _plain(self.settings), box)
         # What this film gave before is met again on the way, and decided as it was then.
         self._index, self._run = HashIndex(self._unlisted), None
         for entry in self.manifest.entries.values():
@@ -306,6 +305,7 @@ class _Taker:
                 self._add_to_index(entry)
         written: list[Path] = []
         with FilmReader(film) as reader:
+            record = FilmRecord(film.stat().st_size, _plain(self.settings), box)
             try:
                 for frame in self._candidates(reader, record):
                     record.candidates += 1

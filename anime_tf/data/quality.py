@@ -10,9 +10,10 @@ import numpy as np
 from anime_tf.data import pictures
 
 MEASURED_SIDE = 256
-"""Pixels of the shorter side at which pictures are measured: a usual size of training.
+"""Pixels that the shorter side has at most when a picture is measured: a usual size of training.
 
-Fixed, because the variance of the Laplacian depends on the resolution.
+Fixed, because the variance of the Laplacian depends on the resolution. Smaller pictures are
+measured as they are: enlarging them would make them look blurred.
 """
 
 NEAR_BLACK, NEAR_BLANK, BLURRED = "near-black", "near-blank", "blurred"
@@ -20,7 +21,7 @@ NEAR_BLACK, NEAR_BLANK, BLURRED = "near-black", "near-blank", "blurred"
 
 @dataclass(frozen=True)
 class Quality:
-    """What was measured of a picture, in levels 0..255 of its luma at `MEASURED_SIDE`.
+    """What was measured of a picture, in levels 0..255 of its luma; see `MEASURED_SIDE`.
 
     Attributes:
         luma: Mean luma.
@@ -77,16 +78,17 @@ class QualityLimits:
 
 
 def gray_at(rgb_u8: np.ndarray, side: int) -> np.ndarray:
-    """Luma of a picture whose shorter side is brought to `side`, in its own proportions.
+    """Luma of a picture, shrunk in its own proportions where its shorter side is over `side`.
 
     Args:
         rgb_u8: (height, width, 3) RGB uint8.
         side: Pixels.
 
     Returns:
-        (h, w) uint8, min(h, w) == `side`.
+        (h, w) uint8, min(h, w) at most `side`.
     """
     height, width = rgb_u8.shape[:2]
+    side = min(side, height, width)
     scale = side / min(height, width)
     size_hw = (max(side, round(height * scale)), max(side, round(width * scale)))
     return cv2.cvtColor(pictures.resize(rgb_u8, size_hw), cv2.COLOR_RGB2GRAY)
