@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -255,9 +256,52 @@ def _paint(values: flags.FlagValues) -> int:
     return cli.EXIT_SOME_FAILED if report.broken else cli.EXIT_DONE
 
 
+def _define_check(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "dataset_dir",
+        None,
+        "Folder with train_photo and the style's folder, as for training.",
+        required=True,
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "style",
+        None,
+        "Name of the style's folder below --dataset_dir.",
+        required=True,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "image_size", 256, "Side of the training pictures.", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_string(
+        "json", "", "File for the report with every name and number.", flag_values=values
+    )
+    _workers(values)
+
+
+def _check(values: flags.FlagValues) -> int:
+    from anime_tf.data.check import check_dataset
+    from anime_tf.data.pictures import write_bytes_whole
+
+    report = check_dataset(
+        values.dataset_dir,
+        values.style,
+        image_size=values.image_size,
+        workers=values.workers or None,
+    )
+    print(report.text(), flush=True)
+    for problem in report.problems:
+        cli.complain(problem)
+    if values.json:
+        text = json.dumps(report.facts, indent=2, ensure_ascii=False) + "\n"
+        write_bytes_whole(values.json, text.encode())
+    return cli.EXIT_SOME_FAILED if report.problems else cli.EXIT_DONE
+
+
 COMMAND = cli.Group(
     name="dataset",
-    summary="Build a style data set: pictures from films, their smooth half, painted photos.",
+    summary="Build a style data set: frames of films, their smooth half, painted photos; check it.",
     commands=(
         cli.Command(
             name="frames",
@@ -280,6 +324,13 @@ COMMAND = cli.Group(
             example="--input=dataset/train_photo --output=dataset/MyStyle/style",
             define_flags=_define_paint,
             main=_paint,
+        ),
+        cli.Command(
+            name="check",
+            summary="Look at every picture of a data set, and tell what is wrong with it.",
+            example="--dataset_dir=dataset --style=MyStyle",
+            define_flags=_define_check,
+            main=_check,
         ),
     ),
 )
