@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SOURCES: dict[str, Callable[[flags.FlagValues], Conversion]] = {
     "tf1": lambda values: tf1.convert_tf1(values.input, values.model),
     "torch": lambda values: torch.convert_torch(values.input, values.model, values.resize),
-    "cartoongan": lambda values: torch.convert_folder(values.input, values.model),
+    "cartoongan": lambda values: torch.convert_folder(values.input, values.model, values.resize),
 }
 """Value of --source -> what converts, given the flags."""
 
@@ -58,17 +58,18 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_enum(
         "resize",
-        torch.RESIZES[0],
+        None,
         list(torch.RESIZES),
-        "How animegan2-pytorch is to upsample: as its network does by default (align_corners) or "
-        "as its script does by default (half_pixel).",
+        "Only for weights of animegan2-pytorch: upsampling as its network does by default "
+        "(align_corners, also the default here) or as its script does by default (half_pixel).",
         flag_values=values,
     )
     flags.DEFINE_bool(
         "verify",
         True,
         "Read the archive back, and compare its weights with the source's, and a picture with what "
-        "the source's own network makes of it where that can be run.",
+        "the source's weights make of it by TensorFlow 1's operations, or by PyTorch's where that "
+        "is installed.",
         flag_values=values,
     )
 
@@ -78,6 +79,8 @@ def main(values: flags.FlagValues) -> int:
     output = Path(values.output)
     if output.suffix != ".keras":
         raise cli.UsageError(f"--output={output} must end in .keras")
+    if values.resize is not None and values.source == "tf1":
+        raise cli.UsageError("--resize is for weights of animegan2-pytorch; leave it out")
     cli.import_tensorflow()
     from anime_tf.models.archive import save_generator
     from anime_tf.weights.verify import verify

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from golden_recipe import value
+from torch_files import write_state_dict
 
 from anime_tf import cli
-from anime_tf.convert import COMMAND
+from anime_tf.convert import COMMAND, SOURCES
 from anime_tf.models.archive import load_generator
 from anime_tf.weights.tf1 import convert_tf1
 
@@ -49,6 +52,7 @@ def test_converts_to_an_archive_that_loads(checkpoint, tmp_path):
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 2, done.stderr
     assert "verified: all 77 weights equal the source's to the last bit" in done.stderr
+    assert "of 2 at most from what TensorFlow 1's operations make of them" in done.stderr
     assert f"{output}: animegan_v2 from 77 variables, 2,143,552 parameters" in done.stderr
     x = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
     expected = convert_tf1(checkpoint).model(x)
@@ -82,6 +86,14 @@ def test_mismatch_is_reported_whole_and_nothing_is_written(tmp_path, capsys):
         (["--source=torch", "--input=none", "--output=x.keras"], "none: no such file"),
         (["--source=cartoongan", "--input=none", "--output=x.keras"], "none: no such folder"),
         (["--input=none", "--output=x.keras"], "--source is required"),
+        (
+            ["--source=tf1", "--input=none", "--output=x.keras", "--resize=half_pixel"],
+            "--resize is for weights of animegan2-pytorch",
+        ),
+        (
+            ["--source=torch", "--input=none", "--output=x.keras", "--resize=legacy"],
+            "one of <align_corners|half_pixel>",
+        ),
         (["--source=tf1", "--input=a", "--output=x.keras", "--model=v9"], "--model=v9"),
     ],
 )
@@ -92,3 +104,63 @@ def test_wrong_command_lines_are_one_line(flags, words, capsys, tmp_path, monkey
     assert words in err
     assert len(err.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_conversion_that_is_off_is_not_written(checkpoint, tmp_path, capsys, monkeypatch):
+    def shifted(values):
+        conversion = convert_tf1(values.input, values.model)
+        return dataclasses.replace(conversion, run=lambda x: conversion.run(x) + 0.01)
+
+    monkeypatch.setitem(SOURCES, "tf1", shifted)
+    output = tmp_path / "x.keras"
+    flags = ["--source=tf1", f"--input={checkpoint}", f"--output={output}"]
+    assert cli.run(COMMAND, flags) == 1
+    assert "a picture differs by 0.01 of 2 at most" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert cli.run(COMMAND, [*flags, "--noverify"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["x.keras"]
+
+
+def small(more: bytes = b""):
+    """Writes a state dict of one tensor, with more pickled pairs after it."""
+    return lambda path: write_state_dict(path, {"a": np.zeros(3, np.float32)}, more)
+
+
+def zip_of_notes(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes.txt", "hello")
+
+
+def cut_off(path: Path) -> None:
+    data = small()(path).read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+TEXT = b"X\x01\x00\x00\x00x"  # a pickled key
+
+
+@pytest.mark.parametrize(
+    ("source", "write", "words"),
+    [
+        ("torch", small(), "this is not the generator animegan_v2"),
+        ("torch", lambda path: path.write_text("hello\n"), "another kind of file"),
+        ("torch", zip_of_notes, "a zip file that holds no state dict, but notes.txt"),
+        ("torch", cut_off, "another kind of file than torch.save writes, or one cut off"),
+        ("torch", small(TEXT + b"c__main__\nNet\n)R"), "it asks for __main__.Net"),
+        ("torch", small(TEXT + b"cos\nsystem\n(X\x07\x00\x00\x00touch xtR"), "asks for os.system"),
+        ("torch", small(TEXT + b"c__torch__.net\nNet\n)R"), "holds a TorchScript program"),
+        ("cartoongan", small(), "this is not the generator cartoongan"),
+        ("tf1", lambda path: path.write_text("hello\n"), "found another kind of file"),
+    ],
+)
+def test_files_that_are_none_are_reported_and_nothing_is_written(
+    source, write, words, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "given.pt"
+    write(path)
+    assert cli.run(COMMAND, [f"--source={source}", f"--input={path}", "--output=x.keras"]) == 2
+    err = capsys.readouterr().err
+    assert str(path) in err
+    assert words in err
+    assert [file.name for file in tmp_path.iterdir()] == ["given.pt"]

@@ -73,8 +73,9 @@ class Conversion:
         name: Name of the generator, a key of `models.registry.GENERATORS`.
         values: Path of each weight within the generator -> value of the source, transformed.
         ignored: Reason -> how many arrays were left behind for it.
-        run: What the source's own network makes of pictures (n, height, width, 3) in [-1, 1],
-            RGB; None where it cannot be run.
+        run: What the source's arrays make of pictures (n, height, width, 3) in [-1, 1], RGB, in
+            another implementation of their network; None where there is none.
+        by: That implementation, in words.
     """
 
     model: keras.Model
@@ -82,6 +83,7 @@ class Conversion:
     values: Mapping[str, np.ndarray]
     ignored: Mapping[str, int]
     run: Callable[[np.ndarray], np.ndarray] | None = None
+    by: str = ""
 
 
 def table_of(
@@ -121,6 +123,7 @@ def convert(
     source: str,
     options: Mapping[str, Any] | None = None,
     run: Callable[[np.ndarray], np.ndarray] | None = None,
+    by: str = "",
 ) -> Conversion:
     """Makes a generator and fills it from a legacy file.
 
@@ -131,7 +134,8 @@ def convert(
         read: As for `fill`.
         source: As for `fill`.
         options: Arguments of the generator.
-        run: What the file's own network makes of pictures, if it can be run.
+        run: As in `Conversion`.
+        by: As in `Conversion`.
 
     Returns:
         The generator under the float32 policy, and what it came from.
@@ -143,8 +147,12 @@ def convert(
 
     generator = GENERATORS[model](name=model, **(options or {}))
     ignored = fill(generator, table, shapes, read, source=source, kind=model)
-    values = {weight.path.partition("/")[2]: weight.numpy().copy() for weight in generator.weights}
-    return Conversion(generator, model, values, ignored, run)
+    # Read anew: a check must not be told by the network that it is of.
+    values = {
+        name: np.asarray(entry.transform(read(entry.name)), np.float32)
+        for name, entry in table.sources.items()
+    }
+    return Conversion(generator, model, values, ignored, run, by)
 
 
 def fill(

@@ -1,6 +1,7 @@
 """TensorFlow 1 checkpoints: their names, and their conversion.
 
-Nothing of a checkpoint is executed; its graph (``.meta``) is not even opened.
+Nothing of a checkpoint is executed; its graph (``.meta``) is not even opened. What a conversion is
+compared with are the originals' networks in `tf1_networks`.
 """
 
 from __future__ import annotations
@@ -151,7 +152,15 @@ def convert_tf1(path: str | os.PathLike[str], model: str | None = None) -> Conve
     prefix = find_checkpoint(path)
     shapes, read = _open(prefix)
     model = table_of(TABLES, shapes, model)
-    return convert(model, TABLES[model], shapes, read, source=f"{prefix}")
+
+    def run(pictures: np.ndarray) -> np.ndarray:
+        from anime_tf.weights.tf1_networks import NETWORKS
+
+        names = (source.name for source in TABLES[model].sources.values())
+        return NETWORKS[model]({name: read(name) for name in names}, pictures)
+
+    by = "TensorFlow 1's operations"
+    return convert(model, TABLES[model], shapes, read, source=f"{prefix}", run=run, by=by)
 
 
 def find_checkpoint(path: str | os.PathLike[str]) -> Path:

@@ -108,7 +108,7 @@ TABLES: dict[str, NameTable] = {
 
 
 def convert_torch(
-    path: str | os.PathLike[str], model: str | None = None, resize: str = RESIZES[0]
+    path: str | os.PathLike[str], model: str | None = None, resize: str | None = None
 ) -> Conversion:
     """Converts a generator's state dict, of animegan2-pytorch or of CartoonGAN's PyTorch code.
 
@@ -118,6 +118,7 @@ def convert_torch(
         path: The file, ``.pt`` or ``.pth``.
         model: Which generator it holds, a key of `TABLES`; None to tell by its names.
         resize: How animegan2-pytorch is to upsample, one of `RESIZES`; the weights serve both.
+            None: the first, and the only choice for another generator.
 
     Returns:
         The generator under the float32 policy, equal to the port: with its epsilon and its resize.
@@ -131,14 +132,14 @@ def convert_torch(
 
 
 def convert_folder(
-    path: str | os.PathLike[str], model: str | None = None, resize: str = RESIZES[0]
+    path: str | os.PathLike[str], model: str | None = None, resize: str | None = None
 ) -> Conversion:
     """Converts CartoonGAN's published arrays: a folder with a ``NAME.npy`` for each.
 
     Args:
         path: The folder, of ``conv01_1.weight.npy`` and so on, or the ``.pth`` file.
         model: "cartoongan" or None.
-        resize: Of no meaning here.
+        resize: None; there is nothing to choose.
 
     Returns:
         The generator under the float32 policy; it takes and gives RGB.
@@ -172,12 +173,15 @@ def convert_arrays(
     source: str,
     tables: dict[str, NameTable],
     model: str | None,
-    resize: str,
+    resize: str | None,
 ) -> Conversion:
     """Converts the arrays of a state dict; see `convert_torch`."""
+    model = table_of(tables, arrays, model)
+    if model != "animegan_v2" and resize is not None:
+        raise ValueError(f"{source}: {model} has no resize to choose; leave {resize!r} out")
+    resize = resize or RESIZES[0]
     if resize not in RESIZES:
         raise ValueError(f"resize must be one of {', '.join(RESIZES)}, received {resize!r}")
-    model = table_of(tables, arrays, model)
     options = {"resize": resize, "epsilon": PORT_EPSILON} if model == "animegan_v2" else {}
     shapes = {name: array.shape for name, array in arrays.items()}
     return convert(
@@ -188,6 +192,7 @@ def convert_arrays(
         source=source,
         options=options,
         run=_runner(model, arrays, resize),
+        by="PyTorch's operations",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +25,16 @@ STORAGES = {
 }
 """Name of a storage's class in `torch` -> number type; bfloat16 is the upper half of a float32."""
 
+NOT_OURS = "another kind of file than torch.save writes, or one cut off; copy or download it anew"
+
 NESTED_UNDER = ("state_dict", "params_ema", "params", "generator", "model")
 """Keys that training code keeps a state dict under."""
 
-_DAMAGE = (EOFError, KeyError, IndexError, TypeError, AttributeError, zipfile.BadZipFile)
+_DAMAGE = (
+    *(EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError, MemoryError),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error),
+)
+"""What reading garbage raises; a `RuntimeError` is an encrypted zip file."""
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 """What the first pickle of a file written before PyTorch 1.6 holds."""
@@ -87,9 +94,10 @@ class _Dict(dict[Any, Any]):
         pass
 
 
-@dataclass
-class _StorageType:
-    name: str
+class _StorageType(str):
+    """Name of a storage's class; a string, which no pickle can change."""
+
+    __slots__ = ()
 
 
 def _tensor(storage: _Storage, offset: int, shape: Any, strides: Any, *_: Any) -> _Tensor:
@@ -125,7 +133,7 @@ class _Storages:
         if not isinstance(kind, _StorageType):
             raise pickle.UnpicklingError("it refers to values of an unknown type")
         if key not in self.found:
-            storage = self.found[key] = _Storage(kind.name, int(count))
+            storage = self.found[key] = _Storage(str(kind), int(count))
             if self.read is not None:
                 storage.data = self.read(key, storage.count * storage.item_size)
         return self.found[key]
@@ -206,9 +214,9 @@ def _read_legacy(file: IO[bytes]) -> Any:
     try:
         magic = InertUnpickler(file, {}).load()
     except Exception as error:
-        raise ValueError("another kind of file than torch.save writes") from error
+        raise ValueError(NOT_OURS) from error
     if magic != LEGACY_MAGIC:
-        raise ValueError("another kind of file than torch.save writes")
+        raise ValueError(NOT_OURS)
     InertUnpickler(file, {}).load()  # version of the protocol
     machine = InertUnpickler(file, {}).load()
     if not machine.get("little_endian", True):

@@ -62,10 +62,12 @@ def verify(archive: str | os.PathLike[str], conversion: Conversion) -> Verified:
         return Verified("", f"{len(wrong)} weights are not those of the source ({wrong[:3]})")
     told = f"all {len(found)} weights equal the source's to the last bit"
     if conversion.run is None:
-        return Verified(f"{told}; its network cannot be run here")
+        return Verified(f"{told}; no other implementation of its network is here to compare with")
     photo = picture()
     apart = float(np.abs(np.asarray(model(photo)) - conversion.run(photo)).max())
-    told += f"; a picture differs from its own network's by {apart:.2g} of 2 at most"
+    told += (
+        f"; a picture differs by {apart:.2g} of 2 at most from what {conversion.by} make of them"
+    )
     if not apart <= PICTURE_LIMIT:
         return Verified(told, f"{told}, expected no more than {PICTURE_LIMIT:g}")
     return Verified(told)

@@ -12,11 +12,19 @@ from anime_tf.models.layers import (
     instance_norm,
     layer_norm,
     reflect_pad,
+    upsample_align_corners,
+    upsample_half_pixel,
     upsample_legacy_bilinear,
 )
 
 # One rounding of float32 at values near 1, a few operations deep.
 ROUNDING = 2e-6
+
+# Where a sample lies is itself rounded there, by 1e-7 of up to 64 places.
+PLACES = 2e-5
+
+# Four roundings of bfloat16 at values below 1, whose places are rounded too.
+HALF = 2e-2
 
 
 def picture(*rows):
@@ -36,6 +44,35 @@ def test_legacy_bilinear_is_tensorflow_1s():
     assert_close(upsample_legacy_bilinear(x), legacy, atol=ROUNDING)
     half_pixel = tf.image.resize(x, (10, 14))
     assert np.abs(half_pixel - legacy).max() > 0.1, "the trap that this layer avoids"
+
+
+def test_other_bilinear_by_hand():
+    x = picture([0, 4])
+    assert_close(upsample_half_pixel(x)[0, ..., 0], [[0, 1, 3, 4]] * 2)
+    assert_close(upsample_align_corners(x)[0, ..., 0], [[0, 4 / 3, 8 / 3, 4]] * 2, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 7), (64, 33)])
+def test_half_pixel_is_tensorflow_2s(size):
+    x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
+    expected = tf.image.resize(x, (2 * size[0], 2 * size[1]))
+    assert_close(upsample_half_pixel(x), expected, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 7), (64, 33)])
+def test_align_corners_is_tensorflow_1s_of_that_name(size):
+    x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
+    expected = tf.compat.v1.image.resize_bilinear(x, (2 * size[0], 2 * size[1]), align_corners=True)
+    assert_close(upsample_align_corners(x), expected, atol=PLACES)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("upsample", [upsample_half_pixel, upsample_align_corners])
+def test_other_bilinear_in_half_precision(upsample, dtype):
+    x = tf.cast(np.random.default_rng(0).uniform(-1, 1, (1, 9, 12, 3)), dtype)
+    y = upsample(x)
+    assert y.dtype == x.dtype
+    assert_close(tf.cast(y, "float32"), upsample(tf.cast(x, "float32")), atol=HALF)
 
 
 def test_reflect_pad_is_even_for_stride_1_and_bottom_right_for_stride_2():

@@ -104,6 +104,8 @@ def test_mismatches_are_reported_whole(state, tmp_path):
     assert "A_0/conv/kernel (7, 7, 3, 32) <- block_a.0.1.weight (32, 3, 5, 7)" in report
     with pytest.raises(ValueError, match="this is not the generator cartoongan"):
         convert_torch(path, "cartoongan")
+    with pytest.raises(ValueError, match="cartoongan has no resize to choose"):
+        convert_torch(path, "cartoongan", "half_pixel")
     with pytest.raises(ValueError, match="model must be one of animegan_v2, cartoongan"):
         convert_torch(path, "animegan_v1")
 

@@ -1,0 +1,174 @@
+"""The networks behind TensorFlow 1's weights, by its own operations: what a conversion is held to.
+
+They take a checkpoint's variables and pictures (n, height, width, 3) in [-1, 1], RGB, and give the
+same shape; both sides must be multiples of the network's stride. Nothing here is shared with
+`models`, and the variables are taken by their own names, so that a fault there or in a name table
+shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Arrays = Mapping[str, np.ndarray]
+
+ROOT = "generator/G_MODEL"
+LAYER_AXES, INSTANCE_AXES = (1, 2, 3), (1, 2)
+LAYER_EPSILON, INSTANCE_EPSILON, SEPARABLE_EPSILON = 1e-12, 1e-5, 1e-6
+
+
+class _Scope:
+    """The variables below a scope, and the operations that the networks are made of."""
+
+    def __init__(self, arrays: Arrays, path: str = ROOT) -> None:
+        self._arrays = arrays
+        self._path = path
+
+    def __call__(self, name: str) -> np.ndarray:
+        return self._arrays[f"{self._path}/{name}"].astype(np.float32)
+
+    def __truediv__(self, name: str) -> _Scope:
+        return _Scope(self._arrays, f"{self._path}/{name}")
+
+    def __contains__(self, name: str) -> bool:
+        return f"{self._path}/{name}" in self._arrays
+
+    def conv(self, x: Any, name: str, stride: int = 1) -> Any:
+        """Reflect pad and convolution."""
+        kernel = self(f"{name}/weights")
+        return tf.nn.conv2d(_pad(x, kernel.shape[0], stride), kernel, stride, "VALID")
+
+    def norm(self, x: Any, name: str, axes: tuple[int, ...], epsilon: float) -> Any:
+        """Normalises over the axes of each sample."""
+        mean, variance = tf.nn.moments(x, axes, keepdims=True)
+        return tf.nn.batch_normalization(
+            x, mean, variance, self(f"{name}/beta"), self(f"{name}/gamma"), epsilon
+        )
+
+    def layer(self, x: Any, number: int, stride: int = 1, norm: int | None = None) -> Any:
+        """Convolution, layer norm of the same number unless told, leaky ReLU."""
+        x = self.conv(x, _nth("Conv", number), stride)
+        name = _nth("LayerNorm", number if norm is None else norm)
+        return _lrelu(self.norm(x, name, LAYER_AXES, LAYER_EPSILON))
+
+    def instance(self, x: Any, number: int) -> Any:
+        """Convolution, instance norm, leaky ReLU."""
+        x = self.conv(x, _nth("Conv", number))
+        name = _nth("InstanceNorm", number)
+        return _lrelu(self.norm(x, name, INSTANCE_AXES, INSTANCE_EPSILON))
+
+    def separable(self, x: Any, number: int, stride: int = 1) -> Any:
+        """Separable convolution, instance norm, leaky ReLU."""
+        scope = self / _nth("SeparableConv2d", number)
+        x = tf.nn.separable_conv2d(
+            _pad(x, 3, stride),
+            scope("depthwise_weights"),
+            scope("pointwise_weights"),
+            (1, stride, stride, 1),
+            "VALID",
+        )
+        return _lrelu(scope.norm(x, "InstanceNorm", INSTANCE_AXES, SEPARABLE_EPSILON))
+
+    def residual(self, x: Any, name: str, norm: str, axes: tuple[int, ...], epsilon: float) -> Any:
+        """Inverted residual block."""
+        scope = self / name
+        y = _lrelu(scope.norm(scope.conv(x, "Conv"), norm, axes, epsilon))
+        y = tf.nn.depthwise_conv2d(_pad(y, 3, 1), scope(f"{name}/w"), (1, 1, 1, 1), "VALID")
+        if f"{name}/bias" in scope:
+            y = y + scope(f"{name}/bias")
+        y = _lrelu(scope.norm(y, "1", axes, epsilon))
+        y = scope.norm(scope.conv(y, "Conv_1"), "2", axes, epsilon)
+        return x + y if x.shape[-1] == y.shape[-1] else y
+
+
+def _nth(name: str, number: int) -> str:
+    return f"{name}_{number}" if number else name
+
+
+def _lrelu(x: Any) -> Any:
+    return tf.nn.leaky_relu(x, 0.2)
+
+
+def _pad(x: Any, size: int, stride: int) -> Any:
+    """Reflects: on every side, for a stride of 2 at the bottom and the right alone."""
+    if size == 1:
+        return x
+    sides = (0, 1) if stride == 2 else (size // 2, size // 2)
+    return tf.pad(x, ((0, 0), sides, sides, (0, 0)), "REFLECT")
+
+
+def _resize(x: Any, height: int, width: int) -> Any:
+    return tf.raw_ops.ResizeBilinear(images=x, size=(height, width))
+
+
+def _up(x: Any) -> Any:
+    return _resize(x, 2 * x.shape[1], 2 * x.shape[2])
+
+
+def animegan_v1(arrays: Arrays, pictures: np.ndarray) -> np.ndarray:
+    """AnimeGAN's generator, the first version."""
+    net = _Scope(arrays)
+
+    def down(x: Any, scope: _Scope, number: int) -> Any:
+        half = _resize(x, x.shape[1] // 2, x.shape[2] // 2)
+        return scope.separable(x, number, 2) + scope.separable(half, number + 1)
+
+    x = tf.constant(pictures, tf.float32)
+    b1, b2, m, u2, u1 = (net / name for name in ("b1", "b2", "m", "u2", "u1"))
+    x = down(b1.instance(b1.instance(x, 0), 1), b1, 0)
+    x = down(b2.separable(b2.instance(x, 0), 0), b2, 1)
+    x = m.instance(x, 0)
+    for i in range(1, 9):
+        x = m.residual(x, f"r{i}", "InstanceNorm", INSTANCE_AXES, INSTANCE_EPSILON)
+    x = m.instance(x, 1)
+    x = u2.instance(u2.separable(u2.separable(_up(x), 0), 1), 0)
+    x = u1.instance(u1.instance(u1.separable(_up(x), 0), 0), 1)
+    return tf.tanh(net.conv(x, "Conv")).numpy()
+
+
+def animegan_v2(arrays: Arrays, pictures: np.ndarray) -> np.ndarray:
+    """AnimeGANv2's generator."""
+    net = _Scope(arrays)
+    a, b, c, d, e = (net / name for name in "ABCDE")
+    x = a.layer(tf.constant(pictures, tf.float32), 0)
+    x = a.layer(a.layer(x, 1, 2), 2)
+    x = b.layer(b.layer(x, 0, 2), 1)
+    x = c.layer(x, 0)
+    for i in range(1, 5):
+        x = c.residual(x, f"r{i}", "LayerNorm", LAYER_AXES, LAYER_EPSILON)
+    x = _up(c.layer(x, 1))
+    x = _up(d.layer(d.layer(x, 0), 1))
+    x = e.layer(e.layer(e.layer(x, 0), 1), 2)
+    return tf.tanh((net / "out_layer").conv(x, "Conv")).numpy()
+
+
+def animegan_v2_light(arrays: Arrays, pictures: np.ndarray) -> np.ndarray:
+    """AnimeGANv2's light generator."""
+    net = _Scope(arrays)
+    x0 = net.layer(tf.constant(pictures, tf.float32), 0)
+    x1 = net.layer(net.layer(x0, 1, 2), 2)
+    x2 = net.layer(net.layer(x1, 3, 2), 4)
+    x = net.layer(net.layer(x2, 5, 2), 6)
+    for i in range(4):  # their convolutions are counted on; their norms are not
+        y = x
+        for j in (0, 1):
+            y = net.conv(y, f"Conv_{7 + 3 * i + j}")
+            y = _lrelu(net.norm(y, f"res{i + 1}_{j + 1}", LAYER_AXES, LAYER_EPSILON))
+        x = x + net.conv(y, f"Conv_{9 + 3 * i}")
+    for i, skipped in enumerate((x2, x1, x0)):
+        conv, norm = 19 + 2 * i, 7 + 2 * i
+        x = net.layer(_up(x), conv, norm=norm) + skipped
+        x = net.layer(x, conv + 1, norm=norm + 1)
+    return tf.tanh((net / "out_layer").conv(x, "Conv")).numpy()
+
+
+NETWORKS: dict[str, Callable[[Arrays, np.ndarray], np.ndarray]] = {
+    "animegan_v1": animegan_v1,
+    "animegan_v2": animegan_v2,
+    "animegan_v2_light": animegan_v2_light,
+}
+"""Name of a generator -> what runs it."""
