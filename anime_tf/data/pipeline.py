@@ -33,8 +33,17 @@ STREAMS = ("photo", "paired", "anime", "smooth")
 # A stream shares order and windows with the one it follows.
 _LEADERS = {"photo": "photo", "paired": "photo", "anime": "anime", "smooth": "anime"}
 
-# What a hash is drawn for; keeps orders and windows independent of each other.
-_ORDER, _WINDOW = 1, 2
+# What a hash is drawn for; keeps orders, windows and changes independent of each other.
+_ORDER, _WINDOW, _MIRROR, _ZOOM = 1, 2, 3, 4
+
+LARGEST_ZOOM = {"resize": 1.125, "crop": 2.0}
+"""Fit -> by how much a window may be wider than one of the training size at the most.
+
+With "crop" a larger window is shrunk to the training size, and its lines stay as sharp as lines can
+be. With "resize" the pictures have the training size already, as the smooth ones must, so that a
+smaller window is enlarged; more than this, about the 286 to 256 pixels that CycleGAN trains with,
+would teach the networks soft lines.
+"""
 
 
 def _hashes(seed: int, stream: str, number: int, purpose: int, count: int) -> np.ndarray:
@@ -55,7 +64,7 @@ class TrainingPictures:
     Place i of the batch of step s is slot ``s * batch_size + i``. With n pictures in a stream, the
     slot falls into pass ``slot // n`` and shows picture ``permutation(seed, stream, pass)[slot %
     n]``. Streams differ in length and order; "smooth" shows the counterparts of "anime", and
-    "paired" those of "photo", in the same windows.
+    "paired" those of "photo", in the same windows, mirrored together.
 
     A picture that cannot be read is named once on the log and kept in `broken`; its slot is filled
     by the next position of its pass that reads, so batches keep their size. Alpha is ignored.
@@ -70,6 +79,10 @@ class TrainingPictures:
             keeps lines as sharp as they are; a picture too small for it is enlarged to cover it.
         part: (number, of how many): which part of every batch is read here, where several
             machines train together; (0, 1) for all of it.
+        augment_flip: Whether every second slot, by chance, shows its picture mirrored left-right.
+        augment_resize: Whether windows are of random size and brought to `image_size`. With
+            fit="crop" they are up to twice as wide and high, as far as the picture goes; with
+            fit="resize" they are cut from the resized picture, down to 1 / 1.125 of it.
         broken: Path -> reason of the pictures found unreadable so far.
     """
 
@@ -82,6 +95,8 @@ class TrainingPictures:
         seed: int,
         fit: str = "resize",
         part: tuple[int, int] = (0, 1),
+        augment_flip: bool = False,
+        augment_resize: bool = False,
     ) -> None:
         """Checks and stores; reads nothing.
 
@@ -92,6 +107,8 @@ class TrainingPictures:
             seed: A whole number, 0 or more.
             fit: One of `FITS`.
             part: Number of the part that is read, and of how many equal ones.
+            augment_flip: Mirror pictures at random.
+            augment_resize: Cut windows of random size.
 
         Raises:
             ValueError: An argument is out of range.
@@ -113,6 +130,8 @@ class TrainingPictures:
         self.seed = seed
         self.fit = fit
         self.part = part
+        self.augment_flip = augment_flip
+        self.augment_resize = augment_resize
         self.broken: dict[Path, str] = {}
         self._paths: dict[str, tuple[Path, ...]] = {
             "photo": folders.train_photo,
@@ -156,6 +175,8 @@ class TrainingPictures:
             # The leader's size decides on the window, so it is read even if it is not asked for.
             members = dict.fromkeys([leader, *names] if self.fit == "crop" else names)
             fitted = self._fit(self._read_position(slot, leader, tuple(members)), slot, leader)
+            if self._mirrored(slot, leader):
+                fitted = {k: np.ascontiguousarray(rgb[:, ::-1]) for k, rgb in fitted.items()}
             read.update((name, fitted[name]) for name in names)
         return {name: read[name] for name in streams}
 
@@ -297,7 +318,10 @@ class TrainingPictures:
     ) -> dict[str, np.ndarray]:
         """Brings pictures that belong together to the training size."""
         if self.fit == "resize":
-            return {name: pictures.resize(rgb, self.image_size) for name, (_, rgb) in found.items()}
+            whole = {
+                name: pictures.resize(rgb, self.image_size) for name, (_, rgb) in found.items()
+            }
+            return self._zoomed_in(whole, slot, leader) if self.augment_resize else whole
         leader_path, leader_rgb = found[leader]
         for name, (path, rgb) in found.items():
             if rgb.shape != leader_rgb.shape:
@@ -312,16 +336,55 @@ class TrainingPictures:
                     f"{leader_path} has {leader_rgb.shape[1]}x{leader_rgb.shape[0]}; with "
                     f"fit='crop' both must have one size: {remedy}"
                 )
+        return self._windows({name: rgb for name, (_, rgb) in found.items()}, slot, leader)
+
+    def _windows(
+        self, found: dict[str, np.ndarray], slot: int, leader: str
+    ) -> dict[str, np.ndarray]:
+        """Cuts one window out of pictures of one size."""
         height, width = self.image_size
-        have = leader_rgb.shape[:2]
+        have = found[leader].shape[:2]
         # At least 1: only a picture too small for the window is resized.
         scale = max(1.0, height / have[0], width / have[1])
         cover = (max(height, round(have[0] * scale)), max(width, round(have[1] * scale)))
-        draws = _hashes(self.seed, leader, slot, _WINDOW, 2)
-        top = int(draws[0] % np.uint64(cover[0] - height + 1))
-        left = int(draws[1] % np.uint64(cover[1] - width + 1))
+        zoom = self._zoom(slot, leader, min(cover[0] / height, cover[1] / width))
+        rows, columns = min(cover[0], round(height * zoom)), min(cover[1], round(width * zoom))
+        top, left = self._corner(slot, leader, (cover[0] - rows, cover[1] - columns))
         windows = {}
-        for name, (_, rgb) in found.items():
+        for name, rgb in found.items():
             covering = rgb if have == cover else pictures.resize(rgb, cover)
-            windows[name] = np.ascontiguousarray(covering[top : top + height, left : left + width])
+            window = covering[top : top + rows, left : left + columns]
+            windows[name] = pictures.resize(np.ascontiguousarray(window), self.image_size)
         return windows
+
+    def _zoomed_in(
+        self, found: dict[str, np.ndarray], slot: int, leader: str
+    ) -> dict[str, np.ndarray]:
+        """Enlarges one window out of pictures that have the training size."""
+        height, width = self.image_size
+        zoom = self._zoom(slot, leader, LARGEST_ZOOM["resize"])
+        rows, columns = max(1, round(height / zoom)), max(1, round(width / zoom))
+        top, left = self._corner(slot, leader, (height - rows, width - columns))
+        return {
+            name: pictures.resize(
+                np.ascontiguousarray(rgb[top : top + rows, left : left + columns]), self.image_size
+            )
+            for name, rgb in found.items()
+        }
+
+    def _corner(self, slot: int, leader: str, room: tuple[int, int]) -> tuple[int, int]:
+        """Where the window of a slot lies, with so many rows and columns to spare."""
+        draws = _hashes(self.seed, leader, slot, _WINDOW, 2)
+        return int(draws[0] % np.uint64(room[0] + 1)), int(draws[1] % np.uint64(room[1] + 1))
+
+    def _zoom(self, slot: int, leader: str, most: float) -> float:
+        """How much wider or narrower than the training size the window of a slot is; 1 for not."""
+        most = min(most, LARGEST_ZOOM[self.fit])
+        if not self.augment_resize or most <= 1:
+            return 1.0
+        (draw,) = _hashes(self.seed, leader, slot, _ZOOM, 1)
+        return 1.0 + (most - 1.0) * int(draw) / 2**64
+
+    def _mirrored(self, slot: int, leader: str) -> bool:
+        """Whether a slot shows its pictures mirrored."""
+        return self.augment_flip and bool(_hashes(self.seed, leader, slot, _MIRROR, 1)[0] % 2)

@@ -45,6 +45,9 @@ class TrainConfig:
         batch_size: Pictures a step, photos and style pictures alike.
         image_size: Side of the square pictures trained on, pixels; a multiple of 8.
         fit: How pictures come to that size: "resize" as the originals, or a random "crop".
+        augment_flip: Whether pictures are mirrored left-right at random, counterparts together.
+        augment_resize: Whether windows of random size are cut and brought to `image_size`; see
+            `data.pipeline.LARGEST_ZOOM`.
         precision: Dtype policy of the networks.
         seed: Seed of weights, order and crops.
         init_learning_rate: Adam's learning rate of G in the initialisation phase.
@@ -107,6 +110,8 @@ class TrainConfig:
     batch_size: int = _setting(12, "pictures a step", fixed=True)
     image_size: int = _setting(256, "side of the training pictures, pixels", fixed=True)
     fit: str = _setting("resize", "how pictures come to that size", FITS, fixed=True)
+    augment_flip: bool = _setting(False, "mirror pictures at random", fixed=True)
+    augment_resize: bool = _setting(False, "cut windows of random size", fixed=True)
     precision: str = _setting("float32", "dtype policy of the networks", PRECISIONS, fixed=True)
     seed: int = _setting(0, "seed of weights, order and crops", fixed=True)
     init_learning_rate: float = _setting(2e-4, "Adam's rate of G in the initialisation phase")

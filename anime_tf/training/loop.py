@@ -101,6 +101,8 @@ def training_pictures(config: TrainConfig, part: tuple[int, int] = (0, 1)) -> Tr
         seed=config.seed,
         fit=config.fit,
         part=part,
+        augment_flip=config.augment_flip,
+        augment_resize=config.augment_resize,
     )
 
 

@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,104 @@ def test_crop_enlarges_what_is_too_small(tmp_path):
     # twice the size covers 8x8; the height then fits exactly, the window moves along the width
     large = resize(small, (8, 40))
     assert any(np.array_equal(got, large[:, x : x + 8]) for x in range(33))
+
+
+# Of crops before there was augmentation: without it they must stay what they were.
+CROP_DIGEST = "834c5528197303f4"
+
+
+def digest(folders, **options):
+    source = pictures_of(folders, image_size=(8, 16), **options)
+    found = hashlib.sha256()
+    for slot in range(6):
+        for picture in source.read_slot(slot, ALL).values():
+            found.update(picture.tobytes())
+    return found.hexdigest()[:16]
+
+
+def test_without_augmentation_crops_are_those_of_earlier_versions(position_folders):
+    assert digest(position_folders, fit="crop") == CROP_DIGEST
+
+
+@pytest.mark.parametrize("fit", ["resize", "crop"])
+@pytest.mark.parametrize("options", [{"augment_flip": True}, {"augment_resize": True}])
+def test_augmentation_follows_from_seed_and_slot(position_folders, fit, options):
+    once = digest(position_folders, fit=fit, **options)
+    assert digest(position_folders, fit=fit, **options) == once
+    assert digest(position_folders, fit=fit, seed=4, **options) != once
+    assert digest(position_folders, fit=fit) != once
+    steps = pictures_of(position_folders, fit=fit, **options).batches(2, 1, ALL)
+    (batch,) = steps.as_numpy_iterator()
+    for place in range(2):
+        read = pictures_of(position_folders, fit=fit, **options).read_slot(4 + place, ALL)
+        for name in ALL:
+            np.testing.assert_array_equal(batch[name][place], read[name])
+
+
+@pytest.mark.parametrize("fit", ["resize", "crop"])
+def test_mirrored_by_chance_and_together(position_folders, fit):
+    plain = pictures_of(position_folders, image_size=(8, 16), fit=fit)
+    flipped = pictures_of(position_folders, image_size=(8, 16), fit=fit, augment_flip=True)
+    mirrored = {"photo": 0, "anime": 0}
+    for slot in range(40):
+        one, other = plain.read_slot(slot, ALL), flipped.read_slot(slot, ALL)
+        for leader, follower in (("photo", "paired"), ("anime", "smooth")):
+            is_mirrored = not np.array_equal(one[leader], other[leader])
+            mirrored[leader] += is_mirrored
+            for name in (leader, follower):
+                expected = one[name][:, ::-1] if is_mirrored else one[name]
+                np.testing.assert_array_equal(other[name], expected)
+    # of 40 fair coins, fewer than 8 or more than 32 are heads once in 20,000 times
+    assert all(8 <= count <= 32 for count in mirrored.values())
+
+
+def test_windows_of_random_size_in_crops(position_folders):
+    source = pictures_of(position_folders, image_size=(8, 16), fit="crop", augment_resize=True)
+    widths = []
+    for slot in range(40):
+        read = source.read_slot(slot, ALL)
+        for leader, follower in (("photo", "paired"), ("anime", "smooth")):
+            assert read[leader].shape == (8, 16, 3)
+            np.testing.assert_array_equal(read[leader][..., :2], read[follower][..., :2])
+            # R and G say where a pixel lies: their step is how much the window was shrunk
+            down, right = np.ptp(read[leader][:, 0, 0]) / 7, np.ptp(read[leader][0, :, 1]) / 15
+            assert down == pytest.approx(right, abs=0.2)  # whole pixels, whole levels
+            widths.append(right)
+    assert min(widths) >= 0.95
+    assert max(widths) <= 2.05
+    assert min(widths) < 1.2
+    assert max(widths) > 1.8
+
+
+def test_a_window_is_no_larger_than_the_picture(tmp_path):
+    folder = write_all(tmp_path / "photo", [position_picture(8, 20, 0)])
+    folders = DatasetFolders(folder, folder, (), (), None)
+    plain = pictures_of(folders, fit="crop")
+    source = pictures_of(folders, fit="crop", augment_resize=True)
+    for slot in range(5):
+        np.testing.assert_array_equal(
+            source.read_slot(slot, ("photo",))["photo"], plain.read_slot(slot, ("photo",))["photo"]
+        )
+
+
+def test_windows_of_random_size_in_resized_pictures(tmp_path):
+    ramp = position_picture(200, 200, 0)
+    small = resize(ramp, (100, 100))  # a smooth half of the training size
+    folders = DatasetFolders(
+        write_all(tmp_path / "photo", [ramp]),
+        write_all(tmp_path / "style", [ramp]),
+        write_all(tmp_path / "smooth", [small]),
+        (),
+        None,
+    )
+    source = pictures_of(folders, image_size=100, augment_resize=True)
+    shares = []
+    for slot in range(40):
+        read = source.read_slot(slot, ("anime", "smooth"))
+        np.testing.assert_array_equal(read["anime"], read["smooth"])
+        shares.append(np.ptp(read["anime"][0, :, 1].astype(int)) / 198)
+    assert 1 / 1.125 - 0.02 <= min(shares) < 0.92
+    assert 0.97 < max(shares) <= 1
 
 
 def test_alpha_is_ignored(tmp_path):
