@@ -39,7 +39,21 @@ def define_flags(values: flags.FlagValues) -> None:
         "none",
         list(folder.QUANTIZE_CHOICES),
         "How the TFLite model stores its weights: as they are (none), in half the size (float16), "
-        "or in a quarter, computing in 8 bits where it can (dynamic).",
+        "or in a quarter, computing in 8 bits where it can (dynamic), or with convolutions in 8 "
+        "bits whose steps are chosen beforehand, taking and giving pixels (int8: --calibration).",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "calibration",
+        None,
+        "Folder of photos, of the kind that the model is for, to choose the steps of int8 on.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "image_size",
+        None,
+        "Make a TFLite model for pictures of one size, N or HEIGHTxWIDTH pixels, one at a time: "
+        "what GPUs and other accelerators of phones and browsers take.",
         flag_values=values,
     )
     flags.DEFINE_bool(
@@ -78,6 +92,8 @@ def main(values: flags.FlagValues) -> int:
     options = folder.ExportOptions(
         formats=[name.strip() for name in values.formats],
         quantize=values.quantize,
+        calibration=values.calibration,
+        image_size=_size(values.image_size),
         verify=values.verify,
         precision=values.precision,
         max_pixels=values.max_pixels,
@@ -110,6 +126,16 @@ def _told(part: folder.Exported) -> str:
         f"(PSNR {part.measured.psnr:.1f} dB), {part.measured.milliseconds:.0f} ms for "
         f"{width}x{height} pixels"
     )
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """Height and width from --image_size."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise cli.UsageError(f"--image_size={text} must be N or HEIGHTxWIDTH, in pixels")
+    return int(sides[0]), int(sides[-1])
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from anime_tf.export.card import ModelCard
     from anime_tf.export.checks import Limit, Measured
     from anime_tf.inference.any_picture import AnyPicture
@@ -23,7 +25,7 @@ RECORD = "export.json"
 
 RECORD_KIND = "anime_tf export 1"
 
-QUANTIZE_CHOICES = ("none", "float16", "dynamic")
+QUANTIZE_CHOICES = ("none", "float16", "dynamic", "int8")
 """The keys of `export.tflite.QUANTIZATIONS`, which needs TensorFlow."""
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -37,6 +39,9 @@ class ExportOptions:
     Attributes:
         formats: Keys of `FORMATS`.
         quantize: How the TFLite model stores its weights, one of `QUANTIZE_CHOICES`.
+        calibration: Folder of photos that the steps of "int8" are chosen on.
+        image_size: Height and width of the one size that the TFLite model is to take, pixels; None
+            for every size.
         verify: Whether each part is read back and compared with the network.
         precision: Of the SavedModel's computations, one of `PRECISIONS`.
         max_pixels: Of a picture that the SavedModel takes as a file; None for what
@@ -48,6 +53,8 @@ class ExportOptions:
 
     formats: Sequence[str] = ("saved_model", "tflite")
     quantize: str = "none"
+    calibration: str | os.PathLike[str] | None = None
+    image_size: tuple[int, int] | None = None
     verify: bool = True
     precision: str = "float32"
     max_pixels: int | None = None
@@ -84,8 +91,14 @@ def _saved_model(network: AnyPicture, path: Path, options: ExportOptions, card: 
 
 def _tflite(network: AnyPicture, path: Path, options: ExportOptions, card: ModelCard) -> Limit:
     from anime_tf.export import metadata, tflite
+    from anime_tf.export.int8 import calibration_pictures
 
-    data = tflite.convert_tflite(network, options.quantize)
+    if options.image_size is not None:
+        network = network.of_size(options.image_size)
+    photos: list[np.ndarray] = []
+    if options.calibration is not None:
+        photos = calibration_pictures(options.calibration, options.image_size)
+    data = tflite.convert_tflite(network, options.quantize, photos)
     tflite.check_tflite(data, network, options.quantize)
     path.write_bytes(metadata.add_metadata(data, card))
     return tflite.QUANTIZATIONS[options.quantize].limit
@@ -142,6 +155,12 @@ def check_request(output: str | os.PathLike[str], options: ExportOptions) -> Non
         raise ValueError(f"quantize must be one of {', '.join(QUANTIZE_CHOICES)}, not {quantize!r}")
     if quantize != "none" and "tflite" not in formats:
         raise ValueError(f"quantize={quantize} is for tflite, which is not among the formats")
+    if (quantize == "int8") != (options.calibration is not None):
+        raise ValueError(
+            "quantize=int8 and calibration, a folder of photos to choose its steps on, go together"
+        )
+    if options.image_size is not None and "tflite" not in formats:
+        raise ValueError("image_size is for tflite, which is not among the formats")
     if options.precision not in PRECISIONS:
         raise ValueError(
             f"precision must be one of {', '.join(PRECISIONS)}, not {options.precision!r}"
@@ -169,6 +188,12 @@ def check_request(output: str | os.PathLike[str], options: ExportOptions) -> Non
         from anime_tf.inference.engines import import_litert
 
         import_litert()
+    if options.calibration is not None:
+        from anime_tf.data.folders import find_pictures
+        from anime_tf.export.int8 import import_quantizer
+
+        find_pictures(options.calibration)
+        import_quantizer()
     if "onnx" in formats:
         from anime_tf.export.onnx import check_installed
         from anime_tf.inference.engines import import_onnxruntime
@@ -263,6 +288,7 @@ def export(
             "weights_sha256": card.weights_sha256,
             "precision": card.precision,
             "quantize": options.quantize,
+            "image_size": options.image_size,
             "files": {part.path.name: _as_record(part) for part in written},
         }
         text = json.dumps(record, indent=2) + "\n"
@@ -285,7 +311,7 @@ def _export_part(
     card: ModelCard,
 ) -> Exported:
     """Writes one part into the unfinished folder, and takes it out again where it fails."""
-    from anime_tf.export.checks import measure
+    from anime_tf.export.checks import PROBE_SIZES, measure
     from anime_tf.inference.engines import open_engine
 
     path = unfinished / kind.name
@@ -293,7 +319,8 @@ def _export_part(
     size = _size(path)
     if not options.verify:
         return Exported(output / kind.name, size, None)
-    measured = measure(open_engine(path), network)
+    one_size = [options.image_size] if path.suffix == ".tflite" and options.image_size else []
+    measured = measure(open_engine(path), network, one_size or PROBE_SIZES)
     failure = measured.beyond(limit)
     if failure:
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -234,6 +234,21 @@ class _AlignedBuffer:
         return builder.EndObject()
 
 
+class _SharingBuilder(flatbuffers.Builder):
+    """Writes vectors of the same numbers once: a quantised model has hundreds of the same zeros."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._vectors: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: Any) -> int:  # noqa: N802 - flatbuffers' name
+        """Where the vector is, written now or before."""
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._vectors:
+            self._vectors[key] = super().CreateNumpyVector(x)
+        return self._vectors[key]
+
+
 def _with_buffer(schema: Any, root: Any, name: str, data: bytes) -> bytes:
     """Packs a model anew with one more named buffer, all of them aligned."""
     model = schema.ModelT.InitFromObj(root)
@@ -243,7 +258,7 @@ def _with_buffer(schema: Any, root: Any, name: str, data: bytes) -> bytes:
     model.buffers = [
         _AlignedBuffer(content) for content in (*(b.data for b in model.buffers), data)
     ]
-    builder = flatbuffers.Builder(sum(len(b.data or b"") for b in model.buffers) + (1 << 20))
+    builder = _SharingBuilder(sum(len(b.data or b"") for b in model.buffers) + (1 << 20))
     builder.Finish(model.Pack(builder), file_identifier=TFLITE_IDENTIFIER)
     return bytes(builder.Output())
 

@@ -63,10 +63,11 @@ def convert_onnx(network: AnyPicture, card: ModelCard | None = None) -> bytes:
     import onnx
     import tf2onnx
 
-    from anime_tf.inference.any_picture import PM1
-
+    signature = network.pm1.input_signature
     try:
-        model, _ = tf2onnx.convert.from_function(network.pm1, input_signature=[PM1], opset=OPSET)
+        model, _ = tf2onnx.convert.from_function(
+            network.pm1, input_signature=signature, opset=OPSET
+        )
     except (ValueError, RuntimeError, NotImplementedError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"tf2onnx cannot take this network ({reason})") from error

@@ -1,4 +1,4 @@
-"""A generator as a TFLite model of built-in operators only, for pictures of any size."""
+"""A generator as a TFLite model of built-in operators only, for pictures of any size or of one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from tensorflow.lite.python.convert import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from anime_tf.export.checks import Limit
-from anime_tf.inference.any_picture import PM1, AnyPicture
+from anime_tf.export.int8 import quantize_convolutions
+from anime_tf.inference.any_picture import AnyPicture
 from anime_tf.inference.engines import TFLITE_IDENTIFIER, import_litert
 
 FORBIDDEN = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "CUSTOM"})
@@ -50,51 +51,64 @@ QUANTIZATIONS: dict[str, Quantization] = {
     "float16": Quantization(2, (tf.lite.Optimize.DEFAULT,), (tf.float16,), Limit(psnr=45)),
     # Activations are rounded to 8 bits as well, anew for each picture: not seen without searching.
     "dynamic": Quantization(1, (tf.lite.Optimize.DEFAULT,), (), Limit(psnr=35)),
+    # Activations are rounded to steps that were chosen beforehand, for all pictures alike.
+    "int8": Quantization(1, (), (), Limit(psnr=28)),
 }
 """Value of --quantize -> how weights are stored."""
 
 
-def convert_tflite(network: AnyPicture, quantize: str = "none") -> bytes:
-    """Converts a network to a TFLite model for float32 pictures.
+def convert_tflite(
+    network: AnyPicture, quantize: str = "none", calibration: Sequence[np.ndarray] = ()
+) -> bytes:
+    """Converts a network to a TFLite model.
 
-    Its signature ``serving_default`` takes ``pictures_pm1``, RGB (n, height, width, 3) in [-1, 1],
-    and gives ``anime_pm1`` likewise; `resize_tensor_input` sets any size and number.
+    Its signature ``serving_default`` takes ``pictures_pm1``, float32 RGB (n, height, width, 3) in
+    [-1, 1], and gives ``anime_pm1`` likewise; with "int8" it takes ``pictures_u8``, pixels, and
+    gives ``anime_u8``. `resize_tensor_input` sets any size and number, unless the network is for
+    one size.
 
     Args:
         network: What to convert.
         quantize: A key of `QUANTIZATIONS`.
+        calibration: For "int8": photos (1, height, width, 3), uint8 RGB, all of one size.
 
     Returns:
         The content of a ``.tflite`` file.
 
     Raises:
-        ValueError: No such quantisation, or the converter fails.
+        ValueError: No such quantisation, no photos to calibrate with, or the converter fails.
     """
     if quantize not in QUANTIZATIONS:
         raise ValueError(
             f"quantize must be one of {', '.join(QUANTIZATIONS)}, received {quantize!r}"
         )
+    run = network.u8 if quantize == "int8" else network.pm1
+    concrete = run.get_concrete_function()
     # The converter by itself leaves variables in the graph, as operators with state.
-    frozen = convert_variables_to_constants_v2(network.pm1.get_concrete_function())
+    frozen = convert_variables_to_constants_v2(concrete)
+    (spec,) = run.input_signature
+    (name,) = concrete.structured_outputs
 
-    def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:
-        (anime_pm1,) = tf.nest.flatten(frozen(pictures_pm1))
-        return {"anime_pm1": anime_pm1}
+    def frozen_run(pictures: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {name: tf.nest.flatten(frozen(pictures))[0]}
 
     # Around the frozen graph once more, for the names of the model's signature.
     module = tf.Module()
-    module.pm1 = tf.function(pm1, input_signature=[PM1], autograph=False)
+    module.run = tf.function(frozen_run, input_signature=[spec], autograph=False)
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [module.pm1.get_concrete_function()], module
+        [module.run.get_concrete_function()], module
     )
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     converter.optimizations = list(QUANTIZATIONS[quantize].optimizations)
     converter.target_spec.supported_types = list(QUANTIZATIONS[quantize].types)
     try:
-        return converter.convert()
+        model = converter.convert()
     except ConverterError as error:
         reason = (str(error).strip().splitlines() or ["no reason given"])[0]
         raise ValueError(f"the TFLite converter cannot take this network ({reason})") from error
+    if quantize == "int8":
+        return quantize_convolutions(model, [{spec.name: photo} for photo in calibration])
+    return model
 
 
 def operators(data: bytes) -> Counter[str]:

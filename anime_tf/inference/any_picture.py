@@ -9,9 +9,6 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-PM1 = tf.TensorSpec((None, None, None, 3), tf.float32, name="pictures_pm1")
-U8 = tf.TensorSpec((None, None, None, 3), tf.uint8, name="pictures_u8")
-
 
 class AnyPicture(tf.Module):
     """A generator for pictures of any size, from 1x1 on, each side at least 1.
@@ -22,22 +19,42 @@ class AnyPicture(tf.Module):
 
     Args:
         model: A generator of `models.registry`; used, not copied.
+        size_hw: Height and width of the one size that it is to take, one picture at a time, for
+            devices that cannot change sizes; multiples of the network's stride. None for every
+            size and number.
 
     Attributes:
+        size_hw: As given.
+        of_size: Function of such a size; returns the same network for it.
         pm1: tf.function of ``pictures_pm1``, (n, height, width, 3) float32 RGB in [-1, 1]; returns
             ``{"anime_pm1": ...}``, the same shape, type and range.
         u8: tf.function of ``pictures_u8``, (n, height, width, 3) uint8 RGB; returns
             ``{"anime_u8": ...}``, the same shape and type: the network sees x / 127.5 - 1, a
             pixel out is round((y + 1) * 127.5), clipped.
+
+    Raises:
+        ValueError: The network cannot take that size.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, size_hw: tuple[int, int] | None = None) -> None:
         super().__init__(name="any_picture")
+        self.size_hw = size_hw
+        self.of_size = lambda size_hw: AnyPicture(model, size_hw)  # no attribute, see below
         # The variables alone: Keras' tree of objects has no business in a SavedModel.
         self.weights = [weight.value for weight in model.weights]
         stride, minimum = int(model.STRIDE), int(model.MINIMUM_SIDE)
 
+        for side in size_hw or ():
+            if side % stride or side < minimum:
+                nearest = max(round(side / stride), -(-minimum // stride)) * stride
+                raise ValueError(
+                    f"image_size {side} is not a multiple of {stride} of at least {minimum} "
+                    f"pixels, as this network needs it; the nearest is {nearest}"
+                )
+
         def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:
+            if size_hw is not None:
+                return {"anime_pm1": model(pictures_pm1, training=False)}
             height, width = tf.unstack(tf.shape(pictures_pm1)[1:3])
             padded = _reflect(_reflect(pictures_pm1, 1, stride, minimum), 2, stride, minimum)
             return {"anime_pm1": model(padded, training=False)[:, :height, :width]}
@@ -50,8 +67,11 @@ class AnyPicture(tf.Module):
 
         # Without AutoGraph: there is no Python control flow to turn into a graph, and it would
         # write temporary files, which a full disk does not take.
-        self.pm1 = tf.function(pm1, input_signature=[PM1], autograph=False)
-        self.u8 = tf.function(u8, input_signature=[U8], autograph=False)
+        shape = (None, None, None, 3) if size_hw is None else (1, *size_hw, 3)
+        pm1_spec = tf.TensorSpec(shape, tf.float32, name="pictures_pm1")
+        u8_spec = tf.TensorSpec(shape, tf.uint8, name="pictures_u8")
+        self.pm1 = tf.function(pm1, input_signature=[pm1_spec], autograph=False)
+        self.u8 = tf.function(u8, input_signature=[u8_spec], autograph=False)
 
 
 def _reflect(x: tf.Tensor, axis: int, stride: int, minimum: int) -> tf.Tensor:

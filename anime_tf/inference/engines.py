@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from anime_tf.data.pictures import to_pm1, to_u8
+
 if TYPE_CHECKING:
     import keras
 
@@ -125,6 +127,9 @@ class SavedModelEngine:
 class TFLiteEngine:
     """Runs the TFLite model of an export by LiteRT, one call after the other, on all cores.
 
+    A model for one size takes smaller pictures too: they are reflected at their lower and right
+    edge until they have it, and cropped back.
+
     Args:
         path: The ``.tflite`` file.
 
@@ -166,32 +171,67 @@ class TFLiteEngine:
                 f"{name}: the TFLite model is cut off, damaged or not of export.py "
                 f"({_line(error)}); export it anew"
             ) from error
-        for side in (inputs, outputs):
-            if tuple(side["shape_signature"]) != (-1, -1, -1, 3) or side["dtype"] != np.float32:
-                raise ValueError(
-                    f"{name}: expected a TFLite model that takes and gives float32 pictures "
-                    f"(n, height, width, 3) of any size, found {side['dtype'].__name__} "
-                    f"{tuple(map(int, side['shape_signature']))}; make one with export.py"
-                )
+        shapes = {tuple(map(int, side["shape_signature"])) for side in (inputs, outputs)}
+        types = {side["dtype"] for side in (inputs, outputs)}
+        shape = shapes.pop()
+        any_size = shape == (-1, -1, -1, 3)
+        one_size = len(shape) == 4 and shape[0] == 1 and shape[3] == 3 and min(shape) > 0
+        if shapes or not (any_size or one_size) or types not in ({np.float32}, {np.uint8}):
+            found = ", ".join(
+                f"{side['dtype'].__name__} {tuple(map(int, side['shape_signature']))}"
+                for side in (inputs, outputs)
+            )
+            raise ValueError(
+                f"{name}: expected a TFLite model that takes and gives pictures, float32 or uint8, "
+                "(n, height, width, 3) of any size or (1, height, width, 3) of one, found "
+                f"{found}; make one with export.py"
+            )
+        self._size_hw = None if any_size else (shape[1], shape[2])
+        self._in_pixels = types == {np.uint8}
         self._name = name
         self._input, self._output = inputs["index"], outputs["index"]
         self._shape: tuple[int, ...] | None = None
         self._lock = threading.Lock()  # an interpreter holds the tensors of one call
 
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
-        """Runs the network; see `Engine`."""
+        """Runs the network; see `Engine`.
+
+        Raises:
+            ValueError: The model is for one size, and the pictures are larger.
+        """
+        if self._size_hw is None:
+            return self._invoke(pictures_pm1)
+        height, width = pictures_pm1.shape[1:3]
+        below, beside = self._size_hw[0] - height, self._size_hw[1] - width
+        if below < 0 or beside < 0:
+            raise ValueError(
+                f"{self._name}: takes pictures of up to {self._size_hw[1]}x{self._size_hw[0]} "
+                f"pixels, received {width}x{height}; shrink them with "
+                f"max_side={min(self._size_hw)}, or export without image_size"
+            )
+        padding = ((0, 0), (0, below), (0, beside), (0, 0))
+        padded = np.pad(pictures_pm1, padding, mode="reflect")
+        anime_pm1 = [self._invoke(picture[None]) for picture in padded]
+        return np.concatenate(anime_pm1)[:, :height, :width]
+
+    def _invoke(self, pictures_pm1: np.ndarray) -> np.ndarray:
         with self._lock:
             try:
                 if self._shape != pictures_pm1.shape:
                     self._shape = None  # not known until all tensors have their place
-                    self._interpreter.resize_tensor_input(
-                        self._input, pictures_pm1.shape, strict=True
-                    )
+                    if self._size_hw is None:
+                        self._interpreter.resize_tensor_input(
+                            self._input, pictures_pm1.shape, strict=True
+                        )
                     self._interpreter.allocate_tensors()
                     self._shape = pictures_pm1.shape
-                self._interpreter.set_tensor(self._input, pictures_pm1.astype(np.float32))
+                photos = pictures_pm1.astype(np.float32)
+                self._interpreter.set_tensor(
+                    self._input, to_u8(photos) if self._in_pixels else photos
+                )
                 self._interpreter.invoke()
-                return self._interpreter.get_tensor(self._output)
+                anime = self._interpreter.get_tensor(self._output)
+                return to_pm1(anime) if self._in_pixels else anime
             except RuntimeError as error:
                 n, height, width = pictures_pm1.shape[:3]
                 raise ValueError(

@@ -196,6 +196,13 @@ def upsample_legacy_bilinear(x: Any) -> Any:
     Returns:
         Tensor (n, 2 height, 2 width, channels), same dtype.
     """
+    if keras.config.backend() == "tensorflow":
+        # Its own operation, which Keras does not offer: twice as fast, its gradient likewise, and
+        # one operator in a TFLite model where the slices and stacks below are a dozen.
+        import tensorflow as tf
+
+        size = tf.shape(x)[1:3] * 2
+        return tf.cast(tf.raw_ops.ResizeBilinear(images=x, size=size), x.dtype)
     for axis in (1, 2):
         x = _interleave(x, (x + _neighbour(x, axis, 1)) * 0.5, axis)
     return x
