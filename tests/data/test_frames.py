@@ -1,5 +1,9 @@
 import dataclasses
 import json
+import signal
+import subprocess
+import sys
+import time
 from fractions import Fraction
 
 import av
@@ -301,27 +305,31 @@ def test_a_killed_call_goes_on_and_removed_pictures_stay_away(tmp_path):
     assert bytes_in(out) == expected
 
 
-def test_an_interruption_leaves_whole_files_and_a_true_manifest(tmp_path, monkeypatch):
+def test_an_interruption_leaves_whole_files_and_a_true_manifest(tmp_path):
     film, out = tmp_path / "film.mkv", tmp_path / "out"
-    write_film(film, [scene(i) for i in range(6)])
+    write_film(film, [scene(i) for i in range(600)])
+    command = [sys.executable, "-m", "anime_tf.dataset", "frames", f"--input={film}"]
+    command += [f"--output={out}", "--every=1", "--min_distance=0"]
 
-    # As Ctrl-C does it, at a moment that can be told in advance: the fourth picture's writing.
-    real, calls = write_picture, []
+    def heed_interruptions():  # which a shell turns off for what it runs in the background
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    def interrupted(path, picture):
-        calls.append(path)
-        real(path, picture)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("anime_tf.data.pictures.write_picture", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            extract_frames([film], out, PLAIN)
-    assert names_in(out) == list(Manifest(out).entries) == [f"film_{i:06d}.png" for i in range(3)]
-    assert not Manifest(out).films["film.mkv"].finished
-    extract_frames([film], out, PLAIN)
-    assert len(names_in(out)) == 6
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interruptions
+    ) as running:
+        while running.poll() is None and not (out / "film_000005.png").exists():
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        told = running.communicate()[1]
+    assert running.returncode == 130, told
+    assert told.strip().splitlines()[-1].endswith("interrupted")
+    manifest = Manifest(out)
+    names = names_in(out)
+    assert 5 <= len(names) < 600
+    assert names == list(manifest.entries) == [f"film_{i:06d}.png" for i in range(len(names))]
+    assert all(read_picture(out / name).size_hw == (96, 128) for name in names)
+    assert not manifest.films["film.mkv"].finished
+    assert not list(out.glob(".*"))
 
 
 def test_other_settings_another_film_and_a_stranger_in_the_way(tmp_path):
