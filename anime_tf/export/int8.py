@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,14 @@ CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE")
 They are nearly all of the work and of the weights. Norms take means and variances over a whole
 picture, which 8 bits cannot hold, and scale by what they find: with every operator in 8 bits the
 built-in style falls from 41 dB to 32, and CartoonGAN from 31 to 15.
+"""
+
+AT_THE_END = 2
+"""Convolutions at the end whose outputs are not rounded, and their inputs anew for each picture.
+
+Nothing evens out what is rounded there, and the values before the last norm reach far: that of the
+built-in style gives -585 to 139 for what becomes a picture. Weights are 8 bits like all others, so
+that size and time stay; the built-in style gains 7 dB by it, CartoonGAN 2.
 """
 
 CALIBRATION_PICTURES = 32
@@ -108,16 +117,37 @@ def quantize_convolutions(model: bytes, inputs: Sequence[dict[str, np.ndarray]])
     # It shows bars and sizes of its own.
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         quantizer = package.quantizer.Quantizer(bytearray(model))
-        for name in CONVOLUTIONS:
+        kinds = [getattr(package.qtyping.TFLOperationName, name) for name in CONVOLUTIONS]
+        for kind in kinds:
             quantizer.add_static_config(
-                regex=".*",
-                operation_name=getattr(package.qtyping.TFLOperationName, name),
-                activation_num_bits=8,
-                weight_num_bits=8,
+                regex=".*", operation_name=kind, activation_num_bits=8, weight_num_bits=8
             )
+        # What is said later holds.
+        for output in _convolutions(model)[-AT_THE_END:]:
+            for kind in kinds:
+                quantizer.add_dynamic_config(
+                    regex=re.escape(output), operation_name=kind, num_bits=8
+                )
         ranges = quantizer.calibrate({"serving_default": list(inputs)})
         quantized = bytes(quantizer.quantize(ranges).quantized_model)
     return _packed(quantized)
+
+
+def _convolutions(model: bytes) -> list[str]:
+    """Names of the convolutions' outputs, in the order in which they run."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+    # LiteRT calls the transposed one otherwise than the quantiser does.
+    names = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+    wanted = {getattr(schema.BuiltinOperator, name) for name in names}
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in content.operatorCodes]
+    (graph,) = content.subgraphs
+    return [
+        graph.tensors[operator.outputs[0]].name.decode()
+        for operator in graph.operators
+        if codes[operator.opcodeIndex] in wanted
+    ]
 
 
 def _packed(model: bytes) -> bytes:
