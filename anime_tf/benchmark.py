@@ -413,7 +413,7 @@ def _define_flags(values: flags.FlagValues) -> None:
         f"step consumes the pipeline delivers. Any of {', '.join(MEASURES)}.",
         flag_values=values,
     )
-    flags.DEFINE_enum("model", MODELS[0], MODELS, "Generator to train.", flag_values=values)
+    flags.DEFINE_enum("model", "animegan_v2", MODELS, "Generator to train.", flag_values=values)
     flags.DEFINE_list(
         "precisions",
         ["float32", "mixed_bfloat16"],

@@ -17,8 +17,11 @@ class Export(NamedTuple):
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory) -> dict[str, Export]:
-    """Name of each generator -> a small one with random weights, its archive and its export."""
-    from anime_tf.export.folder import export
+    """Name of each generator -> a small one with random weights, its archive and its export.
+
+    Two are verified; of the others that takes seconds, and their tests compare them themselves.
+    """
+    from anime_tf.export.folder import ExportOptions, export
     from anime_tf.models.archive import save_generator
     from anime_tf.models.registry import GENERATORS
 
@@ -28,7 +31,8 @@ def exports(tmp_path_factory) -> dict[str, Export]:
         model = kind(width=8)
         root = tmp_path_factory.mktemp(name)
         save_generator(model, root / "small.keras")
-        export(root / "small.keras", root / "exported")
+        verify = name in ("animegan_v2", "animegan_v2_light")
+        export(root / "small.keras", root / "exported", ExportOptions(verify=verify))
         made[name] = Export(model, root / "small.keras", root / "exported")
     return made
 

@@ -39,9 +39,12 @@ def test_what_is_in_it(exports):
         assert (record["generator"], record["quantize"]) == (name, "none")
         assert record["weights_sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
         assert set(record["files"]) == {"saved_model", "model.tflite"}
+        verified = name in ("animegan_v2", "animegan_v2_light")
         for file, limit in (("saved_model", 1e-5), ("model.tflite", 1e-4)):
-            assert record["files"][file]["largest"] <= limit
-            assert record["files"][file]["milliseconds"] > 0
+            assert ("largest" in record["files"][file]) is verified
+            if verified:
+                assert record["files"][file]["largest"] <= limit
+                assert record["files"][file]["milliseconds"] > 0
         assert record["files"]["model.tflite"]["bytes"] == (folder / "model.tflite").stat().st_size
 
 
@@ -97,7 +100,7 @@ def test_what_is_asked_for(exports, tmp_path, monkeypatch):
     for formats, quantize, words in (
         (["ncnn"], "none", "formats must be some of saved_model, tflite, onnx, received ncnn"),
         ([], "none", "received none"),
-        (["tflite"], "int4", "quantize must be one of none, float16, dynamic, not 'int4'"),
+        (["tflite"], "int4", "quantize must be one of none, float16, dynamic, int8, not 'int4'"),
         (["saved_model"], "float16", "quantize=float16 is for tflite"),
     ):
         with pytest.raises(ValueError, match=words):

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 from anime_tf.data import pictures
+from anime_tf.data.pictures import to_u8
 from anime_tf.export import folder
-from anime_tf.export.checks import measure
+from anime_tf.export.checks import measure, probes_pm1
 from anime_tf.export.tflite import (
     FORBIDDEN,
     GRAPH_BYTES,
@@ -34,7 +35,10 @@ def test_one_model_takes_every_size(exports, name):
     model, _, exported = exports[name]
     data = (exported / "model.tflite").read_bytes()
     assert not FORBIDDEN & set(operators(data))
-    assert operators(data)["MIRROR_PAD"] > 10 and operators(data)["GATHER"] == 2
+    counts = operators(data)
+    assert counts["MIRROR_PAD"] > 10 and counts["GATHER"] == 2
+    if name != "cartoongan":
+        assert counts["RESIZE_BILINEAR"] >= 2, "upsampling is one operator each time"
     interpreter = litert.Interpreter(model_content=data)
     signature = {"inputs": ["pictures_pm1"], "outputs": ["anime_pm1"]}
     assert interpreter.get_signature_list() == {"serving_default": signature}
@@ -56,8 +60,7 @@ def test_one_model_takes_every_size(exports, name):
 def test_quantised_weights_are_smaller_and_close_to_the_network(exports):
     reference = KerasEngine(exports["animegan_v2_light"].model)
     network = reference.network
-    models = {"none": (exports["animegan_v2_light"].folder / "model.tflite").read_bytes()}
-    models |= {quantize: convert_tflite(network, quantize) for quantize in ("float16", "dynamic")}
+    models = {kind: convert_tflite(network, kind) for kind in ("none", "float16", "dynamic")}
     ratios = []
     for quantize, data in models.items():
         check_tflite(data, network, quantize)
@@ -106,5 +109,58 @@ def test_size_range():
 def test_quantisations_are_those_of_the_flag(exports):
     assert tuple(QUANTIZATIONS) == folder.QUANTIZE_CHOICES
     network = AnyPicture(exports["animegan_v2"].model)
-    with pytest.raises(ValueError, match="quantize must be one of none, float16, dynamic"):
+    with pytest.raises(ValueError, match="quantize must be one of none, float16, dynamic, int8"):
         convert_tflite(network, "int4")
+
+
+def test_one_size_is_all_of_four_axes_and_has_no_padding_around(exports):
+    model = exports["animegan_v2_light"].model
+    network = AnyPicture(model, (32, 48))
+    data = convert_tflite(network, "float16")
+    check_tflite(data, network, "float16")
+    counts = operators(data)
+    assert not set(counts) & {"GATHER", "PACK", "SHAPE", "STRIDED_SLICE", "RESHAPE", "TRANSPOSE"}
+    interpreter = litert.Interpreter(model_content=data)
+    assert max(len(tensor["shape"]) for tensor in interpreter.get_tensor_details()) == 4
+    found = measure(TFLiteEngine.from_bytes(data, "x"), KerasEngine(model), [(32, 48)])
+    assert found.psnr > 50
+
+
+def test_a_size_that_the_network_cannot_take(exports):
+    model = exports["animegan_v2_light"].model
+    for size, nearest in (((250, 256), 248), ((256, 8), 16)):
+        with pytest.raises(ValueError, match=f"not a multiple of 8 .* the nearest is {nearest}"):
+            AnyPicture(model, size)
+
+
+@pytest.mark.parametrize("size", [None, (32, 48)])
+def test_int8_takes_and_gives_pixels(exports, size):
+    pytest.importorskip("ai_edge_quantizer", reason="the extra int8 is not installed")
+    model = exports["animegan_v2"].model
+    network = AnyPicture(model, size)
+    photos = [
+        (to_u8(x[:1]) if size else to_u8(x[:1, :64, :64])) for x in probes_pm1([size or (64, 64)])
+    ]
+    data = convert_tflite(network, "int8", photos)
+    check_tflite(data, network, "int8")
+    assert not FORBIDDEN & set(operators(data))
+    interpreter = litert.Interpreter(model_content=data)
+    signature = {"inputs": ["pictures_u8"], "outputs": ["anime_u8"]}
+    assert interpreter.get_signature_list() == {"serving_default": signature}
+    kinds = {
+        d["dtype"] for d in (*interpreter.get_input_details(), *interpreter.get_output_details())
+    }
+    assert kinds == {np.uint8}
+    weights = [t for t in interpreter.get_tensor_details() if t["dtype"] == np.int8]
+    assert max(np.prod(t["shape"]) for t in weights) > 10_000, "weights are 8 bits"
+    engine = TFLiteEngine.from_bytes(data, "int8")
+    found = measure(engine, KerasEngine(model), [size or (64, 64)])
+    assert found.psnr > 26  # random weights, whose output is noise and thus the hardest to match
+    if size is None:
+        assert engine(probes_pm1([(37, 50)])[1]).shape == (2, 37, 50, 3)
+
+
+def test_int8_needs_photos(exports):
+    network = AnyPicture(exports["animegan_v2"].model)
+    with pytest.raises(ValueError, match="int8 needs photos to calibrate with"):
+        convert_tflite(network, "int8")
