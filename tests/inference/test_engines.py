@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +11,9 @@ import pytest
 import tensorflow as tf
 
 from anime_tf import Stylizer, infer
+from anime_tf.data.pictures import to_pm1, to_u8
+from anime_tf.export.tflite import convert_tflite
+from anime_tf.inference.any_picture import AnyPicture
 from anime_tf.inference.engines import (
     ENGINE_OF_SUFFIX,
     ENGINES,
@@ -81,6 +85,45 @@ def test_threads_share_one_tflite_engine(exports):
         np.testing.assert_array_equal(engine(x), y)
 
 
+def test_a_tflite_model_of_one_size_takes_smaller_pictures(generator):
+    data = convert_tflite(AnyPicture(generator, (24, 32)))
+    engine, network = TFLiteEngine.from_bytes(data, "fixed.tflite"), KerasEngine(generator)
+    random = np.random.default_rng(6)
+    for shape in ((1, 24, 32, 3), (3, 24, 32, 3), (2, 17, 23, 3), (1, 1, 1, 3)):
+        x = random.uniform(-1, 1, shape).astype(np.float32)
+        height, width = shape[1:3]
+        # 0 1 2 1 0 1 ... for a side of 3, as for every network that needs a larger picture.
+        around = ((0, 0), (0, 24 - height), (0, 32 - width), (0, 0))
+        y = engine(x)
+        assert y.shape == x.shape
+        expected = network(np.pad(x, around, mode="reflect"))[:, :height, :width]
+        np.testing.assert_allclose(y, expected, atol=ROUNDING)
+    words = "fixed.tflite: takes pictures of up to 32x24 pixels, received {}; shrink them with max_"
+    for height, width in ((25, 32), (24, 33), (1, 40)):
+        with pytest.raises(ValueError, match=words.format(f"{width}x{height}") + "side=24, or exp"):
+            engine(np.zeros((1, height, width, 3), np.float32))
+
+
+def test_a_tflite_model_in_pixels():
+    """A network that turns pixels into their negative, so that every level is known."""
+
+    def negative(pictures_u8):
+        return {"anime_u8": tf.cast(255.0 - tf.cast(pictures_u8, tf.float32), tf.uint8)}
+
+    module = tf.Module()
+    spec = tf.TensorSpec((None, None, None, 3), tf.uint8, name="pictures_u8")
+    module.run = tf.function(negative, input_signature=[spec], autograph=False)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [module.run.get_concrete_function()], module
+    )
+    engine = TFLiteEngine.from_bytes(converter.convert(), "pixels.tflite")
+    for shape in ((1, 16, 16, 3), (2, 5, 9, 3)):
+        x = np.random.default_rng(8).integers(0, 256, shape, np.uint8)
+        y = engine(to_pm1(x))
+        assert y.dtype == np.float32
+        np.testing.assert_array_equal(to_u8(y), 255 - x)
+
+
 def test_what_is_no_saved_model_of_ours(exports, archive, tmp_path):
     with pytest.raises(FileNotFoundError, match="none: no such folder"):
         open_engine(tmp_path / "none", "saved_model")
@@ -123,18 +166,23 @@ def test_what_is_no_tflite_model_of_ours(exports, archive, tmp_path, monkeypatch
     with pytest.raises(ValueError, match="broken.tflite: the TFLite model is cut off, damaged"):
         open_engine(broken)
 
-    @tf.function(input_signature=[tf.TensorSpec((1, 256, 256, 3))], autograph=False)
-    def fixed(x):
-        return x * 2.0
-
     module = tf.Module()
-    module.fixed = fixed
-    convert = tf.lite.TFLiteConverter.from_concrete_functions
-    (tmp_path / "fixed.tflite").write_bytes(
-        convert([fixed.get_concrete_function()], module).convert()
-    )
-    with pytest.raises(ValueError, match=r"of any size, found float32 \(1, 256, 256, 3\)"):
-        open_engine(tmp_path / "fixed.tflite")
+    for shape, returns in (
+        ((2, 256, 256, 3), lambda x: x * 2.0),  # of one size, but no single picture
+        ((1, 256, 256, 4), lambda x: x * 2.0),
+        ((1, 256, None, 3), lambda x: x * 2.0),
+        ((1, 256, 256, 3), lambda x: x[:, ::2, ::2]),
+        ((1, 256, 256, 3), lambda x: tf.cast(x, tf.uint8)),
+    ):
+        spec = tf.TensorSpec(shape)
+        module.other = tf.function(returns, input_signature=[spec], autograph=False)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions(
+            [module.other.get_concrete_function()], module
+        )
+        (tmp_path / "other.tflite").write_bytes(converter.convert())
+        found = str(tuple(-1 if n is None else n for n in shape))
+        with pytest.raises(ValueError, match=rf"of one, found float32 {re.escape(found)}, "):
+            open_engine(tmp_path / "other.tflite")
 
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(ValueError, match="need LiteRT.*pip install ai-edge-litert"):
