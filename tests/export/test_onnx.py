@@ -14,7 +14,7 @@ from anime_tf.data import pictures
 from anime_tf.export import checks
 from anime_tf.export.__main__ import COMMAND
 from anime_tf.export.onnx import AXES, LIMIT, OPSET, check_installed, convert_onnx
-from anime_tf.inference.any_picture import PM1, AnyPicture
+from anime_tf.inference.any_picture import AnyPicture
 from anime_tf.inference.engines import OnnxEngine
 from anime_tf.models.registry import GENERATORS
 
@@ -22,6 +22,8 @@ onnx = pytest.importorskip("onnx", reason="onnx (the extra onnx) is not installe
 
 ROUNDING = LIMIT.largest  # other kernels with another order of additions
 SHORT_SUMS = 5e-6  # 40 float32 roundings at 1
+
+SIGNATURE = tf.TensorSpec((None, None, None, 3), tf.float32, name="pictures_pm1")
 
 
 @pytest.mark.parametrize("name", GENERATORS)
@@ -66,7 +68,7 @@ def test_sums_over_a_large_picture_keep_their_digits(tmp_path):
                 mean, variance = tf.nn.moments(pictures_pm1, axes=[1, 2, 3], keepdims=True)
                 return {"anime_pm1": (pictures_pm1 - mean) * tf.math.rsqrt(variance)}
 
-            self.pm1 = tf.function(pm1, input_signature=[PM1], autograph=False)
+            self.pm1 = tf.function(pm1, input_signature=[SIGNATURE], autograph=False)
 
     (tmp_path / "norm.onnx").write_bytes(convert_onnx(Norm()))
     x = np.random.default_rng(1).uniform(-1, 1, (1, 1024, 1024, 3)).astype(np.float32)
@@ -111,7 +113,7 @@ def test_what_tf2onnx_cannot_take(exports):
             def pm1(pictures_pm1):
                 return {"anime_pm1": tf.raw_ops.Betainc(a=pictures_pm1, b=1.0, x=0.5)}
 
-            self.pm1 = tf.function(pm1, input_signature=[PM1], autograph=False)
+            self.pm1 = tf.function(pm1, input_signature=[SIGNATURE], autograph=False)
 
     with pytest.raises(ValueError, match="tf2onnx"):
         convert_onnx(Network())
