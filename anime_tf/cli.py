@@ -44,7 +44,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "export": ("anime_tf.export.__main__", "export a generator as SavedModel and TFLite"),
     "serving_client": ("anime_tf.serving_client", "stylise pictures by a server"),
     "convert": ("anime_tf.convert", "convert legacy weights to a .keras archive"),
-    "dataset": ("anime_tf.dataset", "build a style data set: frames, smooth, paint"),
+    "dataset": ("anime_tf.dataset", "build a style data set: frames, smooth, paint, check"),
     "benchmark": ("anime_tf.benchmark", "measure the speed of the pipeline and of a training step"),
 }
 
