@@ -1,4 +1,4 @@
-"""The verb ``convert``: legacy weights to ``.keras`` archives."""
+"""The verb ``convert``: legacy weights to ``.keras`` archives, legacy trainings to runs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags, logging
 
 from anime_tf import cli
+from anime_tf.train import define_settings, settings_given
+from anime_tf.training.config import PRESETS, TrainConfig, preset_of
 from anime_tf.weights import tf1, torch
 
 if TYPE_CHECKING:
@@ -24,6 +26,29 @@ SOURCES: dict[str, Callable[[flags.FlagValues], Conversion]] = {
 """Value of --source -> what converts, given the flags."""
 
 MODELS = sorted({*tf1.TABLES, *torch.TABLES})
+
+TOLD = (
+    "model",
+    "discriminator",
+    "generator_width",
+    "discriminator_width",
+    "discriminator_depth",
+    "spectral_norm",
+)
+"""Settings of a training that its checkpoint tells."""
+
+SETTINGS = (
+    *("dataset_dir", "style", "epochs", "init_epochs"),
+    *(
+        name
+        for name, setting in TrainConfig.__dataclass_fields__.items()
+        if setting.metadata["fixed"] and name not in TOLD
+    ),
+)
+"""Those that it does not tell, and that `train.py --resume` cannot change any more."""
+
+RUN_FLAGS = ("preset", "epoch", *SETTINGS)
+"""Flags that --training alone has a use for."""
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -47,7 +72,11 @@ def define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_string(
-        "output", None, "The archive to write, FILE.keras.", required=True, flag_values=values
+        "output",
+        None,
+        "The archive to write, FILE.keras; with --training the run directory to write.",
+        required=True,
+        flag_values=values,
     )
     flags.DEFINE_enum(
         "model",
@@ -72,10 +101,39 @@ def define_flags(values: flags.FlagValues) -> None:
         "is installed.",
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "training",
+        False,
+        "Only for tf1: take over a whole training, with discriminator and optimisers, as a run "
+        "directory that train.py --resume goes on with. The sizes of the networks are told by the "
+        "checkpoint, the settings below are not; all others can be given to train.py --resume.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "epoch",
+        None,
+        "With --training: epochs done. Without it global_step tells, where the checkpoint has it, "
+        "or else how many updates its optimisers have counted.",
+        lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "preset",
+        None,
+        sorted(PRESETS),
+        "With --training: recipe to start from, as in train.py.",
+        flag_values=values,
+    )
+    define_settings(values, SETTINGS, prefix="With --training: ")
 
 
 def main(values: flags.FlagValues) -> int:
     """Converts as the flags say; returns the exit code."""
+    if values.training:
+        return _convert_training(values)
+    idle = [name for name in RUN_FLAGS if values[name].value is not None]
+    if idle:
+        raise cli.UsageError(f"--{idle[0]} is for --training; leave it out, or give --training")
     output = Path(values.output)
     if output.suffix != ".keras":
         raise cli.UsageError(f"--output={output} must end in .keras")
@@ -110,11 +168,48 @@ def main(values: flags.FlagValues) -> int:
     return cli.EXIT_DONE
 
 
+def _convert_training(values: flags.FlagValues) -> int:
+    if values.source != "tf1":
+        raise cli.UsageError("--training needs --source=tf1: no other file holds a whole training")
+    if values.output.endswith(".keras"):
+        raise cli.UsageError(f"--output={values.output} must be a run directory with --training")
+    if values.resize is not None:
+        raise cli.UsageError("--resize is for weights of animegan2-pytorch; leave it out")
+    missing = [f"--{name}" for name in ("dataset_dir", "style") if values[name].value is None]
+    if missing:
+        raise cli.UsageError(f"missing: {', '.join(missing)}, as train.py takes them")
+    cli.import_tensorflow()
+    from anime_tf.weights.tf1_training import convert_training, training_settings
+
+    told: dict[str, Any] = training_settings(values.input, values.model)
+    preset = values.preset or preset_of(told["model"], values.style)
+    given = settings_given(values, SETTINGS)
+    config = TrainConfig.from_dict({**PRESETS[preset], **given, **told, "run_dir": values.output})
+    done = convert_training(values.input, config, epoch=values.epoch, verify=values.verify)
+    logging.info(
+        "%s: %s, all %d variables, after %d steps of %d an epoch (told by %s); updates: %s",
+        done.run_dir,
+        done.config.model,
+        done.variables,
+        done.step,
+        done.config.steps_per_epoch,
+        done.told_by,
+        ", ".join(
+            f"{name} {'more than 87,000' if count is None else count}"
+            for name, count in done.updates.items()
+        ),
+    )
+    logging.info("go on: python train.py --run_dir=%s --resume", done.run_dir)
+    return cli.EXIT_DONE
+
+
 COMMAND = cli.Command(
     name="convert",
     summary="Convert legacy weights to a .keras archive, exactly or not at all.",
     example="--source=tf1 --input=checkpoint/generator_Hayao_weight --output=hayao.keras\n"
-    "--source=torch --input=paprika.pt --output=paprika.keras",
+    "--source=torch --input=paprika.pt --output=paprika.keras\n"
+    "--source=tf1 --training --input=checkpoint/AnimeGANv2_Hayao --output=runs/hayao "
+    "--dataset_dir=dataset --style=Hayao",
     define_flags=define_flags,
     main=main,
 )

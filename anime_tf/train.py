@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from absl import flags
@@ -14,7 +15,7 @@ REQUIRED = ("dataset_dir", "style", "run_dir")
 
 
 def _define_flags(flag_values: flags.FlagValues) -> None:
-    """A flag for every setting of `TrainConfig`; unset ones take the preset's value."""
+    """A flag for every setting; unset ones take the preset's value."""
     flags.DEFINE_enum(
         "preset",
         None,
@@ -29,9 +30,21 @@ def _define_flags(flag_values: flags.FlagValues) -> None:
         "go on with the run in run_dir, by its config.json",
         flag_values=flag_values,
     )
-    for name, setting in TrainConfig.__dataclass_fields__.items():
+    define_settings(flag_values, TrainConfig.__dataclass_fields__)
+
+
+def define_settings(flag_values: flags.FlagValues, names: Iterable[str], prefix: str = "") -> None:
+    """Defines a flag for each of these settings of `TrainConfig`, None where it is not given.
+
+    Args:
+        flag_values: Where they are defined.
+        names: The settings.
+        prefix: What their help begins with.
+    """
+    for name in names:
+        setting = TrainConfig.__dataclass_fields__[name]
         default, choices = setting.default, setting.metadata["choices"]
-        about = setting.metadata["help"]
+        about = prefix + setting.metadata["help"]
         if name not in REQUIRED:
             shown = str(default).lower() if isinstance(default, bool) else default
             about += f" ({DEFAULT_PRESET}: {shown})"
@@ -46,6 +59,12 @@ def _define_flags(flag_values: flags.FlagValues) -> None:
             flags.DEFINE_float(name, None, about, **options)
         else:
             flags.DEFINE_string(name, None, about, **options)
+
+
+def settings_given(flag_values: flags.FlagValues, names: Iterable[str]) -> dict[str, Any]:
+    """Those of the settings whose flags were given, with their values."""
+    values = {name: flag_values[name].value for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def make_repeatable() -> None:
@@ -65,11 +84,7 @@ def make_repeatable() -> None:
 def _main(flag_values: flags.FlagValues) -> int:
     from anime_tf.training.loop import train
 
-    given: dict[str, Any] = {
-        name: flag_values[name].value
-        for name in TrainConfig.__dataclass_fields__
-        if flag_values[name].value is not None
-    }
+    given = settings_given(flag_values, TrainConfig.__dataclass_fields__)
     if "run_dir" not in given:
         raise cli.UsageError("--run_dir is missing; give the folder that the run writes")
     resume = bool(flag_values["resume"].value)

@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from golden_recipe import value
+import tensorflow as tf
+from golden_recipe import img, value
 
 from anime_tf.models.discriminator import AnimeGANDiscriminator
 from anime_tf.models.registry import GENERATORS
@@ -16,6 +17,21 @@ from anime_tf.models.vgg19 import VGG19Features
 from anime_tf.weights.tf1 import TABLES
 
 FOLDER = Path(__file__).parent / "golden"
+
+# Relative to the original's losses, as rounding alone moves them from step to step.
+INIT = 1e-4
+LOSSES = {
+    "d": 5e-3,
+    "g": 1e-2,
+    "content": 5e-3,
+    "style": 5e-3,
+    "color": 1e-2,
+    "tv": 1e-2,
+}
+D_PARTS = 2e-2
+# Of the variables after six steps.
+L2, MEAN, FIRST = 3e-5, 3e-6, 1e-4
+FIRST_MEDIAN = {"generator": 5e-6, "discriminator": 2e-6}
 
 
 def arrays(name: str) -> dict[str, np.ndarray]:
@@ -73,3 +89,38 @@ def assert_close(actual: Any, expected: Any, *, atol: float = 0.0, rtol: float =
     """Compares; a failure names the largest difference and where it is."""
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     np.testing.assert_allclose(actual, expected, atol=atol, rtol=rtol)
+
+
+def assert_trajectory(trainer: Any, expected: Any) -> None:
+    """Makes the golden's six steps; compares every loss, and every variable afterwards."""
+    for row in expected["rows"]:
+        kinds = ("photo", "anime", "anime_gray", "smooth_gray")
+        pictures = {
+            kind: tf.constant(img(6000 + 10 * row["step"] + i)) for i, kind in enumerate(kinds)
+        }
+        if row["phase"] == "init":
+            losses = trainer.init_step({"photo": pictures["photo"]})
+            assert_close(losses["g/loss"], row["init"], rtol=INIT)
+            continue
+        losses = trainer.gan_step(pictures)
+        for key, tolerance in LOSSES.items():
+            name = f"{key}/loss" if key in "dg" else f"g/{key}"
+            assert_close(losses[name], row[key], rtol=tolerance)
+        parts = [losses[f"d/{kind}"] for kind in ("real", "gray", "fake", "smooth")]
+        assert_close(parts, row["d_parts"], rtol=D_PARTS)
+
+    assert int(trainer.step) == len(expected["rows"])
+    for network, names in (
+        (trainer.generator, generator_names(trainer.generator)),
+        (trainer.discriminator, discriminator_names(trainer.discriminator)),
+    ):
+        deviations = []
+        for weight in network.weights:
+            final = expected["final"][names[weight.path]]
+            values = weight.numpy().astype(np.float64)
+            assert_close(np.linalg.norm(values), final["l2"], rtol=L2)
+            assert_close(values.mean(), final["mean"], atol=MEAN)
+            first = values.ravel()[:4]
+            assert_close(first, final["first"], atol=FIRST)
+            deviations.extend(np.abs(first - final["first"]))
+        assert np.median(deviations) < FIRST_MEDIAN[network.name]

@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from golden_recipe import value
+from small_data_set import make_data_set
+from tf1_trainings import state_of, write
 from torch_files import write_state_dict
 
 from anime_tf import cli
 from anime_tf.convert import COMMAND, SOURCES
 from anime_tf.models.archive import load_generator
+from anime_tf.training.config import TrainConfig
+from anime_tf.training.trainer import Trainer
 from anime_tf.weights.tf1 import convert_tf1
 
 ROOT = Path(__file__).parents[1]
@@ -95,6 +99,10 @@ def test_mismatch_is_reported_whole_and_nothing_is_written(tmp_path, capsys):
             "one of <align_corners|half_pixel>",
         ),
         (["--source=tf1", "--input=a", "--output=x.keras", "--model=v9"], "--model=v9"),
+        (["--source=tf1", "--input=a", "--output=x", "--training"], "missing: --dataset_dir, --st"),
+        (["--source=torch", "--input=a", "--output=x", "--training"], "needs --source=tf1"),
+        (["--source=tf1", "--input=a", "--output=x.keras", "--training"], "a run directory"),
+        (["--source=tf1", "--input=a", "--output=x.keras", "--epoch=3"], "--epoch is for --train"),
     ],
 )
 def test_wrong_command_lines_are_one_line(flags, words, capsys, tmp_path, monkeypatch):
@@ -164,3 +172,26 @@ def test_files_that_are_none_are_reported_and_nothing_is_written(
     assert str(path) in err
     assert words in err
     assert [file.name for file in tmp_path.iterdir()] == ["given.pt"]
+
+
+def test_a_whole_training_goes_on_by_train_py(tmp_path, capsys):
+    small = {"generator_width": 2, "discriminator_width": 4, "discriminator_depth": 2}
+    trainer = Trainer(TrainConfig(**small, content_weight=0.0, style_weight=0.0))
+    state = state_of(trainer)
+    checkpoint = write(tmp_path / "AnimeGANv2.model-0", state)
+    data, run = make_data_set(tmp_path / "data", photos=2, styles=1), tmp_path / "runs" / "dots"
+    flags = ["--source=tf1", f"--input={checkpoint}", f"--output={run}"]
+    where = [f"--dataset_dir={data}", "--style=Dots", "--batch_size=1", "--image_size=32"]
+    assert cli.run(COMMAND, [*flags, "--training", *where, "--init_epochs=1"]) == 0
+    told = capsys.readouterr().err
+    assert f"{run}: animegan_v2, all {len(state) - 6} variables, after 0 steps of 2 an" in told
+    assert "updates: init 0, g 0, d 0" in told
+    assert [path.name for path in run.parent.iterdir()] == ["dots"]
+    command = [sys.executable, "train.py", f"--run_dir={run}", "--resume", "--epochs=1"]
+    command += ["--content_weight=0", "--style_weight=0", "--paired_weight=0", "--samples=0"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["phase"]) for row in rows] == [(1, "init"), (2, "init")]
+    assert cli.run(COMMAND, [*flags, "--training", *where]) == 2
+    assert f"{run}: is there already" in capsys.readouterr().err

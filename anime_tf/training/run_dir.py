@@ -77,6 +77,7 @@ class RunDir:
         config: The run's settings.
         trainer: The run's networks.
         resume: Whether the directory's run goes on; else it must hold none.
+        path: Where the directory is now, if not yet at `config.run_dir`.
 
     Attributes:
         path: The directory.
@@ -85,8 +86,10 @@ class RunDir:
         writes: Whether this process writes.
     """
 
-    def __init__(self, config: TrainConfig, trainer: Trainer, *, resume: bool) -> None:
-        self.path = Path(config.run_dir)
+    def __init__(
+        self, config: TrainConfig, trainer: Trainer, *, resume: bool, path: Path | None = None
+    ) -> None:
+        self.path = path or Path(config.run_dir)
         self.samples = self.path / "samples"
         self.trainer = trainer
         self.step = 0

@@ -178,10 +178,38 @@ def fill(
         Reason -> how many variables were left behind for it.
 
     Raises:
-        ValueError: Table, generator and file do not match one to one; lists both sides of every
-            mismatch. Or a value that is not finite.
+        ValueError: As for `fill_variables`.
     """
     weights = {weight.path.partition("/")[2]: weight for weight in model.weights}
+    return fill_variables(weights, table, shapes, read, source=source, what=f"the generator {kind}")
+
+
+def fill_variables(
+    weights: Mapping[str, Any],
+    table: NameTable,
+    shapes: Mapping[str, tuple[int, ...]],
+    read: Callable[[str], np.ndarray],
+    *,
+    source: str,
+    what: str,
+) -> dict[str, int]:
+    """Fills variables from the arrays of a legacy file, all of them or none.
+
+    Args:
+        weights: Name of each variable, as in the table -> Keras variable.
+        table: As for `fill`.
+        shapes: As for `fill`.
+        read: As for `fill`.
+        source: As for `fill`.
+        what: What to call them all in errors.
+
+    Returns:
+        As `fill`.
+
+    Raises:
+        ValueError: Table, variables and file do not match one to one; lists both sides of every
+            mismatch. Or a value that is not finite.
+    """
     ignored: dict[str, int] = {}
     missing, extra, misshapen = [], [], []
     values: dict[str, np.ndarray] = {}
@@ -216,7 +244,7 @@ def fill(
             ignored[rule.reason] = ignored.get(rule.reason, 0) + 1
 
     if missing or extra or misshapen:
-        raise ValueError(_report(source, kind, missing, extra, misshapen))
+        raise ValueError(_report(source, what, missing, extra, misshapen))
 
     for name in weights:
         entry = table.sources[name]
@@ -233,9 +261,9 @@ def fill(
 
 
 def _report(
-    source: str, kind: str, missing: list[str], extra: list[str], misshapen: list[str]
+    source: str, what: str, missing: list[str], extra: list[str], misshapen: list[str]
 ) -> str:
-    lines = [f"{source}: this is not the generator {kind}; nothing was converted"]
+    lines = [f"{source}: this is not {what}; nothing was converted"]
     for title, rows in (
         ("missing, wanted <- expected in the file", missing),
         ("extra, in the file and not used", extra),

@@ -150,7 +150,7 @@ def convert_tf1(path: str | os.PathLike[str], model: str | None = None) -> Conve
     if model is not None:
         table_of(TABLES, (), model)  # there is one
     prefix = find_checkpoint(path)
-    shapes, read = _open(prefix)
+    shapes, read = open_checkpoint(prefix)
     model = table_of(TABLES, shapes, model)
 
     def run(pictures: np.ndarray) -> np.ndarray:
@@ -240,8 +240,19 @@ def _escaped(name: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
-def _open(prefix: Path) -> tuple[dict[str, tuple[int, ...]], Callable[[str], np.ndarray]]:
-    """Opens a checkpoint: the shapes of its variables, and what reads one of them."""
+def open_checkpoint(prefix: Path) -> tuple[dict[str, tuple[int, ...]], Callable[..., np.ndarray]]:
+    """Opens a checkpoint.
+
+    Args:
+        prefix: As `find_checkpoint` finds it.
+
+    Returns:
+        The shapes of its variables by name, and what reads one of them: a variable of floats, or
+        with `whole=True` of whole numbers.
+
+    Raises:
+        ValueError: It cannot be read; so does the reader, and for numbers of another kind.
+    """
     import tensorflow as tf
 
     # The reader has Python's nearest error for each status: a file too short is an IndexError.
@@ -254,13 +265,14 @@ def _open(prefix: Path) -> tuple[dict[str, tuple[int, ...]], Callable[[str], np.
             "copy or download it anew"
         )
 
-    def read(name: str) -> np.ndarray:
+    def read(name: str, whole: bool = False) -> np.ndarray:
         try:
             value: Any = reader.get_tensor(name)
         except failures as error:
             raise fail(error) from error
-        if not np.issubdtype(value.dtype, np.floating):
-            raise ValueError(f"{prefix}: {name} holds {value.dtype}, expected floats")
+        if not np.issubdtype(value.dtype, np.integer if whole else np.floating):
+            expected = "whole numbers" if whole else "floats"
+            raise ValueError(f"{prefix}: {name} holds {value.dtype}, expected {expected}")
         return value
 
     try:
