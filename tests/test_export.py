@@ -36,7 +36,7 @@ def test_the_script_and_pictures_by_what_it_wrote(exports, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     (told,) = (line for line in done.stderr.splitlines() if "XNNPACK" not in line)  # LiteRT's own
-    assert f"{out}/model.tflite: 0.29 MB, differs from the network by" in told
+    assert f"{out}/model.tflite: 0.24 MB, differs from the network by" in told
     assert "dB), " in told and "ms for 256x256 pixels" in told
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert sorted(p.name for p in out.iterdir()) == ["export.json", "model.tflite"]
