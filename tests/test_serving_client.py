@@ -38,7 +38,14 @@ from serving_server import ServingServer, Status  # noqa: E402, needs tensorflow
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy" / "serving"
 PROTOCOLS = ["rest", "grpc"]
-LEVEL = 1  # a JPEG decoder rounds its own way, and the network's output follows
+# A JPEG decoder rounds its own way, and the network's output follows; a server's session optimises
+# the graph otherwise, and a rounding error may lie on the border between two levels.
+LEVEL = 1
+
+
+def assert_same_picture(actual: np.ndarray, expected: np.ndarray) -> None:
+    assert actual.shape == expected.shape
+    assert np.abs(actual.astype(int) - expected).max() <= LEVEL
 
 
 @pytest.fixture(scope="module")
@@ -119,11 +126,11 @@ def test_a_folder_comes_back_as_infer_writes_it(
     assert names(out) == ["a.png", "c.jpg", "d.bmp", "e.png", "f.webp", "trip/b.png"]
 
     newest = stylizers["two"]
-    for name in ("a.png", "d.bmp", "trip/b.png"):  # exact all the way
+    for name in ("a.png", "d.bmp", "trip/b.png"):  # PNG all the way
         source = read_picture(photos / name)
-        np.testing.assert_array_equal(read_picture(out / name).array_u8, newest(source.array_u8))
+        assert_same_picture(read_picture(out / name).array_u8, newest(source.array_u8))
     expected = newest(read_picture(photos / "e.gif").rgb_u8)
-    np.testing.assert_array_equal(read_picture(out / "e.png").rgb_u8, expected)
+    assert_same_picture(read_picture(out / "e.png").rgb_u8, expected)
     # A JPEG that the server wrote holds the same as one written here.
     jpeg = encode_picture(newest(read_picture(photos / "c.jpg").rgb_u8), ".jpg", quality=95)
     written = read_picture(out / "c.jpg").rgb_u8.astype(int)
@@ -145,7 +152,7 @@ def test_versions_and_labels(server, protocol, stylizers, photos, tmp_path):
     ):
         assert serve(server, protocol, f"--input={source}", f"--output={out}", flag) == 0
         expected = stylizers[which](read_picture(source).rgb_u8)
-        np.testing.assert_array_equal(read_picture(out).rgb_u8, expected)
+        assert_same_picture(read_picture(out).rgb_u8, expected)
 
 
 def test_formats_quality_and_max_side(server, stylizers, photos, tmp_path):
@@ -164,7 +171,7 @@ def test_formats_quality_and_max_side(server, stylizers, photos, tmp_path):
     flags = [f"--input={source}", f"--output={png}", "--max_side=24"]
     assert serve(server, "rest", *flags) == 0
     small = limit_side(read_picture(source), 24).rgb_u8
-    np.testing.assert_array_equal(read_picture(png).rgb_u8, stylizers["two"](small))
+    assert_same_picture(read_picture(png).rgb_u8, stylizers["two"](small))
     assert small.shape == (16, 24, 3)
 
 
