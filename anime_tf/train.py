@@ -30,6 +30,12 @@ def _define_flags(flag_values: flags.FlagValues) -> None:
         "go on with the run in run_dir, by its config.json",
         flag_values=flag_values,
     )
+    flags.DEFINE_boolean(
+        "dry_run",
+        False,
+        "check data set, settings, networks and memory, time a few steps, write nothing",
+        flag_values=flag_values,
+    )
     define_settings(flag_values, TrainConfig.__dataclass_fields__)
 
 
@@ -82,6 +88,7 @@ def make_repeatable() -> None:
 
 
 def _main(flag_values: flags.FlagValues) -> int:
+    from anime_tf.training.dry_run import dry_run
     from anime_tf.training.loop import train
 
     given = settings_given(flag_values, TrainConfig.__dataclass_fields__)
@@ -91,6 +98,9 @@ def _main(flag_values: flags.FlagValues) -> int:
     config = _resumed(flag_values, given) if resume else _begun(flag_values, given)
     if config.distribute == "none":
         make_repeatable()
+    if flag_values["dry_run"].value:
+        dry_run(config, resume=resume)
+        return cli.EXIT_DONE
     return train(config, resume=resume)
 
 

@@ -92,8 +92,13 @@ class TrainConfig:
         checkpoint_minutes: Minutes between checkpoints; one is written at each epoch's end as well.
         checkpoint_steps: Steps between checkpoints; 0 leaves it to the minutes.
         keep_checkpoints: Newest checkpoints that are kept.
+        keep_every_epochs: Every so many epochs a checkpoint is kept for good; 0 for none.
         log_steps: Steps between lines of the log.
-        samples: Pictures of `val` that are stylised at each epoch's end.
+        samples: Photos on the sheets of samples, the first of `val`.
+        sample_epochs: Epochs between sheets.
+        histogram_epochs: Epochs between histograms of all weights, in TensorBoard; 0 for none.
+        collapse_epochs: The run ends when D has been right about everything, or has only guessed,
+            for so many epochs; see `training.collapse`. 0 for never.
     """
 
     dataset_dir: str = _setting("", "folder with train_photo, <style>/style, <style>/smooth, val")
@@ -160,8 +165,16 @@ class TrainConfig:
     checkpoint_minutes: float = _setting(10.0, "minutes between checkpoints")
     checkpoint_steps: int = _setting(0, "steps between checkpoints; 0: by the minutes")
     keep_checkpoints: int = _setting(3, "newest checkpoints that are kept")
+    keep_every_epochs: int = _setting(
+        0, "epochs between checkpoints that are kept for good; 0: none"
+    )
     log_steps: int = _setting(1, "steps between lines of the log")
-    samples: int = _setting(4, "pictures of val stylised at each epoch's end")
+    samples: int = _setting(4, "photos of val on the sheets of samples")
+    sample_epochs: int = _setting(1, "epochs between sheets of samples")
+    histogram_epochs: int = _setting(0, "epochs between histograms of all weights; 0: none")
+    collapse_epochs: int = _setting(
+        3, "end the run when D has collapsed for so many epochs; 0: never"
+    )
 
     def __post_init__(self) -> None:
         for name, setting in self.__dataclass_fields__.items():
@@ -184,6 +197,10 @@ class TrainConfig:
             "keep_checkpoints": 1,
             "log_steps": 1,
             "samples": 0,
+            "sample_epochs": 1,
+            "histogram_epochs": 0,
+            "keep_every_epochs": 0,
+            "collapse_epochs": 0,
         }
         for name, minimum in at_least.items():
             if getattr(self, name) < minimum:

@@ -13,23 +13,21 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from anime_tf.data import pictures
 from anime_tf.data.edge_smooth import smooth_folder
 from anime_tf.data.folders import DatasetFolders, dataset_folders
+from anime_tf.data.pictures import write_picture
 from anime_tf.data.pipeline import TrainingPictures
+from anime_tf.training.collapse import ADVICE, CollapseWatch
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import make_strategy, part_of
 from anime_tf.training.objective import network_inputs
 from anime_tf.training.run_dir import RunDir
+from anime_tf.training.samples import sample_sheet
 from anime_tf.training.trainer import Trainer
-
-SAMPLE_SIDE = 512
-"""Longest side of the sample pictures, pixels."""
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -46,8 +44,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> int:
         resume: Whether the run of `config.run_dir` goes on from its newest checkpoint.
 
     Returns:
-        0 when all epochs are done; 128 + the signal's number when SIGINT or SIGTERM ended the run
-        early, after a checkpoint was written.
+        0 when all epochs are done; 1 when the run was ended early since D had collapsed; 128 + the
+        signal's number when SIGINT or SIGTERM ended it. A checkpoint is written in each case.
 
     Raises:
         FileNotFoundError: The data set lacks a folder or pictures.
@@ -62,10 +60,10 @@ def train(config: TrainConfig, *, resume: bool = False) -> int:
     )
     trainer = Trainer(config, strategy=strategy)
     with RunDir(config, trainer, resume=resume) as run:
-        stopped_by = _Run(config, trainer, source, run).go_on()
+        code = _Run(config, trainer, source, run).go_on()
     if source.broken:
         logging.warning("%d broken pictures were left out", len(source.broken))
-    return 128 + stopped_by if stopped_by else 0
+    return code
 
 
 def training_pictures(config: TrainConfig, part: tuple[int, int] = (0, 1)) -> TrainingPictures:
@@ -119,9 +117,11 @@ class _Run:
         self.step = run.step
         self.saved_at = time.monotonic()
         self.stop_signal = 0
+        self.watch = CollapseWatch(config.gan_type, config.collapse_epochs)
+        self.collapsed: str | None = None
 
     def go_on(self) -> int:
-        """Runs every step that is left; returns the signal that ended it early, else 0."""
+        """Runs every step that is left; returns the exit code."""
         per_epoch = self.config.steps_per_epoch
         begin_gan, end = self.config.init_epochs * per_epoch, self.config.epochs * per_epoch
         begin_gan = min(begin_gan, end)
@@ -129,10 +129,22 @@ class _Run:
             logging.info("%s: all %d epochs are done", self.run.path, self.config.epochs)
         with _caught_signals(self._stop):
             for phase, until in (("init", begin_gan), ("gan", end)):
-                while self.step < until and not self.stop_signal:
+                while self.step < until and not self.stop_signal and not self.collapsed:
                     epoch = self.step // per_epoch
                     self._train_epoch(phase, epoch, (epoch + 1) * per_epoch)
-        return self.stop_signal
+        if self.stop_signal:
+            return 128 + self.stop_signal
+        if self.collapsed and self.step < end:
+            logging.error(
+                "%s: ended after epoch %d of %d: for %d epochs %s",
+                self.run.path,
+                self.step // per_epoch,
+                self.config.epochs,
+                self.config.collapse_epochs,
+                ADVICE[self.collapsed],
+            )
+            return 1
+        return 0
 
     def _stop(self, number: int, _: FrameType | None) -> None:
         self.stop_signal = number
@@ -150,6 +162,7 @@ class _Run:
             losses: dict[str, float] = {}
             for inputs in self._batches(phase, until):
                 losses, seconds = self._train_step(phase, inputs)
+                self.watch.add(losses)
                 self._log(phase, epoch, seconds, losses)
                 bar.set_postfix_str(_postfix(losses, seconds, self.config.batch_size))
                 bar.update()
@@ -160,8 +173,12 @@ class _Run:
                     self._save(epoch)
         done = self.step == until
         if done and not self.stop_signal:
-            self._write_samples(epoch)
-        self._save(epoch + 1 if done else epoch)
+            self._show(epoch + 1)
+        for_good = done and _is_due(self.config.keep_every_epochs, epoch + 1)
+        self._save(epoch + 1 if done else epoch, f"epoch-{epoch + 1}" if for_good else None)
+        if done:
+            # Of an epoch that was gone on with only what was seen: enough for a rule of means.
+            self.collapsed = self.watch.end_epoch()
         if not sys.stderr.isatty():
             terms = " ".join(f"{name}={value:.4g}" for name, value in losses.items())
             pace = (time.monotonic() - begun_at) / max(1, self.step - first)
@@ -206,34 +223,28 @@ class _Run:
             return True
         return time.monotonic() - self.saved_at > 60 * self.config.checkpoint_minutes
 
-    def _save(self, epoch: int) -> None:
+    def _save(self, epoch: int, keep_as: str | None = None) -> None:
         self.trainer.epoch.assign(epoch)
-        self.run.save()
+        self.run.save(keep_as)
         self.saved_at = time.monotonic()
 
-    def _write_samples(self, epoch: int) -> None:
-        """Writes some pictures of `val` (of the photos where there is none), before and after."""
+    def _show(self, epochs: int) -> None:
+        """Shows what the run has come to after so many epochs: samples and histograms."""
         if not self.run.writes:
             return
-        folders: DatasetFolders = self.source.folders
-        generator = self.trainer.exported
-        for path in (folders.val or folders.train_photo)[: self.config.samples]:
-            try:
-                picture = pictures.read_picture(path)
-            except (ValueError, OSError) as error:
-                logging.warning("no sample: %s", error)
-                continue
-            photo_u8 = pictures.limit_side(picture, SAMPLE_SIDE).rgb_u8
-            padded, padding = pictures.pad_to_multiple(
-                photo_u8[None], generator.STRIDE, generator.MINIMUM_SIDE
-            )
-            generated = np.asarray(generator(pictures.to_pm1(padded), training=False))
-            anime_u8 = pictures.to_u8(pictures.crop_padding(generated, padding))[0]
-            sheet = pictures.side_by_side(photo_u8, anime_u8)
-            pictures.write_picture(
-                self.run.samples / f"epoch_{epoch + 1:04d}_{path.stem}.png", sheet
-            )
-            self.run.show(path.stem, sheet)
+        if _is_due(self.config.histogram_epochs, epochs):
+            self.run.show_weights()
+        if self.config.samples and _is_due(self.config.sample_epochs, epochs):
+            folders: DatasetFolders = self.source.folders
+            photos = (folders.val or folders.train_photo)[: self.config.samples]
+            sheet = sample_sheet(self.trainer.exported, photos)
+            if sheet is not None:
+                write_picture(self.run.samples / f"epoch_{epochs:04d}.png", sheet)
+                self.run.show("samples", sheet)
+
+
+def _is_due(every: int, epochs: int) -> bool:
+    return bool(every) and epochs % every == 0
 
 
 @contextlib.contextmanager

@@ -2,8 +2,8 @@
 
 config.json      the settings: with the checkpoints enough to go on, or to audit
 stats.jsonl      a line a logged step: step, epoch, phase, seconds, loss terms
-checkpoints/     the newest checkpoints, step-N
-samples/         pictures of `val`, before and after
+checkpoints/     the newest checkpoints, step-N; in kept/ those kept for good, epoch-N
+samples/         photos of `val`, before and after
 events/          TensorBoard
 generator.keras  the generator of the newest checkpoint
 """
@@ -180,13 +180,25 @@ class RunDir:
             for name, value in losses.items():
                 tf.summary.scalar(name, value)
 
+    def show_weights(self) -> None:
+        """Shows a histogram of every weight of both networks in TensorBoard."""
+        if not self.writes:
+            return
+        with self._events.as_default(step=int(self.trainer.step.numpy())):
+            for network in (self.trainer.generator, self.trainer.discriminator):
+                for weight in network.weights:
+                    tf.summary.histogram(weight.path, weight.value)
+
     def show(self, name: str, picture_u8: Any) -> None:
         """Shows a sample picture, uint8 (h, w, 3), in TensorBoard."""
         with self._events.as_default(step=int(self.trainer.step.numpy())):
             tf.summary.image(name, picture_u8[None])
 
-    def save(self) -> None:
+    def save(self, keep_as: str | None = None) -> None:
         """Writes a checkpoint and `generator.keras`.
+
+        Args:
+            keep_as: Name under which both are kept for good as well, if they are.
 
         Raises:
             ValueError: A weight is not finite; the checkpoint before it stays the newest.
@@ -201,6 +213,12 @@ class RunDir:
                     )
         if not self.writes:
             return
+        if keep_as is not None:
+            # First, so that a run that is killed in between does it anew when it goes on.
+            kept = self.path / "checkpoints" / "kept" / keep_as
+            kept.parent.mkdir(exist_ok=True, parents=True)
+            self._checkpoint.write(os.fspath(kept))
+            save_generator(self.trainer.exported, kept.with_name(f"{keep_as}.keras"))
         self._manager.save(checkpoint_number=step)
         save_generator(self.trainer.exported, self.path / GENERATOR)
         self._events.flush()

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from golden_files import assert_close
 from small_data_set import SETTINGS, make_data_set
 
 from anime_tf.data.pictures import read_picture, write_bytes_whole
 from anime_tf.models.archive import load_generator
+from anime_tf.training.collapse import UPDATES
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.loop import NonFiniteLossError, train
 from anime_tf.training.run_dir import resumed_config
@@ -78,7 +80,7 @@ def test_a_run_directory_holds_what_the_interface_says(whole_run, data):
 
 def test_samples_are_before_and_after(whole_run, data):
     names = sorted(path.name for path in (whole_run / "samples").iterdir())
-    assert names == ["epoch_0001_0.png", "epoch_0002_0.png"]
+    assert names == ["epoch_0001.png", "epoch_0002.png"]
     sheet = read_picture(whole_run / "samples" / names[0]).rgb_u8
     photo = read_picture(data / "val/0.png").rgb_u8
     assert sheet.shape[0] == photo.shape[0]
@@ -90,7 +92,33 @@ def test_tensorboard_has_the_terms(whole_run):
 
     events = EventAccumulator(str(whole_run / "events"))
     events.Reload()
-    assert {"g/content", "g/adv", "d/fake"} <= set(events.Tags()["tensors"])
+    tags = set(events.Tags()["tensors"])
+    assert {"g/content", "g/adv", "d/fake", "samples"} <= tags
+    assert {"generator/A_0/conv/kernel", "discriminator/conv_0/u"} <= tags
+    assert [event.step for event in events.Tensors("discriminator/conv_0/u")] == [10]
+
+
+def test_kept_checkpoints(whole_run):
+    kept = whole_run / "checkpoints" / "kept"
+    assert {path.name.split(".")[0] for path in kept.iterdir()} == {"epoch-2"}
+    kernels = [
+        load_generator(path).A[0].conv.kernel.numpy()
+        for path in (kept / "epoch-2.keras", whole_run / "generator.keras")
+    ]
+    assert_close(*kernels)
+    reader = tf.train.load_checkpoint(str(kept / "epoch-2"))
+    assert reader.get_tensor("step/.ATTRIBUTES/VARIABLE_VALUE") == 10
+
+
+def test_a_run_whose_discriminator_guesses_ends_early(data, tmp_path, caplog):
+    settings = {"content_weight": 0.0, "style_weight": 0.0, "init_epochs": 0, "epochs": 4}
+    settings["steps_per_epoch"] = UPDATES // 2
+    guessing = config(data, tmp_path / "run", **settings, d_learning_rate=0.0, collapse_epochs=2)
+    with caplog.at_level("ERROR"):
+        assert train(guessing) == 1
+    assert "ended after epoch 2 of 4: for 2 epochs D tells nothing apart" in caplog.text
+    assert rows(tmp_path / "run")[-1]["step"] == UPDATES
+    assert (tmp_path / "run" / "checkpoints" / f"step-{UPDATES}.index").exists()
 
 
 def test_generator_is_that_of_the_newest_checkpoint(whole_run):
@@ -115,7 +143,7 @@ def test_a_finished_run_has_nothing_left_to_do(whole_run):
 def start(data, run_dir, *flags):
     command = [sys.executable, "train.py", f"--run_dir={run_dir}", *flags]
     if "--resume" not in flags:
-        values = {**SETTINGS, "dataset_dir": data}
+        values = {**SETTINGS, "dataset_dir": data, "histogram_epochs": 2, "keep_every_epochs": 2}
         command += [f"--{name}={value}" for name, value in values.items()]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 

@@ -1,0 +1,49 @@
+"""Sheets of sample pictures: fixed photos, and what the generator makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import keras
+import numpy as np
+from absl import logging
+
+from anime_tf.data import pictures
+
+SAMPLE_SIDE = 512
+"""Longest side of a picture in a sheet, pixels."""
+
+
+def sample_sheet(generator: keras.Model, paths: Iterable[Path]) -> np.ndarray | None:
+    """Draws a sheet: a row for each photo, on the left as it is, on the right as generated.
+
+    Args:
+        generator: The generator.
+        paths: The photos; one that cannot be read is named on the log and left out.
+
+    Returns:
+        uint8 RGB (height, width, 3); rows narrower than the widest are filled up with white. None
+        where no photo could be read.
+    """
+    rows = []
+    for path in paths:
+        try:
+            picture = pictures.read_picture(path)
+        except (ValueError, OSError) as error:
+            logging.warning("no sample: %s", error)
+            continue
+        photo_u8 = pictures.limit_side(picture, SAMPLE_SIDE).rgb_u8
+        padded, padding = pictures.pad_to_multiple(
+            photo_u8[None], generator.STRIDE, generator.MINIMUM_SIDE
+        )
+        generated = np.asarray(generator(pictures.to_pm1(padded), training=False))
+        anime_u8 = pictures.to_u8(pictures.crop_padding(generated, padding))[0]
+        rows.append(pictures.side_by_side(photo_u8, anime_u8))
+    if not rows:
+        return None
+    width = max(row.shape[1] for row in rows)
+    padding_of = [[(0, 0), (0, width - row.shape[1]), (0, 0)] for row in rows]
+    return np.concatenate(
+        [np.pad(row, pad, constant_values=255) for row, pad in zip(rows, padding_of, strict=True)]
+    )
