@@ -10,6 +10,7 @@ from anime_tf.data import pictures
 from anime_tf.data.pictures import to_u8
 from anime_tf.export import folder
 from anime_tf.export.checks import measure, probes_pm1
+from anime_tf.export.int8 import AT_THE_END
 from anime_tf.export.tflite import (
     FORBIDDEN,
     GRAPH_BYTES,
@@ -126,6 +127,13 @@ def test_one_size_is_all_of_four_axes_and_has_no_padding_around(exports):
     assert found.psnr > 50
 
 
+@pytest.mark.parametrize("name", GENERATORS)
+def test_one_size_is_for_gpus(exports, name, capsys):
+    data = convert_tflite(AnyPicture(exports[name].model, (32, 48)), "float16")
+    tf.lite.experimental.Analyzer.analyze(model_content=data, gpu_compatibility=True)
+    assert "looks compatible with GPU delegate" in capsys.readouterr().out
+
+
 def test_a_size_that_the_network_cannot_take(exports):
     model = exports["animegan_v2_light"].model
     for size, nearest in (((250, 256), 248), ((256, 8), 16)):
@@ -153,6 +161,10 @@ def test_int8_takes_and_gives_pixels(exports, size):
     assert kinds == {np.uint8}
     weights = [t for t in interpreter.get_tensor_details() if t["dtype"] == np.int8]
     assert max(np.prod(t["shape"]) for t in weights) > 10_000, "weights are 8 bits"
+    # But for the last two, what convolutions give is rounded.
+    counts = operators(data)
+    rounded = counts["CONV_2D"] + counts["DEPTHWISE_CONV_2D"] - AT_THE_END
+    assert counts["QUANTIZE"] == counts["DEQUANTIZE"] == rounded
     engine = TFLiteEngine.from_bytes(data, "int8")
     found = measure(engine, KerasEngine(model), [size or (64, 64)])
     assert found.psnr > 26  # random weights, whose output is noise and thus the hardest to match
