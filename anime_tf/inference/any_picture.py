@@ -9,6 +9,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from anime_tf.models.layers import upsampling_by_one_operator
+
 
 class AnyPicture(tf.Module):
     """A generator for pictures of any size, from 1x1 on, each side at least 1.
@@ -52,12 +54,16 @@ class AnyPicture(tf.Module):
                     f"pixels, as this network needs it; the nearest is {nearest}"
                 )
 
+        def run(pictures_pm1: tf.Tensor) -> tf.Tensor:
+            with upsampling_by_one_operator():
+                return model(pictures_pm1, training=False)
+
         def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:
             if size_hw is not None:
-                return {"anime_pm1": model(pictures_pm1, training=False)}
+                return {"anime_pm1": run(pictures_pm1)}
             height, width = tf.unstack(tf.shape(pictures_pm1)[1:3])
             padded = _reflect(_reflect(pictures_pm1, 1, stride, minimum), 2, stride, minimum)
-            return {"anime_pm1": model(padded, training=False)[:, :height, :width]}
+            return {"anime_pm1": run(padded)[:, :height, :width]}
 
         def u8(pictures_u8: tf.Tensor) -> dict[str, tf.Tensor]:
             # By way of the other function: the network stands in the graph once.

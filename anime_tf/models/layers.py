@@ -5,6 +5,9 @@ Written with `keras.ops`, so that they run on every Keras backend.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -181,6 +184,23 @@ def reflect_pad(x: Any, kernel_size: int, strides: int) -> Any:
     return ops.pad(x, [[0, 0], side, side, [0, 0]], mode="reflect")
 
 
+_ONE_OPERATOR = contextvars.ContextVar("one_operator", default=False)
+
+
+@contextlib.contextmanager
+def upsampling_by_one_operator() -> Iterator[None]:
+    """Within it TensorFlow's own operation upsamples, for graphs that infer or are exported.
+
+    It is twice as fast, and one operator in a TFLite model where slices and stacks are a dozen.
+    Training keeps to those: rounding otherwise, it leaves the originals' trajectories.
+    """
+    token = _ONE_OPERATOR.set(keras.config.backend() == "tensorflow")
+    try:
+        yield
+    finally:
+        _ONE_OPERATOR.reset(token)
+
+
 def upsample_legacy_bilinear(x: Any) -> Any:
     """Doubles height and width as TensorFlow 1's bilinear resize did.
 
@@ -196,9 +216,7 @@ def upsample_legacy_bilinear(x: Any) -> Any:
     Returns:
         Tensor (n, 2 height, 2 width, channels), same dtype.
     """
-    if keras.config.backend() == "tensorflow":
-        # Its own operation, which Keras does not offer: twice as fast, its gradient likewise, and
-        # one operator in a TFLite model where the slices and stacks below are a dozen.
+    if _ONE_OPERATOR.get():
         import tensorflow as tf
 
         size = tf.shape(x)[1:3] * 2
