@@ -87,6 +87,7 @@ class TrainConfig:
         d_gray_weight: Weight of D's term of anime pictures in gray.
         d_smooth_weight: Weight of D's term of edge-smoothed anime pictures.
         smooth_color: Whether D sees edge-smoothed pictures in colour, not in gray.
+        style_color: Whether the style loss is drawn to anime pictures in colour, not in gray.
         penalty_weight: Weight of the penalty on D's gradient, for the GAN types that have one;
             lambda of the papers.
         checkpoint_minutes: Minutes between checkpoints; one is written at each epoch's end as well.
@@ -137,7 +138,7 @@ class TrainConfig:
     spectral_norm: bool = _setting(True, "spectral norm in D", fixed=True)
     discriminator_dropout: float = _setting(0.0, "dropout rate in D", fixed=True)
     perceptual: str = _setting("vgg19", "perceptual network", PERCEPTUAL, fixed=True)
-    perceptual_weights: str = _setting("imagenet", "imagenet, random, or a .h5 or vgg19.npy file")
+    perceptual_weights: str = _setting("imagenet", "imagenet, random, or a file: .h5, .weights.h5, or for VGG-19 vgg19.npy")
     g_adv_weight: float = _setting(300.0, "weight of G's adversarial term")
     d_adv_weight: float = _setting(300.0, "weight of D's adversarial terms")
     content_weight: float = _setting(1.5, "weight of the content loss, in both phases")
@@ -159,6 +160,7 @@ class TrainConfig:
     d_gray_weight: float = _setting(1.2, "weight of D's term of anime in gray")
     d_smooth_weight: float = _setting(0.8, "weight of D's term of edge-smoothed anime")
     smooth_color: bool = _setting(False, "edge-smoothed anime in colour, not in gray")
+    style_color: bool = _setting(False, "style loss on anime in colour, not in gray")
     penalty_weight: float = _setting(
         10.0, "weight of the penalty on D's gradient, in wgan-gp, wgan-lp and dragan"
     )
@@ -277,6 +279,27 @@ PRESETS: dict[str, dict[str, Any]] = {
         "d_fake_weight": 1.0,
         "d_gray_weight": 1.0,
         "d_smooth_weight": 0.1,
+    },
+    # Two recipes by others, with what they state; where they say nothing it is Hayao's.
+    # AnimeGAN's port to MindSpore:
+    "mindspore": {
+        "epochs": 40,
+        "init_epochs": 5,
+        "batch_size": 4,
+        "init_learning_rate": 1e-3,
+        "g_learning_rate": 2e-4,
+        "d_learning_rate": 4e-4,
+        "g_adv_weight": 1.2,
+        "content_weight": 1.8,
+        "style_weight": 2.0,
+        "color_weight": 10.0,
+    },
+    # A course report on AnimeGANv2:
+    "course_report": {
+        "epochs": 100,
+        "init_epochs": 1,
+        "style_weight": 3.0,
+        "color_weight": 10.0,
     },
     # CartoonGAN (Chen, Lai, Liu, CVPR 2018): cross-entropy, edge-smoothed pictures in colour, and
     # content; batch, epochs and rate are those of a reproduction, which crops as well, since

@@ -118,7 +118,7 @@ class Objective:
         """Features of the pictures that perceptual terms compare with: one pass, no gradient.
 
         Args:
-            pictures: `photo`, and with `style` also `anime_gray`.
+            pictures: `photo`, and with `style` also `anime_gray` (or `anime`, in colour).
             style: Whether the style term is wanted.
 
         Returns:
@@ -126,7 +126,7 @@ class Objective:
         """
         targets = {"g/content": pictures["photo"]}
         if style:
-            targets["g/style"] = pictures["anime_gray"]
+            targets["g/style"] = pictures["anime" if self._config.style_color else "anime_gray"]
         targets = {term: x for term, x in targets.items() if self.weights[term]}
         if not targets:
             return {}

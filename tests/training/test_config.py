@@ -55,6 +55,27 @@ def test_published_presets(name, expected):
     )
 
 
+def test_recipes_of_others():
+    mindspore = TrainConfig.from_dict(PRESETS["mindspore"])
+    assert (mindspore.epochs, mindspore.init_epochs, mindspore.batch_size) == (40, 5, 4)
+    rates = (mindspore.init_learning_rate, mindspore.g_learning_rate, mindspore.d_learning_rate)
+    assert rates == (1e-3, 2e-4, 4e-4)
+    assert loss_weights(mindspore) == (1.2, 300, 1.8, 2, 10)
+    report = TrainConfig.from_dict(PRESETS["course_report"])
+    assert (report.epochs, report.init_epochs, report.batch_size) == (100, 1, 12)
+    assert loss_weights(report) == (300, 300, 1.5, 3, 10)
+
+
+def loss_weights(values):
+    return (
+        values.g_adv_weight,
+        values.d_adv_weight,
+        values.content_weight,
+        values.style_weight,
+        values.color_weight,
+    )
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_a_config(name):
     TrainConfig.from_dict(PRESETS[name])
