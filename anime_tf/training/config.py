@@ -138,7 +138,9 @@ class TrainConfig:
     spectral_norm: bool = _setting(True, "spectral norm in D", fixed=True)
     discriminator_dropout: float = _setting(0.0, "dropout rate in D", fixed=True)
     perceptual: str = _setting("vgg19", "perceptual network", PERCEPTUAL, fixed=True)
-    perceptual_weights: str = _setting("imagenet", "imagenet, random, or a file: .h5, .weights.h5, or for VGG-19 vgg19.npy")
+    perceptual_weights: str = _setting(
+        "imagenet", "imagenet, random, or a file: .h5, .weights.h5, or for VGG-19 vgg19.npy"
+    )
     g_adv_weight: float = _setting(300.0, "weight of G's adversarial term")
     d_adv_weight: float = _setting(300.0, "weight of D's adversarial terms")
     content_weight: float = _setting(1.5, "weight of the content loss, in both phases")
