@@ -6,10 +6,17 @@ pictures as they come. What infers by Keras and what is exported is this graph a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
-from anime_tf.models.layers import upsampling_by_one_operator
+from anime_tf.models.layers import (
+    Moments,
+    PictureNorm,
+    choosing_statistics,
+    upsampling_by_one_operator,
+)
 
 
 class AnyPicture(tf.Module):
@@ -33,6 +40,11 @@ class AnyPicture(tf.Module):
         u8: tf.function of ``pictures_u8``, (n, height, width, 3) uint8 RGB; returns
             ``{"anime_u8": ...}``, the same shape and type: the network sees x / 127.5 - 1, a
             pixel out is round((y + 1) * 127.5), clipped.
+        holding: Function of nothing; makes a tf.function of ``pictures_pm1``, as above but one at a
+            time, of ``held``, (k,) float32, and of a ``rate`` in 0..1, float32. That returns
+            ``{"anime_pm1": ..., "used": ...}``. Its norms use held + rate * (measured - held) in
+            the place of what they measure; ``used`` is that, (k,), for the next picture's ``held``.
+            With a rate of 1 the picture is that of `pm1`, whatever ``held`` is.
 
     Raises:
         ValueError: The network cannot take that size.
@@ -78,6 +90,48 @@ class AnyPicture(tf.Module):
         u8_spec = tf.TensorSpec(shape, tf.uint8, name="pictures_u8")
         self.pm1 = tf.function(pm1, input_signature=[pm1_spec], autograph=False)
         self.u8 = tf.function(u8, input_signature=[u8_spec], autograph=False)
+        one_spec = tf.TensorSpec((1, *shape[1:]), tf.float32, name="pictures_pm1")
+        held_spec = tf.TensorSpec((None,), tf.float32, name="held")
+        rate_spec = tf.TensorSpec((), tf.float32, name="rate")
+
+        def held(pictures_pm1: tf.Tensor, held: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
+            mixing = _Mixing(held, rate)
+            with choosing_statistics(mixing):
+                # Not by way of `self.pm1`, which may have been traced without a choice.
+                anime_pm1 = pm1(pictures_pm1)["anime_pm1"]
+            return {"anime_pm1": anime_pm1, "used": mixing.all_used()}
+
+        # Made when it is asked for: an attribute would go into every SavedModel.
+        self.holding = lambda: tf.function(
+            held, input_signature=[one_spec, held_spec, rate_spec], autograph=False
+        )
+
+
+class _Mixing:
+    """Lets each norm use held + rate * (measured - held), and keeps what they used."""
+
+    def __init__(self, held: tf.Tensor, rate: tf.Tensor) -> None:
+        self._held = held
+        self._rate = rate
+        self._used: list[tf.Tensor] = []
+        self._count = 0
+
+    def __call__(self, norm: PictureNorm, measure: Callable[[], Moments]) -> Moments:
+        mean, variance = measure()
+        return self._mixed(mean), self._mixed(variance)
+
+    def _mixed(self, measured: tf.Tensor) -> tf.Tensor:
+        size = measured.shape[1:].num_elements()  # of one picture: 1, or the channels
+        held = tf.reshape(self._held[self._count : self._count + size], (1, 1, 1, size))
+        self._count += size
+        # Exactly the measured ones at 1, for nobody's rounding.
+        used = (1.0 - self._rate) * held + self._rate * measured
+        self._used.append(tf.reshape(used, (size,)))
+        return used
+
+    def all_used(self) -> tf.Tensor:
+        """What all norms used, means and variances in the order of the norms."""
+        return tf.concat([tf.zeros((0,)), *self._used], axis=0)
 
 
 def _reflect(x: tf.Tensor, axis: int, stride: int, minimum: int) -> tf.Tensor:

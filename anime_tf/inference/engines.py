@@ -65,6 +65,8 @@ class KerasEngine:
         self.network = AnyPicture(model)  # a concrete function does not keep its variables alive
         # Traced here and not at the first call, which several threads may make at once.
         self._run = self.network.pm1.get_concrete_function()
+        self._run_held: Any = None  # traced when it is first asked for
+        self._lock = threading.Lock()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> KerasEngine:
@@ -75,7 +77,35 @@ class KerasEngine:
 
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
         """Runs the network; see `Engine`."""
-        return _run_graph(self._run, pictures_pm1)
+        return _run_graph(self._run, pictures_pm1)["anime_pm1"]
+
+    def run_held(
+        self, picture_pm1: np.ndarray, held: np.ndarray | None, rate: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Runs the network with the statistics of its norms held, in part or wholly.
+
+        Args:
+            picture_pm1: (1, height, width, 3) float32 RGB in [-1, 1].
+            held: The statistics that the picture before used; None where there is none.
+            rate: How far they move to this picture's own, from 0, not at all, to 1, all the way.
+
+        Returns:
+            The picture, of the same shape, type and range, and the statistics that it used.
+
+        Raises:
+            MemoryError: The device has not enough memory for a picture of this size.
+        """
+        with self._lock:
+            if self._run_held is None:
+                self._run_held = self.network.holding().get_concrete_function()
+        import tensorflow as tf
+
+        if held is None:
+            held, rate = np.zeros(self._run_held.structured_outputs["used"].shape, np.float32), 1.0
+        outputs = _run_graph(
+            self._run_held, picture_pm1, held=tf.constant(held), rate=tf.constant(rate, tf.float32)
+        )
+        return outputs["anime_pm1"], outputs["used"]
 
 
 class SavedModelEngine:
@@ -121,7 +151,7 @@ class SavedModelEngine:
 
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
         """Runs the network; see `Engine`."""
-        return _run_graph(lambda x: self._run(**{self._input: x}), pictures_pm1)
+        return _run_graph(lambda x: self._run(**{self._input: x}), pictures_pm1)[self._output]
 
 
 class TFLiteEngine:
@@ -348,13 +378,15 @@ def import_litert() -> Any:
         ) from error
 
 
-def _run_graph(run: Callable[[Any], dict[str, Any]], pictures_pm1: np.ndarray) -> np.ndarray:
-    """Runs a TensorFlow graph with one output."""
+def _run_graph(
+    run: Callable[..., dict[str, Any]], pictures_pm1: np.ndarray, **others: Any
+) -> dict[str, np.ndarray]:
+    """Runs a TensorFlow graph; all that it gives, by name."""
     import tensorflow as tf
 
     try:
-        (anime_pm1,) = run(tf.constant(pictures_pm1, tf.float32)).values()
-        return anime_pm1.numpy()
+        outputs = run(tf.constant(pictures_pm1, tf.float32), **others)
+        return {name: output.numpy() for name, output in outputs.items()}
     except tf.errors.ResourceExhaustedError as error:
         n, height, width = pictures_pm1.shape[:3]
         raise MemoryError(

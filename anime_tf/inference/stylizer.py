@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
 from anime_tf.data import pictures
-from anime_tf.inference.engines import open_engine
+from anime_tf.inference.engines import KerasEngine, open_engine
 from anime_tf.weights.builtin import weights_path
 
 
@@ -79,18 +80,70 @@ class Stylizer:
         _check(photo_u8)
         if photo_u8.ndim == 3:
             picture = pictures.limit_side(pictures.as_picture(photo_u8), self.max_side)
-            anime = self._stylise(picture.rgb_u8[None])[0]
+            anime = self._stylise(picture.rgb_u8[None], self._engine)[0]
             return pictures.Picture(anime, picture.alpha_u8).array_u8
         if len(photo_u8) == 0:
             return photo_u8.copy()
         limited = [pictures.limit_side(pictures.Picture(p), self.max_side) for p in photo_u8]
-        return self._stylise(np.stack([picture.rgb_u8 for picture in limited]))
+        return self._stylise(np.stack([picture.rgb_u8 for picture in limited]), self._engine)
 
-    def _stylise(self, photos_u8: np.ndarray) -> np.ndarray:
+    @property
+    def can_hold(self) -> bool:
+        """Whether the engine can hold statistics, as `stylise_held` needs it; Keras can."""
+        return isinstance(self._engine, KerasEngine)
+
+    def stylise_held(
+        self, photo_u8: np.ndarray, held: np.ndarray | None, rate: float
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Stylises a photo with the statistics of the networks' norms held, in part or wholly.
+
+        Each frame of a film alone has statistics of its own, which is why it flickers; held from
+        one to the next they move slowly. What is held is the caller's to keep: a `Stylizer` keeps
+        nothing.
+
+        Args:
+            photo_u8: uint8 in 0..255: RGB (height, width, 3).
+            held: The statistics that the frame before used; None for the first.
+            rate: How far they move to this photo's own, from 0, not at all, to 1, all the way: then
+                the picture is the same as of a plain call.
+
+        Returns:
+            The picture as of a plain call, and the statistics that it used.
+
+        Raises:
+            ValueError: Another type or shape, a rate out of its range, or an engine that cannot
+                hold statistics.
+            MemoryError: The picture is too large for the device; see `max_side`.
+        """
+        engine = self._engine
+        if not isinstance(engine, KerasEngine):
+            raise ValueError(
+                f"only the engine keras can hold statistics, found {type(engine).__name__}; take "
+                "a .keras archive or a built-in style, with --engine=keras"
+            )
+        photo_u8 = np.asarray(photo_u8)
+        _check(photo_u8)
+        if photo_u8.ndim != 3 or photo_u8.shape[2] != 3:
+            raise ValueError(f"expected a frame (height, width, 3), received {photo_u8.shape}")
+        if not 0 <= rate <= 1:
+            raise ValueError(f"rate must lie in 0..1, received {rate}")
+        used = held
+
+        def run(pictures_pm1: np.ndarray) -> np.ndarray:
+            nonlocal used
+            anime_pm1, used = engine.run_held(pictures_pm1, held, rate)
+            return anime_pm1
+
+        photo = pictures.limit_side(pictures.Picture(photo_u8), self.max_side)
+        return self._stylise(photo.rgb_u8[None], run)[0], used
+
+    def _stylise(
+        self, photos_u8: np.ndarray, network: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
         """Stylises (n, height, width, 3) of any size; a new array."""
         if self.strength == 0:
             return photos_u8.copy()
-        anime_u8 = pictures.to_u8(self._engine(pictures.to_pm1(photos_u8)))
+        anime_u8 = pictures.to_u8(network(pictures.to_pm1(photos_u8)))
         if self.match_brightness:
             pairs = zip(photos_u8, anime_u8, strict=True)
             anime_u8 = np.stack([pictures.match_brightness(*pair) for pair in pairs])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -36,6 +36,34 @@ def he_normal(seed: int | None = None) -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(2.0, "fan_in", "truncated_normal", seed=seed)
 
 
+Moments = tuple[Any, Any]
+"""Mean and variance that a norm uses, float32: (n, 1, 1, 1), or (n, 1, 1, channels)."""
+
+_CHOOSE = contextvars.ContextVar[Any]("choose", default=None)
+
+
+@contextlib.contextmanager
+def choosing_statistics(
+    choose: Callable[[PictureNorm, Callable[[], Moments]], Moments],
+) -> Iterator[None]:
+    """Within it `choose` decides which statistics each `PictureNorm` normalises with.
+
+    In a film those of the frames before may go into a frame's, a tile may take those of its whole
+    picture. For networks that infer: training measures.
+
+    Args:
+        choose: Called with each norm, in the order in which the network runs them, and a function
+            of no arguments that measures its input; not to be called where the measured values do
+            not matter, for that takes two passes over it. What it returns is used, and needs only
+            to be of shapes that broadcast against the measured ones'.
+    """
+    token = _CHOOSE.set(choose)
+    try:
+        yield
+    finally:
+        _CHOOSE.reset(token)
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
 class PictureNorm(keras.layers.Layer):
     """Normalisation over height and width of each sample, with all channels together or each alone.
@@ -47,6 +75,8 @@ class PictureNorm(keras.layers.Layer):
     things: no tensor has five axes, which GPUs of phones and browsers do not take; and a mean is
     taken over one axis after the other, for TensorFlow, TFLite and ONNX Runtime add up all values
     of a picture in one go, in float32, and lose more digits the larger the picture is.
+
+    Within `choosing_statistics` mean and variance may be others than the input's own.
 
     Input and output (n, h, w, c). Statistics are computed in float32 under every policy.
 
@@ -72,9 +102,35 @@ class PictureNorm(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-        x = x - self._mean(x)
-        scale = ops.rsqrt(self._mean(ops.square(x)) + self.epsilon) * ops.cast(self.gamma, x.dtype)
-        return ops.cast(x * scale + ops.cast(self.beta, x.dtype), self.compute_dtype)
+        gamma, beta = ops.cast(self.gamma, x.dtype), ops.cast(self.beta, x.dtype)
+        choose = _CHOOSE.get()
+        if choose is None:
+            x = x - self._mean(x)
+            variance = self._mean(ops.square(x))
+            scale = ops.rsqrt(variance + self.epsilon) * gamma
+        else:
+            x, origin, (mean, variance) = self._chosen(x, choose)
+            scale = ops.rsqrt(variance + self.epsilon) * gamma
+            beta = beta - (mean - origin) * scale
+        return ops.cast(x * scale + beta, self.compute_dtype)
+
+    def _chosen(self, x: Any, choose: Any) -> tuple[Any, Any, Moments]:
+        """What `choose` chose; and the input less its own mean, and that mean, if it was measured.
+
+        So that a measured input is read no more often than without a choice.
+        """
+        measured: list[Any] = []
+
+        def measure() -> Moments:
+            if not measured:
+                mean = self._mean(x)
+                centred = x - mean
+                measured.extend((centred, mean, self._mean(ops.square(centred))))
+            return measured[1], measured[2]
+
+        moments = choose(self, measure)
+        centred, origin = measured[:2] if measured else (x, 0.0)
+        return centred, origin, moments
 
     def get_config(self) -> dict[str, Any]:
         return {

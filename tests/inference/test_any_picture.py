@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from anime_tf.data import pictures
 from anime_tf.inference.any_picture import AnyPicture, _reflect
+from anime_tf.models.registry import GENERATORS
+
+ROUNDING = 1e-5  # of float32, in some twenty layers that divide by small deviations
 
 
 @pytest.mark.parametrize(("stride", "minimum"), [(1, 1), (4, 16), (8, 16), (32, 256)])
@@ -39,3 +43,44 @@ def test_it_is_traced_once_for_all_sizes(generator):
     for shape in ((1, 16, 16, 3), (2, 5, 40, 3)):
         network.pm1(tf.zeros(shape))
     assert network.pm1.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_held_statistics(name, photo):
+    """Of every generator: measured ones are those of `pm1`, and held ones those of before."""
+    keras.utils.set_random_seed(3)
+    model = GENERATORS[name](width=4)
+    network = AnyPicture(model)
+    hold = network.holding().get_concrete_function()
+    bright, dark = (
+        tf.constant(pictures.to_pm1(photo(32, 40, seed=seed)[None]) * scale + shift)
+        for seed, scale, shift in ((0, 0.5, 0.5), (1, 0.3, -0.5))
+    )
+    nothing = tf.zeros(hold.structured_outputs["used"].shape)
+    assert nothing.shape[0] > 0, "every generator has norms"
+    first = hold(bright, nothing, tf.constant(1.0))
+    plain = network.pm1(bright)["anime_pm1"]
+    np.testing.assert_array_equal(first["anime_pm1"], plain)
+
+    own = network.pm1(dark)["anime_pm1"]
+    moved = hold(dark, first["used"], tf.constant(1.0))
+    np.testing.assert_array_equal(moved["anime_pm1"], own)
+
+    still = hold(dark, first["used"], tf.constant(0.0))
+    np.testing.assert_array_equal(still["used"], first["used"])
+    assert np.abs(still["anime_pm1"] - own).max() > 0.01, "not its own statistics"
+    again = hold(bright, first["used"], tf.constant(0.0))["anime_pm1"]
+    np.testing.assert_allclose(again, plain, atol=ROUNDING)
+
+    # The first norm sees the same input under all statistics: its part is exactly between.
+    half = hold(dark, first["used"], tf.constant(0.25))["used"]
+    expected = 0.75 * first["used"][:2] + 0.25 * moved["used"][:2]
+    np.testing.assert_allclose(half[:2], expected, rtol=ROUNDING)
+
+
+def test_held_statistics_are_not_in_exports(generator):
+    """A tf.function with a signature is traced and written, asked for or not."""
+    network = AnyPicture(generator)
+    network.holding().get_concrete_function()
+    functions = [v for v in vars(network).values() if hasattr(v, "get_concrete_function")]
+    assert len(functions) == 2, "pm1 and u8"

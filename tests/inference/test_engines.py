@@ -74,6 +74,16 @@ def test_every_engine_gives_the_same_picture(exports, onnx_models, photo, name):
             assert difference <= LEVEL, f"{kind}, {x.shape}: {difference} levels"
 
 
+def test_keras_alone_holds_statistics(exports, photo):
+    _, archive, folder = exports["animegan_v2"]
+    assert Stylizer(archive).can_hold
+    for kind in EXPORTS:
+        stylizer = Stylizer(folder / kind)
+        assert not stylizer.can_hold
+        with pytest.raises(ValueError, match="only the engine keras can hold .* --engine=keras"):
+            stylizer.stylise_held(photo(16, 16), None, 1.0)
+
+
 def test_threads_share_one_tflite_engine(exports):
     engine = open_engine(exports["animegan_v2"].folder / "model.tflite", "tflite")
     random = np.random.default_rng(4)

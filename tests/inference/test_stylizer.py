@@ -172,3 +172,29 @@ def test_wrong_options(archive, options, words):
 def test_missing_weights():
     with pytest.raises(FileNotFoundError, match="no such weights"):
         Stylizer("none.keras")
+
+
+def test_held_statistics_of_frames(stylizer, photo):
+    small = varied(stylizer, max_side=32, strength=0.5, match_brightness=True)
+    first, second = photo(40, 48), photo(40, 48, seed=1)
+    anime, held = small.stylise_held(first, None, 0.3)
+    np.testing.assert_array_equal(anime, small(first))  # there is nothing to hold to yet
+    anime, used = small.stylise_held(second, held, 1.0)
+    np.testing.assert_array_equal(anime, small(second))
+    assert not np.array_equal(used, held)
+    anime, used = small.stylise_held(second, held, 0.0)
+    np.testing.assert_array_equal(used, held)
+    assert difference(anime, small(second)) > LEVEL
+    anime, used = varied(stylizer, strength=0.0).stylise_held(second, held, 0.5)
+    np.testing.assert_array_equal(anime, second)
+    assert used is held
+
+
+def test_held_statistics_need_a_frame_and_a_rate(stylizer, photo):
+    assert stylizer.can_hold
+    with pytest.raises(
+        ValueError, match=r"expected a frame \(height, width, 3\), received \(8, 8, 4"
+    ):
+        stylizer.stylise_held(photo(8, 8, channels=4), None, 1.0)
+    with pytest.raises(ValueError, match=r"rate must lie in 0..1, received 1.5"):
+        stylizer.stylise_held(photo(8, 8), None, 1.5)

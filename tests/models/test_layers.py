@@ -9,6 +9,7 @@ from anime_tf.models.layers import (
     ConvNormLReLU,
     InvertedResidual,
     SpectralNormConv2D,
+    choosing_statistics,
     instance_norm,
     layer_norm,
     reflect_pad,
@@ -209,3 +210,31 @@ def test_norms_are_group_normalisation_and_lose_no_digits_to_size(norm):
         each.beta.assign(np.linspace(-1, 1, 8))
     assert_close(layer(x), truth(x.astype(np.float64)), atol=5e-6)
     assert layer.get_config() == type(layer).from_config(layer.get_config()).get_config()
+
+
+@pytest.mark.parametrize("norm", [layer_norm, instance_norm])
+def test_chosen_statistics_are_used(norm):
+    x = np.random.default_rng(5).normal(3, 2, (2, 6, 7, 4)).astype(np.float32)
+    layer = norm("norm", epsilon=1e-5)
+    layer.build(x.shape)
+    layer.gamma.assign([1, 2, 3, 4])
+    layer.beta.assign([0, 1, 0, -1])
+    expected = (x - 10) / np.sqrt(4 + 1e-5) * [1, 2, 3, 4] + [0, 1, 0, -1]
+
+    def fixed(norm, measure):
+        assert norm is layer
+        return np.float32(10), np.float32(4)
+
+    def measured_in_vain(norm, measure):
+        mean, variance = measure()
+        axes = (1, 2, 3) if layer.over_channels else (1, 2)
+        assert_close(mean, x.mean(axes, keepdims=True), atol=ROUNDING)
+        assert_close(variance, x.var(axes, keepdims=True), atol=10 * ROUNDING)
+        return np.float32(10), np.float32(4)
+
+    for choose in (fixed, measured_in_vain):
+        with choosing_statistics(choose):
+            assert_close(layer(x), expected, atol=10 * ROUNDING)
+    with choosing_statistics(lambda norm, measure: measure()):
+        measured = np.asarray(layer(x))
+    np.testing.assert_array_equal(measured, layer(x))
