@@ -14,14 +14,14 @@ Both begin anew at a cut.
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
+from absl import flags, logging
 
 from anime_tf.data import pictures
 from anime_tf.data.shots import CutDetector, NumberedFrame
-from anime_tf.inference.stylizer import Stylizer
 from anime_tf.video.warping import (
     OCCLUSION_SHARE,
     OCCLUSION_SQUARE,
@@ -29,6 +29,12 @@ from anime_tf.video.warping import (
     miss_squared,
     warped,
 )
+
+if TYPE_CHECKING:
+    from anime_tf.inference.stylizer import Stylizer
+
+MEANS = ("off", "statistics", "blend", "both")
+"""What `--steady` may be."""
 
 STATISTICS_SECONDS = 0.5
 """Half-life of held statistics."""
@@ -251,3 +257,63 @@ class Steady:
         if self._blend is None or self._stylizer.strength == 0:
             return anime_u8
         return self._blend(rgb_u8, anime_u8, seconds)
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of `steadied`."""
+    flags.DEFINE_enum(
+        "steady",
+        "both",
+        list(MEANS),
+        "Against flicker: hold the network's statistics through a shot, blend each frame with the "
+        "one before along their movement, or both; off draws each frame by itself.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "statistics_seconds",
+        STATISTICS_SECONDS,
+        "Half-life of held statistics, in seconds; longer is steadier and slower to follow a "
+        "change of light.",
+        0.0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "blend_seconds",
+        BLEND_SECONDS,
+        "Half-life of the blend, in seconds; longer is steadier and softer.",
+        0.0,
+        flag_values=values,
+    )
+
+
+def steadied(stylizer: Stylizer, values: flags.FlagValues) -> FrameStylizer:
+    """What the flags make of a stylizer.
+
+    Where `--steady=both` and the engine cannot hold statistics, the blend is left, and a log line
+    says so.
+
+    Args:
+        stylizer: What draws the frames.
+        values: The flags of `define_flags`.
+
+    Returns:
+        What draws a film's frames one after the other; of no use for a second film.
+
+    Raises:
+        ValueError: `--steady=statistics`, with an engine that cannot hold them.
+    """
+    means = values.steady
+    if means == "off":
+        return lambda rgb_u8, seconds: stylizer(rgb_u8)
+    holds = means in ("statistics", "both")
+    if means == "both" and not stylizer.can_hold:
+        logging.info(
+            "this engine cannot hold statistics: --steady=blend alone (a .keras archive or a "
+            "built-in style with --engine=keras can)"
+        )
+        holds = False
+    return Steady(
+        stylizer,
+        statistics_seconds=values.statistics_seconds if holds else 0.0,
+        blend_seconds=values.blend_seconds if means != "statistics" else 0.0,
+    )
