@@ -11,11 +11,11 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from anime_tf.models.gradients import plain_operations
 from anime_tf.models.layers import (
     Moments,
     PictureNorm,
     choosing_statistics,
-    upsampling_by_one_operator,
 )
 
 
@@ -67,7 +67,7 @@ class AnyPicture(tf.Module):
                 )
 
         def run(pictures_pm1: tf.Tensor) -> tf.Tensor:
-            with upsampling_by_one_operator():
+            with plain_operations():
                 return model(pictures_pm1, training=False)
 
         def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -13,6 +13,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from anime_tf.models import gradients
+
 PACKAGE = "anime_tf"
 
 LEAKY_SLOPE = 0.2
@@ -105,6 +107,8 @@ class PictureNorm(keras.layers.Layer):
         gamma, beta = ops.cast(self.gamma, x.dtype), ops.cast(self.beta, x.dtype)
         choose = _CHOOSE.get()
         if choose is None:
+            if gradients.are_ours():
+                return ops.cast(self._normalised(inputs, gamma, beta), self.compute_dtype)
             x = x - self._mean(x)
             variance = self._mean(ops.square(x))
             scale = ops.rsqrt(variance + self.epsilon) * gamma
@@ -113,6 +117,16 @@ class PictureNorm(keras.layers.Layer):
             scale = ops.rsqrt(variance + self.epsilon) * gamma
             beta = beta - (mean - origin) * scale
         return ops.cast(x * scale + beta, self.compute_dtype)
+
+    def _normalised(self, x: Any, gamma: Any, beta: Any) -> Any:
+        return gradients.normalise(
+            x,
+            ops.reshape(gamma, (1, 1, 1, -1)),
+            ops.reshape(beta, (1, 1, 1, -1)),
+            mean_of=self._mean,
+            together=self.over_channels,
+            epsilon=self.epsilon,
+        )
 
     def _chosen(self, x: Any, choose: Any) -> tuple[Any, Any, Moments]:
         """What `choose` chose; and the input less its own mean, and that mean, if it was measured.
@@ -201,6 +215,8 @@ def initializer_of(kind: str) -> keras.initializers.Initializer:
 
 def leaky_relu(x: Any) -> Any:
     """max(x, 0.2 x), the activation of the AnimeGAN family."""
+    if gradients.are_ours():
+        return gradients.leaky_relu(x, LEAKY_SLOPE)
     return ops.leaky_relu(x, negative_slope=LEAKY_SLOPE)
 
 
@@ -240,23 +256,6 @@ def reflect_pad(x: Any, kernel_size: int, strides: int) -> Any:
     return ops.pad(x, [[0, 0], side, side, [0, 0]], mode="reflect")
 
 
-_ONE_OPERATOR = contextvars.ContextVar("one_operator", default=False)
-
-
-@contextlib.contextmanager
-def upsampling_by_one_operator() -> Iterator[None]:
-    """Within it TensorFlow's own operation upsamples, for graphs that infer or are exported.
-
-    It is twice as fast, and one operator in a TFLite model where slices and stacks are a dozen.
-    Training keeps to those: rounding otherwise, it leaves the originals' trajectories.
-    """
-    token = _ONE_OPERATOR.set(keras.config.backend() == "tensorflow")
-    try:
-        yield
-    finally:
-        _ONE_OPERATOR.reset(token)
-
-
 def upsample_legacy_bilinear(x: Any) -> Any:
     """Doubles height and width as TensorFlow 1's bilinear resize did.
 
@@ -272,11 +271,19 @@ def upsample_legacy_bilinear(x: Any) -> Any:
     Returns:
         Tensor (n, 2 height, 2 width, channels), same dtype.
     """
-    if _ONE_OPERATOR.get():
+    if keras.config.backend() == "tensorflow" and gradients.are_plain():
+        # Twice as fast, and one operator in a TFLite model where slices and stacks are a dozen; but
+        # it rounds otherwise, and a training with it leaves the originals' trajectories.
         import tensorflow as tf
 
         size = tf.shape(x)[1:3] * 2
         return tf.cast(tf.raw_ops.ResizeBilinear(images=x, size=size), x.dtype)
+    if gradients.are_ours():
+        return gradients.double_legacy_bilinear(x, _double)
+    return _double(x)
+
+
+def _double(x: Any) -> Any:
     for axis in (1, 2):
         x = _interleave(x, (x + _neighbour(x, axis, 1)) * 0.5, axis)
     return x

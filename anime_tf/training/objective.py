@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from anime_tf.losses import perceptual
 from anime_tf.losses.adversarial import GAN_TYPES
+from anime_tf.models.gradients import plain_operations
 from anime_tf.training.config import TrainConfig
 
 TERM_WEIGHTS = {
@@ -205,7 +206,8 @@ class Objective:
         Returns:
             The same shape, float32.
         """
-        with tf.GradientTape() as tape:
+        # The gradient is differentiated once more.
+        with plain_operations(), tf.GradientTape() as tape:
             tape.watch(point)
             # Not in training: spectral norm's one power iteration a step is that of the terms.
             logits = self._discriminator(point, training=False)
