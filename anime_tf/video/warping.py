@@ -28,14 +28,19 @@ class FlowEstimator:
     Args:
         preset: One of OpenCV's three, `cv2.DISOPTICAL_FLOW_PRESET_...`.
         finest: The scale at which it ends, full size halved so often; None for the preset's own.
+        refinements: Steps of its variational refinement at each scale; None for the preset's own.
 
     Reference: Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016.
     """
 
-    def __init__(self, preset: int, finest: int | None = None) -> None:
+    def __init__(
+        self, preset: int, finest: int | None = None, refinements: int | None = None
+    ) -> None:
         self._estimator = cv2.DISOpticalFlow.create(preset)
         if finest is not None:
             self._estimator.setFinestScale(finest)
+        if refinements is not None:
+            self._estimator.setVariationalRefinementIterations(refinements)
 
     def __call__(self, gray_u8: np.ndarray, other_u8: np.ndarray) -> np.ndarray:
         """Finds where the pixels of a frame are in another one.
