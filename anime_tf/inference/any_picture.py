@@ -41,10 +41,12 @@ class AnyPicture(tf.Module):
             ``{"anime_u8": ...}``, the same shape and type: the network sees x / 127.5 - 1, a
             pixel out is round((y + 1) * 127.5), clipped.
         holding: Function of nothing; makes a tf.function of ``pictures_pm1``, as above but one at a
-            time, of ``held``, (k,) float32, and of a ``rate`` in 0..1, float32. That returns
+            time, of ``held``, (k,) float32, and of ``rate`` and ``leeway``, float32. That returns
             ``{"anime_pm1": ..., "used": ...}``. Its norms use held + rate * (measured - held) in
-            the place of what they measure; ``used`` is that, (k,), for the next picture's ``held``.
-            With a rate of 1 the picture is that of `pm1`, whatever ``held`` is.
+            the place of what they measure, or what is nearest to that and no further from the
+            measured than the leeway: means by so many deviations, deviations by a factor of 1 +
+            leeway. ``used`` is that, (k,), for the next picture's ``held``. With a rate of 1 or a
+            leeway of 0 the picture is that of `pm1`, whatever ``held`` is.
 
     Raises:
         ValueError: The network cannot take that size.
@@ -94,38 +96,48 @@ class AnyPicture(tf.Module):
         held_spec = tf.TensorSpec((None,), tf.float32, name="held")
         rate_spec = tf.TensorSpec((), tf.float32, name="rate")
 
-        def held(pictures_pm1: tf.Tensor, held: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
-            mixing = _Mixing(held, rate)
+        leeway_spec = tf.TensorSpec((), tf.float32, name="leeway")
+
+        def held(
+            pictures_pm1: tf.Tensor, held: tf.Tensor, rate: tf.Tensor, leeway: tf.Tensor
+        ) -> dict[str, tf.Tensor]:
+            mixing = _Mixing(held, rate, leeway)
             with choosing_statistics(mixing):
                 # Not by way of `self.pm1`, which may have been traced without a choice.
                 anime_pm1 = pm1(pictures_pm1)["anime_pm1"]
             return {"anime_pm1": anime_pm1, "used": mixing.all_used()}
 
         # Made when it is asked for: an attribute would go into every SavedModel.
-        self.holding = lambda: tf.function(
-            held, input_signature=[one_spec, held_spec, rate_spec], autograph=False
-        )
+        specs = [one_spec, held_spec, rate_spec, leeway_spec]
+        self.holding = lambda: tf.function(held, input_signature=specs, autograph=False)
 
 
 class _Mixing:
     """Lets each norm use held + rate * (measured - held), and keeps what they used."""
 
-    def __init__(self, held: tf.Tensor, rate: tf.Tensor) -> None:
+    def __init__(self, held: tf.Tensor, rate: tf.Tensor, leeway: tf.Tensor) -> None:
         self._held = held
         self._rate = rate
+        self._leeway = leeway
         self._used: list[tf.Tensor] = []
         self._count = 0
 
     def __call__(self, norm: PictureNorm, measure: Callable[[], Moments]) -> Moments:
         mean, variance = measure()
-        return self._mixed(mean), self._mixed(variance)
+        away = self._leeway * tf.sqrt(variance)
+        factor = tf.square(1.0 + self._leeway)
+        return (
+            self._mixed(mean, mean - away, mean + away),
+            self._mixed(variance, variance / factor, variance * factor),
+        )
 
-    def _mixed(self, measured: tf.Tensor) -> tf.Tensor:
+    def _mixed(self, measured: tf.Tensor, least: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
         size = measured.shape[1:].num_elements()  # of one picture: 1, or the channels
         held = tf.reshape(self._held[self._count : self._count + size], (1, 1, 1, size))
         self._count += size
-        # Exactly the measured ones at 1, for nobody's rounding.
+        # Not by the difference: at a rate of 1 these are exactly the measured ones.
         used = (1.0 - self._rate) * held + self._rate * measured
+        used = tf.minimum(tf.maximum(used, least), most)
         self._used.append(tf.reshape(used, (size,)))
         return used
 

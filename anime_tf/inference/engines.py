@@ -31,6 +31,8 @@ ONNX_REQUIREMENT = "onnxruntime"
 ONNX_ERRORS_ONLY = 3
 """ONNX Runtime's level of logging that leaves out its warnings of devices that are not there."""
 
+_NO_LIMIT = 1e9  # deviations: in the place of infinity, for there may be none to multiply it with
+
 
 class Engine(Protocol):
     """A generator ready to run; may be called from several threads at once."""
@@ -80,7 +82,7 @@ class KerasEngine:
         return _run_graph(self._run, pictures_pm1)["anime_pm1"]
 
     def run_held(
-        self, picture_pm1: np.ndarray, held: np.ndarray | None, rate: float
+        self, picture_pm1: np.ndarray, held: np.ndarray | None, rate: float, leeway: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Runs the network with the statistics of its norms held, in part or wholly.
 
@@ -88,6 +90,7 @@ class KerasEngine:
             picture_pm1: (1, height, width, 3) float32 RGB in [-1, 1].
             held: The statistics that the picture before used; None where there is none.
             rate: How far they move to this picture's own, from 0, not at all, to 1, all the way.
+            leeway: How far they may then still be from its own, in deviations; inf for no limit.
 
         Returns:
             The picture, of the same shape, type and range, and the statistics that it used.
@@ -103,7 +106,11 @@ class KerasEngine:
         if held is None:
             held, rate = np.zeros(self._run_held.structured_outputs["used"].shape, np.float32), 1.0
         outputs = _run_graph(
-            self._run_held, picture_pm1, held=tf.constant(held), rate=tf.constant(rate, tf.float32)
+            self._run_held,
+            picture_pm1,
+            held=tf.constant(held),
+            rate=tf.constant(rate, tf.float32),
+            leeway=tf.constant(min(leeway, _NO_LIMIT), tf.float32),
         )
         return outputs["anime_pm1"], outputs["used"]
 

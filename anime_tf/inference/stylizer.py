@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 
@@ -93,7 +94,11 @@ class Stylizer:
         return isinstance(self._engine, KerasEngine)
 
     def stylise_held(
-        self, photo_u8: np.ndarray, held: np.ndarray | None, rate: float
+        self,
+        photo_u8: np.ndarray,
+        held: np.ndarray | None,
+        rate: float,
+        leeway: float = math.inf,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Stylises a photo with the statistics of the networks' norms held, in part or wholly.
 
@@ -106,6 +111,9 @@ class Stylizer:
             held: The statistics that the frame before used; None for the first.
             rate: How far they move to this photo's own, from 0, not at all, to 1, all the way: then
                 the picture is the same as of a plain call.
+            leeway: How far they may then still be from the photo's own: means by so many standard
+                deviations, deviations by a factor of 1 + leeway. Without such a limit a photo much
+                unlike the one before comes out as another picture altogether.
 
         Returns:
             The picture as of a plain call, and the statistics that it used.
@@ -127,11 +135,13 @@ class Stylizer:
             raise ValueError(f"expected a frame (height, width, 3), received {photo_u8.shape}")
         if not 0 <= rate <= 1:
             raise ValueError(f"rate must lie in 0..1, received {rate}")
+        if not leeway >= 0:
+            raise ValueError(f"leeway must be 0 or more, received {leeway}")
         used = held
 
         def run(pictures_pm1: np.ndarray) -> np.ndarray:
             nonlocal used
-            anime_pm1, used = engine.run_held(pictures_pm1, held, rate)
+            anime_pm1, used = engine.run_held(pictures_pm1, held, rate, leeway)
             return anime_pm1
 
         photo = pictures.limit_side(pictures.Picture(photo_u8), self.max_side)

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from anime_tf.data import pictures
-from anime_tf.inference.any_picture import AnyPicture, _reflect
+from anime_tf.inference.any_picture import AnyPicture, _Mixing, _reflect
+from anime_tf.models.layers import layer_norm
 from anime_tf.models.registry import GENERATORS
 
 ROUNDING = 1e-5  # of float32, in some twenty layers that divide by small deviations
@@ -51,31 +52,48 @@ def test_held_statistics(name, photo):
     keras.utils.set_random_seed(3)
     model = GENERATORS[name](width=4)
     network = AnyPicture(model)
-    hold = network.holding().get_concrete_function()
+    run = network.holding().get_concrete_function()
+
+    def hold(x, held, rate, leeway=1e9):
+        return run(x, held, tf.constant(rate), tf.constant(leeway))
+
     bright, dark = (
         tf.constant(pictures.to_pm1(photo(32, 40, seed=seed)[None]) * scale + shift)
         for seed, scale, shift in ((0, 0.5, 0.5), (1, 0.3, -0.5))
     )
-    nothing = tf.zeros(hold.structured_outputs["used"].shape)
+    nothing = tf.zeros(run.structured_outputs["used"].shape)
     assert nothing.shape[0] > 0, "every generator has norms"
-    first = hold(bright, nothing, tf.constant(1.0))
+    first = hold(bright, nothing, 1.0)
     plain = network.pm1(bright)["anime_pm1"]
     np.testing.assert_array_equal(first["anime_pm1"], plain)
 
     own = network.pm1(dark)["anime_pm1"]
-    moved = hold(dark, first["used"], tf.constant(1.0))
+    moved = hold(dark, first["used"], 1.0)
     np.testing.assert_array_equal(moved["anime_pm1"], own)
 
-    still = hold(dark, first["used"], tf.constant(0.0))
+    still = hold(dark, first["used"], 0.0)
     np.testing.assert_array_equal(still["used"], first["used"])
     assert np.abs(still["anime_pm1"] - own).max() > 0.01, "not its own statistics"
-    again = hold(bright, first["used"], tf.constant(0.0))["anime_pm1"]
+    again = hold(bright, first["used"], 0.0)["anime_pm1"]
     np.testing.assert_allclose(again, plain, atol=ROUNDING)
 
     # The first norm sees the same input under all statistics: its part is exactly between.
-    half = hold(dark, first["used"], tf.constant(0.25))["used"]
+    half = hold(dark, first["used"], 0.25)["used"]
     expected = 0.75 * first["used"][:2] + 0.25 * moved["used"][:2]
     np.testing.assert_allclose(half[:2], expected, rtol=ROUNDING)
+
+    np.testing.assert_array_equal(hold(dark, first["used"], 0.0, 0.0)["anime_pm1"], own)
+
+
+def test_the_leeway_of_held_statistics():
+    mixing = _Mixing(tf.constant([2.0, 9.0, 5.2, 3.8]), tf.constant(0.0), tf.constant(0.1))
+    norm = layer_norm("norm")
+    # Mean 3 and deviation 2: at most 0.2 and a factor of 1.1 away.
+    mean, variance = mixing(norm, lambda: (tf.fill((1, 1, 1, 1), 3.0), tf.fill((1, 1, 1, 1), 4.0)))
+    np.testing.assert_allclose([mean, variance], np.reshape([2.8, 4.84], (2, 1, 1, 1, 1)))
+    mean, variance = mixing(norm, lambda: (tf.fill((1, 1, 1, 1), 5.1), tf.fill((1, 1, 1, 1), 4.0)))
+    np.testing.assert_allclose([mean, variance], np.reshape([5.2, 3.8], (2, 1, 1, 1, 1)))
+    np.testing.assert_allclose(mixing.all_used(), [2.8, 4.84, 5.2, 3.8])
 
 
 def test_held_statistics_are_not_in_exports(generator):

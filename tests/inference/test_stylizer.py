@@ -185,6 +185,8 @@ def test_held_statistics_of_frames(stylizer, photo):
     anime, used = small.stylise_held(second, held, 0.0)
     np.testing.assert_array_equal(used, held)
     assert difference(anime, small(second)) > LEVEL
+    anime, used = small.stylise_held(second, held, 0.0, leeway=0.0)
+    np.testing.assert_array_equal(anime, small(second))
     anime, used = varied(stylizer, strength=0.0).stylise_held(second, held, 0.5)
     np.testing.assert_array_equal(anime, second)
     assert used is held
@@ -198,3 +200,5 @@ def test_held_statistics_need_a_frame_and_a_rate(stylizer, photo):
         stylizer.stylise_held(photo(8, 8, channels=4), None, 1.0)
     with pytest.raises(ValueError, match=r"rate must lie in 0..1, received 1.5"):
         stylizer.stylise_held(photo(8, 8), None, 1.5)
+    with pytest.raises(ValueError, match=r"leeway must be 0 or more, received -1"):
+        stylizer.stylise_held(photo(8, 8), None, 1.0, leeway=-1)
