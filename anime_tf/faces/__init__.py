@@ -1,0 +1,1 @@
+"""Faces: found, aligned, stylised apart, pasted back."""

@@ -1,0 +1,210 @@
+"""Finding faces: dlib's detectors at a bounded size, and landmarks."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+
+from anime_tf.faces.align import Square, between, portrait, square_of
+from anime_tf.faces.dlib_models import import_dlib, load_model, model_path
+from anime_tf.faces.face import POINTS, Box, Face, apply, overlap, resizing
+
+DETECTORS = ("hog", "cnn")
+"""The frontal detector on gradients, and the network of max-margin object detection (mmod)."""
+
+DETECTOR_PIXELS = {"hog": 80, "cnn": 40}
+"""How wide the smallest face is that a detector finds."""
+
+TURNS = (0, 60, -60)
+"""Degrees by which copies are turned where tilted faces are looked for, too."""
+
+SAME_FACE = 0.3
+"""Boxes that overlap by more than this (intersection over union) are one face, found twice."""
+
+FOLLOWED_PIXELS = 200
+"""How wide a face is shown to the landmarks when it is followed."""
+
+
+class FaceFinder:
+    """Finds the faces of pictures.
+
+    The picture is searched in one size: enlarged until a face of `smallest` pixels is as large as
+    the detector needs, but never beyond `search_megapixels`; larger pictures are shrunk to that.
+    No face is a result like any other. Several threads must not share one finder.
+
+    Args:
+        detector: "hog", frontal faces turned by some 35 degrees at most, quick; or "cnn", which
+            finds more turned and covered faces and is many times slower without a GPU.
+        landmarks: "68", "5", or the path of a file of dlib's landmarks of either kind.
+        threshold: Added to the detector's own threshold: less than 0 finds more, and more that is
+            no face.
+        smallest: Width in pixels of the smallest face that is looked for.
+        search_megapixels: Size of the largest picture that is searched, in millions of pixels.
+        tilted: Look also in copies turned by 60 degrees either way; takes four times as long.
+
+    Attributes:
+        detector: As given.
+        threshold: As given.
+        smallest: As given.
+        search_megapixels: As given.
+        tilted: As given.
+
+    Raises:
+        FileNotFoundError: A model file is missing.
+        ValueError: dlib is missing, a file is none of its models, or an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        detector: str = "hog",
+        *,
+        landmarks: str | os.PathLike[str] = "68",
+        threshold: float = 0.0,
+        smallest: float = 24.0,
+        search_megapixels: float = 2.5,
+        tilted: bool = False,
+    ) -> None:
+        if detector not in DETECTORS:
+            raise ValueError(f"detector must be one of {', '.join(DETECTORS)}, received {detector}")
+        if not smallest > 0 or not search_megapixels > 0:
+            raise ValueError(
+                "smallest and search_megapixels must be greater than 0, received "
+                f"{smallest} and {search_megapixels}"
+            )
+        self.detector = detector
+        self.threshold = float(threshold)
+        self.smallest = float(smallest)
+        self.search_megapixels = float(search_megapixels)
+        self.tilted = bool(tilted)
+        self._dlib = import_dlib()
+        self._landmarks = load_model("shape_predictor", model_path(landmarks))
+        if detector == "cnn":
+            self._cnn = load_model("cnn_face_detection_model_v1", model_path("cnn"))
+        else:
+            self._hog = self._dlib.get_frontal_face_detector()
+        self._check_landmarks(landmarks)
+
+    def __call__(self, photo_u8: np.ndarray) -> list[Face]:
+        """Finds the faces of a picture.
+
+        Args:
+            photo_u8: (height, width, 3) RGB uint8; a picture in black and white has three equal
+                channels.
+
+        Returns:
+            The faces with their landmarks, the surest first; none is an empty list.
+
+        Raises:
+            ValueError: Another type or shape.
+        """
+        if photo_u8.dtype != np.uint8 or photo_u8.ndim != 3 or photo_u8.shape[2] != 3:
+            raise ValueError(
+                "expected an RGB picture (height, width, 3) of uint8, received "
+                f"{photo_u8.dtype} {photo_u8.shape}"
+            )
+        found: list[Face] = []
+        for searched_u8, matrix in self._copies(photo_u8):
+            back = cv2.invertAffineTransform(matrix)
+            for box, score in self._detect(searched_u8):
+                face = Face(box, score, self._points(searched_u8, box))
+                found.append(face.moved(back))
+        return distinct(found)
+
+    def follow(self, photo_u8: np.ndarray, face: Face) -> Face:
+        """Finds the landmarks of a face anew, near to where it was: for the next frame of a film.
+
+        Args:
+            photo_u8: (height, width, 3) RGB uint8.
+            face: The face as it was, found by this finder.
+
+        Returns:
+            The face, its box and landmarks as they are now; its score is the old one.
+        """
+        # Cut out upright, in the size in which detectors show faces to the landmarks.
+        left, top, right, bottom = face.box
+        before = square_of(face)
+        around = Square(((left + right) / 2, (top + bottom) / 2), 2 * (right - left), before.angle)
+        cut_u8 = portrait(photo_u8, around, 2 * FOLLOWED_PIXELS)
+        low, high = FOLLOWED_PIXELS / 2, FOLLOWED_PIXELS * 3 / 2
+        points = apply(
+            around.matrix(2 * FOLLOWED_PIXELS), self._points(cut_u8, (low, low, high, high))
+        )
+        after = dataclasses.replace(face, points=points)
+        box = face.moved(between(before, square_of(after))).box
+        return dataclasses.replace(after, box=box)
+
+    def _copies(self, photo_u8: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The picture in the size that is searched, and turned, each with its map from it."""
+        height, width = photo_u8.shape[:2]
+        scale = min(
+            DETECTOR_PIXELS[self.detector] / self.smallest,
+            math.sqrt(self.search_megapixels * 1e6 / (height * width)),
+        )
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        upright = np.ascontiguousarray(cv2.resize(photo_u8, size, interpolation=method))
+        matrix = resizing((height, width), size[::-1])
+        for degrees in TURNS if self.tilted else TURNS[:1]:
+            if degrees == 0:
+                yield upright, matrix
+                continue
+            turn = cv2.getRotationMatrix2D(((size[0] - 1) / 2, (size[1] - 1) / 2), degrees, 1.0)
+            cos, sin = abs(turn[0, 0]), abs(turn[0, 1])
+            turned = (
+                math.ceil(size[0] * cos + size[1] * sin),
+                math.ceil(size[0] * sin + size[1] * cos),
+            )
+            turn[:, 2] += (np.array(turned) - size) / 2
+            both = turn @ np.vstack([matrix, (0, 0, 1)])
+            yield cv2.warpAffine(upright, turn, turned, borderMode=cv2.BORDER_REPLICATE), both
+
+    def _detect(self, searched_u8: np.ndarray) -> list[tuple[Box, float]]:
+        """Boxes and scores of the faces of a picture, in its own pixels."""
+        if self.detector == "cnn":
+            found = [(hit.rect, hit.confidence) for hit in self._cnn(searched_u8, 0)]
+            found = [(rect, score) for rect, score in found if score > self.threshold]
+        else:
+            # Of colours it would take the steepest plane; luma finds the same and takes 0.7 of it.
+            gray_u8 = cv2.cvtColor(searched_u8, cv2.COLOR_RGB2GRAY)
+            rects, scores, _ = self._hog.run(gray_u8, 0, self.threshold)
+            found = list(zip(rects, scores, strict=True))
+        return [
+            ((float(r.left()), float(r.top()), float(r.right()), float(r.bottom())), float(score))
+            for r, score in found
+        ]
+
+    def _points(self, picture_u8: np.ndarray, box: Box) -> np.ndarray:
+        """Landmarks (n, 2) of the face in a box."""
+        rectangle = self._dlib.rectangle(*(round(side) for side in box))
+        shape: Any = self._landmarks(picture_u8, rectangle)
+        return np.array([(point.x, point.y) for point in shape.parts()], np.float32)
+
+    def _check_landmarks(self, landmarks: str | os.PathLike[str]) -> None:
+        count = len(self._points(np.zeros((8, 8, 3), np.uint8), (0, 0, 7, 7)))
+        if count not in POINTS:
+            raise ValueError(
+                f"{os.fspath(landmarks)}: expected a model of 68 or of 5 landmarks, found one of "
+                f"{count}; name another file"
+            )
+
+
+def distinct(faces: list[Face]) -> list[Face]:
+    """Leaves of every face that was found more than once the surest.
+
+    Args:
+        faces: Faces in any order.
+
+    Returns:
+        The surest first; none overlaps a surer one by more than `SAME_FACE`.
+    """
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        if all(overlap(face.box, other.box) <= SAME_FACE for other in kept):
+            kept.append(face)
+    return kept
