@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 MEANS = ("off", "statistics", "blend", "both")
 """What `--steady` may be."""
 
-STATISTICS_SECONDS = 0.5
+STATISTICS_SECONDS = 0.2
 """Half-life of held statistics."""
 
 STATISTICS_LEEWAY = 0.1
 """How far held statistics may be from a frame's own, in its deviations.
 
-Of a street in the sun 999 of 1000 change by less than 0.025 from frame to frame, and they drift by
-less than 0.1 in half a second: such flicker is held. When the light changes they follow at once;
+Of a street in the sun 999 of 1000 change by less than 0.025 from frame to frame, and 99 of 100 by
+less than 0.035 in half a second: such flicker is held. When the light changes they follow at once;
 otherwise an instance norm's network draws another picture altogether.
 """
 

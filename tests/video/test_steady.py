@@ -222,3 +222,18 @@ def test_an_engine_that_cannot_hold_statistics(stylizer, tmp_path):
         assert film(photo, seconds).shape == photo.shape
     with pytest.raises(ValueError, match=r"0 \(off\) or more seconds, received -1"):
         Steady(stylizer, blend_seconds=-1)
+
+
+def test_statistics_follow_a_change_of_light_at_once(stylizer):
+    """No cut, yet nothing like the frame before: not a picture of statistics long gone."""
+    photo = texture(64, 80)
+    film = Steady(stylizer, statistics_seconds=1e6, blend_seconds=0.0)
+    film(photo, 0.0)
+    for i, part in enumerate(np.linspace(0.98, 0.3, 35)):
+        dim = (photo * part).astype(np.uint8)
+        held = film(dim, (i + 1) / 30)
+    own = stylizer(dim)
+    _, first = stylizer.stylise_held(photo, None, 1.0)
+    gone, _ = stylizer.stylise_held(dim, first, 0.0)
+    near, far = mean_difference(held, own), mean_difference(gone, own)
+    assert near < 0.6 * far, f"{near:.1f} levels with a leeway, {far:.1f} without"
