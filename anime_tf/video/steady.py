@@ -144,7 +144,7 @@ class MotionBlend:
 
     What came out is kept in float32 and mixed again with the next: a running mean along the
     movement, whose weights halve every `half_life`. Where the photos do not show the same thing
-    any more, by `trust`, the new frame stands alone.
+    any more, by `trust`, the new frame stands alone; so does one of another size.
 
     Args:
         half_life: In seconds; see `BLEND_SECONDS`.
@@ -182,7 +182,12 @@ class MotionBlend:
         photo = pictures.resize(photo_u8, small_hw)
         gray = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
         before, share = self._before, remaining(self._half_life, seconds - self._seconds)
-        if before is None or self._photo is None or self._gray is None:
+        if (
+            before is None
+            or self._photo is None
+            or self._gray is None
+            or (before.shape, self._photo.shape) != (anime_u8.shape, photo.shape)
+        ):
             steady, anime_u8 = anime_u8.astype(np.float32), anime_u8.copy()
         else:
             flow, back = self._flow(gray, self._gray), self._flow(self._gray, gray)

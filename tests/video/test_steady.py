@@ -141,6 +141,15 @@ def test_a_small_frame_of_a_large_photo(stylizer):
     assert mean_difference(out, cv2.resize(photo, (40, 30))) < LEVEL
 
 
+def test_frames_that_change_their_size():
+    blend = MotionBlend()
+    for size in ((40, 48), (40, 48), (30, 48), (48, 40)):
+        photo = texture(*size)
+        assert blend(photo, 255 - photo, 0.0).shape == photo.shape
+    turned = texture(40, 48)
+    np.testing.assert_array_equal(blend(turned, turned, 0.0), turned)
+
+
 def shots():
     """Frames of two shots, eight each, with their times."""
     for i in range(16):
