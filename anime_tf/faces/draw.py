@@ -43,7 +43,7 @@ def draw_faces(photo_u8: np.ndarray, faces: list[Face], padding: float = 0.0) ->
             line,
             cv2.LINE_AA,
         )
-        radius = max(1, round((right - left) / 120))
+        radius = round(16 * max(0.6, (right - left) / 120))  # sixteenths of a pixel
         for x, y in np.rint(face.points * 16).astype(int).tolist():
-            cv2.circle(out, (x, y), radius * 16, POINT_COLOUR, -1, cv2.LINE_AA, shift=4)
+            cv2.circle(out, (x, y), radius, POINT_COLOUR, -1, cv2.LINE_AA, shift=4)
     return out

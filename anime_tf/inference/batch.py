@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from absl import logging
 from tqdm import tqdm
 
 from anime_tf.data.folders import PICTURE_SUFFIXES, find_pictures
@@ -228,6 +229,65 @@ def run(
         write=lambda job, picture: write_picture(job.target, picture, quality=quality),
         tell=tell,
     )
+
+
+def run_several(
+    jobs: Sequence[Job],
+    stylise: Callable[[Picture], Sequence[Picture]],
+    name: str,
+    *,
+    tell: Callable[[str], None] | None = None,
+) -> BatchReport:
+    """Makes any number of pictures out of each: `run` for what is cut out of pictures.
+
+    Args:
+        jobs: What to read, and where to write: ``out/a.jpg`` becomes ``out/a_NAME1.png`` and so on.
+        stylise: What is made of a picture, from none to many; called from this thread alone.
+        name: What follows the name of the picture.
+        tell: As of `run`.
+
+    Returns:
+        The pictures that were written, and what failed; a picture out of which nothing is made is
+        neither.
+    """
+    stems = _distinct_stems(jobs)
+    inputs = {job.source.resolve() for job in jobs}
+    written: dict[Path, list[Path]] = {}
+
+    def write(job: Job, made: Sequence[Picture]) -> None:
+        done = written.setdefault(job.target, [])
+        for number, picture in enumerate(made, start=1):
+            path = job.target.with_name(f"{stems[job.target]}_{name}{number}.png")
+            if path.resolve() in inputs:
+                raise ValueError(f"{path}: would overwrite an input; name another --output")
+            write_picture(path, picture)
+            done.append(path)
+        if not made:
+            logging.info("%s: no %s found", job.source, name)
+
+    report = run_batches(
+        jobs,
+        read=lambda job: read_picture(job.source),
+        work=lambda pictures: [stylise(picture) for picture in pictures],
+        write=write,
+        tell=tell,
+    )
+    in_order = [path for job in jobs for path in written.get(job.target, [])]
+    return BatchReport(tuple(in_order), report.failures)
+
+
+def _distinct_stems(jobs: Sequence[Job]) -> dict[Path, str]:
+    """Target -> its name without the suffix, where that is another's, too, with it: a, a_png."""
+    stems: dict[Path, str] = {}
+    taken: set[Path] = set()
+    for target in [job.target for job in jobs]:
+        stem, tail = target.stem, 1
+        while target.with_name(stem) in taken:
+            stem = f"{target.stem}_{target.suffix[1:]}" + (f"_{tail}" if tail > 1 else "")
+            tail += 1
+        taken.add(target.with_name(stem))
+        stems[target] = stem
+    return stems
 
 
 def run_batches(
