@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -173,6 +173,11 @@ class FilmReader:
     def picture_metadata(self) -> dict[str, str]:
         """What the stream of pictures says about itself."""
         return dict(self._stream.metadata)
+
+    @property
+    def chapters(self) -> list[Any]:
+        """Its chapters, as PyAV tells them."""
+        return list(self.container.chapters())
 
     @property
     def frames_expected(self) -> int | None:

@@ -9,6 +9,7 @@ from absl import flags, logging
 
 from anime_tf import cli
 from anime_tf.infer import define_stylizer_flags
+from anime_tf.video.flags import coding_of, define_format_flags, span_of
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -25,26 +26,20 @@ def define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     define_stylizer_flags(values, "film")
-    flags.DEFINE_integer(
-        "crf",
-        18,
-        "Quality of H.264: 0 is without loss, 18 hard to tell from it, 28 a small file.",
-        0,
-        51,
-        flag_values=values,
-    )
+    define_format_flags(values)
 
 
 def main(values: flags.FlagValues) -> int:
     """Stylises as the flags say; returns the exit code."""
     # What can be found wrong at once is, before TensorFlow takes its seconds to load.
-    from anime_tf.data.films import FilmReader
+    from anime_tf.video.sources import open_source
     from anime_tf.video.stylise import check_output, stylise_film
     from anime_tf.weights.builtin import weights_path
 
-    check_output(values.input, values.output)
+    coding = coding_of(values)
+    check_output(values.input, values.output, coding)
     weights_path(values.weights)
-    with FilmReader(values.input, sound=True) as film:
+    with open_source(values.input, span_of(values)) as film:
         cli.import_tensorflow()
         from anime_tf.inference.stylizer import Stylizer
 
@@ -54,11 +49,9 @@ def main(values: flags.FlagValues) -> int:
             strength=values.strength,
             max_side=values.max_side,
         )
-        if film.left_out:
-            logging.info("%s: subtitles and other pictures left out: %d", film.path, film.left_out)
         start = time.perf_counter()
         try:
-            report = stylise_film(film, values.output, stylizer, crf=values.crf)
+            report = stylise_film(film, values.output, stylizer, coding=coding)
         except MemoryError as error:
             raise ValueError(f"{values.input}: {error}") from error
     logging.info(

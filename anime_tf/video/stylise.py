@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from anime_tf.data.films import FilmReader, Frame
-from anime_tf.video.writer import CONTAINERS, FilmWriter
+from anime_tf.data.films import Frame
+from anime_tf.video.codecs import DEFAULT_CODING, Coding
+from anime_tf.video.sources import Source
+from anime_tf.video.targets import check_target, open_writer
 
 if TYPE_CHECKING:
     import av
@@ -42,12 +44,17 @@ class FilmReport:
     damage: str | None
 
 
-def check_output(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+def check_output(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    coding: Coding = DEFAULT_CODING,
+) -> None:
     """Finds what is wrong with an output at once; touches no file.
 
     Args:
         source: The film to be read.
         target: The film to be written.
+        coding: How its pictures are coded.
 
     Raises:
         IsADirectoryError: The output is a folder.
@@ -58,10 +65,7 @@ def check_output(source: str | os.PathLike[str], target: str | os.PathLike[str])
     source, target = Path(source), Path(target)
     if target.is_dir():
         raise IsADirectoryError(f"{target}: expected the name of a film, found a folder")
-    if target.suffix.lower() not in CONTAINERS:
-        raise ValueError(
-            f"{target}: films are written as {', '.join(CONTAINERS)}; use one of these suffixes"
-        )
+    check_target(target, coding)
     if target.exists() and source.exists() and os.path.samefile(source, target):
         raise ValueError(f"{target}: this output would overwrite the input; name another --output")
     parent = target.parent
@@ -73,11 +77,11 @@ def check_output(source: str | os.PathLike[str], target: str | os.PathLike[str])
 
 
 def stylise_film(
-    film: FilmReader,
+    film: Source,
     target: str | os.PathLike[str],
     stylise: Callable[[np.ndarray], np.ndarray],
     *,
-    crf: int = 18,
+    coding: Coding = DEFAULT_CODING,
 ) -> FilmReport:
     """Stylises a film.
 
@@ -89,7 +93,7 @@ def stylise_film(
         target: The file to write; it appears whole, or not at all.
         stylise: What happens to a frame: uint8 RGB (height, width, 3) to the same, in any size
             that is one for all frames; called from this thread alone.
-        crf: x264's quality, 0 (without loss) to 51.
+        coding: How its pictures are coded.
 
     Returns:
         What was done.
@@ -112,10 +116,10 @@ def stylise_film(
             decoded.finish()
 
     def write() -> None:
-        with FilmWriter(target, film, crf=crf) as writer:
+        with open_writer(target, film, coding) as writer:
             for piece in stylised:
                 for packet in piece.sound:
-                    writer.write_sound(packet)
+                    writer.write_packet(packet)
                 if piece.frame is not None:
                     writer.write_frame(piece.frame)
                     bar.update()
@@ -152,7 +156,7 @@ class _Piece:
     frame: Frame | None
 
 
-def _pieces(film: FilmReader) -> Iterator[_Piece]:
+def _pieces(film: Source) -> Iterator[_Piece]:
     """The film in pieces, so that what waits can be counted in frames."""
     sound: list[av.Packet] = []
     for item in film.items():

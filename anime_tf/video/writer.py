@@ -1,4 +1,4 @@
-"""`FilmWriter`: RGB frames and packets of sound become an H.264 film."""
+"""`FilmWriter`: RGB frames and packets of sound become a film."""
 
 from __future__ import annotations
 
@@ -10,26 +10,18 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from absl import logging
 
 from anime_tf.data import pictures
-from anime_tf.data.films import EXACT_CHROMA, FilmReader, Frame
+from anime_tf.data.films import EXACT_CHROMA, Frame
+from anime_tf.video.codecs import CODECS, DEFAULT_CODING, Coding, available_encoder
+from anime_tf.video.sources import Source
 
 if TYPE_CHECKING:
     import av
-
-CONTAINERS: dict[str, tuple[str, dict[str, str]]] = {
-    # faststart: the index comes first, so that a browser plays before all is loaded.
-    ".mp4": ("mp4", {"movflags": "faststart"}),
-    ".mov": ("mov", {"movflags": "faststart"}),
-    ".mkv": ("matroska", {}),
-}
-"""Suffix -> FFmpeg's name of the container, and its options."""
-
-_MATROSKA_TICK = Fraction(1, 1000)  # FFmpeg's Matroska knows no other
 
 _AAC_BITS_PER_CHANNEL = 96_000
 _AAC_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}  # other numbers are mixed to stereo
@@ -43,7 +35,7 @@ _NOT_COPIED = {
 
 
 class FilmWriter:
-    """Writes a film of H.264 in 4:2:0 beside the sound of its source; a context manager.
+    """Writes a film in 4:2:0 beside the sound of its source; a context manager.
 
     The file appears under its name when the block ends without an exception, whole; else nothing
     stays. Colours, rate and metadata are those of the source. Sound is copied packet by packet
@@ -53,25 +45,21 @@ class FilmWriter:
     Args:
         path: The file, with a suffix of `CONTAINERS`; missing folders are made.
         source: The film that frames and sound come from.
-        crf: x264's quality, 0 (without loss) to 51.
+        coding: How its pictures are coded.
 
     Attributes:
         path: As given.
 
     Raises:
-        ValueError: Another suffix, or `crf` out of its range.
+        ValueError: Another suffix, or a codec or quality that does not fit it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], source: FilmReader, *, crf: int = 18) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], source: Source, coding: Coding = DEFAULT_CODING
+    ) -> None:
         self.path = Path(path)
-        if self.path.suffix.lower() not in CONTAINERS:
-            raise ValueError(
-                f"{self.path}: films are written as {', '.join(CONTAINERS)}; name one of these"
-            )
-        if not 0 <= crf <= 51:
-            raise ValueError(f"crf must lie in 0..51, received {crf}")
+        self._kind, self._codec, self._crf = coding.of(self.path)
         self._source = source
-        self._crf = crf
         # A hidden name in the same folder: os.replace works only within one file system.
         self._temporary = self.path.with_name(f".{self.path.name[:100]}.{secrets.token_hex(6)}.tmp")
         self._container: av.container.OutputContainer | None = None
@@ -128,8 +116,8 @@ class FilmWriter:
             picture.time_base = self._time_base
             self._mux_pictures(picture)
 
-    def write_sound(self, packet: av.Packet) -> None:
-        """Writes a packet of the source's sound.
+    def write_packet(self, packet: av.Packet) -> None:
+        """Writes a packet that the source gave.
 
         Args:
             packet: As the source gave it.
@@ -148,8 +136,7 @@ class FilmWriter:
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._size = (height, width)
-        suffix = self.path.suffix.lower()
-        self._time_base = _MATROSKA_TICK if suffix == ".mkv" else self._source.time_base
+        self._time_base = self._kind.tick or self._source.time_base
         self._last_pts: int | None = None
         self._durations: dict[int, int] = {}
         self._container = self._opened()
@@ -162,20 +149,29 @@ class FilmWriter:
         import av
 
         source, (height, width) = self._source, self._size
-        format_name, options = CONTAINERS[self.path.suffix.lower()]
         container = av.open(
-            str(self._temporary), "w", format=format_name, container_options=options
+            str(self._temporary),
+            "w",
+            format=self._kind.format_name,
+            container_options=dict(self._kind.options),
         )
         try:
             container.metadata.update(_kept(source.metadata))
-            container.set_chapters(source.container.chapters())
-            pictures_stream = container.add_stream(
-                "libx264", rate=source.rate, options={"crf": str(self._crf)}
+            container.set_chapters(source.chapters)
+            encoder = available_encoder(self._codec)
+            options = CODECS[self._codec].options.get(encoder, {})
+            pictures_stream = cast(
+                "av.VideoStream",
+                container.add_stream(
+                    encoder, rate=source.rate, options={**options, "crf": str(self._crf)}
+                ),
             )
             pictures_stream.width, pictures_stream.height = width + width % 2, height + height % 2
             pictures_stream.pix_fmt = "yuv420p"
             pictures_stream.metadata.update(_kept(source.picture_metadata))
             context = pictures_stream.codec_context
+            if self._codec in self._kind.tags:
+                context.codec_tag = self._kind.tags[self._codec]
             context.time_base = self._time_base
             context.sample_aspect_ratio = Fraction(1)
             context.colorspace = source.colours.matrix_number

@@ -13,6 +13,7 @@ import pytest
 from small_films import REST, TOP_LEFT, corners, marked, moving, read, write_film
 
 from anime_tf.data.films import FilmReader
+from anime_tf.video.codecs import Coding
 from anime_tf.video.stylise import FRAMES_AHEAD, FilmReport, check_output, stylise_film
 
 ROOT = Path(__file__).parents[2]
@@ -149,7 +150,12 @@ def test_odd_sizes_get_one_pixel_more(tmp_path, height, width):
     source, target = tmp_path / "a.mkv", tmp_path / "b.mp4"
     write_film(source, [marked(height, width)] * 2, codec="ffv1", pixels="bgr0")
     seen = []
-    copy(source, target, lambda photo_u8: seen.append(photo_u8.shape) or photo_u8, crf=1)
+    copy(
+        source,
+        target,
+        lambda photo_u8: seen.append(photo_u8.shape) or photo_u8,
+        coding=Coding(crf=1),
+    )
     assert seen == [(height, width, 3)] * 2
     after = read(target).frames[0]
     assert after.shape == (height + height % 2, width + width % 2, 3)
@@ -168,7 +174,7 @@ def test_rotated_frames_with_wide_pixels_stand_upright_and_square(tmp_path):
         stream.codec_context.sample_aspect_ratio = Fraction(2, 1)
 
     write_film(source, [marked()] * 2, set_up=phone, options={"crf": "1"})
-    copy(source, target, crf=1)
+    copy(source, target, coding=Coding(crf=1))
     with av.open(str(target)) as container:
         (frame, _) = container.decode(video=0)
         assert frame.rotation == 0
@@ -184,7 +190,7 @@ def test_matrix_and_range_are_those_of_the_source(tmp_path, matrix, colour_range
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     colours = (matrix, colour_range)
     write_film(source, [marked()], colours=colours, named_colours=True, options={"crf": "1"})
-    copy(source, target, crf=1)
+    copy(source, target, coding=Coding(crf=1))
     after = read(target)
     context = after.stream.codec_context
     assert (context.colorspace, context.color_range) == (
@@ -197,7 +203,7 @@ def test_matrix_and_range_are_those_of_the_source(tmp_path, matrix, colour_range
 def test_what_is_stylised_is_what_is_written(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_film(source, [marked()] * 3, options={"crf": "1"})
-    copy(source, target, lambda photo_u8: 255 - photo_u8[:, ::-1], crf=1)
+    copy(source, target, lambda photo_u8: 255 - photo_u8[:, ::-1], coding=Coding(crf=1))
     expected = 255 - np.array([REST, TOP_LEFT, REST, REST])
     for frame in read(target).frames:
         assert np.abs(corners(frame) - expected).max() <= FILM_STEPS
@@ -314,7 +320,7 @@ def test_a_full_disk_leaves_nothing(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
         try:
             with pytest.raises(OSError, match="b.mp4"):
-                copy(source, target, crf=30)
+                copy(source, target, coding=Coding(crf=30))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert only(tmp_path, "a.mp4")
@@ -346,7 +352,7 @@ def test_a_film_without_a_frame_writes_nothing(tmp_path):
 def test_outputs_that_cannot_be(tmp_path):
     source = tmp_path / "a.mp4"
     source.write_bytes(b"film")
-    with pytest.raises(ValueError, match=r"b.avi: films are written as .mp4, .mov, .mkv"):
+    with pytest.raises(ValueError, match=r"b.avi: films are written as .mp4, .mov, .mkv, .webm"):
         check_output(source, tmp_path / "b.avi")
     with pytest.raises(ValueError, match="would overwrite the input"):
         check_output(source, tmp_path / "." / "a.mp4")
@@ -357,6 +363,6 @@ def test_outputs_that_cannot_be(tmp_path):
         check_output(source, source / "b.mp4")
     check_output(source, tmp_path / "new" / "b.mp4")
     assert only(tmp_path, "a.mp4", "dir.mp4")
-    with pytest.raises(ValueError, match="crf must lie in 0..51, received 52"):
+    with pytest.raises(ValueError, match="crf of h264 must lie in 0..51, received 52"):
         write_film(source, moving(1))
-        copy(source, tmp_path / "b.mp4", crf=52)
+        copy(source, tmp_path / "b.mp4", coding=Coding(crf=52))
