@@ -67,7 +67,7 @@ class FaceFinder:
         landmarks: str | os.PathLike[str] = "68",
         threshold: float = 0.0,
         smallest: float = 24.0,
-        search_megapixels: float = 2.5,
+        search_megapixels: float = 2.0,
         tilted: bool = False,
     ) -> None:
         if detector not in DETECTORS:

@@ -90,11 +90,7 @@ class FaceStylizer:
             finding = other.submit(self._finder, photo.rgb_u8)
             anime = pictures.as_picture(self._stylizer(photo_u8))
             faces = finding.result()
-        rgb_u8 = photo.rgb_u8
-        if photo.size_hw != anime.size_hw:
-            faces = [face.moved(resizing(photo.size_hw, anime.size_hw)) for face in faces]
-            rgb_u8 = pictures.resize(rgb_u8, anime.size_hw)
-        blended_u8 = self.blend(rgb_u8, anime.rgb_u8, faces)
+        blended_u8 = self.blend(photo.rgb_u8, anime.rgb_u8, faces)
         return pictures.Picture(blended_u8, anime.alpha_u8).array_u8
 
     def blend(self, photo_u8: np.ndarray, anime_u8: np.ndarray, faces: list[Face]) -> np.ndarray:
@@ -104,20 +100,16 @@ class FaceStylizer:
 
         Args:
             photo_u8: (height, width, 3) RGB uint8.
-            anime_u8: What the stylizer made of it, the same shape.
+            anime_u8: What the stylizer made of it, in the same size or another.
             faces: Faces of the photo.
 
         Returns:
-            A new array of the same shape.
-
-        Raises:
-            ValueError: The two pictures differ in shape.
+            A new array of the shape of `anime_u8`.
         """
-        if photo_u8.shape != anime_u8.shape:
-            raise ValueError(
-                "expected a photo and what was made of it in one shape, received "
-                f"{photo_u8.shape} and {anime_u8.shape}"
-            )
+        before_hw, after_hw = photo_u8.shape[:2], anime_u8.shape[:2]
+        if faces and before_hw != after_hw:
+            faces = [face.moved(resizing(before_hw, after_hw)) for face in faces]
+            photo_u8 = pictures.resize(photo_u8, after_hw)
         out = anime_u8.copy()
         squares = [(square_of(face, self.padding), face) for face in faces]
         for square, face in sorted(squares, key=lambda pair: square_of(pair[1]).side):

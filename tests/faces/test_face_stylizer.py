@@ -1,0 +1,158 @@
+"""Pictures whose faces are stylised apart, by stylizers that are easy to foretell."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from face_pictures import drawn_face, psnr, turning, upright_face, waves, with_faces
+
+from anime_tf.faces.align import portrait, square_of
+from anime_tf.faces.draw import draw_faces
+from anime_tf.faces.face_stylizer import MAGNIFIED, FaceStylizer
+
+PASTED_DB = 45.0  # cubic interpolation twice, and colours through L*a*b*; measured 48 and more
+
+
+def plain(photo_u8: np.ndarray) -> np.ndarray:
+    return photo_u8.copy()
+
+
+def inverted(photo_u8: np.ndarray) -> np.ndarray:
+    return 255 - photo_u8
+
+
+def finds(*faces):
+    return lambda photo_u8: list(faces)
+
+
+FACE = upright_face((150.0, 120.0), unit=12.0)
+
+
+def test_no_face_is_what_the_stylizer_makes_of_it():
+    photo = waves(90, 120)
+    np.testing.assert_array_equal(FaceStylizer(inverted, finds())(photo), 255 - photo)
+    assert FaceStylizer(inverted, finds()).portraits(photo, []) == []
+
+
+@pytest.mark.parametrize("degrees", [0, 35])
+def test_unstylised_faces_change_no_more_than_resampling(degrees):
+    photo = waves(240, 300)
+    face = FACE.moved(turning(degrees, (150, 120)))
+    out = FaceStylizer(plain, finds(face))(photo)
+    changed = (out != photo).any(-1)
+    assert psnr(out[changed], photo[changed]) > PASTED_DB
+
+
+def test_the_face_is_drawn_by_its_own_stylizer_in_the_colours_around_it():
+    photo = waves(240, 300)
+    seen = []
+
+    def edges(portrait_u8):
+        seen.append(portrait_u8.shape)
+        return 255 - portrait_u8  # loud, so that it shows
+
+    out = FaceStylizer(plain, finds(FACE), face_stylizer=edges, size=128)(photo)
+    assert seen == [(128, 128, 3)]
+    difference = np.abs(out.astype(int) - photo).sum(-1)
+    middle = difference[110:150, 130:170]
+    assert np.median(middle) > 40
+    far = np.ones(photo.shape[:2], bool)
+    far[20:220, 50:250] = False  # twice the face
+    assert not difference[far].any()
+    inner = np.s_[90:170, 115:185]
+    np.testing.assert_allclose(out[inner].mean((0, 1)), photo[inner].mean((0, 1)), atol=20)
+
+
+def test_overlapping_faces_the_larger_in_front():
+    photo = waves(240, 300)
+    small = upright_face((185.0, 110.0), unit=6.0)
+    both = FaceStylizer(inverted, finds(FACE, small))(photo)
+    other_order = FaceStylizer(inverted, finds(small, FACE))(photo)
+    np.testing.assert_array_equal(both, other_order)
+    large_alone = FaceStylizer(inverted, finds(FACE))(photo)
+    x, y = 165, 125  # well inside the large face, within the small one's mask
+    np.testing.assert_array_equal(
+        both[y - 3 : y + 3, x - 3 : x + 3], large_alone[y - 3 : y + 3, x - 3 : x + 3]
+    )
+
+
+@pytest.mark.parametrize("centre", [(2.0, 3.0), (299.0, 120.0), (150.0, 260.0)])
+def test_at_the_border(centre):
+    photo = waves(240, 300)
+    out = FaceStylizer(plain, finds(upright_face(centre, 14.0)))(photo)
+    assert out.shape == photo.shape
+    changed = (out != photo).any(-1)
+    assert changed.any()
+    assert psnr(out[changed], photo[changed]) > PASTED_DB
+
+
+def test_alpha_batches_and_smaller_results():
+    photo = waves(240, 300)
+    stylizer = FaceStylizer(plain, finds(FACE))
+    one = stylizer(photo)
+    alpha = np.arange(240 * 300, dtype=np.uint32).reshape(240, 300).astype(np.uint8)
+    with_alpha = stylizer(np.dstack([photo, alpha]))
+    np.testing.assert_array_equal(with_alpha[..., :3], one)
+    np.testing.assert_array_equal(with_alpha[..., 3], alpha)
+    batch = stylizer(np.stack([photo, photo[::-1]]))
+    assert batch.shape == (2, 240, 300, 3)
+    np.testing.assert_array_equal(batch[0], one)
+    half = FaceStylizer(lambda p: p[::2, ::2] if len(p) == 240 else p, finds(FACE))(photo)
+    assert half.shape == (120, 150, 3)
+
+
+def test_large_faces_are_stylised_larger_where_they_are_pasted():
+    photo, sizes = waves(400, 400), []
+
+    def noting(portrait_u8):
+        sizes.append(len(portrait_u8))
+        return portrait_u8
+
+    # Sides of 160 and 168 with a size of 64: 2.5 times 64 is 160; 168 / 2.5 is 67, rounded up.
+    assert MAGNIFIED == 2.5
+    for unit in (9.99, 10.5):
+        face = upright_face((200.0, 200.0), unit)
+        FaceStylizer(plain, finds(), face_stylizer=noting, size=64).blend(photo, photo, [face])
+    assert sizes == [64, 128]
+
+
+def test_portraits_are_aligned_and_in_the_size_asked_for():
+    photo = waves(240, 300)
+    stylizer = FaceStylizer(plain, finds(), face_stylizer=inverted, size=96, padding=0.1)
+    (made,) = stylizer.portraits(photo, [FACE])
+    np.testing.assert_array_equal(made, 255 - portrait(photo, square_of(FACE, 0.1), 96))
+
+
+def test_arguments():
+    for arguments, words in (({"size": 16}, "at least 32"), ({"padding": 3.0}, "-0.25..2")):
+        with pytest.raises(ValueError, match=words):
+            FaceStylizer(plain, finds(), **arguments)
+
+
+def test_drawing():
+    photo = np.full((240, 300, 3), 50, np.uint8)
+    out = draw_faces(photo, [FACE])
+    assert (photo == 50).all()
+    assert tuple(out[120, 102]) == (255, 200, 0)  # the box's left side: 150 - 4 * 12
+    x, y = np.rint(FACE.points[30]).astype(int)
+    assert tuple(out[y, x]) == (0, 255, 80)
+    side = square_of(FACE).side
+    x, y = round(150 - side / 2), 110
+    np.testing.assert_allclose(out[y, x].astype(int), (60, 140, 255), atol=20)  # anti-aliased
+    np.testing.assert_array_equal(draw_faces(photo, []), photo)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("dlib") is None, reason="dlib (the extra faces) is not installed"
+)
+def test_found_by_dlib_and_pasted():
+    from anime_tf.faces.detect import FaceFinder
+
+    photo = with_faces(260, 420, (10, 0, 256), (250, 60, 150))
+    finder = FaceFinder(search_megapixels=1.0)
+    assert len(finder(photo)) == 2
+    out = FaceStylizer(plain, finder)(photo)
+    changed = (out != photo).any(-1)
+    assert changed.any()
+    assert psnr(out[changed], photo[changed]) > PASTED_DB
+    assert len(finder(drawn_face(200))) == 1
