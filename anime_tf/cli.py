@@ -45,6 +45,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "serving_client": ("anime_tf.serving_client", "stylise pictures by a server"),
     "convert": ("anime_tf.convert", "convert legacy weights to a .keras archive"),
     "dataset": ("anime_tf.dataset", "build a style data set: frames, smooth, paint, check"),
+    "evaluate": ("anime_tf.evaluate", "measure style, content and look of results"),
     "benchmark": ("anime_tf.benchmark", "measure the speed of the pipeline and of a training step"),
 }
 

@@ -16,7 +16,7 @@ import re
 import secrets
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -725,3 +725,21 @@ def side_by_side(before_u8: np.ndarray, after_u8: np.ndarray) -> np.ndarray:
     ]
     joined = [np.dstack([p.rgb_u8, alpha]) for p, alpha in zip(pair, opaque, strict=True)]
     return np.concatenate(joined, axis=1)
+
+
+def stacked(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Sets pictures below each other, as on a sheet; narrower ones are filled up with white.
+
+    Args:
+        rows: (height, width, 3) RGB uint8 each, at least one.
+
+    Returns:
+        (sum of the heights, largest width, 3) uint8.
+    """
+    width = max(row.shape[1] for row in rows)
+    return np.concatenate(
+        [
+            np.pad(row, [(0, 0), (0, width - row.shape[1]), (0, 0)], constant_values=255)
+            for row in rows
+        ]
+    )

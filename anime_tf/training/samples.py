@@ -40,10 +40,4 @@ def sample_sheet(generator: keras.Model, paths: Iterable[Path]) -> np.ndarray | 
         generated = np.asarray(generator(pictures.to_pm1(padded), training=False))
         anime_u8 = pictures.to_u8(pictures.crop_padding(generated, padding))[0]
         rows.append(pictures.side_by_side(photo_u8, anime_u8))
-    if not rows:
-        return None
-    width = max(row.shape[1] for row in rows)
-    padding_of = [[(0, 0), (0, width - row.shape[1]), (0, 0)] for row in rows]
-    return np.concatenate(
-        [np.pad(row, pad, constant_values=255) for row, pad in zip(rows, padding_of, strict=True)]
-    )
+    return pictures.stacked(rows) if rows else None

@@ -1,0 +1,1 @@
+"""Numbers for how a result looks: like the style, like the photo, flat and sharp."""

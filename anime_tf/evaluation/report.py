@@ -1,0 +1,204 @@
+"""Photos, results and pictures of a style, measured and set side by side."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anime_tf.data import pictures
+from anime_tf.data.folders import by_stem, find_pictures
+from anime_tf.evaluation.descriptors import WINDOW, describe, standardised
+from anime_tf.evaluation.distances import frechet_distance, gaussian, kernel_distance
+from anime_tf.evaluation.look import Kept, Look, kept_of, look_of
+
+Features = Callable[[np.ndarray], np.ndarray]
+"""(height, width, 3) RGB uint8 -> (any number, features): what describes a picture."""
+
+Likeness = Callable[[np.ndarray, np.ndarray], float]
+"""A photo and a result of one size, RGB uint8 -> a distance that needs a network."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Measures that need weights, and are left out without.
+
+    Attributes:
+        inception: Describes a picture by InceptionV3, (1, 2048).
+        perceptual: Distance of a photo and a result in a perceptual network's features.
+    """
+
+    inception: Features | None = None
+    perceptual: Likeness | None = None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Pictures to be measured.
+
+    Attributes:
+        name: What the report calls them.
+        paths: Their paths; of results, in the order of the photos that they were made of.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+
+    def pictures_u8(self) -> Iterator[np.ndarray]:
+        """Reads them, one after the other: (height, width, 3) RGB uint8.
+
+        Raises:
+            ValueError: One cannot be read, or is too small; names the file.
+        """
+        for path in self.paths:
+            picture_u8 = pictures.read_picture(path).rgb_u8
+            if min(picture_u8.shape[:2]) < WINDOW:
+                raise ValueError(
+                    f"{path}: pictures of at least {WINDOW}x{WINDOW} pixels can be measured, "
+                    f"found {picture_u8.shape[0]}x{picture_u8.shape[1]}; leave it out"
+                )
+            yield picture_u8
+
+
+def folder_of(folder: Path, name: str | None = None) -> Folder:
+    """The pictures of a folder and of those in it.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no picture in it.
+    """
+    return Folder(name or str(folder), tuple(find_pictures(folder)))
+
+
+def results_of(folder: Path, photos_dir: Path) -> Folder:
+    """The results in a folder, one for each photo of another.
+
+    Raises:
+        FileNotFoundError: A photo has no result of its name.
+        ValueError: Two share a name.
+    """
+    index = by_stem(find_pictures(folder), folder)
+    stems = by_stem(find_pictures(photos_dir), photos_dir)
+    missing = [stem for stem in stems if stem not in index]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise FileNotFoundError(
+            f"{folder / missing[0]}{more}: expected a result of each photo under its name, found "
+            f"none; stylise {photos_dir} anew"
+        )
+    return Folder(str(folder), tuple(index[stem] for stem in stems))
+
+
+def evaluate(
+    photos: Folder, results: Sequence[Folder], style: Folder, networks: Networks | None = None
+) -> list[dict[str, Any]]:
+    """Measures photos, results and style pictures.
+
+    Args:
+        photos: The photos.
+        results: What was made of them, by one or by several networks.
+        style: Pictures in the style.
+        networks: Measures that need weights.
+
+    Returns:
+        A row for the photos, for each of the results, and for the style: `name`, `pictures`, the
+        medians of `Look`, `frechet` and `kernel` to the style by `descriptors.describe` in units of
+        the photos' deviation, and of results also the medians of `Kept`; with networks
+        `fid_inception`, `kid_inception` and `perceptual`.
+
+    Raises:
+        ValueError: A picture cannot be read or measured.
+    """
+    networks = networks or Networks()
+    rows: list[dict[str, Any]] = []
+    described: list[np.ndarray] = []
+    deep: list[np.ndarray] = []
+    originals = list(photos.pictures_u8()) if results else []
+    for place, folder in enumerate((photos, *results, style)):
+        looks, kept, distances, windows, vectors = [], [], [], [], []
+        of_photos = 0 < place <= len(results)
+        for i, picture_u8 in enumerate(folder.pictures_u8()):
+            looks.append(look_of(picture_u8))
+            windows.append(describe(picture_u8))
+            if networks.inception is not None:
+                vectors.append(networks.inception(picture_u8))
+            if of_photos:
+                kept.append(kept_of(originals[i], picture_u8))
+                if networks.perceptual is not None:
+                    distances.append(networks.perceptual(originals[i], picture_u8))
+        row = {"name": folder.name, "pictures": len(looks), **_medians(Look, looks)}
+        if kept:
+            row |= _medians(Kept, kept)
+        if distances:
+            row["perceptual"] = statistics.median(distances)
+        rows.append(row)
+        described.append(np.concatenate(windows))
+        if vectors:
+            deep.append(np.concatenate(vectors))
+    described = standardised(described, described[0])
+    for row, features in zip(rows, described, strict=True):
+        row["frechet"] = frechet_distance(features, described[-1])
+        row["kernel"] = kernel_distance(features, described[-1], gaussian)
+    for row, features in zip(rows, deep, strict=False):
+        row["fid_inception"] = frechet_distance(features, deep[-1])
+        row["kid_inception"] = kernel_distance(features, deep[-1])
+    return rows
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as aligned text, with a dash for what was not measured."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [columns] + [[_shown(row.get(key)) for key in columns] for row in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def contact_sheet(
+    photos: Folder, results: Sequence[Folder], *, count: int, side: int
+) -> np.ndarray:
+    """Photos on the left, and beside each what was made of it.
+
+    Args:
+        photos: The photos.
+        results: The results, a column each.
+        count: How many photos, evenly taken from all.
+        side: Longer side of a picture in the sheet, pixels.
+
+    Returns:
+        (height, width, 3) RGB uint8.
+    """
+    chosen = np.linspace(0, len(photos.paths) - 1, min(count, len(photos.paths))).round()
+    rows = []
+    for i in sorted({int(i) for i in chosen}):
+        photo = pictures.limit_side(pictures.read_picture(photos.paths[i]), side)
+        row = photo.rgb_u8
+        for folder in results:
+            result_u8 = pictures.read_picture(folder.paths[i]).rgb_u8
+            row = pictures.side_by_side(row, pictures.resize(result_u8, photo.size_hw))
+        rows.append(row)
+    return pictures.stacked(rows)
+
+
+def _medians(kind: type, measures: Sequence[Any]) -> dict[str, float]:
+    values = [asdict(measure) for measure in measures]
+    return {
+        field.name: statistics.median(value[field.name] for value in values)
+        for field in fields(kind)
+    }
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
