@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import heapq
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from anime_tf.data import pictures
 
 if TYPE_CHECKING:
     import av
+    from av.container.core import Chapter
+    from av.subtitles.stream import SubtitleStream
 
 HD_HEIGHT = 720
 """From this height on, a film that does not say so is taken to be in BT.709, below in BT.601."""
@@ -36,6 +40,8 @@ SWS_BICUBIC, SWS_FULL_CHR_H_INT, SWS_FULL_CHR_H_INP, SWS_ACCURATE_RND. Without t
 chroma where it should interpolate, and cuts off where it should round: on a smooth picture there
 and back, the mean error is then 3.4 levels and the picture darker by 1.2; with them 1.0 and 0.0.
 """
+
+_SOUND_AHEAD = Fraction(1)  # in seconds, by which sound may lie before or behind its pictures
 
 _SHORTFALL = 0.05  # of its length that a film may lack unnoticed: sound often outlasts pictures
 
@@ -87,19 +93,24 @@ class FilmReader:
 
     Args:
         path: A film in any format that FFmpeg reads.
-        sound: Give out the packets of its sound as well.
+        sound: Give out the packets of its sound and of its subtitles as well.
+        start: Where to begin, in seconds; all times that are given out count from here.
+        end: Where to end, in seconds of the film; None for its end.
 
     Attributes:
         path: As given.
         container: PyAV's container.
         sound: PyAV's sound streams, empty unless they were asked for.
-        left_out: How many streams there are besides (other pictures, subtitles), without data.
+        subtitles: PyAV's subtitle streams, likewise.
+        attachments: (name, MIME type, bytes) of the fonts and other files in it, likewise.
+        left_out: How many streams there are besides (other pictures, covers), without data.
         time_base: What a tick is, in seconds.
         rate: Frames a second, on average.
         frames_expected: How many frames the film is said to have, or should have by its length;
             None where there is no telling.
         colours: How it encodes colours.
         count: How many frames it has given so far.
+        replaced: How many of them stand for broken ones: the last good one once more.
         damage: What went wrong, one line that begins with the path; None for a whole film.
 
     Raises:
@@ -107,7 +118,14 @@ class FilmReader:
         ValueError: It is no film, or holds no moving pictures.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, sound: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        sound: bool = False,
+        start: Fraction = Fraction(0),
+        end: Fraction | None = None,
+    ) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             found = "a folder" if self.path.is_dir() else "nothing"
@@ -140,18 +158,31 @@ class FilmReader:
         self._stream = stream
         streams = self.container.streams
         self.sound: tuple[av.AudioStream, ...] = ()
+        self.subtitles: tuple[SubtitleStream, ...] = ()
+        self.attachments: list[tuple[str, str, bytes]] = []
         if sound:
             self.sound = tuple(s for s in streams.audio if s.codec_context is not None)
+            self.subtitles = tuple(s for s in streams.subtitles if s.codec_context is not None)
+            self.attachments = [
+                (str(file.name), str(file.mimetype), bytes(file.data or b""))
+                for file in streams.attachments
+            ]
         # Data streams are the shadows of chapters and time codes, or of no use to a player.
         shown = sum(other.type != "data" for other in streams)
-        self.left_out = shown - 1 - len(self.sound)
+        copied = len(self.sound) + len(self.subtitles) + len(self.attachments)
+        self.left_out = shown - 1 - copied
         self.time_base: Fraction = stream.time_base
         self.rate: Fraction = stream.average_rate or stream.guessed_rate or Fraction(25)
         self.colours = _colours(stream)
         self.count = 0
+        self.replaced = 0
         self.damage: str | None = None
-        self._origin = self._first_time()
-        self._last_pts: int | None = None
+        self._start, self._end = start, end
+        self._origin = self._first_time() + start
+        self._last: Frame | None = None
+        # Of packets whose frames have not come yet; a broken one's never comes.
+        self._due: list[int] = []
+        self._broken = 0
 
     def __enter__(self) -> FilmReader:
         return self
@@ -175,16 +206,32 @@ class FilmReader:
         return dict(self._stream.metadata)
 
     @property
-    def chapters(self) -> list[Any]:
-        """Its chapters, as PyAV tells them."""
-        return list(self.container.chapters())
+    def chapters(self) -> list[Chapter]:
+        """Its chapters, as PyAV tells them, those of the span alone."""
+        kept = []
+        for chapter in self.container.chapters():
+            tick = Fraction(chapter["time_base"] or 1)
+            first, last = round(self._origin / tick), None
+            if self._end is not None:
+                last = first + round((self._end - self._start) / tick)
+            start = max(chapter["start"], first)
+            end = chapter["end"] if last is None else min(chapter["end"], last)
+            if start < end:
+                shifted = {**chapter, "start": start - first, "end": end - first}
+                kept.append(cast("Chapter", shifted))
+        return kept
 
     @property
     def frames_expected(self) -> int | None:
         """How many frames there should be."""
-        if self._stream.frames:
-            return self._stream.frames
-        return round(self._seconds() * self.rate) or None
+        whole = self._seconds()
+        frames = self._stream.frames or round(whole * self.rate)
+        if self._start or self._end is not None:
+            if not whole:
+                return None
+            end = whole if self._end is None else min(whole, float(self._end))
+            frames = round(frames * max(0.0, end - float(self._start)) / whole)
+        return frames or None
 
     def frames(self) -> Iterator[Frame]:
         """Yields the frames alone; see `items`."""
@@ -193,18 +240,21 @@ class FilmReader:
                 yield item
 
     def items(self) -> Iterator[Frame | av.Packet]:
-        """Yields frames, and packets of `sound`, in the order in which they lie in the file.
+        """Yields frames, and packets to be copied, in the order in which they lie in the file.
 
-        Times count from 0 in formats that may start at any time, such as MPEG-TS; in others they
-        are the film's own.
+        Times count from 0 in formats that may start at any time, such as MPEG-TS, and from `start`
+        where there is one; in others they are the film's own. A packet belongs to the span in which
+        it begins. A frame that is broken is replaced by the one before it, at its own time.
 
         Raises:
             ValueError: Not one frame can be decoded; told after the last item.
         """
         import av
 
-        seconds = 0.0
-        packets = self.container.demux(self._stream, *self.sound)
+        if self._start:
+            self._seek()
+        packets = self.container.demux(self._stream, *self.sound, *self.subtitles)
+        over = False
         while True:
             try:
                 packet = next(packets)
@@ -217,42 +267,144 @@ class FilmReader:
                 self.note_damage(f"damaged after {self.count} frames (a packet is not whole)")
             # Not its stream_index, which is 0 in the empty packets at the end.
             if packet.stream.index != self._stream.index:
-                if packet.size:
+                if packet.size and self._in_span(packet):
                     yield self._from_origin(packet)
                 continue
-            try:
-                for frame in self._stream.decode(packet):
-                    seconds = frame.time or seconds
-                    made = self._frame(frame)
-                    self.count += 1
-                    yield made
-            except av.FFmpegError as error:
-                self.note_damage(f"damaged after {self.count} frames ({error.strerror})")
+            if over:
+                if self._is_past(packet):
+                    break
+                continue
+            for frame in self._decoded(packet):
+                if self._end is not None and self._time(frame.pts) >= self._end - self._start:
+                    over = True
+                    break
+                self.count += 1
+                yield frame
+        if not over:
+            for frame in self._replacements(None):
+                self.count += 1
+                yield frame
         if self.count == 0:
-            raise ValueError(
-                f"{self.path}: expected a film, found no frame that can be decoded in it"
+            self._raise_for_nothing()
+        if self.replaced:
+            # Says more than the first of them did.
+            self.damage = (
+                f"{self.path}: {self.replaced} of {self.count} frames are broken, each replaced by "
+                "the one before it"
             )
-        expected = self._seconds()
-        if seconds < expected - max(1.0, _SHORTFALL * expected):
+        expected, seconds = self._seconds(), self._reached()
+        if not over and seconds < expected - max(1.0, _SHORTFALL * expected):
             self.note_damage(f"breaks off after {seconds:.1f} of {expected:.1f} seconds")
 
     def note_damage(self, what: str) -> None:
         """Sets `damage`, unless something went wrong before."""
         self.damage = self.damage or f"{self.path}: {what}"
 
-    def _frame(self, frame: av.VideoFrame) -> Frame:
-        last = self._last_pts
+    def _decoded(self, packet: av.Packet) -> Iterator[Frame]:
+        """The frames that a packet brings forth, those that replace broken ones before them."""
+        import av
+
+        if packet.pts is not None and packet.size and not packet.is_discard:
+            heapq.heappush(self._due, packet.pts)
+        try:
+            frames = self._stream.decode(packet)
+        except av.FFmpegError as error:
+            self._note_broken(error.strerror)
+            return
+        for frame in frames:
+            if frame.is_corrupt and self._last is not None:
+                self._note_broken("a frame is not whole")
+                continue
+            yield from self._replacements(frame.pts)
+            if self._is_before_start(frame):
+                continue
+            self._last = self._made(frame)
+            yield self._last
+
+    def _note_broken(self, why: str | None) -> None:
+        self._broken += 1
+        self.note_damage(f"damaged after {self.count} frames ({why})")
+
+    def _replacements(self, before: int | None) -> Iterator[Frame]:
+        """The last good frame at the times of those that should have come, where some are broken.
+
+        Without an error there are none: a packet may have no frame of its own.
+
+        Args:
+            before: When the next frame is shown, in the film's own ticks; None at the end.
+        """
+        while self._due and (before is None or self._due[0] <= before):
+            pts = heapq.heappop(self._due)
+            if pts == before or self._broken == 0:
+                continue
+            self._broken -= 1
+            shown = pts - round(self._origin / self.time_base)
+            if self._last is None or shown <= self._last.pts:
+                continue
+            self.replaced += 1
+            self._last = Frame(self._last.rgb_u8, shown, 0)
+            yield self._last
+
+    def _made(self, frame: av.VideoFrame) -> Frame:
+        last = self._last
         if frame.pts is not None:
             pts = frame.pts - round(self._origin / self.time_base)
         elif last is None:
             pts = 0
         else:
-            pts = last + max(1, round(1 / (self.rate * self.time_base)))
+            pts = last.pts + max(1, round(1 / (self.rate * self.time_base)))
         if last is not None:
             # Two frames at one time: both are kept, a tick apart.
-            pts = max(pts, last + 1)
-        self._last_pts = pts
+            pts = max(pts, last.pts + 1)
         return Frame(_upright(frame, self._stream.sample_aspect_ratio), pts, frame.duration or 0)
+
+    def _is_before_start(self, frame: av.VideoFrame) -> bool:
+        return (
+            bool(self._start)
+            and frame.pts is not None
+            and frame.pts < round(self._origin / self.time_base)
+        )
+
+    def _time(self, pts: int) -> Fraction:
+        return pts * self.time_base
+
+    def _reached(self) -> float:
+        """Until when the film was read, on its own clock, in seconds."""
+        return 0.0 if self._last is None else float(self._time(self._last.pts) + self._origin)
+
+    def _raise_for_nothing(self) -> None:
+        if self._start and self.damage is None:
+            raise ValueError(
+                f"{self.path}: expected frames after {float(self._start):g} s, found none: it has "
+                f"{self._seconds():.1f} s"
+            )
+        raise ValueError(f"{self.path}: expected a film, found no frame that can be decoded in it")
+
+    def _seek(self) -> None:
+        """Goes to a key frame before the start, and so far before it that no sound is missed."""
+        import av
+
+        seconds = max(Fraction(0), self._origin - _SOUND_AHEAD)
+        # Some formats cannot: then all before the start is read and dropped.
+        with contextlib.suppress(av.FFmpegError):
+            self.container.seek(round(seconds / self.time_base), stream=self._stream)
+
+    def _in_span(self, packet: av.Packet) -> bool:
+        """Whether a packet of sound or subtitles begins within the span."""
+        if not self._start and self._end is None:
+            return True
+        first = packet.dts if packet.pts is None else packet.pts
+        if first is None:
+            return False
+        seconds = first * packet.time_base - self._origin
+        return seconds >= 0 and (self._end is None or seconds < self._end - self._start)
+
+    def _is_past(self, packet: av.Packet) -> bool:
+        """Whether a packet lies so far behind the end that no sound before it is still to come."""
+        if self._end is None or packet.dts is None:
+            return packet.size == 0
+        seconds = packet.dts * packet.time_base - self._origin
+        return seconds > self._end - self._start + _SOUND_AHEAD
 
     def _from_origin(self, packet: av.Packet) -> av.Packet:
         ticks = round(self._origin / packet.time_base)

@@ -114,4 +114,4 @@ def open_source(place: str | os.PathLike[str], span: Span = WHOLE) -> Source:
         FileNotFoundError: There is no such thing.
         ValueError: It holds no moving pictures, or cannot be read.
     """
-    return FilmReader(place, sound=True)
+    return FilmReader(place, sound=True, start=span.start, end=span.end)

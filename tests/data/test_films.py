@@ -126,3 +126,100 @@ def test_the_picture_of_a_cover_is_no_film(tmp_path):
         container.mux(tone.encode())
     with pytest.raises(ValueError, match="song.mp3: expected a film, .* without moving pictures"):
         FilmReader(path)
+
+
+def break_packets(path, numbers):
+    """Overwrites the packets of some frames, but for their first bytes."""
+    with av.open(str(path)) as container:
+        places = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    data = bytearray(path.read_bytes())
+    for number in numbers:
+        start, size = places[number]
+        data[start + 4 : start + size] = bytes(size - 4)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(("codec", "pixels"), [("libx264", "yuv420p"), ("mjpeg", "yuvj420p")])
+def test_a_broken_frame_is_replaced_by_the_one_before(tmp_path, codec, pixels):
+    path = tmp_path / "film.mov"
+    write_film(path, moving(20), codec=codec, pixels=pixels, options={"bf": "0", "g": "1"})
+    whole = [frame.pts for frame in FilmReader(path).frames()]
+    break_packets(path, [7, 8, 15])
+    with FilmReader(path) as film:
+        frames = list(film.frames())
+        assert (film.count, film.replaced) == (20, 3)
+        assert film.damage == (
+            f"{path}: 3 of 20 frames are broken, each replaced by the one before it"
+        )
+    assert [frame.pts for frame in frames] == whole
+    for number, good in ((7, 6), (8, 6), (15, 14)):
+        assert np.array_equal(frames[number].rgb_u8, frames[good].rgb_u8)
+    assert not np.array_equal(frames[9].rgb_u8, frames[8].rgb_u8)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "gif"])
+def test_a_span_has_the_frames_and_the_sound_that_begin_in_it(tmp_path, suffix):
+    """After seeking as without; times count from its start."""
+    path = tmp_path / f"film.{suffix}"
+    if suffix == "gif":
+        write_film(path, moving(60), codec="gif", pixels="rgb8")
+    else:
+        write_film(path, moving(60), sound="aac", options={"g": "12"})
+    start, end = Fraction(31, 10), Fraction(42, 10)
+    with FilmReader(path, sound=True) as film:
+        items = list(film.items())
+    with FilmReader(path, sound=True, start=start, end=end) as film:
+        part = list(film.items())
+        expected = film.frames_expected
+        assert film.damage is None
+    shown = [item for item in items if not isinstance(item, av.Packet)]
+    cut = [item for item in part if not isinstance(item, av.Packet)]
+    inside = [f for f in shown if start <= f.pts * film.time_base < end]
+    assert len(cut) == len(inside) >= 10
+    assert suffix == "ts" or expected in (10, 11, 12)
+    ticks = round(start / film.time_base)
+    assert [f.pts for f in cut] == [f.pts - ticks for f in inside]
+    assert all(np.array_equal(a.rgb_u8, b.rgb_u8) for a, b in zip(cut, inside, strict=True))
+    heard = [p for p in items if isinstance(p, av.Packet) and start <= p.pts * p.time_base < end]
+    heard_cut = [item for item in part if isinstance(item, av.Packet)]
+    # those of the whole film are at its own times still
+    assert [bytes(p) for p in heard_cut] == [bytes(p) for p in heard]
+    assert [p.pts * p.time_base + start for p in heard_cut] == pytest.approx(
+        [p.pts * p.time_base for p in heard], abs=1e-4
+    )
+
+
+def test_a_span_behind_the_end(tmp_path):
+    write_film(tmp_path / "film.mp4", moving(5))
+    with (
+        pytest.raises(ValueError, match=r"expected frames after 9 s, found none: it has 0.5 s"),
+        FilmReader(tmp_path / "film.mp4", start=Fraction(9)) as film,
+    ):
+        list(film.frames())
+
+
+def test_10_bits_are_rounded_not_cut_off(tmp_path):
+    path = tmp_path / "film.mp4"
+    ramp = np.repeat(np.linspace(64, 940, 256).astype(np.uint16)[None], 64, 0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(
+            "libx265", rate=10, options={"x265-params": "lossless=1:bframes=0:log-level=none"}
+        )
+        stream.codec_context.time_base = Fraction(1, 10)
+        stream.height, stream.width, stream.pix_fmt = 64, 256, "yuv420p10le"
+        picture = av.VideoFrame(256, 64, "yuv420p10le")
+        for plane, values in zip(
+            picture.planes, (ramp, *[np.full((32, 128), 512, np.uint16)] * 2), strict=True
+        ):
+            rows = np.zeros((plane.height, plane.line_size // 2), np.uint16)
+            rows[:, : values.shape[1]] = values
+            plane.update(rows.tobytes())
+        picture.pts, picture.time_base = 0, Fraction(1, 10)
+        container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    with FilmReader(path) as film:
+        (frame,) = film.frames()
+    error = frame.rgb_u8[..., 1] - (ramp - 64.0) / 876 * 255
+    # rounding alone errs by a half at most; what dithering adds is less than a level
+    assert np.abs(error).max() <= 1.6
+    assert abs(error.mean()) <= 0.15
