@@ -18,7 +18,16 @@ import numpy as np
 import pytest
 
 from anime_tf.data.pictures import Picture, read_picture, write_picture
-from anime_tf.inference.batch import READERS, WRITERS, EngineLost, Job, plan, run, run_batches
+from anime_tf.inference.batch import (
+    READERS,
+    WRITERS,
+    EngineLost,
+    Job,
+    plan,
+    run,
+    run_batches,
+    run_several,
+)
 
 PNG = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 
@@ -328,3 +337,48 @@ def test_an_engine_that_is_lost_ends_the_run(tmp_path):
     calls[:] = calls[:1]  # so that the first call loses it: nothing is written
     with pytest.raises(EngineLost, match="gone"):
         run_texts(jobs, work)
+
+
+# --- several out of one -----------------------------------------------------------------------
+
+
+def parts(picture: Picture) -> list[Picture]:
+    """As many parts as the first pixel says."""
+    return [picture] * int(picture.rgb_u8[0, 0, 0])
+
+
+def test_several_out_of_one(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, count in (("two.png", 2), ("none.png", 0), ("one.bmp", 1)):
+        write_picture(folder / name, np.full((2, 3, 3), count, np.uint8))
+    (folder / "broken.png").write_bytes(b"x")
+    told: list[str] = []
+    out = tmp_path / "out"
+    report = run_several(plan(str(folder), str(out)), parts, "part", tell=told.append)
+    names = ["one_part1.png", "two_part1.png", "two_part2.png"]
+    assert [path.name for path in report.written] == names
+    assert sorted(path.name for path in out.iterdir()) == names
+    assert len(report.failures) == len(told) == 1
+    assert "broken.png" in told[0]
+
+
+def test_several_of_pictures_whose_names_differ_in_the_suffix_alone(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, value in (("a.bmp", 1), ("a.png", 2), ("a_png.bmp", 1)):
+        write_picture(folder / name, np.full((2, 3, 3), value, np.uint8))
+    report = run_several(plan(str(folder), str(tmp_path / "out")), parts, "x")
+    assert not report.failures
+    assert len({path.name for path in report.written}) == 4
+    assert "a_x1.png" in {path.name for path in report.written}
+
+
+def test_several_never_overwrite_an_input(tmp_path):
+    source = tmp_path / "a_x1.png"
+    write_picture(source, np.full((2, 3, 3), 1, np.uint8))
+    before = source.read_bytes()
+    report = run_several(plan(str(source), str(tmp_path / "a.png")), parts, "x")
+    assert not report.written
+    assert "would overwrite an input" in report.failures[0]
+    assert source.read_bytes() == before
