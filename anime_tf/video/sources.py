@@ -25,6 +25,8 @@ class Source(Protocol):
         rate: Frames a second, on average.
         colours: How colours are encoded, and shall be in a film of it.
         sound: PyAV's streams of sound whose packets it gives.
+        subtitles: PyAV's streams of subtitles, likewise.
+        attachments: (name, MIME type, bytes) of the files in it.
         count: How many frames it has given so far.
         damage: What went wrong, one line that begins with the path; None where nothing did.
     """
@@ -34,6 +36,8 @@ class Source(Protocol):
     rate: Fraction
     colours: Colours
     sound: tuple[Any, ...]
+    subtitles: tuple[Any, ...]
+    attachments: list[tuple[str, str, bytes]]
     count: int
     damage: str | None
 

@@ -10,21 +10,23 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from absl import logging
 
 from anime_tf.data import pictures
 from anime_tf.data.films import EXACT_CHROMA, Frame
-from anime_tf.video.codecs import CODECS, DEFAULT_CODING, Coding, available_encoder
+from anime_tf.video.codecs import CODECS, DEFAULT_CODING, Coding, Container, available_encoder
 from anime_tf.video.sources import Source
 
 if TYPE_CHECKING:
     import av
+    from av.subtitles.stream import SubtitleStream
 
-_AAC_BITS_PER_CHANNEL = 96_000
-_AAC_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}  # other numbers are mixed to stereo
+_BITS_PER_CHANNEL = 96_000
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}  # other numbers are mixed to stereo
+_SOUND_NAMES = {"aac": "AAC", "libopus": "Opus"}
 
 # What describes the source's file and not its content, and what players take for a turn that the
 # frames have already made.
@@ -35,12 +37,12 @@ _NOT_COPIED = {
 
 
 class FilmWriter:
-    """Writes a film in 4:2:0 beside the sound of its source; a context manager.
+    """Writes a film in 4:2:0 beside what else its source holds; a context manager.
 
     The file appears under its name when the block ends without an exception, whole; else nothing
-    stays. Colours, rate and metadata are those of the source. Sound is copied packet by packet
-    where the container takes it, else encoded again as AAC. 4:2:0 needs an even height and width:
-    frames of odd ones get one pixel more, their last row or column once again.
+    stays. Colours, rate and metadata are those of the source. Sound and subtitles are copied packet
+    by packet where the container takes them, else encoded again. 4:2:0 needs an even height and
+    width: frames of odd ones get one pixel more, their last row or column once again.
 
     Args:
         path: The file, with a suffix of `CONTAINERS`; missing folders are made.
@@ -63,7 +65,7 @@ class FilmWriter:
         # A hidden name in the same folder: os.replace works only within one file system.
         self._temporary = self.path.with_name(f".{self.path.name[:100]}.{secrets.token_hex(6)}.tmp")
         self._container: av.container.OutputContainer | None = None
-        self._sound: dict[int, _CopiedSound | _EncodedSound] = {}
+        self._others: dict[int, _Stream] = {}
         self._waiting: list[av.Packet] = []
 
     def __enter__(self) -> FilmWriter:
@@ -130,7 +132,7 @@ class FilmWriter:
             self._waiting.append(packet)
             return
         with self._telling():
-            self._mux_sound(packet)
+            self._mux_other(packet)
 
     def _open(self, height: int, width: int) -> None:
 
@@ -141,11 +143,11 @@ class FilmWriter:
         self._durations: dict[int, int] = {}
         self._container = self._opened()
         for packet in self._waiting:
-            self._mux_sound(packet)
+            self._mux_other(packet)
         self._waiting.clear()
 
     def _opened(self) -> av.container.OutputContainer:
-        """A file with its header written, and `_pictures` and `_sound` for it."""
+        """A file with its header written, and `_pictures` and `_others` for it."""
         import av
 
         source, (height, width) = self._source, self._size
@@ -179,12 +181,30 @@ class FilmWriter:
             context.color_primaries = source.colours.primaries
             context.color_trc = source.colours.transfer
             self._pictures = pictures_stream
-            self._sound = {stream.index: _sound(container, stream) for stream in source.sound}
+            self._others = {}
+            for stream in (*source.sound, *source.subtitles):
+                other = _other(container, stream, self._kind)
+                if other is not None:
+                    self._others[stream.index] = other
+            self._attach(container)
             container.start_encoding()
         except BaseException:
             _discard(container, self._temporary)
             raise
         return container
+
+    def _attach(self, container: av.container.OutputContainer) -> None:
+        files = self._source.attachments
+        if self._kind.attachments:
+            for name, mime, data in files:
+                container.add_attachment(name, mime, data)
+        elif files:
+            logging.info(
+                "%s: %s holds no attachments, left out: %s",
+                self._source.path,
+                container.format.name,
+                ", ".join(name for name, _, _ in files),
+            )
 
     def _fitted(self, rgb_u8: np.ndarray) -> np.ndarray:
         height, width = self._size
@@ -222,14 +242,18 @@ class FilmWriter:
                 packet.duration = duration
             self._mux(packet)
 
-    def _mux_sound(self, packet: av.Packet) -> None:
+    def _mux_other(self, packet: av.Packet) -> None:
         import av
 
-        sound = self._sound[packet.stream_index]
+        kind = packet.stream.type
+        other = self._others.get(packet.stream_index)
+        if other is None:
+            return
         try:
-            packets = sound.packets(packet)
+            packets = other.packets(packet)
         except av.FFmpegError as error:  # only decoding, of one packet
-            self._source.note_damage(f"sound damaged ({error.strerror})")
+            what = "sound" if kind == "audio" else "subtitles"
+            self._source.note_damage(f"{what} damaged ({error.strerror})")
             return
         for made in packets:
             self._mux(made)
@@ -240,8 +264,8 @@ class FilmWriter:
 
     def _finish(self, container: av.container.OutputContainer) -> None:
         self._mux_pictures(None)
-        for sound in self._sound.values():
-            for packet in sound.rest():
+        for other in self._others.values():
+            for packet in other.rest():
                 self._mux(packet)
         container.close()
 
@@ -263,10 +287,20 @@ class FilmWriter:
             raise ValueError(f"{self.path}: FFmpeg cannot write it ({error.strerror})") from error
 
 
-class _CopiedSound:
-    """Sound as it is, packet by packet."""
+class _Stream(Protocol):
+    """What becomes of the packets of a stream that is no picture's."""
 
-    def __init__(self, target: av.AudioStream) -> None:
+    def packets(self, packet: av.Packet) -> list[av.Packet]:
+        """What one of them becomes."""
+
+    def rest(self) -> list[av.Packet]:
+        """What is held back, at the end."""
+
+
+class _Copied:
+    """Sound or subtitles as they are, packet by packet."""
+
+    def __init__(self, target: av.AudioStream | SubtitleStream) -> None:
         self._target = target
         self._last_dts: int | None = None
         self._end = 0
@@ -290,7 +324,7 @@ class _CopiedSound:
 
 
 class _EncodedSound:
-    """Sound of a kind that the container does not take, as AAC."""
+    """Sound of a kind that the container does not take, encoded again."""
 
     def __init__(self, target: av.AudioStream) -> None:
         self._target = target
@@ -305,30 +339,105 @@ class _EncodedSound:
         return list(self._target.encode(None))
 
 
-def _sound(
-    container: av.container.OutputContainer, source: av.AudioStream
-) -> _CopiedSound | _EncodedSound:
-    """A stream for sound, copied where the container takes its kind."""
+class _EncodedSubtitles:
+    """Subtitles of text of a kind that the container does not take, encoded again."""
+
+    def __init__(self, source: SubtitleStream, target: SubtitleStream) -> None:
+        self._source, self._target = source, target
+        self._last: int | None = None
+
+    def packets(self, packet: av.Packet) -> list[av.Packet]:
+        """The same words at the same time; nothing for a packet without words."""
+        words = self._source.codec_context.decode2(packet)
+        first = packet.pts if packet.pts is not None else packet.dts
+        if words is None or not len(words) or first is None:
+            return []
+        made = self._target.codec_context.encode_subtitle(words)
+        # One that begins with the one before it is shown a tick later, for the order of times.
+        first = first if self._last is None else max(first, self._last + 1)
+        self._last = first
+        made.pts = made.dts = first
+        made.duration, made.time_base = packet.duration or 0, packet.time_base
+        made.stream = self._target
+        return [made]
+
+    def rest(self) -> list[av.Packet]:
+        """Nothing is held back."""
+        return []
+
+
+def _other(
+    container: av.container.OutputContainer,
+    source: av.AudioStream | SubtitleStream,
+    kind: Container,
+) -> _Stream | None:
+    """A stream for sound or subtitles: copied where the container takes its kind, else encoded.
+
+    Returns:
+        The stream; None for subtitles that can be neither, which the log names.
+    """
     if _takes(container.format.name, source):
         target = container.add_stream_from_template(source)
         _describe(target, source)
-        return _CopiedSound(target)
+        return _Copied(target)
+    if source.type == "audio":
+        return _encoded_sound(container, cast("av.AudioStream", source), kind)
+    return _encoded_subtitles(container, source, kind)
+
+
+def _encoded_sound(
+    container: av.container.OutputContainer, source: av.AudioStream, kind: Container
+) -> _EncodedSound:
     context = source.codec_context
     logging.info(
-        "sound %d: %s does not go into %s, encoded again as AAC",
+        "sound %d: %s does not go into %s, encoded again as %s",
         source.index,
         context.name,
         container.format.name,
+        _SOUND_NAMES[kind.sound_encoder],
     )
-    encoded = container.add_stream("aac", rate=_aac_rate(context.sample_rate))
-    encoded.layout = _AAC_LAYOUTS.get(context.layout.nb_channels, "stereo")
-    encoded.bit_rate = _AAC_BITS_PER_CHANNEL * encoded.layout.nb_channels
+    encoded = cast(
+        "av.AudioStream",
+        container.add_stream(
+            kind.sound_encoder, rate=_nearest_rate(kind.sound_encoder, context.sample_rate)
+        ),
+    )
+    encoded.layout = _LAYOUTS.get(context.layout.nb_channels, "stereo")
+    encoded.bit_rate = _BITS_PER_CHANNEL * encoded.layout.nb_channels
     _describe(encoded, source)
     return _EncodedSound(encoded)
 
 
-def _takes(format_name: str, source: av.AudioStream) -> bool:
-    """Whether a kind of container takes sound as it is.
+def _encoded_subtitles(
+    container: av.container.OutputContainer, source: SubtitleStream, kind: Container
+) -> _EncodedSubtitles | None:
+    name, context = source.codec_context.name, source.codec_context
+    # Without a header, it is pictures; and older releases of PyAV encode no subtitles.
+    header = getattr(context, "subtitle_header", None)
+    if not header or not hasattr(context, "encode_subtitle"):
+        logging.info(
+            "subtitles %d: %s does not go into %s, left out",
+            source.index,
+            name,
+            container.format.name,
+        )
+        return None
+    logging.info(
+        "subtitles %d: %s does not go into %s, encoded again as %s",
+        source.index,
+        name,
+        container.format.name,
+        kind.subtitles,
+    )
+    target = cast("SubtitleStream", container.add_stream(kind.subtitles))
+    target.codec_context.subtitle_header = header
+    target.codec_context.time_base = Fraction(1, 1000)
+    _describe(target, source)
+    return _EncodedSubtitles(source, target)
+
+
+def _takes(format_name: str, source: av.AudioStream | SubtitleStream) -> bool:
+    """Whether a kind of container takes a stream as it is.
 
     Some kinds pass FFmpeg's question for the codec, and are refused when the header is written
     (FLAC and Opus in MOV): so one is written, to memory.
@@ -344,15 +453,17 @@ def _takes(format_name: str, source: av.AudioStream) -> bool:
     return True
 
 
-def _aac_rate(rate: int) -> int:
-    """The nearest sampling rate that AAC has."""
+def _nearest_rate(encoder: str, rate: int) -> int:
+    """The nearest sampling rate that an encoder has."""
     import av
 
-    rates = av.Codec("aac", "w").audio_rates or [48_000]
+    rates = av.Codec(encoder, "w").audio_rates or [48_000]
     return min(rates, key=lambda known: abs(known - rate))
 
 
-def _describe(target: av.AudioStream, source: av.AudioStream) -> None:
+def _describe(
+    target: av.AudioStream | SubtitleStream, source: av.AudioStream | SubtitleStream
+) -> None:
     target.metadata.update(_kept(source.metadata))
     target.disposition = source.disposition
 
