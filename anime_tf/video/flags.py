@@ -49,6 +49,13 @@ def define_format_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "compare", False, "Show the photo and the result side by side.", flag_values=values
     )
+    flags.DEFINE_bool(
+        "preview",
+        None,
+        "Show the result in a window while it is made; by default of a camera alone, where there "
+        "is a display.",
+        flag_values=values,
+    )
 
 
 def coding_of(values: flags.FlagValues) -> Coding:

@@ -7,12 +7,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
+from absl import logging
+
 from anime_tf.data.films import Frame
-from anime_tf.video.codecs import DEFAULT_CODING, Coding
+from anime_tf.video.codecs import CONTAINERS, DEFAULT_CODING, Coding
 from anime_tf.video.sources import Source
 from anime_tf.video.writer import FilmWriter
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import av
 
 
@@ -34,7 +38,7 @@ class Writer(Protocol):
     def write_packet(self, packet: av.Packet) -> None:
         """Writes a packet as the source gave it; does nothing where there is no place for it."""
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         """Itself."""
 
     def __exit__(
@@ -44,6 +48,10 @@ class Writer(Protocol):
         trace: TracebackType | None,
     ) -> None:
         """Finishes what is written, or removes it."""
+
+
+ANIMATIONS = (".gif", ".webp")
+"""Suffixes of animations that are written."""
 
 
 def check_target(target: str | os.PathLike[str], coding: Coding = DEFAULT_CODING) -> None:
@@ -56,11 +64,30 @@ def check_target(target: str | os.PathLike[str], coding: Coding = DEFAULT_CODING
     Raises:
         ValueError: A kind that is not written, or that does not hold the codec.
     """
-    coding.of(Path(target))
+    from anime_tf.video.sequence import check_sequence_target, is_sequence
+
+    path = Path(target)
+    if is_sequence(target):
+        check_sequence_target(target)
+    elif path.suffix.lower() not in ANIMATIONS:
+        if path.suffix.lower() not in CONTAINERS:
+            raise ValueError(
+                f"{path}: films are written as {', '.join(CONTAINERS)}, animations as "
+                f"{', '.join(ANIMATIONS)}, pictures into a folder (with a slash at its end); "
+                "name one of these"
+            )
+        coding.of(path)
+        return
+    if coding.codec is not None or coding.crf is not None:
+        raise ValueError(f"{target}: codec and crf are for films, of which this is none")
 
 
 def open_writer(
-    target: str | os.PathLike[str], source: Source, coding: Coding = DEFAULT_CODING
+    target: str | os.PathLike[str],
+    source: Source,
+    coding: Coding = DEFAULT_CODING,
+    *,
+    preview: bool | None = False,
 ) -> Writer:
     """Opens what a film shall be written to.
 
@@ -70,12 +97,48 @@ def open_writer(
             (``out/%05d.png``). Missing folders are made.
         source: What frames and packets come from.
         coding: How pictures are coded; of no meaning for animations and pictures.
+        preview: Show what is written in a window. None: only of a camera, and where there is a
+            display.
 
     Returns:
         The writer, to be used as a context manager.
 
     Raises:
-        ValueError: A kind that is not written, or that does not hold the codec.
+        ValueError: A kind that is not written, or that does not hold the codec; or a window is
+            asked for where none can be shown.
     """
+    # They inherit from what is above, or bring OpenCV's readers with them.
+    from anime_tf.video.animation import AnimationWriter
+    from anime_tf.video.camera import Camera, Preview, why_no_window
+    from anime_tf.video.sequence import SequenceWriter, is_sequence
+
     check_target(target, coding)
-    return FilmWriter(target, source, coding)
+    writer: Writer
+    if is_sequence(target):
+        writer = SequenceWriter(target, source)
+    elif Path(target).suffix.lower() in ANIMATIONS:
+        writer = AnimationWriter(target, source)
+    else:
+        writer = FilmWriter(target, source, coding)
+    if preview is None:
+        preview = isinstance(source, Camera) and why_no_window() is None
+    elif preview and (why := why_no_window()) is not None:
+        raise ValueError(f"no window to show a preview in: {why}; use --nopreview")
+    return Preview(writer, source) if preview else writer
+
+
+def report_what_is_left_out(source: Source, kind: str) -> None:
+    """Says in the log which streams of a source have no place in a target.
+
+    Args:
+        source: The source.
+        kind: The kind of target, in words.
+    """
+    names = {
+        "sound": len(source.sound),
+        "subtitles": len(source.subtitles),
+        "attachments": len(source.attachments),
+    }
+    there = ", ".join(f"{name} ({count})" for name, count in names.items() if count)
+    if there:
+        logging.info("%s: %s holds pictures alone, left out: %s", source.path, kind, there)

@@ -1,0 +1,211 @@
+"""Numbered pictures as a film: read from a folder, and written into one."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from anime_tf.data import pictures
+from anime_tf.data.films import Frame
+from anime_tf.data.folders import find_pictures
+from anime_tf.video.sources import PictureSource, Source, Span
+from anime_tf.video.targets import report_what_is_left_out
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import av
+
+DEFAULT_RATE = Fraction(25)
+"""Frames a second of numbered pictures, unless it is said."""
+
+DEFAULT_PATTERN = "%06d.png"
+"""Names of the pictures in a folder."""
+
+_PLACE = re.compile(r"%(0\d+)?d")
+_DIGITS = re.compile(r"(\d+)")
+
+
+def is_sequence(place: str | os.PathLike[str]) -> bool:
+    """Whether a name means numbered pictures.
+
+    Args:
+        place: A name.
+
+    Returns:
+        True for a pattern such as ``frames/%04d.png``, for a name with a slash at its end, and for
+        a folder whose name has no suffix.
+    """
+    text = os.fspath(place)
+    if _PLACE.search(os.path.basename(text)):
+        return True
+    return text.endswith(("/", os.sep)) or (os.path.isdir(text) and not Path(text).suffix)
+
+
+class PictureSequence(PictureSource):
+    """Reads numbered pictures; a context manager.
+
+    In the order of their numbers: 2.png comes before 10.png. What is transparent is shown on white.
+    A picture that cannot be read is replaced by the one before it.
+
+    Args:
+        place: A folder, or a pattern: ``frames/%04d.png`` with a place for the number.
+        span: What of it is wanted; its rate is how fast the pictures are shown.
+
+    Attributes:
+        replaced: How many frames stand for broken ones.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no picture in it that fits.
+    """
+
+    def __init__(self, place: str | os.PathLike[str], span: Span) -> None:
+        super().__init__(Path(place), span)
+        self.rate = span.rate or DEFAULT_RATE
+        self.time_base = 1 / self.rate
+        self.replaced = 0
+        self._files = _files(os.fspath(place))
+
+    def _length(self) -> tuple[int, Fraction]:
+        return len(self._files), len(self._files) * self.time_base
+
+    def _pictures(self) -> Iterator[Frame]:
+        last = None
+        for tick, file in enumerate(self._files):
+            try:
+                picture = pictures.read_picture(file)
+                last = on_white(picture)
+            except (ValueError, OSError) as error:
+                self.note_damage(f"cannot read {file.name}, and shows the one before it ({error})")
+                if last is None:
+                    continue
+                self.replaced += 1
+            yield Frame(last, tick, 1)
+
+
+class SequenceWriter:
+    """Writes frames as numbered pictures, from 1 on; a context manager.
+
+    They appear when the block ends without an exception, all of them; else none does. Pictures of
+    these names that are in the folder are replaced.
+
+    Args:
+        place: A folder, or a pattern: ``out/%05d.png``; missing folders are made.
+        source: What the frames come from.
+
+    Attributes:
+        path: As given.
+
+    Raises:
+        ValueError: A kind of picture that is not written.
+    """
+
+    def __init__(self, place: str | os.PathLike[str], source: Source) -> None:
+        self.path = Path(place)
+        folder, self._pattern = _folder_and_pattern(os.fspath(place))
+        self._folder = Path(folder or ".")
+        self._source = source
+        self._temporary = self._folder / f".frames.{secrets.token_hex(6)}.tmp"
+        self._count = 0
+
+    def write_frame(self, frame: Frame) -> None:
+        """Writes a frame; its time is its number.
+
+        Args:
+            frame: Any size.
+
+        Raises:
+            OSError: It cannot be written; names the picture.
+        """
+        if self._count == 0:
+            report_what_is_left_out(self._source, "a folder of pictures")
+            try:
+                self._temporary.mkdir(parents=True)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(self.path)) from error
+        self._count += 1
+        name = _PLACE.sub(lambda place: place.group() % self._count, self._pattern)
+        pictures.write_picture(self._temporary / name, frame.rgb_u8)
+
+    def write_packet(self, packet: av.Packet) -> None:
+        """Does nothing: there is no place for it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None and self._count:
+                for file in sorted(self._temporary.iterdir()):
+                    os.replace(file, self._folder / file.name)
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def check_sequence_target(place: str | os.PathLike[str]) -> None:
+    """Finds what is wrong with a place for pictures; touches no file.
+
+    Args:
+        place: As of `SequenceWriter`.
+
+    Raises:
+        ValueError: A kind of picture that is not written.
+    """
+    _, pattern = _folder_and_pattern(os.fspath(place))
+    if Path(pattern).suffix.lower() not in pictures.WRITABLE_SUFFIXES:
+        raise ValueError(
+            f"{place}: pictures are written as {', '.join(pictures.WRITABLE_SUFFIXES)}; "
+            "name one of these"
+        )
+
+
+def on_white(picture: pictures.Picture) -> np.ndarray:
+    """A picture's colours, what is transparent on white; uint8 (height, width, 3)."""
+    if picture.alpha_u8 is None:
+        return picture.rgb_u8
+    alpha = picture.alpha_u8[..., None].astype(np.uint16)
+    mixed = picture.rgb_u8 * alpha + 255 * (255 - alpha)
+    return ((mixed + 127) // 255).astype(np.uint8)
+
+
+def _folder_and_pattern(text: str) -> tuple[str, str]:
+    folder, name = os.path.split(text)
+    if _PLACE.search(name):
+        return folder, name
+    return text, DEFAULT_PATTERN
+
+
+def _files(text: str) -> list[Path]:
+    """The pictures that a folder or a pattern means, in the order of their numbers."""
+    folder, name = os.path.split(text)
+    if not _PLACE.search(name):
+        return sorted(find_pictures(text, recursive=False), key=_natural)
+    before, after = _PLACE.split(name, maxsplit=1)[0::2]
+    fitting = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
+    found = [
+        path
+        for path in (Path(folder or ".").iterdir() if os.path.isdir(folder or ".") else ())
+        if fitting.fullmatch(path.name)
+    ]
+    if not found:
+        raise FileNotFoundError(f"{text}: expected numbered pictures, found none of such names")
+    return sorted(found, key=_natural)
+
+
+def _natural(path: Path) -> list[str | int]:
+    """A key by which 2 comes before 10: text and numbers in turn."""
+    return [int(part) if part.isdigit() else part for part in _DIGITS.split(path.name)]
