@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from absl import logging
 
 from anime_tf.data import pictures
 from anime_tf.data.films import Frame
@@ -33,9 +31,9 @@ PREVIEW_SIDE = 960
 
 
 class Camera(PictureSource):
-    """Reads a camera until it is interrupted, or until the span's end; a context manager.
+    """Reads a camera until it is stopped, or until the span's end; a context manager.
 
-    Times are those at which frames arrive. The first Ctrl-C ends the film, the next one interrupts.
+    Times are those at which frames arrive.
 
     Args:
         place: The number of the camera, 0 for the first; or anything else that OpenCV opens, such
@@ -63,7 +61,6 @@ class Camera(PictureSource):
         told = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = Fraction(told if told > 0 else 30).limit_denominator(1001)
         self._over = threading.Event()
-        self._before: Any = None
 
     def stop(self) -> None:
         """Ends the film with the frame that is being read."""
@@ -72,20 +69,6 @@ class Camera(PictureSource):
     def close(self) -> None:
         """Lets go of the camera."""
         self._capture.release()
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._interrupted)
-            logging.info("%s: Ctrl-C ends the film", self.path)
-        return self
-
-    def _interrupted(self, number: int, frame: FrameType | None) -> None:
-        if self._over.is_set():
-            raise KeyboardInterrupt
-        self.stop()
 
     def _length(self) -> None:
         return None
