@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from anime_tf.inference.stylizer import Stylizer
 
 # Those of inference.engines, which is not imported here so that --help stays quick.
-ENGINE_CHOICES = ["auto", "keras", "saved_model", "tflite", "onnx"]
+ENGINE_CHOICES = ["auto", "keras", "saved_model", "tflite", "onnx", "openvino"]
+PRECISION_CHOICES = ["auto", "float32", "bfloat16"]
 
 FACES_CHOICES = ["off", "crop", "blend", "draw"]
 
@@ -45,6 +46,14 @@ def define_stylizer_flags(values: flags.FlagValues, source: str) -> None:
         "auto",
         ENGINE_CHOICES,
         "What runs the network; auto goes by the kind of weights.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "engine_precision",
+        "auto",
+        PRECISION_CHOICES,
+        "What the engines keras and openvino compute in; auto is float32, but with openvino "
+        "bfloat16 on a CPU that has it, where results differ too little to be seen.",
         flag_values=values,
     )
     flags.DEFINE_float(
@@ -232,12 +241,14 @@ def main(values: flags.FlagValues) -> int:
 
 def stylizer_of(values: flags.FlagValues, weights: str | None = None) -> Stylizer:
     """The `Stylizer` that the flags describe, or one of other weights in an engine of their own."""
-    cli.import_tensorflow()
+    if weights or values.engine != "openvino":  # which may do without it
+        cli.import_tensorflow()
     from anime_tf.inference.stylizer import Stylizer
 
     return Stylizer(
         weights or values.weights,
         engine="auto" if weights else values.engine,
+        engine_precision="auto" if weights else values.engine_precision,
         strength=values.strength,
         match_brightness=values.match_brightness,
         max_side=values.max_side,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from anime_tf.data.pictures import to_pm1, to_u8
+from anime_tf.inference.openvino import PRECISIONS, OpenVinoEngine
 
 if TYPE_CHECKING:
     import keras
@@ -71,11 +72,24 @@ class KerasEngine:
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> KerasEngine:
-        """Loads an archive; see `models.archive.load_generator` for what it raises."""
+    def load(cls, path: str | os.PathLike[str], precision: str = "auto") -> KerasEngine:
+        """Loads an archive.
+
+        Args:
+            path: The ``.keras`` file.
+            precision: One of `PRECISIONS`; "auto" is float32.
+
+        Returns:
+            The engine.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: See `models.archive.load_generator`.
+        """
         from anime_tf.models.archive import load_generator
 
-        return cls(load_generator(path))
+        policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+        return cls(load_generator(path, precision=policy))
 
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
         """Runs the network; see `Engine`."""
@@ -417,13 +431,17 @@ def _line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-ENGINES: dict[str, Callable[[Path], Engine]] = {
+ENGINES: dict[str, Callable[..., Engine]] = {
     "keras": KerasEngine.load,
     "saved_model": SavedModelEngine,
     "tflite": TFLiteEngine,
     "onnx": OnnxEngine,
+    "openvino": OpenVinoEngine,
 }
-"""Name -> what opens weights of its kind."""
+"""Name -> what opens weights: called with a path, and with a precision if in `PRECISE_ENGINES`."""
+
+PRECISE_ENGINES = ("keras", "openvino")
+"""Those that compute in the number type that is asked for; the others in that of the weights."""
 
 ENGINE_OF_SUFFIX: dict[str, str] = {
     ".keras": "keras",
@@ -433,25 +451,42 @@ ENGINE_OF_SUFFIX: dict[str, str] = {
 """Suffix of a weights file -> engine that "auto" takes for it."""
 
 
-def open_engine(path: str | os.PathLike[str], engine: str = "auto") -> Engine:
+def open_engine(
+    path: str | os.PathLike[str], engine: str = "auto", precision: str = "auto"
+) -> Engine:
     """Opens weights with an engine.
 
     Args:
         path: The weights.
         engine: A key of `ENGINES`, or "auto" for the one that the kind of weights calls for.
+        precision: One of `PRECISIONS`, what the network computes in; "auto" is the engine's own
+            choice: OpenVINO's is bfloat16 where that is quick and near, all others' float32.
 
     Returns:
         The engine, ready to run.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: No such engine, or weights that it cannot open.
+        ValueError: No such engine, weights that it cannot open, or a precision that it does not
+            have.
     """
     path = Path(path)
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"engine_precision must be one of {', '.join(PRECISIONS)}, received {precision!r}"
+        )
     if engine == "auto":
         engine = engine_of(path)
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of auto, {', '.join(ENGINES)}, received {engine!r}")
+    if engine in PRECISE_ENGINES:
+        return ENGINES[engine](path, precision)
+    if precision == "bfloat16":
+        raise ValueError(
+            f"the engine {engine} computes in what its weights are made for, expected "
+            f"engine_precision auto, received {precision}; bfloat16 is for the engines "
+            f"{' and '.join(PRECISE_ENGINES)}"
+        )
     return ENGINES[engine](path)
 
 

@@ -28,6 +28,8 @@ class Stylizer:
         weights: Name of a built-in style, or the path of a ``.keras`` archive, of a SavedModel
             folder, or of a ``.tflite`` or ``.onnx`` file.
         engine: What runs the network, a key of `inference.engines.ENGINES`, or "auto".
+        engine_precision: What it computes in: "float32", "bfloat16", or "auto" for the engine's own
+            choice; see `inference.engines.open_engine`.
         strength: From 0, the photo itself, to 1, what the network makes of it; between them a
             linear blend of the two.
         match_brightness: Give each picture the mean luma of its photo, before blending.
@@ -49,6 +51,7 @@ class Stylizer:
         weights: str | os.PathLike[str] = "cel",
         *,
         engine: str = "auto",
+        engine_precision: str = "auto",
         strength: float = 1.0,
         match_brightness: bool = False,
         max_side: int = 0,
@@ -60,7 +63,7 @@ class Stylizer:
         self.strength = float(strength)
         self.match_brightness = bool(match_brightness)
         self.max_side = int(max_side)
-        self._engine = open_engine(weights_path(weights), engine)
+        self._engine = open_engine(weights_path(weights), engine, engine_precision)
 
     def __call__(self, photo_u8: np.ndarray) -> np.ndarray:
         """Stylises a photo, or a batch of them.

@@ -23,9 +23,11 @@ from anime_tf.inference.engines import (
     TFLiteEngine,
     open_engine,
 )
+from anime_tf.inference.openvino import PRECISIONS
 from anime_tf.models.registry import GENERATORS
 
 ROUNDING = 1e-5  # the compiled graph may fuse what the eager network does step by step
+BFLOAT16_RMS = 8  # levels of 255; random weights, whose output is noise, are the hardest case
 LEVEL = 1  # of 255: where float rounding lies on the border between two levels
 EXPORTS = {"saved_model": SavedModelEngine, "model.tflite": TFLiteEngine}
 
@@ -57,6 +59,21 @@ def test_engine_names(archive, tmp_path):
         open_engine(tmp_path, "keras")
     assert set(ENGINE_OF_SUFFIX.values()) <= set(ENGINES)
     assert ["auto", *ENGINES] == infer.ENGINE_CHOICES
+    assert list(PRECISIONS) == infer.PRECISION_CHOICES
+
+
+def test_precisions(archive, exports, photo):
+    """Keras computes in bfloat16 where it is asked to; a SavedModel is what it was exported as."""
+    x = photo(48, 64)
+    exact, near = (Stylizer(archive, engine_precision=name) for name in ("float32", "bfloat16"))
+    difference = exact(x).astype(float) - near(x)
+    assert np.abs(difference).max() > 0, "bfloat16 has 8 bits"
+    assert np.sqrt(np.mean(difference**2)) < BFLOAT16_RMS
+    np.testing.assert_array_equal(exact(x), Stylizer(archive)(x))
+    with pytest.raises(ValueError, match="engine_precision must be one of auto, .* 'float8'"):
+        Stylizer(archive, engine_precision="float8")
+    with pytest.raises(ValueError, match="engine saved_model computes in what its weights are"):
+        Stylizer(exports["animegan_v2"].folder / "saved_model", engine_precision="bfloat16")
 
 
 @pytest.mark.parametrize("name", GENERATORS)
