@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import signal
@@ -11,7 +10,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import tensorflow as tf
 from absl import logging
@@ -21,6 +19,7 @@ from anime_tf.data.edge_smooth import smooth_folder
 from anime_tf.data.folders import DatasetFolders, dataset_folders
 from anime_tf.data.pictures import write_picture
 from anime_tf.data.pipeline import TrainingPictures
+from anime_tf.signals import caught_signals
 from anime_tf.training.collapse import ADVICE, CollapseWatch
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import make_strategy, part_of
@@ -28,8 +27,6 @@ from anime_tf.training.objective import network_inputs
 from anime_tf.training.run_dir import RunDir
 from anime_tf.training.samples import sample_sheet
 from anime_tf.training.trainer import Trainer
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class NonFiniteLossError(ValueError):
@@ -127,7 +124,7 @@ class _Run:
         begin_gan = min(begin_gan, end)
         if self.step >= end:
             logging.info("%s: all %d epochs are done", self.run.path, self.config.epochs)
-        with _caught_signals(self._stop):
+        with caught_signals(self._stop):
             for phase, until in (("init", begin_gan), ("gan", end)):
                 while self.step < until and not self.stop_signal and not self.collapsed:
                     epoch = self.step // per_epoch
@@ -245,28 +242,6 @@ class _Run:
 
 def _is_due(every: int, epochs: int) -> bool:
     return bool(every) and epochs % every == 0
-
-
-@contextlib.contextmanager
-def _caught_signals(handler: Any) -> Iterator[None]:
-    """Calls `handler` on the first SIGINT or SIGTERM; a second one ends the process as usual."""
-
-    def once(number: int, frame: FrameType | None) -> None:
-        for stop_signal, previous_handler in previous.items():
-            signal.signal(stop_signal, previous_handler)
-        handler(number, frame)
-
-    previous = {}
-    try:
-        for stop_signal in STOP_SIGNALS:
-            previous[stop_signal] = signal.signal(stop_signal, once)
-    except ValueError:  # not in the main thread: whoever is there has the signals
-        previous = {}
-    try:
-        yield
-    finally:
-        for stop_signal, previous_handler in previous.items():
-            signal.signal(stop_signal, previous_handler)
 
 
 def _postfix(losses: dict[str, float], seconds: float, batch_size: int) -> str:

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+import shlex
+import signal
 import sys
+import threading
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
 from anime_tf import cli
-from anime_tf.infer import define_stylizer_flags
-from anime_tf.video.flags import coding_of, define_format_flags, span_of
+from anime_tf.infer import (
+    define_stylizer_flags,
+    stylizer_of,
+)
+from anime_tf.signals import caught_signals
+from anime_tf.video.flags import coding_of, define_format_flags, define_steady_flags, span_of
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    import numpy as np
+
+    from anime_tf.video.sources import Source
+    from anime_tf.video.steady import FrameStylizer
+    from anime_tf.video.stylise import FilmReport
+
+# Flags that may be others when a film goes on; the input is known by more than its name.
+_MAY_DIFFER = frozenset({"input", "output", "resume", "preview", "debug"})
+
+_WARM_UP = 5  # half-lives, after which 3 % are left of what was before
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -25,35 +49,60 @@ def define_flags(values: flags.FlagValues) -> None:
         required=True,
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "resume",
+        False,
+        "Go on with what an interruption has left of this output, NAME.partial.mp4; from the "
+        "beginning where there is nothing.",
+        flag_values=values,
+    )
     define_stylizer_flags(values, "film")
+    flags.DEFINE_bool(
+        "match_brightness",
+        False,
+        "Give each frame the mean brightness of the source's.",
+        flag_values=values,
+    )
+    define_steady_flags(values)
     define_format_flags(values)
 
 
 def main(values: flags.FlagValues) -> int:
     """Stylises as the flags say; returns the exit code."""
     # What can be found wrong at once is, before TensorFlow takes its seconds to load.
+    from anime_tf.video import partial
     from anime_tf.video.sources import open_source
     from anime_tf.video.stylise import check_output, stylise_film
-    from anime_tf.weights.builtin import weights_path
 
     coding = coding_of(values)
     check_output(values.input, values.output, coding)
-    weights_path(values.weights)
+    settings = settings_of(values)
     with open_source(values.input, span_of(values)) as film:
-        cli.import_tensorflow()
-        from anime_tf.inference.stylizer import Stylizer
-
-        stylizer = Stylizer(
-            values.weights,
-            engine=values.engine,
-            strength=values.strength,
-            max_side=values.max_side,
-        )
+        left = partial.partial_path(values.output)
+        if values.resume:
+            partial.find_notes(values.output, film.path, settings)
+        elif left.exists():
+            logging.info("%s is there from before; --resume would go on with it", left)
+        drawn = stylise_of(values)
         start = time.perf_counter()
+        stop = _Stop(film)
         try:
-            report = stylise_film(film, values.output, stylizer, coding=coding)
+            with caught_signals(stop):
+                report = stylise_film(
+                    film,
+                    values.output,
+                    drawn,
+                    coding=coding,
+                    settings=settings,
+                    resume=values.resume,
+                    stop=stop.event,
+                    warm_up_seconds=_warm_up_seconds(values),
+                )
         except MemoryError as error:
             raise ValueError(f"{values.input}: {error}") from error
+    if report.stopped:
+        cli.complain(_told(values, report, film.frames_expected))
+        return 128 + stop.number
     logging.info(
         "%d frames written to %s in %.1f s",
         report.frames,
@@ -64,6 +113,98 @@ def main(values: flags.FlagValues) -> int:
         logging.warning("%s", report.damage)
         return cli.EXIT_SOME_FAILED
     return cli.EXIT_DONE
+
+
+class _Stop:
+    """What happens on the first SIGINT or SIGTERM."""
+
+    def __init__(self, film: Source) -> None:
+        self.event = threading.Event()
+        self.number = signal.SIGINT
+        # A camera's film has no other end than this.
+        self._end_source = getattr(film, "stop", None)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.number = signal.Signals(number)
+        if self._end_source is not None:
+            self._end_source()
+            return
+        logging.warning("%s: writing what is done; once more ends at once", self.number.name)
+        self.event.set()
+
+
+def settings_of(values: flags.FlagValues) -> dict[str, str]:
+    """All flags that decide what is written, and which weights they mean.
+
+    Raises:
+        FileNotFoundError: There are no such weights.
+    """
+    from anime_tf.weights.builtin import weights_path
+
+    settings = {
+        f"--{name}": str(value)
+        for name, value in values.flag_values_dict().items()
+        if name not in _MAY_DIFFER and value is not None
+    }
+    for name in ("weights", "face_weights"):
+        given = values.flag_values_dict().get(name)
+        if given:
+            settings[f"contents of --{name}"] = _digest(weights_path(given))
+    return settings
+
+
+def _digest(path: Path) -> str:
+    """A short hash of a file, or of all files in a folder."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def stylise_of(values: flags.FlagValues) -> FrameStylizer:
+    """What the flags make of a film's frames."""
+    stylizer = stylizer_of(values)
+    from anime_tf.data import pictures
+    from anime_tf.video import steady
+
+    draw = steady.steadied(stylizer, values)
+    if not values.compare:
+        return draw
+
+    def compared(rgb_u8: np.ndarray, seconds: float) -> np.ndarray:
+        before = pictures.limit_side(pictures.Picture(rgb_u8), values.max_side).rgb_u8
+        return pictures.side_by_side(before, draw(rgb_u8, seconds))
+
+    return compared
+
+
+def _warm_up_seconds(values: flags.FlagValues) -> float:
+    """How far back the frames look, so far that nothing is seen of a seam."""
+    if values.steady == "off":
+        return 0.0
+    return _WARM_UP * max(values.statistics_seconds, values.blend_seconds)
+
+
+def _told(values: flags.FlagValues, report: FilmReport, expected: int | None) -> str:
+    """What an interruption has left, and how to go on; a line."""
+    from anime_tf.video import partial
+
+    of = f" of {expected}" if expected else ""
+    if report.path is None:
+        left = partial.partial_path(values.output)
+        if not (values.resume and left.exists()):
+            return "interrupted before the first frame was done; nothing was written"
+        told = f"interrupted; {left} is as it was"
+    else:
+        told = f"interrupted; {report.frames}{of} frames are in {report.path}"
+    if not partial.can_go_on(values.output):
+        return f"{told}; it cannot be gone on with"
+    # As it was typed, Python's own name left as it is.
+    command = [word for word in sys.orig_argv if word not in ("--resume", "--resume=true")]
+    return f"{told}; go on with: {shlex.join([*command, '--resume'])}"
 
 
 COMMAND = cli.Command(

@@ -22,6 +22,7 @@ from absl import flags, logging
 
 from anime_tf.data import pictures
 from anime_tf.data.shots import CutDetector, NumberedFrame
+from anime_tf.video.flags import BLEND_SECONDS, STATISTICS_SECONDS
 from anime_tf.video.warping import (
     OCCLUSION_SHARE,
     OCCLUSION_SQUARE,
@@ -33,12 +34,6 @@ from anime_tf.video.warping import (
 if TYPE_CHECKING:
     from anime_tf.inference.stylizer import Stylizer
 
-MEANS = ("off", "statistics", "blend", "both")
-"""What `--steady` may be."""
-
-STATISTICS_SECONDS = 0.2
-"""Half-life of held statistics."""
-
 STATISTICS_LEEWAY = 0.1
 """How far held statistics may be from a frame's own, in its deviations.
 
@@ -46,9 +41,6 @@ Of a street in the sun 999 of 1000 change by less than 0.025 from frame to frame
 less than 0.035 in half a second: such flicker is held. When the light changes they follow at once;
 otherwise an instance norm's network draws another picture altogether.
 """
-
-BLEND_SECONDS = 0.065
-"""Half-life of the blend: at 30 frames a second 0.7 of the frame before, at 24 0.64."""
 
 MOST_BEFORE = 0.85
 """The largest share of the frame before, however close in time the two are."""
@@ -275,33 +267,6 @@ class Steady:
         return self._blend(rgb_u8, anime_u8, seconds)
 
 
-def define_flags(values: flags.FlagValues) -> None:
-    """Defines the flags of `steadied`."""
-    flags.DEFINE_enum(
-        "steady",
-        "both",
-        list(MEANS),
-        "Against flicker: hold the network's statistics through a shot, blend each frame with the "
-        "one before along their movement, or both; off draws each frame by itself.",
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "statistics_seconds",
-        STATISTICS_SECONDS,
-        "Half-life of held statistics, in seconds; longer is steadier and slower to follow a "
-        "change of light.",
-        0.0,
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "blend_seconds",
-        BLEND_SECONDS,
-        "Half-life of the blend, in seconds; longer is steadier and softer.",
-        0.0,
-        flag_values=values,
-    )
-
-
 def steadied(stylizer: Stylizer, values: flags.FlagValues) -> FrameStylizer:
     """What the flags make of a stylizer.
 
@@ -310,7 +275,7 @@ def steadied(stylizer: Stylizer, values: flags.FlagValues) -> FrameStylizer:
 
     Args:
         stylizer: What draws the frames.
-        values: The flags of `define_flags`.
+        values: The flags of `video.flags.define_steady_flags`.
 
     Returns:
         What draws a film's frames one after the other; of no use for a second film.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +17,15 @@ import numpy as np
 from tqdm import tqdm
 
 from anime_tf.data.films import Frame
+from anime_tf.video import partial
 from anime_tf.video.codecs import DEFAULT_CODING, Coding
 from anime_tf.video.sources import Source
-from anime_tf.video.targets import check_target, open_writer
+from anime_tf.video.targets import Writer, check_target, open_writer
 
 if TYPE_CHECKING:
     import av
+
+    from anime_tf.video.steady import FrameStylizer
 
 FRAMES_AHEAD = 4
 """Frames that are decoded before the network wants them, and that may wait for the encoder."""
@@ -38,10 +42,14 @@ class FilmReport:
     Attributes:
         frames: How many frames were written.
         damage: What is wrong with the source, one line; None for a whole film.
+        path: Where they lie; None where an interruption left nothing new.
+        stopped: Whether it was interrupted, and holds but a part.
     """
 
     frames: int
     damage: str | None
+    path: Path | None
+    stopped: bool = False
 
 
 def check_output(
@@ -76,12 +84,29 @@ def check_output(
         raise PermissionError(f"{parent}: no permission to write there; name another --output")
 
 
+def frame_by_frame(stylise: Callable[[np.ndarray], np.ndarray]) -> FrameStylizer:
+    """Makes what stylises pictures stylise a film's frames, each by itself.
+
+    Args:
+        stylise: uint8 RGB (height, width, 3) to the same, in any size that is one for all frames; a
+            `Stylizer`, for example.
+
+    Returns:
+        A `FrameStylizer` that does not look at times.
+    """
+    return lambda rgb_u8, seconds: stylise(rgb_u8)
+
+
 def stylise_film(
     film: Source,
     target: str | os.PathLike[str],
-    stylise: Callable[[np.ndarray], np.ndarray],
+    stylise: FrameStylizer,
     *,
     coding: Coding = DEFAULT_CODING,
+    settings: Mapping[str, str] | None = None,
+    resume: bool = False,
+    stop: threading.Event | None = None,
+    warm_up_seconds: float = 0.0,
 ) -> FilmReport:
     """Stylises a film.
 
@@ -91,61 +116,162 @@ def stylise_film(
     Args:
         film: The source, open, with its sound, of which nothing has been read.
         target: The file to write; it appears whole, or not at all.
-        stylise: What happens to a frame: uint8 RGB (height, width, 3) to the same, in any size
-            that is one for all frames; called from this thread alone.
+        stylise: What happens to the frames, one after the other, from this thread alone; see
+            `frame_by_frame` for what stylises pictures.
         coding: How its pictures are coded.
+        settings: Name -> value of all that decides what is written; noted where the film is
+            interrupted.
+        resume: Whether to go on with what an interruption has left of this target.
+        stop: Once it is set, the frames under way are written and the film ends, under the name
+            of `partial.partial_path`.
+        warm_up_seconds: For how long before the first frame to be written frames are stylised,
+            where a film goes on; for a `stylise` that looks back.
 
     Returns:
         What was done.
 
     Raises:
-        ValueError: Not a frame can be decoded, or FFmpeg cannot encode one.
+        ValueError: Not a frame can be decoded, FFmpeg cannot encode one, or what was left does not
+            belong to this source and these settings.
         OSError: The output cannot be written.
         MemoryError: A frame is too large for the device.
     """
-    # disable=None: no bar where stderr is not a terminal.
-    bar = tqdm(total=film.frames_expected, unit=" frames", disable=None, file=sys.stderr)
-    decoded: _Channel[_Piece] = _Channel(FRAMES_AHEAD)
-    stylised: _Channel[_Piece] = _Channel(FRAMES_AHEAD)
+    target, settings = Path(target), settings or {}
+    begun = None
+    with contextlib.ExitStack() as stack:
+        notes = partial.find_notes(target, film.path, settings) if resume else None
+        if notes is not None:
+            begun = stack.enter_context(partial.Begun(partial.partial_path(target), notes))
+        line = _Line(film, target, coding, begun, warm_up_seconds)
+        report = line.run(stylise, stop or threading.Event())
+    if report.stopped:
+        if report.path is not None and line.size_hw is not None and partial.can_go_on(target):
+            height, width = line.size_hw
+            noted = partial.Notes(
+                settings=dict(settings),
+                source=partial.source_identity(film.path),
+                frames=report.frames,
+                seconds=line.seconds,
+                height=height,
+                width=width,
+                size=report.path.stat().st_size,
+            )
+            partial.write_notes(target, noted)
+    elif begun is not None:
+        partial.discard(target)
+    return report
 
-    def read() -> None:
+
+class _Line:
+    """Reader, network and writer, and the channels between them."""
+
+    def __init__(
+        self,
+        film: Source,
+        target: Path,
+        coding: Coding,
+        begun: partial.Begun | None,
+        warm_up_seconds: float,
+    ) -> None:
+        self._film, self._target, self._coding, self._begun = film, target, coding, begun
+        # Of frames that were done before; of the last of them, the time.
+        self._done = begun.notes.frames if begun else 0
+        self._warm_from = begun.notes.seconds - warm_up_seconds if begun else 0.0
+        self._decoded: _Channel[_Piece] = _Channel(FRAMES_AHEAD)
+        self._stylised: _Channel[_Piece] = _Channel(FRAMES_AHEAD)
+        self._stopped = False
+        self._seen = self._written = 0
+        self.seconds = 0.0
+        self.size_hw: tuple[int, int] | None = None
+        if begun is not None:
+            self.size_hw = (begun.notes.height, begun.notes.width)
+
+    def run(self, stylise: FrameStylizer, stop: threading.Event) -> FilmReport:
+        film, decoded, stylised = self._film, self._decoded, self._stylised
+        # disable=None: no bar where stderr is not a terminal.
+        bar = tqdm(
+            total=film.frames_expected,
+            initial=self._done,
+            unit=" frames",
+            disable=None,
+            file=sys.stderr,
+        )
+        with bar, ThreadPoolExecutor(2, "film") as threads:
+            reading, writing = threads.submit(self._read), threads.submit(self._write, bar)
+            # A writer that fails must not leave the others waiting for room.
+            writing.add_done_callback(lambda _: stylised.abandon())
+            try:
+                for piece in decoded:
+                    if stop.is_set():
+                        self._stopped = True
+                        break
+                    stylised.put(self._made(piece, stylise))
+                if self._stopped:
+                    decoded.abandon()
+                else:
+                    reading.result()
+                stylised.finish()
+                path = writing.result()
+            except _AbandonedError:
+                decoded.abandon()
+                writing.result()
+                raise
+            except BaseException:
+                decoded.abandon()
+                stylised.abandon()
+                raise
+        return FilmReport(self._written, film.damage, path, self._stopped)
+
+    def _read(self) -> None:
         try:
-            for piece in _pieces(film):
-                decoded.put(piece)
+            for piece in _pieces(self._film):
+                self._decoded.put(piece)
         finally:
-            decoded.finish()
+            self._decoded.finish()
 
-    def write() -> None:
-        with open_writer(target, film, coding) as writer:
-            for piece in stylised:
+    def _made(self, piece: _Piece, stylise: FrameStylizer) -> _Piece:
+        frame = piece.frame
+        if frame is None:
+            return piece
+        seconds = float(frame.pts * self._film.time_base)
+        self._seen += 1
+        if self._seen <= self._done:
+            if seconds > self._warm_from:
+                stylise(frame.rgb_u8, seconds)
+            return piece
+        anime_u8 = stylise(frame.rgb_u8, seconds)
+        return replace(piece, frame=replace(frame, rgb_u8=anime_u8))
+
+    def _write(self, bar: tqdm) -> Path | None:
+        """Writes all; returns where it lies, None where an interruption leaves nothing new."""
+        with contextlib.suppress(_NothingNewError), self._writer() as writer:
+            for piece in self._stylised:
                 for packet in piece.sound:
                     writer.write_packet(packet)
-                if piece.frame is not None:
-                    writer.write_frame(piece.frame)
+                frame = piece.frame
+                if frame is None:
+                    continue
+                writer.write_frame(frame)
+                self._written += 1
+                self.seconds = float(frame.pts * self._film.time_base)
+                if self._written > self._done:
+                    self.size_hw = self.size_hw or frame.rgb_u8.shape[:2]
                     bar.update()
+            if self._stopped:
+                if self._written <= self._done:
+                    raise _NothingNewError
+                writer.path = partial.partial_path(self._target)
+            return writer.path
+        return None
 
-    with bar, ThreadPoolExecutor(2, "film") as threads:
-        reading, writing = threads.submit(read), threads.submit(write)
-        # A writer that fails must not leave the others waiting for room.
-        writing.add_done_callback(lambda _: stylised.abandon())
-        try:
-            for piece in decoded:
-                if piece.frame is not None:
-                    anime_u8 = stylise(piece.frame.rgb_u8)
-                    piece = replace(piece, frame=replace(piece.frame, rgb_u8=anime_u8))
-                stylised.put(piece)
-            reading.result()
-            stylised.finish()
-            writing.result()
-        except _AbandonedError:
-            decoded.abandon()
-            writing.result()
-            raise
-        except BaseException:
-            decoded.abandon()
-            stylised.abandon()
-            raise
-    return FilmReport(film.count, film.damage)
+    def _writer(self) -> Writer:
+        if self._begun is not None:
+            return partial.ResumedFilmWriter(self._target, self._film, self._coding, self._begun)
+        return open_writer(self._target, self._film, self._coding)
+
+
+class _NothingNewError(Exception):
+    """An interruption before a frame was stylised: what was there before stays."""
 
 
 @dataclass(frozen=True)

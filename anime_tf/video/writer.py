@@ -21,6 +21,8 @@ from anime_tf.video.codecs import CODECS, DEFAULT_CODING, Coding, Container, ava
 from anime_tf.video.sources import Source
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import av
     from av.subtitles.stream import SubtitleStream
 
@@ -50,7 +52,7 @@ class FilmWriter:
         coding: How its pictures are coded.
 
     Attributes:
-        path: As given.
+        path: As given; may be changed to another name in the same folder until the block ends.
 
     Raises:
         ValueError: Another suffix, or a codec or quality that does not fit it.
@@ -68,7 +70,7 @@ class FilmWriter:
         self._others: dict[int, _Stream] = {}
         self._waiting: list[av.Packet] = []
 
-    def __enter__(self) -> FilmWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -236,11 +238,14 @@ class FilmWriter:
 
     def _mux_pictures(self, picture: av.VideoFrame | None) -> None:
         for packet in self._pictures.encode(picture):
-            # The encoder does not hand durations on, and without one the last frame's is a guess.
-            duration = 0 if packet.pts is None else self._durations.pop(packet.pts, 0)
-            if duration:
-                packet.duration = duration
-            self._mux(packet)
+            self._mux_picture(packet)
+
+    def _mux_picture(self, packet: av.Packet) -> None:
+        # The encoder does not hand durations on, and without one the last frame's is a guess.
+        duration = 0 if packet.pts is None else self._durations.pop(packet.pts, 0)
+        if duration:
+            packet.duration = duration
+        self._mux(packet)
 
     def _mux_other(self, packet: av.Packet) -> None:
         import av
@@ -412,7 +417,9 @@ def _encoded_subtitles(
     container: av.container.OutputContainer, source: SubtitleStream, kind: Container
 ) -> _EncodedSubtitles | None:
     name, context = source.codec_context.name, source.codec_context
-    # Without a header, it is pictures; and older releases of PyAV encode no subtitles.
+    # Decoders of text make a header when they open; those of pictures have none. Older releases of
+    # PyAV encode no subtitles.
+    context.open(strict=False)
     header = getattr(context, "subtitle_header", None)
     if not header or not hasattr(context, "encode_subtitle"):
         logging.info(

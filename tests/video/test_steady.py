@@ -13,6 +13,7 @@ from anime_tf.inference.any_picture import AnyPicture
 from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
 from anime_tf.video import steady
+from anime_tf.video.flags import define_steady_flags
 from anime_tf.video.steady import MotionBlend, Steady, mixed, remaining, steadied, trust
 
 LEVEL = 1  # of 255: rounding
@@ -190,7 +191,7 @@ def test_strength_0_keeps_the_photos_and_a_limit_their_size(weights):
 
 def parsed(*arguments):
     values = flags.FlagValues()
-    steady.define_flags(values)
+    define_steady_flags(values)
     values(["video", *arguments])
     return values
 

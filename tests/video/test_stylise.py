@@ -14,7 +14,13 @@ from small_films import REST, TOP_LEFT, corners, marked, moving, read, write_fil
 
 from anime_tf.data.films import FilmReader
 from anime_tf.video.codecs import Coding
-from anime_tf.video.stylise import FRAMES_AHEAD, FilmReport, check_output, stylise_film
+from anime_tf.video.stylise import (
+    FRAMES_AHEAD,
+    FilmReport,
+    check_output,
+    frame_by_frame,
+    stylise_film,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +32,7 @@ MILLISECOND = Fraction(1, 1000)
 
 def copy(source, target, stylise=np.copy, **options) -> FilmReport:
     with FilmReader(source, sound=True) as film:
-        return stylise_film(film, target, stylise, **options)
+        return stylise_film(film, target, frame_by_frame(stylise), **options)
 
 
 def only(folder, *names):
@@ -39,7 +45,7 @@ def test_frames_times_sound_and_metadata_are_kept(tmp_path, suffix):
     times = [0, 160, 700, 900, 1500, 1501, 3000]
     tags = {"title": "Ein Süßes Ä", "comment": "two words"}
     write_film(source, moving(7), times=times, time_base=MILLISECOND, sound="aac", metadata=tags)
-    assert copy(source, target) == FilmReport(7, None)
+    assert copy(source, target) == FilmReport(7, None, target)
     before, after = read(source), read(target)
     assert after.times == [Fraction(time, 1000) for time in times]
     assert after.sound == before.sound
@@ -86,7 +92,7 @@ def test_a_film_that_begins_late(tmp_path):
 def test_sound_that_the_container_does_not_take_becomes_aac(tmp_path, caplog):
     source, target = tmp_path / "a.mkv", tmp_path / "b.mov"
     write_film(source, moving(5), sound="flac", seconds=1)
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     assert copy(source, target).damage is None
     assert "flac does not go into mov, encoded again as AAC" in caplog.text
     with av.open(str(target)) as container:
@@ -231,7 +237,7 @@ def test_few_frames_are_held_at_a_time(tmp_path):
             ahead.append(film.count - seen)
             return photo_u8
 
-        stylise_film(film, target, slow)
+        stylise_film(film, target, frame_by_frame(slow))
     # those in the channel, and one that waits for room in it
     assert max(ahead) <= FRAMES_AHEAD + 1
     assert seen == 60
@@ -264,7 +270,7 @@ from anime_tf.video.stylise import stylise_film
 
 def main(values):
     with FilmReader(sys.argv[1], sound=True) as film:
-        stylise_film(film, sys.argv[2], lambda photo_u8: photo_u8)
+        stylise_film(film, sys.argv[2], lambda photo_u8, seconds: photo_u8)
 
 # A background job of a shell is born deaf to it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

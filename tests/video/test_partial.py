@@ -1,0 +1,98 @@
+import threading
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from small_films import read, write_film
+
+from anime_tf.data.films import FilmReader
+from anime_tf.video import partial
+from anime_tf.video.codecs import Coding
+from anime_tf.video.stylise import stylise_film
+
+MILLISECOND = Fraction(1, 1000)
+
+# Two codings of one noisy frame differ by 4 to 8 levels on average, two frames by 20.
+CODED_STEPS = 12
+
+SETTINGS = {"--strength": "1.0"}
+
+
+def stylised(source, target, *, stop_after=None, settings=SETTINGS, seen=None, **options):
+    """Stylises by a function that does nothing; interrupted after some frames of its own."""
+    stop, count = threading.Event(), 0
+
+    def stylise(rgb_u8, seconds):
+        nonlocal count
+        count += 1
+        if seen is not None:
+            seen.append(seconds)
+        if count == stop_after:
+            stop.set()
+        return rgb_u8
+
+    with FilmReader(source, sound=True) as film:
+        return stylise_film(film, target, stylise, settings=settings, stop=stop, **options)
+
+
+def packets(path):
+    """Of pictures: times of showing and of decoding, durations, and data."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return [(p.pts, p.dts, p.duration, bytes(p)) for p in container.demux(stream) if p.size]
+
+
+def textured(count):
+    """A texture that moves, so that B-frames are worth their while."""
+    random = np.random.default_rng(1)
+    texture = random.integers(0, 256, (64, 64 + count, 3), np.uint8)
+    texture = np.repeat(np.repeat(texture[:12, : 16 + count], 4, 0), 4, 1)
+    return [np.ascontiguousarray(texture[:, i : i + 64]) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [(".mp4", "h264"), (".mkv", "h264"), (".mov", "hevc"), (".mp4", "av1"), (".webm", "vp9")],
+)
+def test_a_film_that_went_on_is_one_that_was_never_interrupted(tmp_path, suffix, codec):
+    source = tmp_path / "a.mp4"
+    times = np.cumsum([0, *np.random.default_rng(0).integers(1, 4, 39)]).tolist()
+    tick = Fraction(1, 30)
+    write_film(source, textured(40), times=times, time_base=tick, sound="aac")
+    whole, target = tmp_path / f"whole{suffix}", tmp_path / f"b{suffix}"
+    coding = Coding(codec)
+    stylised(source, whole, coding=coding)
+
+    report = stylised(source, target, coding=coding, stop_after=13)
+    assert report.stopped and report.path == partial.partial_path(target)
+    assert not target.exists()
+    assert report.frames == 13
+    before = read(report.path)
+    assert before.times == read(whole).times[:13]
+    assert 0 < len(before.sound) < len(read(whole).sound)
+    old = packets(report.path)
+
+    again = stylised(source, target, coding=coding, stop_after=9, resume=True)
+    assert again.frames == 22
+    assert [data for *_, data in packets(again.path)[:13]] == [data for *_, data in old]
+
+    seen = []
+    report = stylised(source, target, coding=coding, resume=True, seen=seen)
+    assert (report.stopped, report.frames, len(seen)) == (False, 40, 18)
+    expected, made = read(whole), read(target)
+    assert made.times == expected.times
+    assert made.sound == expected.sound
+    assert made.sound_times == expected.sound_times
+    assert made.seconds == expected.seconds
+    assert len(made.frames) == 40
+    for one, other in zip(made.frames, expected.frames, strict=True):
+        assert np.abs(one.astype(int) - other).mean() <= CODED_STEPS
+    coded, wanted = packets(target), packets(whole)
+    assert [p[1] for p in coded] == [p[1] for p in wanted]  # times of decoding
+    assert sorted(p[0] for p in coded) == sorted(p[0] for p in wanted)
+    # MP4 tells durations in the order of decoding, which is the encoder's.
+    assert sum(p[2] for p in coded) == sum(p[2] for p in wanted)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["a.mp4", whole.name, target.name]
+    )
