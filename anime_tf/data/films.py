@@ -179,6 +179,13 @@ class FilmReader:
         self.damage: str | None = None
         self._start, self._end = start, end
         self._origin = self._first_time() + start
+        # In ticks after the origin; 0 where the file says nothing. No frame is shown for longer.
+        self._container_end = 0
+        if self.container.duration is not None:
+            seconds = Fraction(self.container.duration, av.time_base) - self._start
+            if self._origin == start:  # its clock begins at 0
+                seconds += Fraction(self.container.start_time or 0, av.time_base)
+            self._container_end = round(seconds / self.time_base)
         self._last: Frame | None = None
         # Of packets whose frames have not come yet; a broken one's never comes.
         self._due: list[int] = []
@@ -356,7 +363,10 @@ class FilmReader:
         if last is not None:
             # Two frames at one time: both are kept, a tick apart.
             pts = max(pts, last.pts + 1)
-        return Frame(_upright(frame, self._stream.sample_aspect_ratio), pts, frame.duration or 0)
+        duration = frame.duration or 0
+        if pts < self._container_end < pts + duration:
+            duration = self._container_end - pts
+        return Frame(_upright(frame, self._stream.sample_aspect_ratio), pts, duration)
 
     def _is_before_start(self, frame: av.VideoFrame) -> bool:
         return (

@@ -141,7 +141,9 @@ class FilmWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._size = (height, width)
         self._time_base = self._kind.tick or self._source.time_base
+        self._shown: tuple[int, int] | None = None
         self._last_pts: int | None = None
+        self._first_dts: int | None = None
         self._durations: dict[int, int] = {}
         self._container = self._opened()
         for packet in self._waiting:
@@ -228,11 +230,14 @@ class FilmWriter:
         """A frame's time in the file's ticks; later than the last even where they are coarser."""
         to_ticks = self._source.time_base / self._time_base
         pts = round(frame.pts * to_ticks)
+        duration = round(frame.duration * to_ticks)
         if self._last_pts is not None:
             pts = max(pts, self._last_pts + 1)
             # Not what the source says: MP4 and MOV tell durations in the order of decoding.
             self._durations[self._last_pts] = pts - self._last_pts
-        self._durations[pts] = round(frame.duration * to_ticks)
+            duration = duration or pts - self._last_pts
+        self._shown = (pts if self._shown is None else self._shown[0], pts + duration)
+        self._durations[pts] = duration
         self._last_pts = pts
         return pts
 
@@ -245,7 +250,32 @@ class FilmWriter:
         duration = 0 if packet.pts is None else self._durations.pop(packet.pts, 0)
         if duration:
             packet.duration = duration
+        if self._first_dts is None:
+            self._first_dts = packet.dts
         self._mux(packet)
+
+    def _mux_last_pictures(self) -> None:
+        """The pictures that the encoder still holds.
+
+        MP4 and MOV count the length of the film in the order of decoding, from the first packet to
+        the end of the last one. Where the frame rate varies that is another length than in the
+        order of showing, unless the last packet makes up for it.
+        """
+        packets = self._pictures.encode(None)
+        for packet in packets[:-1]:
+            self._mux_picture(packet)
+        for packet in packets[-1:]:
+            if (
+                self._kind.tick is None
+                and self._shown is not None
+                and self._first_dts is not None
+                and packet.pts is not None
+                and packet.dts is not None
+            ):
+                start, end = self._shown
+                before = packet.dts - self._first_dts
+                self._durations[packet.pts] = max(1, end - start - before)
+            self._mux_picture(packet)
 
     def _mux_other(self, packet: av.Packet) -> None:
         import av
@@ -268,7 +298,7 @@ class FilmWriter:
             self._container.mux(packet)
 
     def _finish(self, container: av.container.OutputContainer) -> None:
-        self._mux_pictures(None)
+        self._mux_last_pictures()
         for other in self._others.values():
             for packet in other.rest():
                 self._mux(packet)
