@@ -39,13 +39,20 @@ _WARM_UP = 5  # half-lives, after which 3 % are left of what was before
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of the verb."""
     flags.DEFINE_string(
-        "input", None, "A film, in any format that FFmpeg reads.", required=True, flag_values=values
+        "input",
+        None,
+        "A film or an animation, in any format that FFmpeg reads, or an animated WebP; a folder of "
+        "numbered pictures, or their pattern, frames/%04d.png; or the number of a camera, 0 for "
+        "the first.",
+        required=True,
+        flag_values=values,
     )
     flags.DEFINE_string(
         "output",
         None,
-        "The film to write, its name ending in .mp4, .mkv or .mov; pictures in H.264, the sound "
-        "as it is.",
+        "The film to write, its name ending in .mp4, .mkv, .mov or .webm; an animation, in .gif or "
+        ".webp; or numbered pictures: a folder, with a slash at its end, or their pattern, "
+        "out/%05d.png.",
         required=True,
         flag_values=values,
     )
@@ -93,6 +100,7 @@ def main(values: flags.FlagValues) -> int:
                     values.output,
                     drawn,
                     coding=coding,
+                    preview=values.preview,
                     settings=settings,
                     resume=values.resume,
                     stop=stop.event,
@@ -211,7 +219,8 @@ COMMAND = cli.Command(
     name="video",
     summary="Stylise a film, its sound kept.",
     example="--input=holiday.mp4 --output=anime.mp4\n"
-    "--input=clip.mov --output=clip.mkv --strength=0.8 --max_side=960",
+    "--input=clip.mov --output=clip.webm --start=1:05 --end=1:20 --max_side=960\n"
+    "--input=0 --output=me.mp4",
     define_flags=define_flags,
     main=main,
 )

@@ -112,7 +112,7 @@ class AnimationWriter:
         source: What the frames come from.
 
     Attributes:
-        path: As given.
+        path: As given; may be changed to another name in the same folder until the block ends.
     """
 
     def __init__(self, path: str | os.PathLike[str], source: Source) -> None:

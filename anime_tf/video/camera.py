@@ -94,17 +94,22 @@ class Preview:
     Args:
         writer: What really writes.
         source: What the frames come from.
-
-    Attributes:
-        path: As the writer's.
     """
 
     def __init__(self, writer: Writer, source: object) -> None:
-        self.path = writer.path
         self._writer, self._source = writer, source
         self._window: Any = None
         self._label: Any = None
         self._shown: Any = None
+
+    @property
+    def path(self) -> Path:
+        """Where it is written, as the writer has it."""
+        return self._writer.path
+
+    @path.setter
+    def path(self, path: Path) -> None:
+        self._writer.path = path
 
     def write_frame(self, frame: Frame) -> None:
         """Writes a frame, and shows it."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from anime_tf.data.films import Frame
 from anime_tf.data.pictures import write_bytes_whole
 from anime_tf.video.codecs import CONTAINERS, Coding
+from anime_tf.video.sequence import is_sequence, sequence_folder
 from anime_tf.video.sources import Source
 from anime_tf.video.writer import FilmWriter
 
@@ -50,7 +51,7 @@ class Notes:
         seconds: When the last of them is shown.
         height: Of a frame, before it was made even.
         width: Likewise.
-        size: Of the file, bytes.
+        size: Of the file, bytes; of a folder of no meaning.
     """
 
     settings: dict[str, str]
@@ -63,7 +64,16 @@ class Notes:
 
 
 def partial_path(target: str | os.PathLike[str]) -> Path:
-    """Where an interruption leaves what was done: ``anime.mp4`` -> ``anime.partial.mp4``."""
+    """Where an interruption leaves what was done.
+
+    Args:
+        target: What is written; a folder of pictures by its own name, with its slash.
+
+    Returns:
+        For ``anime.mp4``, ``anime.partial.mp4``. For numbered pictures their folder: they stay.
+    """
+    if is_sequence(target):
+        return sequence_folder(target)
     target = Path(target)
     return target.with_name(f"{target.stem}.partial{target.suffix}")
 
@@ -71,12 +81,14 @@ def partial_path(target: str | os.PathLike[str]) -> Path:
 def notes_path(target: str | os.PathLike[str]) -> Path:
     """Where the notes about it lie."""
     partial = partial_path(target)
+    if is_sequence(target):
+        return partial / "partial.json"
     return partial.with_name(f"{partial.name}.json")
 
 
 def can_go_on(target: str | os.PathLike[str]) -> bool:
-    """Whether an interrupted target can be gone on with: films can, animations cannot."""
-    return Path(target).suffix.lower() in CONTAINERS
+    """Whether an interrupted target can be gone on with: not animations."""
+    return is_sequence(target) or Path(target).suffix.lower() in CONTAINERS
 
 
 def source_identity(path: Path) -> dict[str, int]:
@@ -105,7 +117,8 @@ def write_notes(target: str | os.PathLike[str], notes: Notes) -> None:
 def discard(target: str | os.PathLike[str]) -> None:
     """Removes what an interruption has left of a target."""
     notes_path(target).unlink(missing_ok=True)
-    partial_path(target).unlink(missing_ok=True)
+    if not is_sequence(target):
+        partial_path(target).unlink(missing_ok=True)
 
 
 def find_notes(
@@ -128,10 +141,11 @@ def find_notes(
     remedy = "leave out --resume to begin anew"
     if not can_go_on(target):
         raise ValueError(
-            f"{target}: only films ({', '.join(CONTAINERS)}) can be gone on with; {remedy}"
+            f"{target}: films ({', '.join(CONTAINERS)}) and numbered pictures can be gone on with, "
+            f"animations cannot; {remedy}"
         )
     partial, beside = partial_path(target), notes_path(target)
-    if not partial.exists():
+    if not (beside if is_sequence(target) else partial).exists():
         return None
     expected = f"{beside}: expected notes about {partial.name}"
     try:
@@ -152,7 +166,7 @@ def find_notes(
             f"{partial}: made from another film than {source} is now (size or time of change "
             f"differ); {remedy}"
         )
-    size = partial.stat().st_size
+    size = notes.size if is_sequence(target) else partial.stat().st_size
     if size != notes.size:
         raise ValueError(f"{partial}: expected {notes.size} bytes, found {size}; {remedy}")
     return notes

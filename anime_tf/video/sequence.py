@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -110,11 +111,15 @@ class SequenceWriter:
     """
 
     def __init__(self, place: str | os.PathLike[str], source: Source) -> None:
+        check_sequence_target(place)
         self.path = Path(place)
         folder, self._pattern = _folder_and_pattern(os.fspath(place))
         self._folder = Path(folder or ".")
+        self._suffix = Path(self._pattern).suffix
         self._source = source
+        # Within the folder: os.replace works only within one file system.
         self._temporary = self._folder / f".frames.{secrets.token_hex(6)}.tmp"
+        self._made_folder = False
         self._count = 0
 
     def write_frame(self, frame: Frame) -> None:
@@ -128,13 +133,13 @@ class SequenceWriter:
         """
         if self._count == 0:
             report_what_is_left_out(self._source, "a folder of pictures")
+            self._made_folder = not self._folder.exists()
             try:
                 self._temporary.mkdir(parents=True)
             except OSError as error:
                 raise OSError(error.errno, error.strerror, str(self.path)) from error
         self._count += 1
-        name = _PLACE.sub(lambda place: place.group() % self._count, self._pattern)
-        pictures.write_picture(self._temporary / name, frame.rgb_u8)
+        pictures.write_picture(self._temporary_name(self._count), frame.rgb_u8)
 
     def write_packet(self, packet: av.Packet) -> None:
         """Does nothing: there is no place for it."""
@@ -148,12 +153,22 @@ class SequenceWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._count == 0:
+            return
         try:
-            if error is None and self._count:
-                for file in sorted(self._temporary.iterdir()):
-                    os.replace(file, self._folder / file.name)
+            if error is None:
+                for number in range(1, self._count + 1):
+                    name = _numbered(self._pattern, number)
+                    os.replace(self._temporary_name(number), self._folder / name)
         finally:
             shutil.rmtree(self._temporary, ignore_errors=True)
+            if self._made_folder:
+                # It stays where there is something in it.
+                with contextlib.suppress(OSError):
+                    self._folder.rmdir()
+
+    def _temporary_name(self, number: int) -> Path:
+        return self._temporary / f"{number}{self._suffix}"
 
 
 def check_sequence_target(place: str | os.PathLike[str]) -> None:
@@ -182,11 +197,20 @@ def on_white(picture: pictures.Picture) -> np.ndarray:
     return ((mixed + 127) // 255).astype(np.uint8)
 
 
+def sequence_folder(place: str | os.PathLike[str]) -> Path:
+    """The folder of numbered pictures, of a name for which `is_sequence` is True."""
+    return Path(_folder_and_pattern(os.fspath(place))[0] or ".")
+
+
 def _folder_and_pattern(text: str) -> tuple[str, str]:
     folder, name = os.path.split(text)
     if _PLACE.search(name):
         return folder, name
     return text, DEFAULT_PATTERN
+
+
+def _numbered(pattern: str, number: int) -> str:
+    return _PLACE.sub(lambda place: place.group() % number, pattern)
 
 
 def _files(text: str) -> list[Path]:

@@ -19,8 +19,9 @@ from tqdm import tqdm
 from anime_tf.data.films import Frame
 from anime_tf.video import partial
 from anime_tf.video.codecs import DEFAULT_CODING, Coding
+from anime_tf.video.sequence import is_sequence, sequence_folder
 from anime_tf.video.sources import Source
-from anime_tf.video.targets import Writer, check_target, open_writer
+from anime_tf.video.targets import Writer, check_target, open_writer, with_preview
 
 if TYPE_CHECKING:
     import av
@@ -70,13 +71,16 @@ def check_output(
         PermissionError: The output's folder cannot be written to.
         ValueError: An output of a kind that is not written, or that would overwrite the input.
     """
-    source, target = Path(source), Path(target)
-    if target.is_dir():
+    if Path(target).is_dir() and not is_sequence(target):
         raise IsADirectoryError(f"{target}: expected the name of a film, found a folder")
     check_target(target, coding)
-    if target.exists() and source.exists() and os.path.samefile(source, target):
+    source_path, target_path = (
+        sequence_folder(place) if is_sequence(place) else Path(place) for place in (source, target)
+    )
+    both = (source_path, target_path)
+    if all(path.exists() for path in both) and os.path.samefile(*both):
         raise ValueError(f"{target}: this output would overwrite the input; name another --output")
-    parent = target.parent
+    parent = target_path if is_sequence(target) else target_path.parent
     existing = next(place for place in (parent, *parent.absolute().parents) if place.exists())
     if not existing.is_dir():
         raise NotADirectoryError(f"{parent}: expected a folder, but {existing} is a file")
@@ -103,6 +107,7 @@ def stylise_film(
     stylise: FrameStylizer,
     *,
     coding: Coding = DEFAULT_CODING,
+    preview: bool | None = False,
     settings: Mapping[str, str] | None = None,
     resume: bool = False,
     stop: threading.Event | None = None,
@@ -115,10 +120,11 @@ def stylise_film(
 
     Args:
         film: The source, open, with its sound, of which nothing has been read.
-        target: The file to write; it appears whole, or not at all.
+        target: What to write, as of `targets.open_writer`; it appears whole, or not at all.
         stylise: What happens to the frames, one after the other, from this thread alone; see
             `frame_by_frame` for what stylises pictures.
         coding: How its pictures are coded.
+        preview: Show what is written in a window; see `targets.open_writer`.
         settings: Name -> value of all that decides what is written; noted where the film is
             interrupted.
         resume: Whether to go on with what an interruption has left of this target.
@@ -136,13 +142,13 @@ def stylise_film(
         OSError: The output cannot be written.
         MemoryError: A frame is too large for the device.
     """
-    target, settings = Path(target), settings or {}
+    settings = settings or {}
     begun = None
     with contextlib.ExitStack() as stack:
         notes = partial.find_notes(target, film.path, settings) if resume else None
         if notes is not None:
             begun = stack.enter_context(partial.Begun(partial.partial_path(target), notes))
-        line = _Line(film, target, coding, begun, warm_up_seconds)
+        line = _Line(film, target, coding, preview, begun, warm_up_seconds)
         report = line.run(stylise, stop or threading.Event())
     if report.stopped:
         if report.path is not None and line.size_hw is not None and partial.can_go_on(target):
@@ -168,12 +174,14 @@ class _Line:
     def __init__(
         self,
         film: Source,
-        target: Path,
+        target: str | os.PathLike[str],
         coding: Coding,
+        preview: bool | None,
         begun: partial.Begun | None,
         warm_up_seconds: float,
     ) -> None:
         self._film, self._target, self._coding, self._begun = film, target, coding, begun
+        self._preview = preview
         # Of frames that were done before; of the last of them, the time.
         self._done = begun.notes.frames if begun else 0
         self._warm_from = begun.notes.seconds - warm_up_seconds if begun else 0.0
@@ -267,7 +275,7 @@ class _Line:
     def _writer(self) -> Writer:
         if self._begun is not None:
             return partial.ResumedFilmWriter(self._target, self._film, self._coding, self._begun)
-        return open_writer(self._target, self._film, self._coding)
+        return open_writer(self._target, self._film, self._coding, preview=self._preview)
 
 
 class _NothingNewError(Exception):

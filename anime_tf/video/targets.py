@@ -27,7 +27,8 @@ class Writer(Protocol):
     nothing stays.
 
     Attributes:
-        path: Of the file or folder.
+        path: Of the file or folder. That of a file may be changed, to another name in its folder,
+            until the block ends.
     """
 
     path: Path
@@ -109,7 +110,6 @@ def open_writer(
     """
     # They inherit from what is above, or bring OpenCV's readers with them.
     from anime_tf.video.animation import AnimationWriter
-    from anime_tf.video.camera import Camera, Preview, why_no_window
     from anime_tf.video.sequence import SequenceWriter, is_sequence
 
     check_target(target, coding)
@@ -120,6 +120,13 @@ def open_writer(
         writer = AnimationWriter(target, source)
     else:
         writer = FilmWriter(target, source, coding)
+    return with_preview(writer, source, preview)
+
+
+def with_preview(writer: Writer, source: Source, preview: bool | None) -> Writer:
+    """A writer that shows what it writes, where that is wanted; arguments as of `open_writer`."""
+    from anime_tf.video.camera import Camera, Preview, why_no_window
+
     if preview is None:
         preview = isinstance(source, Camera) and why_no_window() is None
     elif preview and (why := why_no_window()) is not None:
