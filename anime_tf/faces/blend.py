@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from anime_tf.data import pictures
 from anime_tf.faces.align import Square, beyond_border, square_of
 from anime_tf.faces.face import Face, apply
 
@@ -66,8 +67,8 @@ def match_colours(portrait_u8: np.ndarray, like_u8: np.ndarray, weight: np.ndarr
 
     Args:
         portrait_u8: (size, size, 3) RGB uint8.
-        like_u8: (size, size, 3) RGB uint8: whose colours it takes.
-        weight: (size, size) float32, 0 or more: how much a pixel counts for both.
+        like_u8: (n, n, 3) RGB uint8, as large or smaller: whose colours it takes.
+        weight: (n, n) float32, 0 or more: how much a pixel counts for both.
 
     Returns:
         (size, size, 3) uint8; the portrait itself where no pixel counts.
@@ -78,20 +79,26 @@ def match_colours(portrait_u8: np.ndarray, like_u8: np.ndarray, weight: np.ndarr
     total = float(weight.sum())
     if total <= 0:
         return portrait_u8
-    lab, like = (
-        cv2.cvtColor(p.astype(np.float32) / 255, cv2.COLOR_RGB2Lab) for p in (portrait_u8, like_u8)
-    )
+    lab, like = _lab(portrait_u8), _lab(like_u8)
+    same_size = lab
+    if portrait_u8.shape != like_u8.shape:
+        same_size = _lab(pictures.resize(portrait_u8, like_u8.shape[:2]))
     part = (weight / np.float32(total))[..., None]
 
     def statistics(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean = (planes * part).sum((0, 1))
         return mean, np.sqrt((np.square(planes - mean) * part).sum((0, 1)))
 
-    mean, deviation = statistics(lab)
+    mean, deviation = statistics(same_size)
     mean_like, deviation_like = statistics(like)
     gain = np.clip((deviation_like + 1e-3) / (deviation + 1e-3), *GAIN_RANGE)
     matched = cv2.cvtColor((lab - mean) * gain + mean_like, cv2.COLOR_Lab2RGB)
     return np.rint(np.clip(matched, 0, 1) * 255).astype(np.uint8)
+
+
+def _lab(rgb_u8: np.ndarray) -> np.ndarray:
+    """CIE L*a*b*, float32: L* in 0..100, a* and b* about -127..127."""
+    return cv2.cvtColor(rgb_u8.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
 
 
 def weight_of_colours(mask: np.ndarray, size_hw: tuple[int, int], square: Square) -> np.ndarray:

@@ -116,8 +116,11 @@ class FaceStylizer:
             size = self._size_within(square)
             drawn_u8 = self._drawn(photo_u8, square, size)
             mask = face_mask(face, square, size)
-            weight = weight_of_colours(mask, photo_u8.shape[:2], square)
-            like_u8 = portrait(anime_u8, square, size)
+            # Half the size is enough to tell the colours, and takes a quarter of the time.
+            half = size // 2
+            half_mask = pictures.resize(mask, (half, half))
+            weight = weight_of_colours(half_mask, photo_u8.shape[:2], square)
+            like_u8 = portrait(anime_u8, square, half)
             out = paste(out, match_colours(drawn_u8, like_u8, weight), square, mask)
         return out
 
