@@ -129,7 +129,7 @@ def define_face_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_float(
         "face_search",
-        2.0,
+        1.5,
         "Millions of pixels that are searched at most: pictures are enlarged for small faces up to "
         "this, and larger ones shrunk to it.",
         0.01,
