@@ -8,6 +8,7 @@ subtitles and all else come from the source again.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from anime_tf.data.films import Frame
 from anime_tf.data.pictures import write_bytes_whole
 from anime_tf.video.codecs import CONTAINERS, Coding
-from anime_tf.video.sequence import is_sequence, sequence_folder
+from anime_tf.video.sequence import SequenceWriter, is_sequence, sequence_folder
 from anime_tf.video.sources import Source
 from anime_tf.video.writer import FilmWriter
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     import av
+
+    from anime_tf.video.targets import Writer
 
 # How many pictures x264 and x265 put off at most, with a pyramid of B-frames: what times of
 # decoding follow from. The others hand out one packet a frame, in order.
@@ -67,10 +70,11 @@ def partial_path(target: str | os.PathLike[str]) -> Path:
     """Where an interruption leaves what was done.
 
     Args:
-        target: What is written; a folder of pictures by its own name, with its slash.
+        target: What is written.
 
     Returns:
-        For ``anime.mp4``, ``anime.partial.mp4``. For numbered pictures their folder: they stay.
+        For ``anime.mp4``, ``anime.partial.mp4``; for numbered pictures their folder, where each of
+        them stays under its own name.
     """
     if is_sequence(target):
         return sequence_folder(target)
@@ -87,7 +91,7 @@ def notes_path(target: str | os.PathLike[str]) -> Path:
 
 
 def can_go_on(target: str | os.PathLike[str]) -> bool:
-    """Whether an interrupted target can be gone on with: not animations."""
+    """Whether an interrupted target can be gone on with: films and pictures, not animations."""
     return is_sequence(target) or Path(target).suffix.lower() in CONTAINERS
 
 
@@ -115,7 +119,7 @@ def write_notes(target: str | os.PathLike[str], notes: Notes) -> None:
 
 
 def discard(target: str | os.PathLike[str]) -> None:
-    """Removes what an interruption has left of a target."""
+    """Removes what an interruption has left of a target; pictures stay."""
     notes_path(target).unlink(missing_ok=True)
     if not is_sequence(target):
         partial_path(target).unlink(missing_ok=True)
@@ -342,6 +346,31 @@ class ResumedFilmWriter(FilmWriter):
     def _finish(self, container: av.container.OutputContainer) -> None:
         self._copy(ended=True)
         super()._finish(container)
+
+
+def resumed_writer(
+    target: str | os.PathLike[str],
+    source: Source,
+    coding: Coding,
+    notes: Notes,
+    stack: contextlib.ExitStack,
+) -> Writer:
+    """Opens a writer that is given all frames from the first on, and keeps what was done.
+
+    Args:
+        target: What is written.
+        source: What it is made from.
+        coding: How its pictures are coded.
+        notes: Of `find_notes`.
+        stack: What closes the partial film in the end.
+
+    Raises:
+        ValueError: What was done is not what was noted of it.
+    """
+    if is_sequence(target):
+        return SequenceWriter(target, source, notes.frames)
+    begun = stack.enter_context(Begun(partial_path(target), notes))
+    return ResumedFilmWriter(target, source, coding, begun)
 
 
 def _with_start_codes(data: bytes) -> bytes:

@@ -102,15 +102,16 @@ class SequenceWriter:
     Args:
         place: A folder, or a pattern: ``out/%05d.png``; missing folders are made.
         source: What the frames come from.
+        done: How many of its first frames are passed over, as their pictures are there.
 
     Attributes:
         path: As given.
 
     Raises:
-        ValueError: A kind of picture that is not written.
+        ValueError: A kind of picture that is not written, or one that should be there is not.
     """
 
-    def __init__(self, place: str | os.PathLike[str], source: Source) -> None:
+    def __init__(self, place: str | os.PathLike[str], source: Source, done: int = 0) -> None:
         check_sequence_target(place)
         self.path = Path(place)
         folder, self._pattern = _folder_and_pattern(os.fspath(place))
@@ -120,7 +121,10 @@ class SequenceWriter:
         # Within the folder: os.replace works only within one file system.
         self._temporary = self._folder / f".frames.{secrets.token_hex(6)}.tmp"
         self._made_folder = False
-        self._count = 0
+        self._count, self._done = 0, done
+        for name in (_numbered(self._pattern, number) for number in range(1, done + 1)):
+            if not (self._folder / name).is_file():
+                raise ValueError(f"{self._folder / name}: expected a picture, found none")
 
     def write_frame(self, frame: Frame) -> None:
         """Writes a frame; its time is its number.
@@ -131,14 +135,16 @@ class SequenceWriter:
         Raises:
             OSError: It cannot be written; names the picture.
         """
-        if self._count == 0:
+        self._count += 1
+        if self._count <= self._done:
+            return
+        if self._count == self._done + 1:
             report_what_is_left_out(self._source, "a folder of pictures")
             self._made_folder = not self._folder.exists()
             try:
                 self._temporary.mkdir(parents=True)
             except OSError as error:
                 raise OSError(error.errno, error.strerror, str(self.path)) from error
-        self._count += 1
         pictures.write_picture(self._temporary_name(self._count), frame.rgb_u8)
 
     def write_packet(self, packet: av.Packet) -> None:
@@ -153,11 +159,11 @@ class SequenceWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._count == 0:
+        if self._count <= self._done:
             return
         try:
             if error is None:
-                for number in range(1, self._count + 1):
+                for number in range(self._done + 1, self._count + 1):
                     name = _numbered(self._pattern, number)
                     os.replace(self._temporary_name(number), self._folder / name)
         finally:

@@ -143,12 +143,14 @@ def stylise_film(
         MemoryError: A frame is too large for the device.
     """
     settings = settings or {}
-    begun = None
     with contextlib.ExitStack() as stack:
         notes = partial.find_notes(target, film.path, settings) if resume else None
-        if notes is not None:
-            begun = stack.enter_context(partial.Begun(partial.partial_path(target), notes))
-        line = _Line(film, target, coding, preview, begun, warm_up_seconds)
+        if notes is None:
+            writer = open_writer(target, film, coding, preview=preview)
+        else:
+            writer = partial.resumed_writer(target, film, coding, notes, stack)
+            writer = with_preview(writer, film, preview)
+        line = _Line(film, target, writer, notes, warm_up_seconds)
         report = line.run(stylise, stop or threading.Event())
     if report.stopped:
         if report.path is not None and line.size_hw is not None and partial.can_go_on(target):
@@ -160,10 +162,10 @@ def stylise_film(
                 seconds=line.seconds,
                 height=height,
                 width=width,
-                size=report.path.stat().st_size,
+                size=0 if is_sequence(target) else report.path.stat().st_size,
             )
             partial.write_notes(target, noted)
-    elif begun is not None:
+    elif notes is not None:
         partial.discard(target)
     return report
 
@@ -175,24 +177,22 @@ class _Line:
         self,
         film: Source,
         target: str | os.PathLike[str],
-        coding: Coding,
-        preview: bool | None,
-        begun: partial.Begun | None,
+        writer: Writer,
+        notes: partial.Notes | None,
         warm_up_seconds: float,
     ) -> None:
-        self._film, self._target, self._coding, self._begun = film, target, coding, begun
-        self._preview = preview
-        # Of frames that were done before; of the last of them, the time.
-        self._done = begun.notes.frames if begun else 0
-        self._warm_from = begun.notes.seconds - warm_up_seconds if begun else 0.0
+        self._film, self._target, self._writer = film, target, writer
+        # How many were done before; and from when on these are stylised again, to look back on.
+        self._done = notes.frames if notes else 0
+        self._warm_from = notes.seconds - warm_up_seconds if notes else 0.0
         self._decoded: _Channel[_Piece] = _Channel(FRAMES_AHEAD)
         self._stylised: _Channel[_Piece] = _Channel(FRAMES_AHEAD)
         self._stopped = False
         self._seen = self._written = 0
         self.seconds = 0.0
         self.size_hw: tuple[int, int] | None = None
-        if begun is not None:
-            self.size_hw = (begun.notes.height, begun.notes.width)
+        if notes is not None:
+            self.size_hw = (notes.height, notes.width)
 
     def run(self, stylise: FrameStylizer, stop: threading.Event) -> FilmReport:
         film, decoded, stylised = self._film, self._decoded, self._stylised
@@ -252,7 +252,7 @@ class _Line:
 
     def _write(self, bar: tqdm) -> Path | None:
         """Writes all; returns where it lies, None where an interruption leaves nothing new."""
-        with contextlib.suppress(_NothingNewError), self._writer() as writer:
+        with contextlib.suppress(_NothingNewError), self._writer as writer:
             for piece in self._stylised:
                 for packet in piece.sound:
                     writer.write_packet(packet)
@@ -268,14 +268,12 @@ class _Line:
             if self._stopped:
                 if self._written <= self._done:
                     raise _NothingNewError
-                writer.path = partial.partial_path(self._target)
+                path = partial.partial_path(self._target)
+                if not is_sequence(self._target):
+                    writer.path = path
+                return path
             return writer.path
         return None
-
-    def _writer(self) -> Writer:
-        if self._begun is not None:
-            return partial.ResumedFilmWriter(self._target, self._film, self._coding, self._begun)
-        return open_writer(self._target, self._film, self._coding, preview=self._preview)
 
 
 class _NothingNewError(Exception):

@@ -1,14 +1,17 @@
+import json
 import threading
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
-from small_films import read, write_film
+from small_films import moving, read, write_film
 
 from anime_tf.data.films import FilmReader
 from anime_tf.video import partial
 from anime_tf.video.codecs import Coding
+from anime_tf.video.sequence import PictureSequence
+from anime_tf.video.sources import WHOLE
 from anime_tf.video.stylise import stylise_film
 
 MILLISECOND = Fraction(1, 1000)
@@ -96,3 +99,103 @@ def test_a_film_that_went_on_is_one_that_was_never_interrupted(tmp_path, suffix,
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         ["a.mp4", whole.name, target.name]
     )
+
+
+@pytest.mark.parametrize("name", ["out/", "out/%03d.png"])
+def test_numbered_pictures_go_on(tmp_path, name):
+    source, target = tmp_path / "a.mp4", f"{tmp_path}/{name}"
+    write_film(source, moving(9))
+    report = stylised(source, target, stop_after=4)
+    assert (report.stopped, report.frames, report.path) == (True, 4, tmp_path / "out")
+    assert len(list((tmp_path / "out").glob("*.png"))) == 4
+    seen = []
+    report = stylised(source, target, resume=True, seen=seen)
+    assert (report.frames, len(seen)) == (9, 5)
+    assert len(list((tmp_path / "out").iterdir())) == 9
+    with PictureSequence(target, WHOLE) as made, FilmReader(source) as film:
+        for one, other in zip(made.items(), film.frames(), strict=True):
+            np.testing.assert_array_equal(one.rgb_u8, other.rgb_u8)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "out"]
+
+
+def test_an_animation_ends_early_and_is_not_gone_on_with(tmp_path):
+    source, target = tmp_path / "a.mp4", tmp_path / "b.gif"
+    write_film(source, moving(9))
+    report = stylised(source, target, stop_after=4)
+    assert report.path == tmp_path / "b.partial.gif"
+    assert len(read(report.path).frames) == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.partial.gif"]
+    with pytest.raises(ValueError, match=r"b.gif: films .* can be gone on with, animations cannot"):
+        stylised(source, target, resume=True)
+
+
+def test_an_interruption_before_anything_new_leaves_what_was(tmp_path):
+    source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    write_film(source, moving(9), sound="aac")
+    stop = threading.Event()
+    stop.set()
+    with FilmReader(source, sound=True) as film:
+        report = stylise_film(film, target, lambda rgb_u8, seconds: rgb_u8, stop=stop)
+    assert (report.stopped, report.frames, report.path) == (True, 0, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+    left = stylised(source, target, stop_after=4).path
+    data = left.read_bytes()
+    with FilmReader(source, sound=True) as film:
+        report = stylise_film(
+            film,
+            target,
+            lambda rgb_u8, seconds: rgb_u8,
+            stop=stop,
+            resume=True,
+            settings=SETTINGS,
+        )
+    assert (report.stopped, report.path) == (True, None)
+    assert left.read_bytes() == data
+    assert stylised(source, target, resume=True).frames == 9
+
+
+def test_what_does_not_belong_together_is_refused(tmp_path):
+    source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    write_film(source, moving(9))
+    left = stylised(source, target, stop_after=4).path
+    notes = partial.notes_path(target)
+    before = {path: path.read_bytes() for path in (left, notes)}
+
+    def refused(words, settings=SETTINGS):
+        with pytest.raises(ValueError, match=words) as caught:
+            stylised(source, target, resume=True, settings=settings)
+        assert "leave out --resume" in str(caught.value)
+
+    refused(r"b.partial.mp4: made with --strength=1.0, not 0.5", {"--strength": "0.5"})
+    refused("made with --crf=None, not 20", {**SETTINGS, "--crf": "20"})
+    left.write_bytes(before[left] + b"x")
+    refused("expected .* bytes, found")
+    left.write_bytes(before[left])
+    notes.write_text("[]")
+    refused("expected notes about b.partial.mp4, found something else")
+    notes.unlink()
+    refused("expected notes about b.partial.mp4, found no such file")
+    counted = json.loads(before[notes])
+    notes.write_text(json.dumps({**counted, "frames": 5}))
+    refused("expected 5 pictures, found 4")
+    notes.write_bytes(before[notes])
+    write_film(source, moving(8))
+    refused("made from another film than .*a.mp4")
+    assert not target.exists()
+    assert left.read_bytes() == before[left]
+
+
+def test_frames_before_the_seam_are_looked_at_again(tmp_path):
+    source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    write_film(source, moving(10))
+    stylised(source, target, stop_after=6)
+    seen = []
+    stylised(source, target, resume=True, seen=seen, warm_up_seconds=0.25)
+    assert seen == pytest.approx([0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+    assert len(read(target).frames) == 10
+
+
+def test_with_nothing_left_it_begins_at_the_beginning(tmp_path):
+    source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    write_film(source, moving(3))
+    assert stylised(source, target, resume=True).frames == 3
