@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -136,3 +139,52 @@ def test_the_script_and_the_module_are_the_verb(archive):
         )
         assert done.returncode == 2
         assert done.stderr == f"{name}: none.mp4: expected a film, found nothing\n"
+
+
+def test_signals_leave_a_film_to_go_on_with(archive, tmp_path):
+    """Real signals to the real script: SIGTERM, then another film for --resume, then the rest."""
+    source, out = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    write_film(source, moving(150, 96, 128), sound="aac")
+    flags = [f"--weights={archive}", f"--input={source}", f"--output={out}", "--steady=blend"]
+    process = subprocess.Popen(
+        [sys.executable, "video.py", *flags],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A background job of a shell is born deaf to it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".b.mp4.*.tmp")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    warning, line = err.splitlines()
+    assert "SIGTERM: writing what is done; once more ends at once" in warning
+    left = tmp_path / "b.partial.mp4"
+    assert f"of 150 frames are in {left}; go on with: " in line
+    assert not out.exists() and not list(tmp_path.glob(".*"))
+    done = len(read(left).frames)
+    assert 0 < done < 150
+
+    command = shlex.split(line.partition("go on with: ")[2])
+    other = subprocess.run(
+        [*command, "--strength=0.5"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert other.returncode == 2
+    assert "b.partial.mp4: made with --strength=1.0, not 0.5" in other.stderr
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    before, after = read(source), read(out)
+    assert (after.times, after.sound) == (before.times, before.sound)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
+
+
+def test_side_by_side(archive, film, tmp_path):
+    out = tmp_path / "film.mp4"
+    assert video(archive, f"--input={film}", f"--output={out}", "--compare", "--strength=0") == 0
+    (frame, *_) = read(out).frames
+    assert frame.shape == (36, 100, 3)
+    assert np.abs(frame[:, :48].astype(int) - frame[:, 50:98]).mean() <= FILM_MEAN_STEPS
