@@ -1,4 +1,4 @@
-"""The verb ``benchmark``: measured speed of the training step and of the pipeline that feeds it.
+"""The verb ``benchmark``: measured speed of training, of the pipeline that feeds it, and of films.
 
 Everything that is compared is measured in one run and in turns (A B A B ...): what else the machine
 does then slows all of them alike. Figures are medians over the turns, ratios are medians of the
@@ -31,8 +31,8 @@ from anime_tf.data.pictures import resize, write_bytes_whole, write_picture
 from anime_tf.data.pipeline import FITS, TrainingPictures
 from anime_tf.training.config import MODELS, PRECISIONS, TrainConfig
 
-MEASURES = ("train_step", "pipeline")
-"""What can be measured; together, they give how far the pipeline is ahead of the training step."""
+MEASURES = ("train_step", "pipeline", "video")
+"""What can be measured; the first two give how far the pipeline is ahead of the training step."""
 
 PHASE_STREAMS = {"init": ("photo",), "gan": ("photo", "anime", "smooth")}
 """Phase of training -> the streams of the pipeline that each of its steps consumes."""
@@ -341,6 +341,16 @@ def figures(contenders: Sequence[Contender], batch_size: int) -> dict[str, list[
     """
     tables: dict[str, list[dict[str, Any]]] = {}
     for contender in contenders:
+        if contender.measure == "video":
+            row = {
+                **contender.labels,
+                "seconds": contender.seconds,
+                "seconds_a_step": Spread.of(contender.seconds),
+                "frames_a_second": Spread.of([1 / seconds for seconds in contender.seconds]),
+                "speed": contender.ratio_to(next(_others(contenders, "video"))),
+            }
+            tables.setdefault("video", []).append(row)
+            continue
         phase = contender.labels["phase"]
         streams = PHASE_STREAMS[phase]
         rates = Spread.of([batch_size / seconds for seconds in contender.seconds])
@@ -367,11 +377,12 @@ def _others(
     contenders: Sequence[Contender], measure: str, phase: str | None = None
 ) -> Iterator[Contender]:
     for contender in contenders:
-        if contender.measure == measure and phase in (None, contender.labels["phase"]):
+        if contender.measure == measure and phase in (None, contender.labels.get("phase")):
             yield contender
 
 
 _TITLES = {
+    "video": "Films, from file to file, against the network alone on their decoded frames",
     "train_step": "Training step",
     "pipeline": "Pipeline alone",
     "pipeline_over_train_step": "Pipeline alone over what the training step consumes",
@@ -381,9 +392,11 @@ _COLUMNS = {
     "phase": "phase",
     "precision": "precision",
     "fit": "fit",
+    "what": "what",
     "streams": "streams",
     "seconds_a_step": "seconds a step",
     "pictures_a_second_a_stream": "pictures/s a stream",
+    "frames_a_second": "frames/s",
     "speed": "speed",
     "speed_against": "against",
     "ratio": "times",
@@ -408,9 +421,9 @@ def table_text(name: str, rows: Sequence[dict[str, Any]]) -> str:
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_list(
         "measure",
-        list(MEASURES),
-        "What to measure, with commas between; with both, also how many times what the training "
-        f"step consumes the pipeline delivers. Any of {', '.join(MEASURES)}.",
+        ["train_step", "pipeline"],
+        "What to measure, with commas between; with train_step and pipeline, also how many times "
+        f"what the training step consumes the pipeline delivers. Any of {', '.join(MEASURES)}.",
         flag_values=values,
     )
     flags.DEFINE_enum("model", "animegan_v2", MODELS, "Generator to train.", flag_values=values)
@@ -460,6 +473,11 @@ def _define_flags(values: flags.FlagValues) -> None:
         lower_bound=16,
         flag_values=values,
     )
+    flags.DEFINE_string("film", "", "The film of --measure=video.", flag_values=values)
+    flags.DEFINE_integer(
+        "film_frames", 30, "How many of its frames, a turn.", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_string("weights", "cel", "What stylises it.", flag_values=values)
     flags.DEFINE_string(
         "json",
         "",
@@ -530,6 +548,8 @@ def _main(values: flags.FlagValues) -> int:
     fits = _chosen(values, "fits", FITS)
     if bool(values.dataset_dir) != bool(values.style):
         raise cli.UsageError("--dataset_dir and --style go together")
+    if ("video" in measures) != bool(values.film):
+        raise cli.UsageError("--measure=video and --film go together")
     if values.json and not Path(values.json).parent.is_dir():
         raise cli.UsageError(f"--json={values.json}: no such folder")
     config = TrainConfig(
@@ -551,6 +571,11 @@ def _main(values: flags.FlagValues) -> int:
                 config, precisions, phases, steps=values.steps, warmup=values.warmup
             )
         contenders += pipeline_contenders(sources, phases, steps=values.pipeline_steps)
+        if "video" in measures:
+            from anime_tf.video.speed import speed_runs
+
+            runs = speed_runs(values.film, values.weights, values.film_frames, Path(made_up_dir))
+            contenders += [Contender("video", {"what": name}, run) for name, run in runs.items()]
         logging.info("%d things to measure, in %d turns", len(contenders), values.repeats)
         take_turns(contenders, values.repeats)
     tables = figures(contenders, config.batch_size)
@@ -599,7 +624,8 @@ COMMAND = cli.Command(
     name="benchmark",
     summary="Measure the speed of a training step, and of the pipeline that feeds it.",
     example="--image_size=256 --batch_size=4 --precisions=float32,mixed_bfloat16\n"
-    "--measure=pipeline --dataset_dir=dataset --style=Hayao --json=pipeline.json",
+    "--measure=pipeline --dataset_dir=dataset --style=Hayao --json=pipeline.json\n"
+    "--measure=video --film=holiday.mp4",
     define_flags=_define_flags,
     main=_main,
     needs_tensorflow=True,

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from small_data_set import SETTINGS, make_data_set
+from small_films import moving, write_film
 
 from anime_tf import cli
 from anime_tf.benchmark import (
@@ -21,6 +22,8 @@ from anime_tf.benchmark import (
 from anime_tf.data.edge_smooth import smooth_folder
 from anime_tf.data.pictures import encode_picture, read_picture
 from anime_tf.data.pipeline import TrainingPictures
+from anime_tf.models.archive import save_generator
+from anime_tf.models.registry import GENERATORS
 from anime_tf.training.config import TrainConfig
 
 PHASES = ("init", "gan")
@@ -238,3 +241,20 @@ def test_wrong_command_lines(argument, message, capsys):
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.out == ""
+
+
+def test_films_against_the_network_alone(tmp_path, capsys):
+    film, weights = tmp_path / "a.mp4", tmp_path / "small.keras"
+    write_film(film, moving(6), sound="aac")
+    save_generator(GENERATORS["animegan_v2_light"](width=4), weights)
+    figures_file = tmp_path / "figures.json"
+    flags = ["--measure=video", f"--film={film}", "--film_frames=4", f"--weights={weights}"]
+    assert cli.run(COMMAND, [*flags, "--repeats=2", f"--json={figures_file}"]) == 0
+    network, whole = json.loads(figures_file.read_text())["video"]
+    assert (network["what"], whole["what"]) == ("network alone", "film to film")
+    assert (len(whole["seconds"]), network["speed"]["median"]) == (2, 1)
+    ratio = network["seconds"][0] / whole["seconds"][0], network["seconds"][1] / whole["seconds"][1]
+    assert whole["speed"]["median"] == pytest.approx(sum(ratio) / 2)
+    assert "film to film" in capsys.readouterr().out
+    assert cli.run(COMMAND, ["--measure=video"]) == 2
+    assert "--measure=video and --film go together" in capsys.readouterr().err
