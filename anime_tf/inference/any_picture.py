@@ -1,22 +1,21 @@
 """`AnyPicture`: a generator in a graph that takes every size, and pixels as well as [-1, 1].
 
 The one place where the networks' needs (sides that are multiples of a stride, a least side) meet
-pictures as they come. What infers by Keras and what is exported is this graph and no other.
+pictures as they come. What infers by Keras and what is exported is this graph and no other; on a
+CPU the former has other operations in it, of the same results.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 from anime_tf.models.gradients import plain_operations
-from anime_tf.models.layers import (
-    Moments,
-    PictureNorm,
-    choosing_statistics,
-)
+from anime_tf.models.layers import Moments, PictureNorm, choosing_statistics
+from anime_tf.models.quick import quick_operations
 
 
 class AnyPicture(tf.Module):
@@ -31,6 +30,8 @@ class AnyPicture(tf.Module):
         size_hw: Height and width of the one size that it is to take, one picture at a time, for
             devices that cannot change sizes; multiples of the network's stride. None for every
             size and number.
+        quick: Make it of operations that are quick on a CPU, for one picture at a time, of every
+            size: for inference by TensorFlow, not for exports.
 
     Attributes:
         size_hw: As given.
@@ -52,7 +53,13 @@ class AnyPicture(tf.Module):
         ValueError: The network cannot take that size.
     """
 
-    def __init__(self, model: keras.Model, size_hw: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        size_hw: tuple[int, int] | None = None,
+        *,
+        quick: bool = False,
+    ) -> None:
         super().__init__(name="any_picture")
         self.size_hw = size_hw
         self.of_size = lambda size_hw: AnyPicture(model, size_hw)  # no attribute, see below
@@ -69,7 +76,7 @@ class AnyPicture(tf.Module):
                 )
 
         def run(pictures_pm1: tf.Tensor) -> tf.Tensor:
-            with plain_operations():
+            with plain_operations(), quick_operations() if quick else contextlib.nullcontext():
                 return model(pictures_pm1, training=False)
 
         def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -87,7 +94,7 @@ class AnyPicture(tf.Module):
 
         # Without AutoGraph: there is no Python control flow to turn into a graph, and it would
         # write temporary files, which a full disk does not take.
-        shape = (None, None, None, 3) if size_hw is None else (1, *size_hw, 3)
+        shape = (1 if quick else None, None, None, 3) if size_hw is None else (1, *size_hw, 3)
         pm1_spec = tf.TensorSpec(shape, tf.float32, name="pictures_pm1")
         u8_spec = tf.TensorSpec(shape, tf.uint8, name="pictures_u8")
         self.pm1 = tf.function(pm1, input_signature=[pm1_spec], autograph=False)

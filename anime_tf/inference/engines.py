@@ -55,19 +55,28 @@ class Engine(Protocol):
 class KerasEngine:
     """Runs a generator by Keras on TensorFlow.
 
+    On a CPU by operations that are quick there, and pictures of a batch one after the other.
+
     Args:
         model: A generator of `models.registry`.
 
     Attributes:
-        network: The graph that runs it.
+        network: The network as it is exported.
     """
 
     def __init__(self, model: keras.Model) -> None:
+        import tensorflow as tf
+
         from anime_tf.inference.any_picture import AnyPicture
 
-        self.network = AnyPicture(model)  # a concrete function does not keep its variables alive
+        self.network = AnyPicture(model)
+        self._one_by_one = not tf.config.list_physical_devices("GPU")
+        # What runs; a concrete function does not keep its variables alive.
+        self._running = AnyPicture(model, quick=True) if self._one_by_one else self.network
         # Traced here and not at the first call, which several threads may make at once.
-        self._run = self.network.pm1.get_concrete_function()
+        self._run = self._running.pm1.get_concrete_function()
+        if self._one_by_one and model.compute_dtype == "bfloat16":
+            self._run = _frozen(self._run)
         self._run_held: Any = None  # traced when it is first asked for
         self._lock = threading.Lock()
 
@@ -93,7 +102,12 @@ class KerasEngine:
 
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
         """Runs the network; see `Engine`."""
-        return _run_graph(self._run, pictures_pm1)["anime_pm1"]
+        if not self._one_by_one or len(pictures_pm1) == 1:
+            return _run_graph(self._run, pictures_pm1)["anime_pm1"]
+        anime_pm1 = np.empty(pictures_pm1.shape, np.float32)
+        for i, picture_pm1 in enumerate(pictures_pm1):
+            anime_pm1[i] = _run_graph(self._run, picture_pm1[None])["anime_pm1"][0]
+        return anime_pm1
 
     def run_held(
         self, picture_pm1: np.ndarray, held: np.ndarray | None, rate: float, leeway: float
@@ -114,7 +128,7 @@ class KerasEngine:
         """
         with self._lock:
             if self._run_held is None:
-                self._run_held = self.network.holding().get_concrete_function()
+                self._run_held = self._running.holding().get_concrete_function()
         import tensorflow as tf
 
         if held is None:
@@ -414,6 +428,19 @@ def _run_graph(
             f"not enough memory to stylise {n} x {width}x{height} pixels at once; "
             "limit the size with max_side"
         ) from error
+
+
+def _frozen(run: Any) -> Callable[[Any], dict[str, Any]]:
+    """A graph whose weights are constants: converted to bfloat16 once, and not at each call.
+
+    Freezing takes a second, more than it saves float32 in a few pictures.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    (name,) = run.structured_outputs
+    frozen = convert_variables_to_constants_v2(run)
+    return lambda pictures_pm1: {name: tf.nest.flatten(frozen(pictures_pm1))[0]}
 
 
 def _takes_any_picture(run: Any) -> bool:

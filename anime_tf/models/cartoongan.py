@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from anime_tf.models.layers import PACKAGE, instance_norm, to_picture
+from anime_tf.models.layers import PACKAGE, instance_norm, reflect, to_picture
 
 EPSILON = 1e-9
 """Of the published weights' instance norm: 1e-5 is visibly another network."""
@@ -126,5 +126,5 @@ class CartoonGANGenerator(keras.Model):
 
 def _padded(conv: keras.layers.Conv2D, x: Any) -> Any:
     """A convolution after reflect padding by half its kernel on every side, whatever its stride."""
-    side = [conv.kernel_size[0] // 2] * 2
-    return conv(ops.pad(x, [[0, 0], side, side, [0, 0]], mode="reflect"))
+    side = conv.kernel_size[0] // 2
+    return conv(reflect(x, side, side))

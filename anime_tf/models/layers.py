@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from anime_tf.models import gradients
+from anime_tf.models import gradients, quick
 
 PACKAGE = "anime_tf"
 
@@ -103,6 +103,8 @@ class PictureNorm(keras.layers.Layer):
         return x
 
     def call(self, inputs: Any) -> Any:
+        if quick.are_quick():
+            return ops.cast(self._quickly_normalised(inputs), self.compute_dtype)
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         gamma, beta = ops.cast(self.gamma, x.dtype), ops.cast(self.beta, x.dtype)
         choose = _CHOOSE.get()
@@ -127,6 +129,15 @@ class PictureNorm(keras.layers.Layer):
             together=self.over_channels,
             epsilon=self.epsilon,
         )
+
+    def _quickly_normalised(self, x: Any) -> Any:
+        def measure() -> Moments:
+            return quick.moments(x, together=self.over_channels)
+
+        choose = _CHOOSE.get()
+        mean, variance = measure() if choose is None else choose(self, measure)
+        scale = ops.rsqrt(variance + self.epsilon) * self.gamma
+        return quick.normalise(x, mean, scale, self.beta)
 
     def _chosen(self, x: Any, choose: Any) -> tuple[Any, Any, Moments]:
         """What `choose` chose; and the input less its own mean, and that mean, if it was measured.
@@ -252,6 +263,13 @@ def reflect_pad(x: Any, kernel_size: int, strides: int) -> Any:
         before, after = 0, kernel_size - 2
     if before == after == 0:
         return x
+    return reflect(x, before, after)
+
+
+def reflect(x: Any, before: int, after: int) -> Any:
+    """Pads height and width of (n, height, width, channels) by reflection, each side alike."""
+    if quick.are_quick():
+        return quick.reflect(x, before, after)
     side = [before, after]
     return ops.pad(x, [[0, 0], side, side, [0, 0]], mode="reflect")
 
@@ -271,6 +289,8 @@ def upsample_legacy_bilinear(x: Any) -> Any:
     Returns:
         Tensor (n, 2 height, 2 width, channels), same dtype.
     """
+    if quick.are_quick():
+        return quick.double(x, "legacy")
     if keras.config.backend() == "tensorflow" and gradients.are_plain():
         # Twice as fast, and one operator in a TFLite model where slices and stacks are a dozen; but
         # it rounds otherwise, and a training with it leaves the originals' trajectories.
@@ -303,6 +323,8 @@ def upsample_half_pixel(x: Any) -> Any:
     Returns:
         Tensor (n, 2 height, 2 width, channels), same dtype.
     """
+    if quick.are_quick():
+        return quick.double(x, "half_pixel")
     for axis in (1, 2):
         before, after = _neighbour(x, axis, -1), _neighbour(x, axis, 1)
         x = _interleave(x * 0.75 + before * 0.25, x * 0.75 + after * 0.25, axis)
@@ -321,6 +343,8 @@ def upsample_align_corners(x: Any) -> Any:
     Returns:
         Tensor (n, 2 height, 2 width, channels), same dtype.
     """
+    if quick.are_quick():
+        return quick.double(x, "align_corners")
     for axis in (1, 2):
         side = ops.shape(x)[axis]
         # In whole numbers: the place between two values is exact for every size.

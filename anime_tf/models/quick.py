@@ -1,0 +1,155 @@
+"""Operations of the networks that are quick on a CPU, for graphs that infer one picture at a time.
+
+Only on TensorFlow. They have no gradients worth having, and exports do without them: phones and
+other runtimes want other operators.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+_QUICK = contextvars.ContextVar("quick", default=False)
+
+
+@contextlib.contextmanager
+def quick_operations() -> Iterator[None]:
+    """Within it networks are made of operations that are quick on a CPU, for single pictures."""
+    token = _QUICK.set(True)
+    try:
+        yield
+    finally:
+        _QUICK.reset(token)
+
+
+def are_quick() -> bool:
+    """Whether such operations are wanted, and can be had."""
+    return _QUICK.get() and keras.config.backend() == "tensorflow"
+
+
+def moments(x: Any, together: bool) -> tuple[Any, Any]:
+    """Mean and variance over height and width of a picture.
+
+    By the operation of batch norm, which reads a picture without writing one, in the number type
+    that it has. By itself that adds up a whole picture in float32, and the variance is wrong by
+    5e-4 at 1920x1080 pixels, the mean by far more where it is large. So each column and channel has
+    moments of its own, over a few hundred values, and those are put together (Chan et al. 1979).
+
+    Args:
+        x: Tensor (1, height, width, channels), float32 or bfloat16.
+        together: Whether the channels share mean and variance.
+
+    Returns:
+        Mean and variance, float32: (1, 1, 1, 1) if `together`, else (1, 1, 1, channels).
+    """
+    import tensorflow as tf
+
+    _, height, width, channels = tf.unstack(tf.shape(x))
+    columns = width * channels
+    of_columns = tf.raw_ops.FusedBatchNormV3(
+        x=tf.reshape(x, (1, 1, height, columns)),
+        scale=tf.ones((columns,)),
+        offset=tf.zeros((columns,)),
+        mean=tf.zeros((0,)),
+        variance=tf.zeros((0,)),
+        epsilon=1.0,  # of what is not looked at
+        is_training=True,
+    )
+    rows = tf.cast(height, tf.float32)
+    # The operation gives the estimate for a sample, a sum over (rows - 1).
+    variance = of_columns.batch_variance * ((rows - 1.0) / rows)
+    shape = (1, 1, width, x.shape[-1])
+    mean, variance = tf.reshape(of_columns.batch_mean, shape), tf.reshape(variance, shape)
+    axes = (2, 3) if together else (2,)
+    overall = _mean(mean, axes)
+    return overall, _mean(variance + tf.math.squared_difference(mean, overall), axes)
+
+
+def normalise(x: Any, mean: Any, scale: Any, offset: Any) -> Any:
+    """(x - mean) scale + offset, in one operation.
+
+    Args:
+        x: Tensor (1, height, width, channels), float32 or bfloat16.
+        mean: float32, of a shape that broadcasts to (1, 1, 1, channels), as scale and offset.
+        scale: Likewise.
+        offset: Likewise.
+
+    Returns:
+        Tensor of the shape and type of x.
+    """
+    import tensorflow as tf
+
+    channels = x.shape[-1]
+
+    def of_channels(value: Any) -> Any:
+        return tf.reshape(tf.broadcast_to(value, (1, 1, 1, channels)), (channels,))
+
+    return tf.raw_ops.FusedBatchNormV3(
+        x=x,
+        scale=of_channels(scale),
+        offset=of_channels(offset),
+        mean=of_channels(mean),
+        variance=tf.ones((channels,)),
+        epsilon=0.0,
+        is_training=False,
+    ).y
+
+
+def reflect(x: Any, before: int, after: int) -> Any:
+    """Pads height and width by reflection, in one copy of the picture.
+
+    Args:
+        x: Tensor (1, height, width, channels).
+        before: Rows above, and columns to the left.
+        after: Rows below, and columns to the right.
+
+    Returns:
+        Tensor (1, height + before + after, width + before + after, channels), same dtype.
+    """
+    import tensorflow as tf
+
+    channels = x.shape[-1]
+
+    def index(side: Any) -> Any:
+        i = tf.abs(tf.range(-before, side + after))
+        return tf.minimum(i, 2 * (side - 1) - i)
+
+    _, height, width, _ = tf.unstack(tf.shape(x))
+    rows, columns = index(height), index(width)
+    pixels = tf.reshape(rows[:, None] * width + columns, (-1,))
+    padded = tf.gather(tf.reshape(x, (-1, channels)), pixels)
+    return tf.reshape(padded, (1, height + before + after, width + before + after, channels))
+
+
+def double(x: Any, placement: str) -> Any:
+    """Doubles height and width bilinearly, in one operation.
+
+    Args:
+        x: Tensor (n, height, width, channels).
+        placement: Where the samples lie, a key of `layers.UPSAMPLINGS`.
+
+    Returns:
+        Tensor (n, 2 height, 2 width, channels), same dtype.
+    """
+    import tensorflow as tf
+
+    doubled = tf.raw_ops.ResizeBilinear(
+        images=x,
+        size=tf.shape(x)[1:3] * 2,
+        align_corners=placement == "align_corners",
+        half_pixel_centers=placement == "half_pixel",
+    )
+    return tf.cast(doubled, x.dtype)
+
+
+def _mean(x: Any, axes: tuple[int, ...]) -> Any:
+    """One axis after the other, for sums of fewer values."""
+    import tensorflow as tf
+
+    for axis in axes:
+        x = tf.reduce_mean(x, axis, keepdims=True)
+    return x
