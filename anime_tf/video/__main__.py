@@ -15,7 +15,10 @@ from absl import flags, logging
 
 from anime_tf import cli
 from anime_tf.infer import (
+    define_face_flags,
     define_stylizer_flags,
+    face_finder,
+    face_stylizer_of,
     stylizer_of,
 )
 from anime_tf.signals import caught_signals
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 _MAY_DIFFER = frozenset({"input", "output", "resume", "preview", "debug"})
 
 _WARM_UP = 5  # half-lives, after which 3 % are left of what was before
+
+_FACES_WARM_UP = 1.0  # seconds, in which faces are found and their filters come to rest
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -71,6 +76,21 @@ def define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     define_steady_flags(values)
+    flags.DEFINE_enum(
+        "faces",
+        "off",
+        ["off", "blend"],
+        "blend stylises faces apart and pastes them back, the same person in the same way.",
+        flag_values=values,
+    )
+    define_face_flags(values)
+    flags.DEFINE_integer(
+        "face_every",
+        5,
+        "The detector looks for faces in one frame of so many; between them they are followed.",
+        1,
+        flag_values=values,
+    )
     define_format_flags(values)
 
 
@@ -174,11 +194,18 @@ def _digest(path: Path) -> str:
 
 def stylise_of(values: flags.FlagValues) -> FrameStylizer:
     """What the flags make of a film's frames."""
+    finder = None if values.faces == "off" else face_finder(values)
     stylizer = stylizer_of(values)
     from anime_tf.data import pictures
     from anime_tf.video import steady
 
     draw = steady.steadied(stylizer, values)
+    if finder is not None:
+        from anime_tf.faces.film_faces import FilmFaces
+        from anime_tf.faces.track import FaceTracker
+
+        faces = face_stylizer_of(values, finder, stylizer)
+        draw = FilmFaces(draw, faces, FaceTracker(finder, values.face_every))
     if not values.compare:
         return draw
 
@@ -191,9 +218,10 @@ def stylise_of(values: flags.FlagValues) -> FrameStylizer:
 
 def _warm_up_seconds(values: flags.FlagValues) -> float:
     """How far back the frames look, so far that nothing is seen of a seam."""
+    faces = _FACES_WARM_UP if values.faces != "off" else 0.0
     if values.steady == "off":
-        return 0.0
-    return _WARM_UP * max(values.statistics_seconds, values.blend_seconds)
+        return faces
+    return max(faces, _WARM_UP * max(values.statistics_seconds, values.blend_seconds))
 
 
 def _told(values: flags.FlagValues, report: FilmReport, expected: int | None) -> str:
