@@ -96,6 +96,8 @@ class FilmReader:
         sound: Give out the packets of its sound and of its subtitles as well.
         start: Where to begin, in seconds; all times that are given out count from here.
         end: Where to end, in seconds of the film; None for its end.
+        replace_broken: Give the last good frame in the place of one that is broken; else there is
+            none.
 
     Attributes:
         path: As given.
@@ -125,6 +127,7 @@ class FilmReader:
         sound: bool = False,
         start: Fraction = Fraction(0),
         end: Fraction | None = None,
+        replace_broken: bool = False,
     ) -> None:
         self.path = Path(path)
         if not self.path.is_file():
@@ -190,6 +193,7 @@ class FilmReader:
         # Of packets whose frames have not come yet; a broken one's never comes.
         self._due: list[int] = []
         self._broken = 0
+        self._replaces = replace_broken
 
     def __enter__(self) -> FilmReader:
         return self
@@ -251,7 +255,7 @@ class FilmReader:
 
         Times count from 0 in formats that may start at any time, such as MPEG-TS, and from `start`
         where there is one; in others they are the film's own. A packet belongs to the span in which
-        it begins. A frame that is broken is replaced by the one before it, at its own time.
+        it begins. A frame that replaces a broken one has that one's time.
 
         Raises:
             ValueError: Not one frame can be decoded; told after the last item.
@@ -346,7 +350,7 @@ class FilmReader:
                 continue
             self._broken -= 1
             shown = pts - round(self._origin / self.time_base)
-            if self._last is None or shown <= self._last.pts:
+            if not self._replaces or self._last is None or shown <= self._last.pts:
                 continue
             self.replaced += 1
             self._last = Frame(self._last.rgb_u8, shown, 0)

@@ -330,7 +330,9 @@ def open_source(place: str | os.PathLike[str], span: Span = WHOLE) -> Source:
     if AnimatedWebP.is_one(text):
         source = AnimatedWebP(text, span)
     else:
-        source = film = FilmReader(place, sound=True, start=span.start, end=span.end)
+        source = film = FilmReader(
+            place, sound=True, start=span.start, end=span.end, replace_broken=True
+        )
         if film.left_out:
             logging.info("%s: covers and other pictures left out: %d", film.path, film.left_out)
     return source if span.rate is None else ConstantRate(source, span.rate)

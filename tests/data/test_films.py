@@ -146,6 +146,11 @@ def test_a_broken_frame_is_replaced_by_the_one_before(tmp_path, codec, pixels):
     whole = [frame.pts for frame in FilmReader(path).frames()]
     break_packets(path, [7, 8, 15])
     with FilmReader(path) as film:
+        assert [frame.pts for frame in film.frames()] == [
+            pts for number, pts in enumerate(whole) if number not in (7, 8, 15)
+        ]
+        assert str(film.damage).startswith(f"{path}: damaged after ")
+    with FilmReader(path, replace_broken=True) as film:
         frames = list(film.frames())
         assert (film.count, film.replaced) == (20, 3)
         assert film.damage == (

@@ -62,7 +62,7 @@ def test_a_gif_made_by_others_becomes_a_film_of_its_times(tmp_path):
 
 
 def test_frames_too_soon_for_a_gif_are_left_out_and_told(tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "absl")
     shown = [0, 100, 101, 200]
     write_film(tmp_path / "a.mp4", moving(4), times=shown, time_base=MILLISECOND, sound="aac")
     copy(tmp_path / "a.mp4", tmp_path / "b.gif")

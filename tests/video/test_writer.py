@@ -120,7 +120,7 @@ def test_what_a_kind_of_file_does_not_hold():
 
 
 def test_webm_takes_opus_as_it_is_and_makes_other_sound_opus(tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "absl")
     write_film(tmp_path / "a.mkv", moving(10), sound="libopus")
     copy(tmp_path / "a.mkv", tmp_path / "b.webm")
     assert read(tmp_path / "b.webm").sound == read(tmp_path / "a.mkv").sound
@@ -155,7 +155,7 @@ def test_subtitles_and_fonts_are_copied_where_they_fit(tmp_path):
     [(".mp4", "mov_text", b"second\nline"), (".webm", "webvtt", b"second\nline")],
 )
 def test_subtitles_of_another_kind_are_encoded_again(tmp_path, caplog, suffix, codec, words):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "absl")
     with_subtitles(tmp_path / "a.mkv", tmp_path, attach=True)
     target = tmp_path / f"b{suffix}"
     copy(tmp_path / "a.mkv", target)
