@@ -372,3 +372,55 @@ def test_outputs_that_cannot_be(tmp_path):
     with pytest.raises(ValueError, match="crf of h264 must lie in 0..51, received 52"):
         write_film(source, moving(1))
         copy(source, tmp_path / "b.mp4", coding=Coding(crf=52))
+
+
+TWICE = """
+import signal
+import sys
+import threading
+import time
+from anime_tf import cli
+from anime_tf.data.films import FilmReader
+from anime_tf.signals import caught_signals
+from anime_tf.video.stylise import stylise_film
+
+def slow(rgb_u8, seconds):
+    if seconds:
+        print("slow", flush=True)
+        time.sleep(60)
+    return rgb_u8
+
+def main(values):
+    stop = threading.Event()
+
+    def first(number, frame):
+        stop.set()
+        print("first", flush=True)
+
+    with FilmReader(sys.argv[1], sound=True) as film, caught_signals(first):
+        stylise_film(film, sys.argv[2], slow, stop=stop)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(cli.run(cli.Command("video", "", "", lambda values: None, main), []))
+"""
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path):
+    source, folder = tmp_path / "a.mkv", tmp_path / "out"
+    write_film(source, moving(30))
+    process = subprocess.Popen(
+        [sys.executable, "-c", TWICE, str(source), str(folder / "b.mp4")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for word in ("slow", "first"):
+        assert process.stdout.readline().strip() == word
+        # One that comes while the handler still runs is seen after the sleep only.
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)  # half of what the frame would take
+    assert process.returncode == 130, err
+    assert err.splitlines() == ["anime-tf video: interrupted"]
+    assert not folder.exists() or list(folder.iterdir()) == []
