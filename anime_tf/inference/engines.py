@@ -75,8 +75,6 @@ class KerasEngine:
         self._running = AnyPicture(model, quick=True) if self._one_by_one else self.network
         # Traced here and not at the first call, which several threads may make at once.
         self._run = self._running.pm1.get_concrete_function()
-        if self._one_by_one and model.compute_dtype == "bfloat16":
-            self._run = _frozen(self._run)
         self._run_held: Any = None  # traced when it is first asked for
         self._lock = threading.Lock()
 
@@ -428,19 +426,6 @@ def _run_graph(
             f"not enough memory to stylise {n} x {width}x{height} pixels at once; "
             "limit the size with max_side"
         ) from error
-
-
-def _frozen(run: Any) -> Callable[[Any], dict[str, Any]]:
-    """A graph whose weights are constants: converted to bfloat16 once, and not at each call.
-
-    Freezing takes a second, more than it saves float32 in a few pictures.
-    """
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    (name,) = run.structured_outputs
-    frozen = convert_variables_to_constants_v2(run)
-    return lambda pictures_pm1: {name: tf.nest.flatten(frozen(pictures_pm1))[0]}
 
 
 def _takes_any_picture(run: Any) -> bool:
