@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from anime_tf.closing import Closing
 from anime_tf.data import pictures
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Colours:
     transfer: int
 
 
-class FilmReader:
+class FilmReader(Closing):
     """Reads a film once, from its first frame to its last; a context manager.
 
         with FilmReader("film.mkv") as film:
@@ -195,15 +195,8 @@ class FilmReader:
         self._broken = 0
         self._replaces = replace_broken
 
-    def __enter__(self) -> FilmReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Closes the file."""
         self.container.close()
 
     @property

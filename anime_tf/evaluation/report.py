@@ -116,11 +116,12 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     described: list[np.ndarray] = []
     deep: list[np.ndarray] = []
-    originals = list(photos.pictures_u8()) if results else []
+    originals = list(photos.pictures_u8())
     for place, folder in enumerate((photos, *results, style)):
+        shown = folder.pictures_u8() if place else originals
         looks, kept, distances, windows, vectors = [], [], [], [], []
         of_photos = 0 < place <= len(results)
-        for i, picture_u8 in enumerate(folder.pictures_u8()):
+        for i, picture_u8 in enumerate(shown):
             looks.append(look_of(picture_u8))
             windows.append(describe(picture_u8))
             if networks.inception is not None:

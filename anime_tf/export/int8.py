@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import os
 import re
@@ -15,6 +14,7 @@ import numpy as np
 
 from anime_tf.data import pictures
 from anime_tf.data.folders import find_pictures
+from anime_tf.errors import import_optional
 from anime_tf.inference.engines import TFLITE_IDENTIFIER
 
 REQUIREMENT = "ai-edge-quantizer"
@@ -55,14 +55,7 @@ def import_quantizer() -> Any:
     Raises:
         ValueError: It is not installed.
     """
-    try:
-        return importlib.import_module("ai_edge_quantizer")
-    except ImportError as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"int8 needs ai-edge-quantizer, which cannot be imported ({reason}); "
-            f"pip install {REQUIREMENT}"
-        ) from error
+    return import_optional("ai_edge_quantizer", "int8 needs ai-edge-quantizer", REQUIREMENT)
 
 
 def calibration_pictures(

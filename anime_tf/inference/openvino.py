@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from anime_tf.errors import first_line, import_optional
 
 OPENVINO_REQUIREMENT = "openvino"
 """What to install; also the package's extra ``openvino``."""
@@ -55,8 +56,8 @@ class OpenVinoEngine:
         except RuntimeError as error:  # OpenVINO's own errors are of this kind
             raise ValueError(
                 f"{path}: OpenVINO cannot read it, it is damaged or of another kind "
-                f"({_line(error)}); expected a .keras archive, or a SavedModel or ONNX model of "
-                "export.py"
+                f"({first_line(error)}); expected a .keras archive, or a SavedModel or ONNX model "
+                "of export.py"
             ) from error
         _check_pictures(model, path)
         self._path = path
@@ -81,7 +82,8 @@ class OpenVinoEngine:
             ) from error
         except RuntimeError as error:
             raise ValueError(
-                f"{self._path}: OpenVINO cannot run {n} x {width}x{height} pixels ({_line(error)})"
+                f"{self._path}: OpenVINO cannot run {n} x {width}x{height} pixels "
+                f"({first_line(error)})"
             ) from error
 
     def _compiled(self, precision: str) -> Any:
@@ -111,13 +113,7 @@ def import_openvino() -> Any:
     Raises:
         ValueError: It is not installed.
     """
-    try:
-        return importlib.import_module("openvino")
-    except ImportError as error:
-        raise ValueError(
-            f"the engine openvino needs OpenVINO, which cannot be imported ({_line(error)}); "
-            f"pip install {OPENVINO_REQUIREMENT}"
-        ) from error
+    return import_optional("openvino", "the engine openvino needs OpenVINO", OPENVINO_REQUIREMENT)
 
 
 def _read(openvino: Any, path: Path) -> Any:
@@ -154,8 +150,3 @@ def _probe_pm1() -> np.ndarray:
     waves = np.sin(40 * x * y), np.sign(np.sin(9 * x + 4 * y)), 2 * y - 1
     texture = np.random.default_rng(0).normal(0, 0.05, (PROBE_SIDE, PROBE_SIDE, 3))
     return np.clip(np.stack(waves, -1) * 0.8 + texture, -1, 1)[None].astype(np.float32)
-
-
-def _line(error: BaseException) -> str:
-    """The first line of an error's message, which may go on for pages."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

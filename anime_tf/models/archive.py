@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from anime_tf.errors import first_line
 from anime_tf.models.registry import GENERATORS
 
 STORAGES = ("float32", "float16")
@@ -106,14 +107,14 @@ def load_generator(path: str | os.PathLike[str], *, precision: str = "float32") 
         model = kind(**{**config, "dtype": policy})
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{path}: its config does not fit {kind.__name__} ({_line(error)}); "
+            f"{path}: its config does not fit {kind.__name__} ({first_line(error)}); "
             "was it written by another version of anime_tf?"
         ) from error
     try:
         model.load_weights(path)
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise ValueError(
-            f"{path}: its weights do not fit {kind.__name__} ({_line(error)}); "
+            f"{path}: its weights do not fit {kind.__name__} ({first_line(error)}); "
             "was it written by another version of anime_tf?"
         ) from error
     return model
@@ -146,11 +147,11 @@ def _read_config(path: Path) -> tuple[type[keras.Model], dict[str, Any]]:
             content = json.loads(archive.read("config.json"))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise ValueError(
-            f"{path}: the .keras archive is cut off or damaged ({_line(error)}); "
+            f"{path}: the .keras archive is cut off or damaged ({first_line(error)}); "
             "copy or make it anew"
         ) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: its config.json is not JSON ({_line(error)})") from error
+        raise ValueError(f"{path}: its config.json is not JSON ({first_line(error)})") from error
 
     known = {keras.saving.get_registered_name(kind): kind for kind in GENERATORS.values()}
     name = content.get("registered_name") if isinstance(content, dict) else None
@@ -162,8 +163,3 @@ def _read_config(path: Path) -> tuple[type[keras.Model], dict[str, Any]]:
             f"({', '.join(GENERATORS)})"
         )
     return known[name], config
-
-
-def _line(error: BaseException) -> str:
-    """The first line of an error's message: Keras' go on for pages."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

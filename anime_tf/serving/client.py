@@ -11,13 +11,13 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from absl import logging
 from tqdm import tqdm
 
+from anime_tf.closing import Closing
 from anime_tf.inference.batch import EngineLost
 
 SIGNATURES = {"png": "bytes", "jpeg": "bytes_jpeg"}
@@ -196,7 +196,7 @@ class Transport(Protocol):
         ...
 
 
-class ServingClient:
+class ServingClient(Closing):
     """Stylises files by a server; a context manager that holds the connection.
 
     Args:
@@ -233,15 +233,8 @@ class ServingClient:
 
             self._transport = RestTransport(self._address, served, token)
 
-    def __enter__(self) -> ServingClient:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Closes the connection."""
         self._transport.close()
 
     def stylise(self, pictures: Sequence[bytes], kind: str = "png") -> list[bytes | Exception]:

@@ -15,9 +15,9 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
+from anime_tf.closing import Closing
 from anime_tf.data.films import Frame
 from anime_tf.data.pictures import write_bytes_whole
 from anime_tf.video.codecs import CONTAINERS, Coding
@@ -26,8 +26,6 @@ from anime_tf.video.sources import Source
 from anime_tf.video.writer import FilmWriter
 
 if TYPE_CHECKING:
-    from typing import Self
-
     import av
 
     from anime_tf.video.targets import Writer
@@ -176,7 +174,7 @@ def find_notes(
     return notes
 
 
-class Begun:
+class Begun(Closing):
     """A film that was interrupted, as it is read to go on with; a context manager.
 
     Args:
@@ -232,15 +230,8 @@ class Begun:
                 data = _with_start_codes(data)
             yield data, self._ranks[packet.pts or 0], packet.is_keyframe
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Closes the file."""
         self._container.close()
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from absl import logging
 
+from anime_tf.closing import Closing
 from anime_tf.data.films import Colours, FilmReader, Frame
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ class Source(Protocol):
     def note_damage(self, what: str) -> None:
         """Sets `damage`, unless something went wrong before."""
 
+    def close(self) -> None:
+        """Lets go of what it reads."""
+
     def __enter__(self) -> Self:
         """Itself."""
 
@@ -114,7 +118,7 @@ SRGB = Colours("ITU709", 1, 1, 1, 1)
 """How pictures that are no film's are encoded in one: BT.709 in limited range, and named so."""
 
 
-class PictureSource(abc.ABC):
+class PictureSource(Closing):
     """What sources without sound have in common: pictures one after the other, each with its time.
 
     Those who inherit set `time_base` and `rate`, and give pictures in `_pictures`.
@@ -196,19 +200,8 @@ class PictureSource(abc.ABC):
     def close(self) -> None:  # noqa: B027, for most have nothing to let go of
         """Lets go of what it reads."""
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class ConstantRate:
+class ConstantRate(Closing):
     """Another source at a constant rate: at each of its times the frame that is nearest.
 
     A frame that is shown several times is one and the same array each time.
@@ -288,16 +281,9 @@ class ConstantRate:
         """Sets the other one's `damage`, unless something went wrong before."""
         self._source.note_damage(what)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._source.__exit__(kind, error, trace)
+    def close(self) -> None:
+        """Closes the other one."""
+        self._source.close()
 
 
 def open_source(place: str | os.PathLike[str], span: Span = WHOLE) -> Source:

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from anime_tf.errors import first_line
 from anime_tf.models.pickles import InertUnpickler
 
 STORAGES = {
@@ -171,7 +172,8 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: {error}") from error
     except (*_DAMAGE, OSError) as error:
         raise ValueError(
-            f"{path}: the file is cut off or damaged ({_line(error)}); copy or download it anew"
+            f"{path}: the file is cut off or damaged ({first_line(error)}); "
+            "copy or download it anew"
         ) from error
 
 
@@ -245,7 +247,3 @@ def _arrays(content: Any) -> dict[str, np.ndarray]:
     if all(name.startswith("module.") for name in arrays):
         arrays = {name.removeprefix("module."): array for name, array in arrays.items()}
     return arrays
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

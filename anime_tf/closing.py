@@ -1,0 +1,29 @@
+"""`Closing`: what holds something open until its `with` block ends."""
+
+from __future__ import annotations
+
+import abc
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class Closing(abc.ABC):
+    """A context manager that gives itself, and is closed at the end of its block."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Lets go of what it holds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

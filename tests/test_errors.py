@@ -1,0 +1,36 @@
+import pytest
+
+from anime_tf.closing import Closing
+from anime_tf.errors import first_line, import_optional
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [("one\ntwo\nthree", "one"), ("\n  one  \ntwo", "one"), ("", "KeyboardInterrupt")],
+)
+def test_first_line(message, expected):
+    assert first_line(KeyboardInterrupt(message)) == expected
+
+
+def test_a_package_that_is_not_there():
+    assert import_optional("json", "no matter", "none").dumps([1]) == "[1]"
+    expected = (
+        r"^films need Nowhere, which cannot be imported \(No module named 'no_such_module'\); "
+        "pip install nowhere$"
+    )
+    with pytest.raises(ValueError, match=expected):
+        import_optional("no_such_module", "films need Nowhere", "nowhere")
+
+
+def test_closing_happens_on_errors_too():
+    class Thing(Closing):
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    thing = Thing()
+    with pytest.raises(KeyError), thing as inside:
+        assert inside is thing
+        raise KeyError
+    assert thing.closed == 1
