@@ -6,7 +6,7 @@ from anime_tf.errors import first_line, import_optional
 
 @pytest.mark.parametrize(
     ("message", "expected"),
-    [("one\ntwo\nthree", "one"), ("\n  one  \ntwo", "one"), ("", "KeyboardInterrupt")],
+    [("one\ntwo\nthree", "one"), ("\n  one\ntwo", "one"), ("", "KeyboardInterrupt")],
 )
 def test_first_line(message, expected):
     assert first_line(KeyboardInterrupt(message)) == expected
