@@ -98,6 +98,9 @@ class FilmReader(Closing):
         end: Where to end, in seconds of the film; None for its end.
         replace_broken: Give the last good frame in the place of one that is broken; else there is
             none.
+        container_format: FFmpeg's name of the only kind of file that it may be ("mov",
+            "matroska"); None for any. Of the others some, such as playlists, name further files,
+            which FFmpeg would open: a file from elsewhere must not choose them.
 
     Attributes:
         path: As given.
@@ -128,6 +131,7 @@ class FilmReader(Closing):
         start: Fraction = Fraction(0),
         end: Fraction | None = None,
         replace_broken: bool = False,
+        container_format: str | None = None,
     ) -> None:
         self.path = Path(path)
         if not self.path.is_file():
@@ -137,7 +141,7 @@ class FilmReader(Closing):
         import av
 
         try:
-            self.container = av.open(str(self.path))
+            self.container = av.open(str(self.path), format=container_format)
         except av.FFmpegError as error:
             raise ValueError(
                 f"{self.path}: expected a film that FFmpeg reads, found {error.strerror}"

@@ -36,6 +36,15 @@ ALPHA_SUFFIXES = (".png", ".bmp", ".webp")
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 """Weights of R, G and B in luma (ITU-R BT.601), as in the original implementation."""
 
+
+class UnknownPictureError(ValueError):
+    """A file that is no picture of a kind that is read."""
+
+
+class TooManyPixelsError(ValueError):
+    """A picture that is larger than what is read; told from its header, before it is decoded."""
+
+
 Padding = tuple[int, int, int, int]
 """Rows and columns added to a picture: (top, bottom, left, right)."""
 
@@ -325,7 +334,7 @@ def _eight_bits(array: np.ndarray) -> np.ndarray:
     return table[array]
 
 
-def decode_picture(data: bytes, name: str) -> Picture:
+def decode_picture(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decodes a picture file.
 
     Reads JPEG (gray, colour, CMYK in the inverted form in which all programs write it), PNG (gray,
@@ -336,18 +345,22 @@ def decode_picture(data: bytes, name: str) -> Picture:
     Args:
         data: The whole file.
         name: What to call it in errors, usually its path.
+        max_pixels: The largest height x width that is read.
 
     Returns:
         The picture, upright.
 
     Raises:
-        ValueError: `data` is none of these formats, is broken or cut off, or has more than
-            `MAX_PIXELS` pixels; the message begins with `name`.
+        UnknownPictureError: `data` is none of these formats.
+        TooManyPixelsError: It has more than `max_pixels` pixels.
+        ValueError: It is broken or cut off. All messages begin with `name`.
     """
     matching = [entry for entry in _FORMATS if entry[0].match(data)]
     if not matching:
         found = "an empty file" if not data else f"a file that begins with {data[:8].hex(' ')}"
-        raise ValueError(f"{name}: expected a JPEG, PNG, BMP, WebP or GIF picture, found {found}")
+        raise UnknownPictureError(
+            f"{name}: expected a JPEG, PNG, BMP, WebP or GIF picture, found {found}"
+        )
     _, kind, check = matching[0]
     try:
         checked = check(data)
@@ -358,9 +371,9 @@ def decode_picture(data: bytes, name: str) -> Picture:
     height, width = checked.size_hw
     if height < 1 or width < 1:
         raise ValueError(f"{name}: broken {kind} picture, its size is given as {width}x{height}")
-    if height * width > MAX_PIXELS:
-        raise ValueError(
-            f"{name}: {kind} picture of {width}x{height} pixels, more than the {MAX_PIXELS} that "
+    if height * width > max_pixels:
+        raise TooManyPixelsError(
+            f"{name}: {kind} picture of {width}x{height} pixels, more than the {max_pixels} that "
             "are read; make it smaller first"
         )
     # The caller gets the reason as an exception; OpenCV's own lines about it would only be in the
