@@ -42,6 +42,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "infer": ("anime_tf.infer", "stylise pictures"),
     "video": ("anime_tf.video.__main__", "stylise a film, its sound kept"),
     "export": ("anime_tf.export.__main__", "export a generator as SavedModel and TFLite"),
+    "web": ("anime_tf.web.__main__", "stylise pictures and clips on a page in the browser"),
     "serving_client": ("anime_tf.serving_client", "stylise pictures by a server"),
     "convert": ("anime_tf.convert", "convert legacy weights to a .keras archive"),
     "dataset": ("anime_tf.dataset", "build a style data set: frames, smooth, paint, check"),

@@ -1,0 +1,93 @@
+"""The styles that the server offers: those that come with the package, and weights by path."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anime_tf.weights.builtin import BUILTIN, weights_path
+
+if TYPE_CHECKING:
+    from anime_tf.inference.stylizer import Stylizer
+
+LICENCE_ADDRESSES = {"Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0"}
+"""Name of a licence -> where its text is."""
+
+UNKNOWN_LICENCE = "unknown: ask whoever made these weights"
+
+ARCHIVE_ENGINES = ("auto", "keras", "openvino")
+"""The engines that open a ``.keras`` archive, as which all built-in styles come."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """A style that is offered.
+
+    Attributes:
+        name: What the page asks for it by; letters, digits, and ``._-``.
+        title: What people read.
+        licence: Of its weights.
+        license_url: Where that licence's text is; None where it is not known.
+        path: Of its weights.
+    """
+
+    name: str
+    title: str
+    licence: str
+    license_url: str | None
+    path: Path
+
+
+def find_styles(weights: Sequence[str]) -> list[Style]:
+    """Finds the styles to offer: the weights that were named, and every built-in style.
+
+    Args:
+        weights: Names of built-in styles, or paths; the first one is the default.
+
+    Returns:
+        The styles, no two of one name, the default first.
+
+    Raises:
+        FileNotFoundError: There are no such weights.
+        ValueError: The file of a built-in style is not the one that was shipped.
+    """
+    styles: dict[str, Style] = {}
+    for given in [*weights, *BUILTIN]:
+        path = weights_path(given)
+        if given in BUILTIN:
+            built_in = BUILTIN[given]
+            style = Style(
+                given,
+                f"{given}: {built_in.description}",
+                built_in.licence,
+                LICENCE_ADDRESSES.get(built_in.licence),
+                path,
+            )
+        else:
+            name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.absolute().stem).strip("-.") or "style"
+            style = Style(name, path.absolute().stem, UNKNOWN_LICENCE, None, path)
+        if any(os.path.samefile(style.path, other.path) for other in styles.values()):
+            continue
+        name, number = style.name, 2
+        while name in styles or (name in BUILTIN and given not in BUILTIN):
+            name, number = f"{style.name}-{number}", number + 1
+        styles[name] = dataclasses.replace(style, name=name)
+    return list(styles.values())
+
+
+def engine_for(style: Style, engine: str) -> str:
+    """The engine that opens a style: the one asked for, where it opens weights of such a kind."""
+    built_in = any(style.path == weights_path(name) for name in BUILTIN)
+    return "auto" if built_in and engine not in ARCHIVE_ENGINES else engine
+
+
+def with_strength(stylizer: Stylizer, strength: float) -> Stylizer:
+    """The same network with another strength; nothing is loaded anew."""
+    changed = copy.copy(stylizer)
+    changed.strength = strength
+    return changed
