@@ -45,15 +45,17 @@ def define_stylizer_flags(values: flags.FlagValues, source: str) -> None:
         "engine",
         "auto",
         ENGINE_CHOICES,
-        "What runs the network; auto goes by the kind of weights.",
+        "What runs the network; auto is the fastest on this machine, as measured when a network is "
+        "run for the first time.",
         flag_values=values,
     )
     flags.DEFINE_enum(
         "engine_precision",
         "auto",
         PRECISION_CHOICES,
-        "What the engines keras and openvino compute in; auto is float32, but with openvino "
-        "bfloat16 on a CPU that has it, where results differ too little to be seen.",
+        "What the engines keras and openvino compute in; auto is float32, but with the engines "
+        "auto and openvino bfloat16 on a CPU that has it, where results differ too little to be "
+        "seen.",
         flag_values=values,
     )
     flags.DEFINE_float(
@@ -84,7 +86,7 @@ def define_face_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_integer(
         "face_size",
-        256,
+        224,
         "Height and width in which a face is stylised.",
         32,
         4096,
@@ -241,8 +243,6 @@ def main(values: flags.FlagValues) -> int:
 
 def stylizer_of(values: flags.FlagValues, weights: str | None = None) -> Stylizer:
     """The `Stylizer` that the flags describe, or one of other weights in an engine of their own."""
-    if weights or values.engine != "openvino":  # which may do without it
-        cli.import_tensorflow()
     from anime_tf.inference.stylizer import Stylizer
 
     return Stylizer(

@@ -192,21 +192,30 @@ def _region(
     corners = np.array([(x, y, 1) for x in ends for y in ends]) @ matrix.T
     left, top = np.floor(corners.min(0) - margin).astype(int)
     right, bottom = np.ceil(corners.max(0) + margin).astype(int) + 1
-    within = left >= 0 and top >= 0 and right <= width and bottom <= height
+    within = bool(left >= 0 and top >= 0 and right <= width and bottom <= height)
     if within:
         part = picture[top:bottom, left:right]
     else:
-        part = picture[np.ix_(_reflected(top, bottom, height), _reflected(left, right, width))]
+        above, rows, below = _reflecting(top, bottom, height)
+        before, columns, after = _reflecting(left, right, width)
+        part = cv2.copyMakeBorder(
+            picture[rows, columns], above, below, before, after, cv2.BORDER_REFLECT_101
+        )
+        top_of_part, left_of_part = rows.start - above, columns.start - before
+        part = part[top - top_of_part : bottom - top_of_part]
+        part = part[:, left - left_of_part : right - left_of_part]
     return part, np.array((left, top)), within
 
 
-def _reflected(low: int, high: int, length: int) -> np.ndarray:
-    """Indices low..high-1 of an axis that is reflected at its first and last pixel for ever."""
-    if length == 1:
-        return np.zeros(high - low, int)
-    period = 2 * (length - 1)
-    place = np.arange(low, high) % period
-    return np.minimum(place, period - place)
+def _reflecting(low: int, high: int, length: int) -> tuple[int, slice, int]:
+    """What of an axis is needed for its places low..high-1, reflected at its two ends.
+
+    Returns how many places to reflect before it, which part of the axis, and how many after it.
+    """
+    last = length - 1
+    start = max(0, min(low, 2 * last - (high - 1)) if high > length else low)
+    stop = min(length, max(high, 1 - low) if low < 0 else high)
+    return max(0, -low), slice(start, stop), max(0, high - length)
 
 
 def _reduced(array: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

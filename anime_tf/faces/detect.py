@@ -24,6 +24,9 @@ DETECTOR_PIXELS = {"hog": 80, "cnn": 55}
 TURNS = (0, 60, -60)
 """Degrees by which copies are turned where tilted faces are looked for, too."""
 
+ENLARGED_TO = 0.8
+"""Pictures are enlarged to this part of the largest size that is searched, and no further."""
+
 SAME_FACE = 0.3
 """Boxes that overlap by more than this (intersection over union) are one face, found twice."""
 
@@ -35,7 +38,8 @@ class FaceFinder:
     """Finds the faces of pictures.
 
     The picture is searched in one size: enlarged until a face of `smallest` pixels is as large as
-    the detector needs, but never beyond `search_megapixels`; larger pictures are shrunk to that.
+    the detector needs, but not beyond four fifths of `search_megapixels`; pictures of more than
+    `search_megapixels` are shrunk to that.
     No face is a result like any other. Several threads must not share one finder.
 
     Args:
@@ -45,7 +49,8 @@ class FaceFinder:
         threshold: Added to the detector's own threshold: less than 0 finds more, and more that is
             no face.
         smallest: Width in pixels of the smallest face that is looked for.
-        search_megapixels: Size of the largest picture that is searched, in millions of pixels.
+        search_megapixels: Size of the largest picture that is searched, in millions of pixels;
+            smaller ones are enlarged to four fifths of it at most.
         tilted: Look also in copies turned by 60 degrees either way; takes four times as long.
 
     Attributes:
@@ -147,10 +152,9 @@ class FaceFinder:
     def _copies(self, photo_u8: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The picture in the size that is searched, and turned, each with the map to it."""
         height, width = photo_u8.shape[:2]
-        scale = min(
-            DETECTOR_PIXELS[self.detector] / self.smallest,
-            math.sqrt(self.search_megapixels * 1e6 / (height * width)),
-        )
+        to_most = math.sqrt(self.search_megapixels * 1e6 / (height * width))
+        enlarged = max(1.0, to_most * math.sqrt(ENLARGED_TO))
+        scale = min(DETECTOR_PIXELS[self.detector] / self.smallest, enlarged, to_most)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         upright = np.ascontiguousarray(cv2.resize(photo_u8, size, interpolation=method))

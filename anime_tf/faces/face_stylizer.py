@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,9 +17,8 @@ from anime_tf.faces.face import Face, resizing
 Stylise = Callable[[np.ndarray], np.ndarray]
 """A `Stylizer`, or what takes and gives pictures as it does."""
 
-FACE_SIZE = 256
+FACE_SIZE = 224
 """Height and width in which faces are stylised."""
-
 
 MAGNIFIED = 2.5
 """By how much a portrait is magnified at most when it is pasted; larger faces get larger ones."""
@@ -85,12 +85,15 @@ class FaceStylizer:
             return np.array([self(photo) for photo in photo_u8], np.uint8)
         photo = pictures.as_picture(photo_u8)
         # The search takes no longer than the network and needs other means: it costs next to
-        # nothing beside it.
+        # nothing beside it, nor does cutting out what it found.
         with ThreadPoolExecutor(1, "faces") as other:
-            finding = other.submit(self._finder, photo.rgb_u8)
+            finding = other.submit(self._cut_out_found, photo.rgb_u8)
             anime = pictures.as_picture(self._stylizer(photo_u8))
-            faces = finding.result()
-        blended_u8 = self.blend(photo.rgb_u8, anime.rgb_u8, faces)
+            faces, cuts = finding.result()
+        if anime.rgb_u8.shape == photo.rgb_u8.shape:
+            blended_u8 = self._pasted(anime.rgb_u8, cuts)
+        else:
+            blended_u8 = self.blend(photo.rgb_u8, anime.rgb_u8, faces)
         return pictures.Picture(blended_u8, anime.alpha_u8).array_u8
 
     def blend(self, photo_u8: np.ndarray, anime_u8: np.ndarray, faces: list[Face]) -> np.ndarray:
@@ -110,19 +113,7 @@ class FaceStylizer:
         if faces and before_hw != after_hw:
             faces = [face.moved(resizing(before_hw, after_hw)) for face in faces]
             photo_u8 = pictures.resize(photo_u8, after_hw)
-        out = anime_u8.copy()
-        squares = [(square_of(face, self.padding), face) for face in faces]
-        for square, face in sorted(squares, key=lambda pair: square_of(pair[1]).side):
-            size = self._size_within(square)
-            drawn_u8 = self._drawn(photo_u8, square, size)
-            mask = face_mask(face, square, size)
-            # Half the size is enough to tell the colours, and takes a quarter of the time.
-            half = size // 2
-            half_mask = pictures.resize(mask, (half, half))
-            weight = weight_of_colours(half_mask, photo_u8.shape[:2], square)
-            like_u8 = portrait(anime_u8, square, half)
-            out = paste(out, match_colours(drawn_u8, like_u8, weight), square, mask)
-        return out
+        return self._pasted(anime_u8, self._cut_out(photo_u8, faces))
 
     def portraits(self, photo_u8: np.ndarray, faces: list[Face]) -> list[np.ndarray]:
         """Cuts faces out, upright, and stylises them.
@@ -135,14 +126,57 @@ class FaceStylizer:
             Portraits (size, size, 3) uint8 in the order of the faces.
         """
         squares = [square_of(face, self.padding) for face in faces]
-        return [self._drawn(photo_u8, square, self.size) for square in squares]
+        return [self._drawn(portrait(photo_u8, square, self.size)) for square in squares]
+
+    def _cut_out_found(self, photo_u8: np.ndarray) -> tuple[list[Face], list[_CutOut]]:
+        """The faces of a photo, and what is pasted for them."""
+        faces = self._finder(photo_u8)
+        return faces, self._cut_out(photo_u8, faces)
+
+    def _cut_out(self, photo_u8: np.ndarray, faces: list[Face]) -> list[_CutOut]:
+        """What is pasted for faces, in this order."""
+        cuts = []
+        for face in sorted(faces, key=lambda face: square_of(face).side):
+            square = square_of(face, self.padding)
+            size = self._size_within(square)
+            mask = face_mask(face, square, size)
+            # Half the size is enough to tell the colours, and takes a quarter of the time.
+            half_mask = pictures.resize(mask, (size // 2, size // 2))
+            weight = weight_of_colours(half_mask, photo_u8.shape[:2], square)
+            cuts.append(_CutOut(square, portrait(photo_u8, square, size), mask, weight))
+        return cuts
+
+    def _pasted(self, anime_u8: np.ndarray, cuts: list[_CutOut]) -> np.ndarray:
+        """A stylised picture with portraits, stylised, in it; a new array."""
+        out = anime_u8.copy()
+        for cut in cuts:
+            like_u8 = portrait(anime_u8, cut.square, len(cut.weight))
+            drawn_u8 = match_colours(self._drawn(cut.portrait_u8), like_u8, cut.weight)
+            out = paste(out, drawn_u8, cut.square, cut.mask)
+        return out
 
     def _size_within(self, square: Square) -> int:
         """In what size the face in a square is stylised where it is pasted back."""
         least = math.ceil(square.side / MAGNIFIED / SIZE_STEP) * SIZE_STEP
         return self.size if square.side <= MAGNIFIED * self.size else least
 
-    def _drawn(self, photo_u8: np.ndarray, square: Square, size: int) -> np.ndarray:
-        """A stylised portrait of a square."""
-        drawn_u8 = self._face_stylizer(portrait(photo_u8, square, size))
-        return pictures.resize(drawn_u8, (size, size))
+    def _drawn(self, portrait_u8: np.ndarray) -> np.ndarray:
+        """A portrait, stylised, in its own size."""
+        return pictures.resize(self._face_stylizer(portrait_u8), portrait_u8.shape[:2])
+
+
+@dataclass(frozen=True)
+class _CutOut:
+    """A face that is to be stylised and pasted.
+
+    Attributes:
+        square: Where it was cut out.
+        portrait_u8: (size, size, 3) uint8, of the photo.
+        mask: (size, size) float32: how much of it shows.
+        weight: (size / 2, size / 2) float32: how much its pixels count for its colours.
+    """
+
+    square: Square
+    portrait_u8: np.ndarray
+    mask: np.ndarray
+    weight: np.ndarray

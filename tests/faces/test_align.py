@@ -98,6 +98,15 @@ def test_beyond_the_border_the_picture_is_reflected_and_blurred():
     np.testing.assert_allclose(far[5, :2], (32 / 64, 31 / 64))
 
 
+@pytest.mark.parametrize("centre, mirrored", [(-20.5, 20.5), (83.5, 42.5), (-146.5, 20.5)])
+def test_what_lies_wholly_beyond_is_the_mirrored_picture(centre, mirrored):
+    # A slope of 3 a column, 0 to 63: mirrored at 0 and at 63; no blur changes a slope.
+    slope = np.tile((np.arange(64) * 3).astype(np.uint8)[None, :, None], (40, 1, 3))
+    cut = portrait(slope, Square((centre, 19.5), 16, 0.0), 16)
+    inside = portrait(slope, Square((mirrored, 19.5), 16, 0.0), 16)[:, ::-1]
+    np.testing.assert_allclose(cut[:, 3:-3].astype(int), inside[:, 3:-3].astype(int), atol=1)
+
+
 def test_a_square_far_outside_and_a_picture_of_one_pixel():
     assert portrait(waves(20, 30), Square((500, -400), 50, 1.0), 16).shape == (16, 16, 3)
     one = np.full((1, 1, 3), (9, 80, 200), np.uint8)
