@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import socket
     from types import FrameType
 
-    from anime_tf.web.studio import Studio
+    from anime_tf.web.server import Api
 
 _DEFAULTS = Limits()
 
@@ -55,6 +57,12 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_integer(
         "port", 8000, "The port to listen at; 0 for a free one.", 0, 65535, flag_values=values
+    )
+    flags.DEFINE_string(
+        "page",
+        None,
+        "The folder of the built page; by default the one in the package, else deploy/web/dist.",
+        flag_values=values,
     )
     flags.DEFINE_integer(
         "threads",
@@ -127,7 +135,9 @@ def main(values: flags.FlagValues) -> int:
 
     styles = find_styles(values.weights)
     limits = limits_of(values)
-    page = find_page()
+    page = find_page([Path(values.page)]) if values.page else find_page()
+    if values.page and not page:
+        raise FileNotFoundError(f"{values.page}: expected the built page, found no index.html")
     if not page:
         logging.warning("the page is not built, only the API answers; %s", HOW_TO_BUILD)
     local = server.is_local(values.host)
@@ -145,11 +155,16 @@ def main(values: flags.FlagValues) -> int:
             threads=values.threads,
         ) as studio:
             studio.warm_up()
-            asyncio.run(_serve(studio, listening, limits=limits, page=page, local=local))
+            # Nothing of an upload is written elsewhere; for this user's eyes alone.
+            with tempfile.TemporaryDirectory(
+                prefix="anime-tf-", ignore_cleanup_errors=True
+            ) as folder:
+                api = server.Api(studio, Path(folder), limits, page, local)
+                asyncio.run(_serve(api, listening))
     return cli.EXIT_DONE
 
 
-async def _serve(studio: Studio, listening: socket.socket, **options: Any) -> None:
+async def _serve(api: Api, listening: socket.socket) -> None:
     from anime_tf.web import server
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -161,7 +176,7 @@ async def _serve(studio: Studio, listening: socket.socket, **options: Any) -> No
     with caught_signals(end):
         print(f"http://{f'[{host}]' if ':' in host else host}:{port}/", flush=True)
         logging.info("open that address in a browser; Ctrl+C ends the server")
-        await server.serve(studio, listening, stop, **options)
+        await server.serve(api, listening, stop)
     logging.info("the server has ended")
 
 

@@ -11,8 +11,8 @@ import contextlib
 import ipaddress
 import json
 import math
+import re
 import socket
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -75,8 +75,11 @@ RETRY_SECONDS = 2
 
 CLIP_RETRY_SECONDS = 30
 
+_HOST = re.compile(r"([^:@/\[\]]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?")  # and a port
+
 _CHUNK = 1 << 16
 _SWEEP_SECONDS = 1.0
+_KEPT_ALIVE_SECONDS = 30.0
 _LEAVING_SECONDS = 5.0  # for answers under way when the server ends
 
 _NO_ROOM = "There is much to do right now: try again in a moment."
@@ -119,15 +122,17 @@ class Api:
         app.router.add_get("/api/clips/{id}", self._clip)
         app.router.add_get("/api/clips/{id}/file", self._clip_file)
         app.router.add_delete("/api/clips/{id}", self._forget_clip)
-        app.router.add_get("/{path:.*}", self._file)
+        for path in self._page or ["/"]:
+            app.router.add_get(path, self._file)
         app.on_response_prepare.append(_add_headers)
         app.cleanup_ctx.append(self._sweeping)
         return app
 
-    def end(self) -> None:
-        """Drops all work; what still waits is told so."""
+    async def end(self) -> None:
+        """Drops all work, and closes the studio; who still waits is told so."""
         self._ending = True
         self._clips.forget_all()
+        await asyncio.to_thread(self._studio.close)
 
     # --- what holds for all requests ----------------------------------------------------------
 
@@ -139,18 +144,18 @@ class Api:
             return await handler(request)
         except RefusedError as error:
             return _refusal(error)
-        except LeftError:
+        except (LeftError, ConnectionError):  # the second one's answer goes nowhere
             return _refusal(RefusedError(503, _ENDING))
         except web.HTTPMethodNotAllowed as error:
-            refused = _refusal(RefusedError(405, "This address does not answer such requests."))
+            refused = _refusal(RefusedError(405, "This address does not take such requests."))
             refused.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
             return refused
+        except web.HTTPNotFound:
+            return _refusal(RefusedError(404, "There is nothing at this address."))
         except web.HTTPException as error:
             if error.status < 400:
                 raise
             return _refusal(RefusedError(error.status, f"{error.reason}."))
-        except (ConnectionError, asyncio.CancelledError):
-            raise
         except Exception:  # whatever it is, the page must hear of it in words
             logging.exception("%s %s failed", request.method, request.path)
             return _refusal(
@@ -158,11 +163,8 @@ class Api:
             )
 
     def _check_names(self, request: web.Request) -> None:
-        try:
-            named = urlsplit(f"//{request.host}").hostname
-        except ValueError:
-            named = None
-        if self._local and named not in LOCAL_NAMES:
+        named = _HOST.fullmatch(request.host)
+        if self._local and (named is None or named[1].strip("[]").lower() not in LOCAL_NAMES):
             raise RefusedError(
                 403, "This server answers to localhost and 127.0.0.1 alone, under no other name."
             )
@@ -190,16 +192,12 @@ class Api:
     # --- the page -----------------------------------------------------------------------------
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
-        if request.path.startswith("/api/"):
-            raise RefusedError(404, "There is no such address.")
         file = self._page.get(request.path)
-        if file is None and not self._page and request.path == "/":
+        if file is None:
             return web.Response(
                 status=404,
                 text=f"The page is not built, only the API answers. To build it: {HOW_TO_BUILD}\n",
             )
-        if file is None:
-            raise RefusedError(404, "There is no such page.")
         lasting = "public, max-age=31536000, immutable"
         return web.FileResponse(
             file.path,
@@ -479,43 +477,28 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-async def serve(
-    studio: Studio,
-    listening: socket.socket,
-    stop: asyncio.Event,
-    *,
-    limits: Limits,
-    page: Mapping[str, PageFile],
-    local: bool,
-) -> None:
-    """Serves until it is told to stop; then drops all work and removes what lay on the disk.
+async def serve(api: Api, listening: socket.socket, stop: asyncio.Event) -> None:
+    """Serves until it is told to stop; then drops all work.
 
     Args:
-        studio: Does the work.
+        api: The answers.
         listening: From `listen`; closed at the end.
         stop: Set to end.
-        limits: What is taken at most.
-        page: From `page.find_page`.
-        local: As of `Api`.
     """
-    with tempfile.TemporaryDirectory(prefix="anime-tf-", ignore_cleanup_errors=True) as folder:
-        api = Api(studio, Path(folder), limits, page, local)
-        runner = web.AppRunner(
-            api.application(),
-            access_log=None,
-            # Whoever goes away takes his request along.
-            handler_cancellation=True,
-            # A small upload must not become a large one here.
-            auto_decompress=False,
-            keepalive_timeout=30.0,
-            shutdown_timeout=_LEAVING_SECONDS,
-        )
-        await runner.setup()
-        try:
-            await web.SockSite(runner, listening, backlog=256).start()
-            await stop.wait()
-            api.end()
-            await asyncio.to_thread(studio.close)
-        finally:
-            api.end()
-            await runner.cleanup()
+    runner = web.AppRunner(
+        api.application(),
+        access_log=None,
+        # Whoever goes away takes his request along.
+        handler_cancellation=True,
+        # A small upload must not become a large one here.
+        auto_decompress=False,
+        keepalive_timeout=_KEPT_ALIVE_SECONDS,
+        shutdown_timeout=_LEAVING_SECONDS,
+    )
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listening, backlog=256).start()
+        await stop.wait()
+    finally:
+        await api.end()
+        await runner.cleanup()
