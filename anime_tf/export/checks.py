@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anime_tf.data.likeness import psnr
 from anime_tf.data.pictures import to_pm1
 from anime_tf.inference.engines import Engine
 
@@ -84,12 +85,6 @@ def _probe(n: int, height: int, width: int) -> np.ndarray:
     return np.stack([np.roll(picture, 7 * i, axis=1) for i in range(n)]).astype(np.uint8)
 
 
-def psnr(picture_pm1: np.ndarray, reference_pm1: np.ndarray) -> float:
-    """Peak signal-to-noise ratio 20 log10(2 / rms(x - y)) of pictures in [-1, 1], dB."""
-    error = np.mean(np.square(picture_pm1.astype(np.float64) - reference_pm1))
-    return math.inf if error == 0 else float(10 * np.log10(4 / error))
-
-
 def measure(
     engine: Engine, reference: Engine, sizes: Sequence[tuple[int, int]] = PROBE_SIZES
 ) -> Measured:
@@ -116,7 +111,7 @@ def measure(
                 "please report this"
             )
         largest.append(np.abs(actual - expected).max())
-        ratio.append(psnr(actual, expected))
+        ratio.append(psnr(actual, expected, span=2))
     # By numpy: Python's max and min pass over a NaN.
     milliseconds = _milliseconds(engine, probes[0])
     return Measured(float(np.max(largest)), float(np.min(ratio)), milliseconds, sizes[0])
