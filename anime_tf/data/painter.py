@@ -1,15 +1,18 @@
 """Turn photos into flat, outlined pictures: the style pictures of the built-in style.
 
-A photo passes these steps; what each does to a pixel is decided by its neighbourhood:
+A photo passes these steps; what each does to a pixel is decided by its neighbourhood, but for the
+first, which looks at the mean:
 
-1. `calm_texture`: a bilateral filter takes foliage, grass and rock down to patches.
-2. `l0_smooth`: L0 gradient smoothing leaves flat regions between sharp borders; gentler near the
+1. `expose`: dark photos are brightened, pale ones darkened.
+2. `calm_texture`: a bilateral filter takes foliage, grass and rock down to patches.
+3. `l0_smooth`: L0 gradient smoothing leaves flat regions between sharp borders; gentler near the
    colours of skin (`near_skin`), where features are small.
-3. `merge_steps`: a narrow bilateral filter turns the stairs that step 2 cut into slow
+4. `merge_steps`: a narrow bilateral filter turns the stairs that step 3 cut into slow
    gradients (skies, cheeks) back into gradients.
-4. `fresh_tones`: softly quantised lightness, lifted mid-tones, more chroma, cooler shadows.
-5. `ink_lines`: thin lines along the borders in a mixture of steps 1 and 2, free of noise.
-6. `draw_ink`: the lines laid over the tones in a dark shade of the local colour.
+5. `fresh_tones`: softly quantised lightness, lifted mid-tones, more chroma, cooler shadows.
+6. `ink_lines`: thin lines along the borders in a mixture of steps 2 and 3, free of noise; none
+   where the photo is out of focus (`in_focus`), few in texture (`coherence`).
+7. `draw_ink`: the lines laid over the tones in a dark shade of the local colour.
 
 Inside, pictures are float32 RGB in [0, 1]; uint8 RGB goes in and comes out. `docs/painter.md`
 tells the numbers and their sources.
@@ -47,6 +50,10 @@ class PaintRecipe:
     """Numbers of the painter; the defaults are the recipe of the built-in style.
 
     Attributes:
+        exposure_low: Mean lightness below which a photo is brightened, above 0.
+        exposure_high: Mean lightness above which it is darkened, below 1.
+        exposure_power: Smallest exponent on lightness, up to 1, and 1 / the largest; 1 leaves all
+            photos as they are.
         calm_passes: Passes of the bilateral filter of `calm_texture`; 0 leaves it out.
         calm_range: Its range sigma: of a difference summed over the channels, each in [0, 1].
         calm_radius: Its spatial sigma in pixels.
@@ -77,12 +84,21 @@ class PaintRecipe:
         busy_low: Density of lines up to which they stay at full strength.
         busy_high: Density of lines from which they are at their weakest.
         busy_floor: Strength of lines there, 0 to 1.
+        focus_low: Sharpness of the photo (`in_focus`) up to which no line is drawn.
+        focus_high: Sharpness from which lines have their full strength.
+        contrast_low: Span of lightness around a line up to which none is drawn.
+        contrast_high: Span from which lines have their full strength.
         speck_extent: Lines shorter than this many pixels, in both directions, are dropped.
         ink_strength: Opacity of a full line, 0 to 1.
         ink_lightness: Lightness of ink as a share of the local lightness.
+        ink_light: The same share where all around is as light as white: a line between cloud and
+            sky is a soft one.
         ink_chroma: Chroma of ink as a share of the local chroma.
     """
 
+    exposure_low: float = 0.42
+    exposure_high: float = 0.65
+    exposure_power: float = 0.7
     calm_passes: int = 2
     calm_range: float = 0.065
     calm_radius: float = 3.0
@@ -94,7 +110,7 @@ class PaintRecipe:
     levels: int = 10
     level_softness: float = 2.5
     level_mix: float = 0.5
-    lift: float = 0.10
+    lift: float = 0.12
     skin_lift: float = 0.07
     black: float = 0.05
     chroma: float = 1.4
@@ -111,10 +127,15 @@ class PaintRecipe:
     busy_low: float = 0.12
     busy_high: float = 0.35
     busy_floor: float = 0.25
-    speck_extent: int = 9
+    focus_low: float = 0.16
+    focus_high: float = 0.30
+    contrast_low: float = 0.06
+    contrast_high: float = 0.22
+    speck_extent: int = 16
     ink_strength: float = 1.0
-    ink_lightness: float = 0.15
-    ink_chroma: float = 0.8
+    ink_lightness: float = 0.18
+    ink_light: float = 0.75
+    ink_chroma: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse numbers that the steps cannot work with."""
@@ -150,10 +171,22 @@ class PaintRecipe:
                 f"PaintRecipe: levels must be at least 1, found {self.levels}; "
                 "level_mix=0 leaves quantisation out"
             )
-        if self.busy_high <= self.busy_low:
+        for name, remedy in (
+            ("busy", "busy_floor=1 leaves the weakening out"),
+            ("focus", "-1 and 0 draw lines out of focus as well"),
+            ("contrast", "-1 and 0 draw faint lines as well"),
+        ):
+            low, high = getattr(self, f"{name}_low"), getattr(self, f"{name}_high")
+            if high <= low:
+                raise ValueError(
+                    f"PaintRecipe: {name}_high must be above {name}_low, found {high} and {low}; "
+                    f"{remedy}"
+                )
+        if not 0 < self.exposure_low <= self.exposure_high < 1 or not 0 < self.exposure_power <= 1:
             raise ValueError(
-                f"PaintRecipe: busy_high must be above busy_low, found {self.busy_high} and "
-                f"{self.busy_low}; busy_floor=1 leaves the weakening out"
+                "PaintRecipe: expected 0 < exposure_low <= exposure_high < 1 and exposure_power "
+                f"in 0..1, found {self.exposure_low}, {self.exposure_high} and "
+                f"{self.exposure_power}; exposure_power=1 leaves photos as they are"
             )
 
 
@@ -168,6 +201,35 @@ class PaintReport:
 
     painted: tuple[Path, ...] = ()
     broken: dict[Path, str] = field(default_factory=dict)
+
+
+def expose(rgb: np.ndarray, recipe: PaintRecipe) -> np.ndarray:
+    """Brighten a dark photo, shadows most, and darken a pale one.
+
+    Night is drawn in colours, not in black, and snow not all in white. In CIELAB, with l the
+    lightness in [0, 1] of mean m: l^p, p = log(e) / log(m), e the end of [exposure_low,
+    exposure_high] that m lies beyond, p in [exposure_power, 1 / exposure_power]. Chroma changes
+    by the ratio of new and old lightness, at most 1.6, as if there had been more light.
+
+    Args:
+        rgb: Photo, float32 (h, w, 3) in [0, 1].
+        recipe: The numbers.
+
+    Returns:
+        Photo of the same shape, type and range.
+    """
+    lab: np.ndarray = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)
+    lightness = np.clip(lab[..., 0] / 100.0, 1e-4, 1.0)
+    mean = min(float(lightness.mean()), 0.999)
+    wanted = min(max(mean, recipe.exposure_low), recipe.exposure_high)
+    power = np.log(wanted) / np.log(mean)
+    power = min(max(power, recipe.exposure_power), 1.0 / recipe.exposure_power)
+    if power == 1.0:
+        return rgb
+    exposed = lightness**power
+    lab[..., 1:] *= np.minimum(exposed / lightness, 1.6)[..., None]
+    lab[..., 0] = 100.0 * exposed
+    return np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), 0.0, 1.0)
 
 
 def calm_texture(rgb: np.ndarray, passes: int, range_sigma: float, radius: float) -> np.ndarray:
@@ -397,6 +459,16 @@ def fresh_tones(rgb: np.ndarray, recipe: PaintRecipe) -> np.ndarray:
     return np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), 0.0, 1.0)
 
 
+def _structure_tensor(planes: np.ndarray, sigma: float) -> np.ndarray:
+    """Jxx, Jxy, Jyy of G_sigma * sum over channels of grad grad^T, float32 (h, w, 3)."""
+    dx = cv2.Sobel(planes, cv2.CV_32F, 1, 0)
+    dy = cv2.Sobel(planes, cv2.CV_32F, 0, 1)
+    tensor = np.stack(
+        [np.sum(dx * dx, axis=2), np.sum(dx * dy, axis=2), np.sum(dy * dy, axis=2)], axis=2
+    )
+    return cv2.GaussianBlur(tensor, (0, 0), sigma)
+
+
 def tangent_field(planes: np.ndarray, sigma: float) -> np.ndarray:
     """Direction along the borders of a picture: the minor eigenvector of the structure tensor.
 
@@ -415,12 +487,7 @@ def tangent_field(planes: np.ndarray, sigma: float) -> np.ndarray:
         Theory and Practice of Computer Graphics 2008; the role of the tangent flow in Kang, Lee
         and Chui, Coherent Line Drawing, NPAR 2007.
     """
-    dx = cv2.Sobel(planes, cv2.CV_32F, 1, 0)
-    dy = cv2.Sobel(planes, cv2.CV_32F, 0, 1)
-    tensor = np.stack(
-        [np.sum(dx * dx, axis=2), np.sum(dx * dy, axis=2), np.sum(dy * dy, axis=2)], axis=2
-    )
-    tensor = cv2.GaussianBlur(tensor, (0, 0), sigma)
+    tensor = _structure_tensor(planes, sigma)
     angle = 0.5 * np.arctan2(2.0 * tensor[..., 1], tensor[..., 0] - tensor[..., 2])
     return np.stack([-np.sin(angle), np.cos(angle)], axis=2).astype(np.float32)
 
@@ -477,18 +544,77 @@ def drop_specks(lines: np.ndarray, extent: int) -> np.ndarray:
     return np.where(stays[labels], lines, np.float32(0.0))
 
 
-def ink_lines(rgb: np.ndarray, recipe: PaintRecipe) -> np.ndarray:
+def soft_step(value: np.ndarray, low: float, high: float) -> np.ndarray:
+    """3 t^2 - 2 t^3 with t = (value - low) / (high - low) in [0, 1]: 0 below, 1 above, no kink."""
+    part = np.clip((value - low) / (high - low), 0.0, 1.0)
+    return part * part * (3.0 - 2.0 * part)
+
+
+def lightness_span(lightness: np.ndarray, side: int) -> np.ndarray:
+    """Largest less smallest lightness of the square window around each pixel.
+
+    Args:
+        lightness: Float32 (h, w).
+        side: Side of the window in pixels, odd.
+
+    Returns:
+        Float32 (h, w), at least 0.
+    """
+    window = np.ones((side, side), np.uint8)
+    return cv2.dilate(lightness, window) - cv2.erode(lightness, window)
+
+
+def in_focus(lightness: np.ndarray) -> np.ndarray:
+    """How sharp the borders of a photo are, whatever their contrast.
+
+    Of what lightness spans in 9x9 pixels, the part that its steepest gradient within 5x5 takes in
+    one pixel: about 1 / (sqrt(2 pi) s) for a border blurred by a Gaussian of s pixels, the 0.9 of
+    the measurement itself included; 0.4 for the sharpest, 0.16 for s = 2.5.
+
+    Args:
+        lightness: Of the photo, float32 (h, w) in [0, 1].
+
+    Returns:
+        Float32 (h, w), at least 0; near 0 as well where nothing spans more than noise does.
+    """
+    calm = cv2.GaussianBlur(lightness, (0, 0), 0.7)
+    # Scharr's kernel answers 32 to a slope of 1.
+    slope = np.hypot(cv2.Scharr(calm, cv2.CV_32F, 1, 0), cv2.Scharr(calm, cv2.CV_32F, 0, 1)) / 32.0
+    steepest = cv2.dilate(slope, np.ones((5, 5), np.uint8))
+    return steepest / (lightness_span(calm, 9) + 0.02)
+
+
+def coherence(planes: np.ndarray, sigma: float) -> np.ndarray:
+    """How much the borders around each pixel run one way: 1 for a straight one, 0 for texture.
+
+    ((Jxx - Jyy)^2 + 4 Jxy^2) / (Jxx + Jyy)^2 of the structure tensor of `tangent_field`.
+
+    Args:
+        planes: Picture, float32 (h, w, c).
+        sigma: Standard deviation of the smoothing of J in pixels.
+
+    Returns:
+        Float32 (h, w) in [0, 1].
+    """
+    xx, xy, yy = np.moveaxis(_structure_tensor(planes, sigma), 2, 0)
+    return ((xx - yy) ** 2 + 4.0 * xy**2) / ((xx + yy) ** 2 + 1e-12)
+
+
+def ink_lines(rgb: np.ndarray, recipe: PaintRecipe, focus: np.ndarray | None = None) -> np.ndarray:
     """Thin lines along the borders of a flat picture, on the darker side.
 
     The difference of Gaussians e = G_(ratio sigma) * L - G_sigma * L is positive on the dark
     side of a border; |the same| of the colour planes joins it with weight line_chroma. It is
     averaged along the tangent field and passed through tanh(slope (e - threshold)), 0 below the
-    threshold. Where lines are dense (their mean over a Gaussian window between busy_low and
-    busy_high) they are weakened down to busy_floor, and short pieces are dropped.
+    threshold. Lines fade where lightness spans little around them, and where the photo is out of
+    focus; where they are dense (their mean over a Gaussian window between busy_low and busy_high)
+    and run in all directions (`coherence`: foliage, grass, rock), they are weakened down to
+    busy_floor; and short pieces are dropped.
 
     Args:
         rgb: Flat picture, float32 (h, w, 3) in [0, 1].
         recipe: The numbers.
+        focus: Sharpness of the photo (`in_focus`), float32 (h, w); None for sharp all over.
 
     Returns:
         Opacity of ink, float32 (h, w) in [0, 1].
@@ -505,10 +631,14 @@ def ink_lines(rgb: np.ndarray, recipe: PaintRecipe) -> np.ndarray:
     edge = np.maximum(difference[..., 0], 0.0)
     edge += recipe.line_chroma * 0.5 * np.hypot(difference[..., 1], difference[..., 2])
     edge = smooth_along(edge, tangent_field(fine, 2.0), recipe.line_flow)
+    coherent = soft_step(coherence(fine, 4.0), 0.3, 0.75)
     lines = np.tanh(recipe.line_slope * np.maximum(edge - recipe.line_threshold, 0.0))
+    lines *= soft_step(lightness_span(fine[..., 0], 9), recipe.contrast_low, recipe.contrast_high)
+    if focus is not None:
+        lines *= soft_step(focus, recipe.focus_low, recipe.focus_high)
     density = cv2.GaussianBlur(lines, (0, 0), recipe.busy_radius)
     busy = np.clip((density - recipe.busy_low) / (recipe.busy_high - recipe.busy_low), 0.0, 1.0)
-    lines *= 1.0 - (1.0 - recipe.busy_floor) * busy
+    lines *= 1.0 - (1.0 - recipe.busy_floor) * busy * (1.0 - coherent)
     return drop_specks(lines, recipe.speck_extent)
 
 
@@ -524,9 +654,13 @@ def draw_ink(rgb: np.ndarray, lines: np.ndarray, recipe: PaintRecipe) -> np.ndar
         Picture of the same shape, type and range.
     """
     lab: np.ndarray = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)
-    shade = np.array([recipe.ink_lightness, recipe.ink_chroma, recipe.ink_chroma], np.float32)
-    opacity = recipe.ink_strength * lines[..., None]
-    lab *= 1.0 - opacity * (1.0 - shade)
+    opacity = recipe.ink_strength * lines
+    # Within 3 pixels a line between two light colours has nothing dark beside it.
+    darkest = cv2.erode(lab[..., 0] / 100.0, np.ones((7, 7), np.uint8))
+    light = soft_step(darkest, 0.45, 0.95)
+    shade = recipe.ink_lightness + (recipe.ink_light - recipe.ink_lightness) * light
+    lab[..., 0] *= 1.0 - opacity * (1.0 - shade)
+    lab[..., 1:] *= 1.0 - (opacity * (1.0 - recipe.ink_chroma))[..., None]
     return np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), 0.0, 1.0)
 
 
@@ -557,10 +691,12 @@ def paint(photo_u8: np.ndarray, recipe: PaintRecipe = PaintRecipe()) -> np.ndarr
             "leave it out"
         )
     rgb = photo_u8.astype(np.float32) / 255.0
+    rgb = expose(rgb, recipe)
+    lightness = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)[..., 0] / 100.0
     rgb = calm_texture(rgb, recipe.calm_passes, recipe.calm_range, recipe.calm_radius)
     weights = recipe.l0_lambda * (1.0 - recipe.skin_care * near_skin(rgb))
     flat = np.clip(l0_smooth(rgb, weights, recipe.l0_kappa), 0.0, 1.0)
-    lines = ink_lines(flat + recipe.line_detail * (rgb - flat), recipe)
+    lines = ink_lines(flat + recipe.line_detail * (rgb - flat), recipe, in_focus(lightness))
     tones = fresh_tones(merge_steps(flat, recipe.merge_range, recipe.merge_radius), recipe)
     return np.rint(255.0 * draw_ink(tones, lines, recipe)).astype(np.uint8)
 

@@ -1,6 +1,7 @@
 """The painter: hand-checkable facts of each step, of a whole painting, and of a folder run."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import cv2
@@ -231,15 +232,71 @@ def test_a_flat_picture_gets_no_line() -> None:
     assert painter.ink_lines(step_picture(0.5, 0.5), PaintRecipe()).max() == 0.0
 
 
+def checks(dark: float, light: float, side: int = 96, cell: int = 3) -> np.ndarray:
+    """Grey float32 RGB checkerboard: dense borders in two directions."""
+    odd = np.add.outer(np.arange(side) // cell, np.arange(side) // cell) % 2
+    return np.repeat(np.where(odd, light, dark)[..., None], 3, axis=2).astype(np.float32)
+
+
 def test_dense_lines_are_weaker_than_a_single_one() -> None:
-    single = step_picture(0.2, 0.8, 96, 96, 48)
-    dense = np.full((96, 96, 3), 0.8, np.float32)
-    for column in range(0, 96, 6):
-        dense[:, column : column + 3] = 0.2
     recipe = PaintRecipe()
-    strongest = painter.ink_lines(single, recipe)[48, 40:56].max()
-    weakened = painter.ink_lines(dense, recipe)[48, 40:56].max()
+    strongest = painter.ink_lines(step_picture(0.2, 0.8, 96, 96, 48), recipe)[48, 40:56].max()
+    weakened = painter.ink_lines(checks(0.2, 0.8), recipe)[40:56, 40:56].max()
+    assert strongest > 0.9
     assert weakened < 0.5 * strongest
+
+
+def test_coherence_is_one_along_a_step_and_nought_in_checks() -> None:
+    along = painter.coherence(step_picture(0.2, 0.8), 4.0)[10:38, 30:34]
+    np.testing.assert_allclose(along, 1.0, atol=1e-4)
+    assert painter.coherence(checks(0.2, 0.8), 4.0)[30:60, 30:60].max() < 0.1
+
+
+def test_in_focus_is_the_slope_s_share_of_a_blurred_step() -> None:
+    # A step of 0.5 blurred to s has the slope 0.5 / (sqrt(2 pi) s), and 0.02 is added to the span.
+    for blur, tolerance in ((1.0, 0.03), (2.0, 0.02)):
+        step = cv2.GaussianBlur(step_picture(0.2, 0.7)[..., 0], (0, 0), blur)
+        # The measurement's own blur, and the variance of its difference over two pixels.
+        sigma = np.sqrt(blur**2 + 0.7**2 + 2.0**2 / 12.0)
+        # Of the whole step 9 pixels see that from -4 to 4 pixels.
+        span = 0.5 * math.erf(4 / (np.sqrt(2) * sigma))
+        expected = 0.5 / (np.sqrt(2 * np.pi) * sigma) / (span + 0.02)
+        assert abs(painter.in_focus(step)[24, 32] - expected) < tolerance
+    assert painter.in_focus(np.full((20, 20), 0.4, np.float32)).max() < FLOAT32_TOLERANCE
+
+
+def test_borders_out_of_focus_and_faint_ones_get_no_line() -> None:
+    rgb, recipe = step_picture(0.3, 0.8), PaintRecipe()
+    soft = cv2.GaussianBlur(rgb, (0, 0), 4.0)
+    assert painter.ink_lines(rgb, recipe, painter.in_focus(soft[..., 0])).max() == 0.0
+    assert painter.ink_lines(rgb, recipe, painter.in_focus(rgb[..., 0])).max() > 0.9
+    assert painter.ink_lines(step_picture(0.50, 0.54), recipe).max() == 0.0
+
+
+def test_expose_by_hand() -> None:
+    recipe = PaintRecipe(exposure_low=0.4, exposure_high=0.6, exposure_power=0.5)
+
+    def lightness(rgb: np.ndarray) -> float:
+        return float(cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)[0, 0, 0]) / 100.0
+
+    for grey in (0.1, 0.25, 0.5, 0.9):
+        rgb = np.full((4, 4, 3), grey, np.float32)
+        before, after = lightness(rgb), lightness(painter.expose(rgb, recipe))
+        # A picture of one lightness meets the end of the span that it lies beyond, as far as the
+        # exponents 0.5 to 2 reach.
+        wanted = min(max(before, 0.4), 0.6)
+        expected = min(max(wanted, before**2.0), before**0.5)
+        assert abs(after - expected) < LAB_TOLERANCE, (grey, before, after, expected)
+
+
+def test_a_line_between_light_colours_is_light() -> None:
+    lines = np.zeros((20, 20), np.float32)
+    lines[:, 10] = 1.0
+    recipe = PaintRecipe()
+    on_white = painter.draw_ink(np.ones((20, 20, 3), np.float32), lines, recipe)[10, 10]
+    on_grey = painter.draw_ink(np.full((20, 20, 3), 0.4, np.float32), lines, recipe)[10, 10]
+    assert on_white.min() > 0.6
+    assert on_grey.max() < 0.15
 
 
 def test_ink_takes_the_local_colour() -> None:
@@ -316,6 +373,9 @@ def test_paint_refuses_what_is_no_rgb_picture(wrong: np.ndarray) -> None:
         ("line_sigma", -1.0),
         ("levels", 0),
         ("busy_high", 0.1),
+        ("focus_high", 0.1),
+        ("contrast_high", 0.0),
+        ("exposure_low", 0.7),
         ("skin_care", 1.0),
     ],
 )
