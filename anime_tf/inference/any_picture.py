@@ -11,10 +11,11 @@ import contextlib
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from anime_tf.models.gradients import plain_operations
-from anime_tf.models.layers import Moments, PictureNorm, choosing_statistics
+from anime_tf.models.norms import Moments, PictureNorm, choosing_statistics, folded_statistics
 from anime_tf.models.quick import quick_operations
 
 
@@ -32,6 +33,8 @@ class AnyPicture(tf.Module):
             size and number.
         quick: Make it of operations that are quick on a CPU, for one picture at a time, of every
             size: for inference by TensorFlow, not for exports.
+        statistics: Statistics for all norms, as ``used`` below: they are then fixed, and part of
+            the convolutions before them. None where each picture has its own.
 
     Attributes:
         size_hw: As given.
@@ -59,10 +62,13 @@ class AnyPicture(tf.Module):
         size_hw: tuple[int, int] | None = None,
         *,
         quick: bool = False,
+        statistics: np.ndarray | None = None,
     ) -> None:
         super().__init__(name="any_picture")
         self.size_hw = size_hw
-        self.of_size = lambda size_hw: AnyPicture(model, size_hw)  # no attribute, see below
+        self.of_size = lambda size_hw: AnyPicture(
+            model, size_hw, statistics=statistics
+        )  # no attribute, see below
         # The variables alone: Keras' tree of objects has no business in a SavedModel.
         self.weights = [weight.value for weight in model.weights]
         stride, minimum = int(model.STRIDE), int(model.MINIMUM_SIDE)
@@ -76,7 +82,11 @@ class AnyPicture(tf.Module):
                 )
 
         def run(pictures_pm1: tf.Tensor) -> tf.Tensor:
-            with plain_operations(), quick_operations() if quick else contextlib.nullcontext():
+            quickly = quick_operations() if quick else contextlib.nullcontext()
+            folded = (
+                contextlib.nullcontext() if statistics is None else folded_statistics(statistics)
+            )
+            with plain_operations(), quickly, folded:
                 return model(pictures_pm1, training=False)
 
         def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:

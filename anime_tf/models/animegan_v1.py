@@ -11,13 +11,13 @@ from anime_tf.models.layers import (
     ConvNormLReLU,
     InvertedResidual,
     initializer_of,
-    instance_norm,
     leaky_relu,
     picture_layer,
     reflect_pad,
     to_picture,
     upsample_legacy_bilinear,
 )
+from anime_tf.models.norms import instance_norm, normed
 
 SEPARABLE_EPSILON = 1e-6
 """Of the norm in separable convolutions alone; elsewhere it is 1e-5."""
@@ -67,7 +67,7 @@ class SeparableNormLReLU(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         x = self.depthwise(reflect_pad(inputs, 3, self.strides))
-        return leaky_relu(self.norm(self.pointwise(x)))
+        return leaky_relu(normed(self.pointwise, self.norm, x))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "strides": self.strides}

@@ -7,7 +7,6 @@ from typing import Any
 import keras
 
 from anime_tf.models.layers import (
-    LAYER_NORM_EPSILON,
     PACKAGE,
     UPSAMPLINGS,
     ConvNormLReLU,
@@ -15,6 +14,7 @@ from anime_tf.models.layers import (
     picture_layer,
     to_picture,
 )
+from anime_tf.models.norms import LAYER_NORM_EPSILON
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

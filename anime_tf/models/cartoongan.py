@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from anime_tf.models.layers import PACKAGE, instance_norm, reflect, to_picture
+from anime_tf.models.layers import PACKAGE, reflect, to_picture
+from anime_tf.models.norms import PictureNorm, instance_norm, normed
 
 EPSILON = 1e-9
 """Of the published weights' instance norm: 1e-5 is visibly another network."""
@@ -94,7 +95,7 @@ class CartoonGANGenerator(keras.Model):
             multiple * self.width, 3, 2, "valid", name=name, dtype=self.dtype_policy
         )
 
-    def _norm(self, name: str) -> keras.layers.Layer:
+    def _norm(self, name: str) -> PictureNorm:
         return instance_norm(name, self.dtype_policy, EPSILON)
 
     def build(self, input_shape: Any) -> None:
@@ -109,22 +110,26 @@ class CartoonGANGenerator(keras.Model):
 
     def call(self, inputs: Any) -> Any:
         conv, norm = self.first
-        x = ops.relu(norm(_padded(conv, inputs)))
+        x = ops.relu(_padded(conv, inputs, norm))
         for strided, conv, norm in self.down:
-            x = ops.relu(norm(_padded(conv, _padded(strided, x))))
+            x = ops.relu(_padded(conv, _padded(strided, x), norm))
         for conv_1, norm_1, conv_2, norm_2 in self.residuals:
-            y = ops.relu(norm_1(_padded(conv_1, x)))
-            x = x + norm_2(_padded(conv_2, y))
+            y = ops.relu(_padded(conv_1, x, norm_1))
+            x = x + _padded(conv_2, y, norm_2)
         for transposed, conv, norm in self.up:
             # The first row and column of the 2 n + 1 are left out.
-            x = ops.relu(norm(_padded(conv, transposed(x)[:, 1:, 1:])))
+            x = ops.relu(_padded(conv, transposed(x)[:, 1:, 1:], norm))
         return to_picture(_padded(self.last, x))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "width": self.width}
 
 
-def _padded(conv: keras.layers.Conv2D, x: Any) -> Any:
-    """A convolution after reflect padding by half its kernel on every side, whatever its stride."""
+def _padded(conv: keras.layers.Conv2D, x: Any, norm: PictureNorm | None = None) -> Any:
+    """A convolution after reflect padding by half its kernel on every side, whatever its stride.
+
+    And its norm, if it has one.
+    """
     side = conv.kernel_size[0] // 2
-    return conv(reflect(x, side, side))
+    x = reflect(x, side, side)
+    return conv(x) if norm is None else normed(conv, norm, x)

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from anime_tf.models.layers import PACKAGE, SpectralNormConv2D, leaky_relu, norm_of
+from anime_tf.models.layers import PACKAGE, SpectralNormConv2D, leaky_relu
+from anime_tf.models.norms import norm_of
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

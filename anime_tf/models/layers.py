@@ -1,33 +1,20 @@
-"""Layers that several networks share: reflect padding, norms, legacy upsampling, spectral norm.
+"""Layers that several networks share: reflect padding, blocks, legacy upsampling, spectral norm.
 
 Written with `keras.ops`, so that they run on every Keras backend.
 """
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 from keras import ops
 
 from anime_tf.models import gradients, quick
-
-PACKAGE = "anime_tf"
+from anime_tf.models.norms import PACKAGE, norm_of, normed
 
 LEAKY_SLOPE = 0.2
 """Negative slope of every leaky ReLU in the AnimeGAN family."""
-
-LAYER_NORM_EPSILON = 1e-12
-"""Epsilon of TensorFlow 1's `contrib.layers.layer_norm`; a larger one is another network."""
-
-INSTANCE_NORM_EPSILON = 1e-5
-"""Epsilon of instance norm in the first AnimeGAN, but for its separable convolutions."""
-
-NORMS = ("layer", "instance")
-"""Norms that the blocks of the AnimeGAN family come with: the first version has the second."""
 
 SPECTRAL_NORM_EPSILON = 1e-12
 """Added to the l2 norms of the power iteration."""
@@ -36,187 +23,6 @@ SPECTRAL_NORM_EPSILON = 1e-12
 def he_normal(seed: int | None = None) -> keras.initializers.Initializer:
     """The originals' initialiser: truncated normal, variance 2 / fan-in (He et al. 2015)."""
     return keras.initializers.VarianceScaling(2.0, "fan_in", "truncated_normal", seed=seed)
-
-
-Moments = tuple[Any, Any]
-"""Mean and variance that a norm uses, float32: (n, 1, 1, 1), or (n, 1, 1, channels)."""
-
-_CHOOSE = contextvars.ContextVar[Any]("choose", default=None)
-
-
-@contextlib.contextmanager
-def choosing_statistics(
-    choose: Callable[[PictureNorm, Callable[[], Moments]], Moments],
-) -> Iterator[None]:
-    """Within it `choose` decides which statistics each `PictureNorm` normalises with.
-
-    In a film those of the frames before may go into a frame's, a tile may take those of its whole
-    picture. For networks that infer: training measures.
-
-    Args:
-        choose: Called with each norm, in the order in which the network runs them, and a function
-            of no arguments that measures its input; not to be called where the measured values do
-            not matter, for that takes two passes over it. What it returns is used, and needs only
-            to be of shapes that broadcast against the measured ones'.
-    """
-    token = _CHOOSE.set(choose)
-    try:
-        yield
-    finally:
-        _CHOOSE.reset(token)
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class PictureNorm(keras.layers.Layer):
-    """Normalisation over height and width of each sample, with all channels together or each alone.
-
-        y = (x - mean) / sqrt(variance + epsilon) * gamma + beta
-
-    with one mean and variance a sample (layer norm) or one a channel of it (instance norm). This is
-    `keras.layers.GroupNormalization` with one group or with one for each channel, but for two
-    things: no tensor has five axes, which GPUs of phones and browsers do not take; and a mean is
-    taken over one axis after the other, for TensorFlow, TFLite and ONNX Runtime add up all values
-    of a picture in one go, in float32, and lose more digits the larger the picture is.
-
-    Within `choosing_statistics` mean and variance may be others than the input's own.
-
-    Input and output (n, h, w, c). Statistics are computed in float32 under every policy.
-
-    Args:
-        over_channels: Whether the channels share mean and variance.
-        epsilon: Added to the variance.
-    """
-
-    def __init__(self, over_channels: bool, epsilon: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.over_channels = over_channels
-        self.epsilon = epsilon
-
-    def build(self, input_shape: Any) -> None:
-        shape = (input_shape[-1],)
-        self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones", autocast=False)
-        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros", autocast=False)
-
-    def _mean(self, x: Any) -> Any:
-        for axis in (2, 1, 3) if self.over_channels else (2, 1):
-            x = ops.mean(x, axis=axis, keepdims=True)
-        return x
-
-    def call(self, inputs: Any) -> Any:
-        if quick.are_quick():
-            return ops.cast(self._quickly_normalised(inputs), self.compute_dtype)
-        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-        gamma, beta = ops.cast(self.gamma, x.dtype), ops.cast(self.beta, x.dtype)
-        choose = _CHOOSE.get()
-        if choose is None:
-            if gradients.are_ours():
-                return ops.cast(self._normalised(inputs, gamma, beta), self.compute_dtype)
-            x = x - self._mean(x)
-            variance = self._mean(ops.square(x))
-            scale = ops.rsqrt(variance + self.epsilon) * gamma
-        else:
-            x, origin, (mean, variance) = self._chosen(x, choose)
-            scale = ops.rsqrt(variance + self.epsilon) * gamma
-            beta = beta - (mean - origin) * scale
-        return ops.cast(x * scale + beta, self.compute_dtype)
-
-    def _normalised(self, x: Any, gamma: Any, beta: Any) -> Any:
-        return gradients.normalise(
-            x,
-            ops.reshape(gamma, (1, 1, 1, -1)),
-            ops.reshape(beta, (1, 1, 1, -1)),
-            mean_of=self._mean,
-            together=self.over_channels,
-            epsilon=self.epsilon,
-        )
-
-    def _quickly_normalised(self, x: Any) -> Any:
-        def measure() -> Moments:
-            return quick.moments(x, together=self.over_channels)
-
-        choose = _CHOOSE.get()
-        mean, variance = measure() if choose is None else choose(self, measure)
-        scale = ops.rsqrt(variance + self.epsilon) * self.gamma
-        return quick.normalise(x, mean, scale, self.beta)
-
-    def _chosen(self, x: Any, choose: Any) -> tuple[Any, Any, Moments]:
-        """What `choose` chose; and the input less its own mean, and that mean, if it was measured.
-
-        So that a measured input is read no more often than without a choice.
-        """
-        measured: list[Any] = []
-
-        def measure() -> Moments:
-            if not measured:
-                mean = self._mean(x)
-                centred = x - mean
-                measured.extend((centred, mean, self._mean(ops.square(centred))))
-            return measured[1], measured[2]
-
-        moments = choose(self, measure)
-        centred, origin = measured[:2] if measured else (x, 0.0)
-        return centred, origin, moments
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "over_channels": self.over_channels,
-            "epsilon": self.epsilon,
-        }
-
-
-def layer_norm(name: str, dtype: Any = None, epsilon: float = LAYER_NORM_EPSILON) -> PictureNorm:
-    """Layer norm over height, width and channels of each sample, as the originals have it.
-
-    This is group normalisation with one group: one mean and variance a sample, one gamma and beta
-    a channel. `keras.layers.LayerNormalization(axis=-1)` takes its statistics at each pixel alone
-    and is another network. Statistics are computed in float32 under every policy.
-
-    Args:
-        name: Name of the layer.
-        dtype: Dtype policy.
-        epsilon: Added to the variance.
-
-    Returns:
-        An unbuilt layer with weights `gamma` and `beta`, (channels,) each.
-    """
-    return PictureNorm(True, epsilon, name=name, dtype=dtype)
-
-
-def instance_norm(
-    name: str, dtype: Any = None, epsilon: float = INSTANCE_NORM_EPSILON
-) -> PictureNorm:
-    """Instance norm: over height and width of each channel of each sample.
-
-    This is group normalisation with as many groups as channels. Statistics are computed in float32
-    under every policy.
-
-    Args:
-        name: Name of the layer.
-        dtype: Dtype policy.
-        epsilon: Added to the variance.
-
-    Returns:
-        An unbuilt layer with weights `gamma` and `beta`, (channels,) each.
-
-    Reference: Ulyanov et al., Instance Normalization, 2016.
-    """
-    return PictureNorm(False, epsilon, name=name, dtype=dtype)
-
-
-def norm_of(
-    kind: str, name: str, dtype: Any = None, epsilon: float | None = None
-) -> keras.layers.Layer:
-    """A norm of `NORMS`, unbuilt; without `epsilon` with its own.
-
-    Raises:
-        ValueError: There is no such norm.
-    """
-    norms = {"layer": layer_norm, "instance": instance_norm}
-    if kind not in norms:
-        raise ValueError(f"norm must be one of {', '.join(NORMS)}, received {kind!r}")
-    options = {} if epsilon is None else {"epsilon": epsilon}
-    return norms[kind](name, dtype, **options)
 
 
 def initializer_of(kind: str) -> keras.initializers.Initializer:
@@ -432,7 +238,7 @@ class ConvNormLReLU(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         x = reflect_pad(inputs, self.kernel_size, self.strides)
-        return leaky_relu(self.norm(self.conv(x)))
+        return leaky_relu(normed(self.conv, self.norm, x))
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -514,8 +320,8 @@ class InvertedResidual(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         x = reflect_pad(self.expand(inputs), 3, 1)
-        x = leaky_relu(self.norm_1(self.depthwise(x)))
-        x = self.norm_2(self.project(x))
+        x = leaky_relu(normed(self.depthwise, self.norm_1, x))
+        x = normed(self.project, self.norm_2, x)
         return inputs + x if self.adds_input else x
 
     def get_config(self) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from anime_tf.data import pictures
 from anime_tf.inference.any_picture import AnyPicture, _Mixing, _reflect
-from anime_tf.models.layers import layer_norm
+from anime_tf.models.norms import layer_norm
 from anime_tf.models.registry import GENERATORS
 
+FOLDED = 1e-4  # of float32: the same products, whose factors were multiplied before
 ROUNDING = 1e-5  # of float32, in some twenty layers that divide by small deviations
 
 
@@ -83,6 +84,22 @@ def test_held_statistics(name, photo):
     np.testing.assert_allclose(half[:2], expected, rtol=ROUNDING)
 
     np.testing.assert_array_equal(hold(dark, first["used"], 0.0, 0.0)["anime_pm1"], own)
+
+    expected = still["anime_pm1"]
+    for quick in (False, True):
+        folded = AnyPicture(model, quick=quick, statistics=first["used"].numpy())
+        run = folded.pm1.get_concrete_function()
+        np.testing.assert_allclose(run(dark)["anime_pm1"], expected, atol=FOLDED)
+        operators = {node.type for node in run.graph.get_operations()}
+        assert "Rsqrt" not in operators and "FusedBatchNormV3" not in operators, "no norm is left"
+
+
+@pytest.mark.parametrize("change", (-2, 2))
+def test_statistics_of_another_network(generator, change):
+    network = AnyPicture(generator)
+    size = network.holding().get_concrete_function().structured_outputs["used"].shape[0]
+    with pytest.raises(ValueError, match="too (few|many)"):
+        AnyPicture(generator, statistics=np.ones(size + change)).pm1.get_concrete_function()
 
 
 def test_the_leeway_of_held_statistics():

@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 
 from anime_tf.models.gradients import plain_operations
-from anime_tf.models.layers import instance_norm, layer_norm, leaky_relu, upsample_legacy_bilinear
+from anime_tf.models.layers import leaky_relu, upsample_legacy_bilinear
+from anime_tf.models.norms import instance_norm, layer_norm
 
 # Of numbers around 1, added up over 60 pixels in another order.
 ROUNDING = 2e-6

@@ -9,14 +9,12 @@ from anime_tf.models.layers import (
     ConvNormLReLU,
     InvertedResidual,
     SpectralNormConv2D,
-    choosing_statistics,
-    instance_norm,
-    layer_norm,
     reflect_pad,
     upsample_align_corners,
     upsample_half_pixel,
     upsample_legacy_bilinear,
 )
+from anime_tf.models.norms import choosing_statistics, instance_norm, layer_norm
 
 # One rounding of float32 at values near 1, a few operations deep.
 ROUNDING = 2e-6
