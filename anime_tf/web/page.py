@@ -13,7 +13,7 @@ PACKAGED = Path(__file__).parent / "page"
 BUILT = Path(__file__).parents[2] / "deploy" / "web" / "dist"
 """Where it lies in a checkout, once it is built."""
 
-HOW_TO_BUILD = "cd deploy/web && npm ci && npm run build"
+HOW_TO_BUILD = "To build it, in a checkout: cd deploy/web && npm ci && npm run build"
 
 # What Python's table may not know, or takes from the system's.
 _TYPES = {

@@ -13,6 +13,7 @@ import json
 import math
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -78,6 +79,7 @@ CLIP_RETRY_SECONDS = 30
 _HOST = re.compile(r"([^:@/\[\]]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?")  # and a port
 
 _CHUNK = 1 << 16
+_SLOWEST = 1 << 13  # bytes a second, so that no place is held for ever
 _SWEEP_SECONDS = 1.0
 _KEPT_ALIVE_SECONDS = 30.0
 _LEAVING_SECONDS = 5.0  # for answers under way when the server ends
@@ -196,7 +198,7 @@ class Api:
         if file is None:
             return web.Response(
                 status=404,
-                text=f"The page is not built, only the API answers. To build it: {HOW_TO_BUILD}\n",
+                text=f"The page is not built, only the API answers. {HOW_TO_BUILD}\n",
             )
         lasting = "public, max-age=31536000, immutable"
         return web.FileResponse(
@@ -269,14 +271,17 @@ class Api:
         Raises:
             RefusedError: It is, or nothing comes any more.
         """
-        got = 0
+        got, start = 0, time.monotonic()
         while True:
+            late = time.monotonic() - start - self._limits.idle_seconds
+            if late > got / _SLOWEST:
+                raise _stopped()
             try:
                 chunk = await asyncio.wait_for(
                     request.content.read(_CHUNK), self._limits.idle_seconds
                 )
             except asyncio.TimeoutError as error:
-                raise RefusedError(408, "The file stopped coming: send it once more.") from error
+                raise _stopped() from error
             if not chunk:
                 return
             got += len(chunk)
@@ -294,7 +299,12 @@ class Api:
         if clip is None:
             raise RefusedError(429, _NO_ROOM, CLIP_RETRY_SECONDS)
         try:
-            await self._receive(request, clip, most)
+            try:
+                await self._receive(request, clip, most)
+            except ConnectionError:
+                raise
+            except OSError as error:
+                raise RefusedError(507, "There is no room for this clip on the disk.") from error
             self._check_open()
             self._clips.start(clip, options)
         except BaseException:
@@ -392,6 +402,10 @@ async def _unless_left(work: Future[_Value], leave: Callable[[], None]) -> _Valu
     if waiting.cancelled():
         raise LeftError
     return waiting.result()
+
+
+def _stopped() -> RefusedError:
+    return RefusedError(408, "The file came too slowly, or stopped coming: send it once more.")
 
 
 def _announced_size(request: web.Request, most: int) -> int | None:

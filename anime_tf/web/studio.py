@@ -118,6 +118,8 @@ class Studio(Closing):
         styles: What is offered, the default first.
         engine: What runs the networks, as of `Stylizer`.
         engine_precision: What they compute in, likewise.
+        max_side: Pixels of a longer side from which on pictures and clips come out smaller,
+            likewise.
         limits: How large pictures and clips may be.
         threads: On how many pictures are decoded and encoded at once.
 
@@ -135,6 +137,7 @@ class Studio(Closing):
         *,
         engine: str = "auto",
         engine_precision: str = "auto",
+        max_side: int = 0,
         limits: Limits | None = None,
         threads: int = 2,
     ) -> None:
@@ -147,7 +150,7 @@ class Studio(Closing):
             own = engine_for(style, engine)
             precision = engine_precision if own == engine else "auto"
             self._stylizers[style.name] = Stylizer(
-                style.path, engine=own, engine_precision=precision
+                style.path, engine=own, engine_precision=precision, max_side=max_side
             )
         self._finder = _finder()
         self.faces = self._finder is not None
@@ -257,7 +260,10 @@ class Studio(Closing):
                 report = stylise_film(
                     film, target, self._frames(options, progress), stop=progress.stop
                 )
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            logging.error("a clip could not be written: %s", first_line(error))
+            raise RefusedError(507, "There is no room for this clip on the disk.") from error
+        except ValueError as error:
             # Its message names a path of this machine.
             logging.info("a clip was refused: %s", first_line(error))
             raise RefusedError(
