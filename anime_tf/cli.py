@@ -13,7 +13,6 @@ inputs failed, 2 wrong command line or nothing could be done, 130 interrupted.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import enum
@@ -24,12 +23,13 @@ import re
 import shutil
 import signal
 import sys
-import tempfile
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from absl import flags, logging
+
+from anime_tf import quiet
 
 EXIT_DONE = 0
 EXIT_SOME_FAILED = 1
@@ -133,18 +133,9 @@ def complain(message: str) -> None:
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without what its C++ side writes to stderr while it is loaded.
-
-    That happens before TensorFlow reads its own log level, so the file descriptor is set aside
-    meanwhile; what was written is given out after all if the import fails, or if the environment
-    variable TF_CPP_MIN_LOG_LEVEL asks for it with a value below 3.
-    """
+    """Imports TensorFlow without its chatter; see `quiet.import_tensorflow`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "tensorflow" in sys.modules or os.environ["TF_CPP_MIN_LOG_LEVEL"] in ("0", "1", "2"):
-        importlib.import_module("tensorflow")
-        return
-    with _stderr_set_aside():
-        importlib.import_module("tensorflow")
+    quiet.import_tensorflow()
 
 
 def _run(command: Command | Group, arguments: list[str], program: str) -> int:
@@ -357,34 +348,6 @@ def _default(flag: flags.Flag) -> str:
     if isinstance(default, (list, tuple)):
         return ",".join(map(str, default))
     return str(default)
-
-
-@contextlib.contextmanager
-def _stderr_set_aside() -> Iterator[None]:
-    """Holds back what is written to file descriptor 2; gives it out if the block raises."""
-    sys.stderr.flush()
-    with contextlib.ExitStack() as stack:
-        try:
-            aside = stack.enter_context(tempfile.TemporaryFile())
-            kept = os.dup(2)
-        except OSError:  # no room for temporary files, or no stderr: nothing is held back
-            yield
-            return
-        os.dup2(aside.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            _restore(kept)
-            aside.seek(0)
-            os.write(2, aside.read())
-            raise
-        _restore(kept)
-
-
-def _restore(descriptor: int) -> None:
-    sys.stderr.flush()
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
 
 
 if __name__ == "__main__":

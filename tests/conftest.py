@@ -15,6 +15,15 @@ class Export(NamedTuple):
     folder: Path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """A cache of the tests' own, of subprocesses too; "auto" measures in its own tests alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANIME_TF_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("ANIME_TF_MEASURE", "0")
+        yield
+
+
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory) -> dict[str, Export]:
     """Name of each generator -> a small one with random weights, its archive and its export.

@@ -312,7 +312,7 @@ def _export_part(
 ) -> Exported:
     """Writes one part into the unfinished folder, and takes it out again where it fails."""
     from anime_tf.export.checks import PROBE_SIZES, measure
-    from anime_tf.inference.engines import open_engine
+    from anime_tf.inference.engines import engine_of, open_engine
 
     path = unfinished / kind.name
     limit = kind.write(network.network, path, options, card)
@@ -320,7 +320,7 @@ def _export_part(
     if not options.verify:
         return Exported(output / kind.name, size, None)
     one_size = [options.image_size] if path.suffix == ".tflite" and options.image_size else []
-    measured = measure(open_engine(path), network, one_size or PROBE_SIZES)
+    measured = measure(open_engine(path, engine_of(path)), network, one_size or PROBE_SIZES)
     failure = measured.beyond(limit)
     if failure:
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -12,7 +12,9 @@ import numpy as np
 
 from anime_tf.data.pictures import to_pm1, to_u8
 from anime_tf.errors import first_line, import_optional
+from anime_tf.inference import choice
 from anime_tf.inference.openvino import PRECISIONS, OpenVinoEngine
+from anime_tf.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -93,6 +95,7 @@ class KerasEngine:
             FileNotFoundError: There is no such file.
             ValueError: See `models.archive.load_generator`.
         """
+        import_tensorflow()
         from anime_tf.models.archive import load_generator
 
         policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
@@ -155,6 +158,7 @@ class SavedModelEngine:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        import_tensorflow()
         import tensorflow as tf
 
         path = Path(path)
@@ -446,7 +450,7 @@ ENGINE_OF_SUFFIX: dict[str, str] = {
     ".tflite": "tflite",
     ".onnx": "onnx",
 }
-"""Suffix of a weights file -> engine that "auto" takes for it."""
+"""Suffix of a weights file -> engine that it is made for."""
 
 
 def open_engine(
@@ -456,9 +460,11 @@ def open_engine(
 
     Args:
         path: The weights.
-        engine: A key of `ENGINES`, or "auto" for the one that the kind of weights calls for.
-        precision: One of `PRECISIONS`, what the network computes in; "auto" is the engine's own
-            choice: OpenVINO's is bfloat16 where that is quick and near, all others' float32.
+        engine: A key of `ENGINES`, or "auto" for the one that runs them fastest on this machine,
+            of those that can open them; see `inference.choice`.
+        precision: One of `PRECISIONS`, what the network computes in; "auto" is bfloat16 where the
+            CPU has it, and the engine is "auto" too or OpenVINO, and results are near enough to
+            float32's; else float32.
 
     Returns:
         The engine, ready to run.
@@ -474,7 +480,9 @@ def open_engine(
             f"engine_precision must be one of {', '.join(PRECISIONS)}, received {precision!r}"
         )
     if engine == "auto":
-        engine = engine_of(path)
+        return choice.open_fastest(
+            path, engine_of(path), precision, lambda way: open_engine(path, *way)
+        )
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of auto, {', '.join(ENGINES)}, received {engine!r}")
     if engine in PRECISE_ENGINES:

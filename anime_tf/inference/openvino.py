@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import os
 import threading
+from logging import root as root_logger
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from anime_tf.errors import first_line, import_optional
+from anime_tf.inference import cache
 
 OPENVINO_REQUIREMENT = "openvino"
 """What to install; also the package's extra ``openvino``."""
@@ -23,6 +28,9 @@ LEAST_PSNR = 45.0
 PROBE_SIDE = 128
 """Height and width of the picture on which that is measured."""
 
+SETTINGS: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+"""What a network is compiled with, beside its number type."""
+
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -30,7 +38,9 @@ class OpenVinoEngine:
     """Runs a generator on the CPU by OpenVINO, one call after the other, on all cores.
 
     It opens what Keras opens, and exports too: a SavedModel or an ONNX model is read without
-    TensorFlow. A SavedModel is not executed, as it would be by TensorFlow.
+    TensorFlow. A SavedModel is not executed, as it would be by TensorFlow. What was compiled is
+    remembered (`inference.cache`), so that the next start needs no TensorFlow for an archive
+    either.
 
     Args:
         path: A ``.keras`` archive, the folder of a SavedModel, or a ``.onnx`` file.
@@ -51,23 +61,20 @@ class OpenVinoEngine:
         openvino = import_openvino()
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such weights; expected a file or a SavedModel")
-        try:
-            model = _read(openvino, path)
-        except RuntimeError as error:  # OpenVINO's own errors are of this kind
-            raise ValueError(
-                f"{path}: OpenVINO cannot read it, it is damaged or of another kind "
-                f"({first_line(error)}); expected a .keras archive, or a SavedModel or ONNX model "
-                "of export.py"
-            ) from error
-        _check_pictures(model, path)
         self._path = path
+        self._facts = [cache.digest_of(path), cache.versions(), cache.machine()]
         self._core = openvino.Core()
-        self._model = model
+        self._model: Any = None  # read when it is needed: what is remembered does without it
         self._lock = threading.Lock()  # a request holds the tensors of one call
-        if precision == "auto":
-            self.precision, self._request = self._chosen()
-        else:
-            self.precision, self._request = precision, self._compiled(precision)
+        self.precision = precision if precision != "auto" else self._sound_precision()
+        self._request = self._compiled(self.precision)
+
+    def in_precision(self, precision: str) -> OpenVinoEngine:
+        """The same weights in "float32" or "bfloat16", without reading them anew."""
+        other = copy.copy(self)
+        other._lock, other.precision = threading.Lock(), precision
+        other._request = other._compiled(precision)
+        return other
 
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
         """Runs the network; see `Engine`."""
@@ -87,21 +94,40 @@ class OpenVinoEngine:
             ) from error
 
     def _compiled(self, precision: str) -> Any:
-        settings = {
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        return self._core.compile_model(self._model, "CPU", settings).create_infer_request()
+        """A request of the compiled network, from the cache where it is there."""
+        settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], **SETTINGS}
+        name = cache.entry("openvino", *self._facts, settings)
+        kept = cache.recall(name)
+        if kept is not None:
+            try:
+                compiled = self._core.import_model(io.BytesIO(kept), "CPU", settings)
+                return compiled.create_infer_request()
+            except RuntimeError as error:  # of another build of OpenVINO
+                logging.debug("%s is compiled anew: %s", self._path, first_line(error))
+        if self._model is None:
+            self._model = _read(self._path)
+        compiled = self._core.compile_model(self._model, "CPU", settings)
+        cache.remember(name, compiled.export_model().getvalue())
+        return compiled.create_infer_request()
 
-    def _chosen(self) -> tuple[str, Any]:
-        float32 = self._compiled("float32")
+    def _sound_precision(self) -> str:
+        """bfloat16 where the CPU computes in it and results are near enough, else float32."""
         if "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            return "float32", float32
-        bfloat16 = self._compiled("bfloat16")
-        probe = _probe_pm1()
-        error = np.mean(np.square(_run(bfloat16, probe) - _run(float32, probe)), dtype=np.float64)
-        psnr = 10 * np.log10(4 / max(float(error), 1e-12))  # pictures reach from -1 to 1
-        return ("bfloat16", bfloat16) if psnr >= LEAST_PSNR else ("float32", float32)
+            return "float32"
+        name = cache.entry("sound", "openvino", *self._facts, PROBE_SIDE)
+        psnr = cache.recall_json(name)
+        if not isinstance(psnr, float):
+            probe = probe_pm1(PROBE_SIDE)
+            results = [_run(self._compiled(kind), probe) for kind in ("float32", "bfloat16")]
+            psnr = psnr_of(*results)
+            cache.remember_json(name, psnr)
+        return "bfloat16" if psnr >= LEAST_PSNR else "float32"
+
+
+def psnr_of(first_pm1: np.ndarray, second_pm1: np.ndarray) -> float:
+    """PSNR of two pictures in [-1, 1], in dB; 126 where they are the same."""
+    error = float(np.mean(np.square(first_pm1 - second_pm1), dtype=np.float64))
+    return float(10 * np.log10(4 / max(error, 1e-12)))  # pictures reach from -1 to 1
 
 
 def import_openvino() -> Any:
@@ -113,18 +139,43 @@ def import_openvino() -> Any:
     Raises:
         ValueError: It is not installed.
     """
-    return import_optional("openvino", "the engine openvino needs OpenVINO", OPENVINO_REQUIREMENT)
+    # It takes absl's handler off the root logger while it is imported.
+    handlers = list(root_logger.handlers)
+    try:
+        return import_optional(
+            "openvino", "the engine openvino needs OpenVINO", OPENVINO_REQUIREMENT
+        )
+    finally:
+        root_logger.handlers[:] = handlers
 
 
-def _read(openvino: Any, path: Path) -> Any:
-    """The network in OpenVINO's representation."""
-    if path.is_dir() or path.suffix == ".onnx":
-        return openvino.Core().read_model(os.fspath(path))
-    from anime_tf.inference.any_picture import AnyPicture
-    from anime_tf.models.archive import load_generator
+def _read(path: Path) -> Any:
+    """The network in OpenVINO's representation.
 
-    network = AnyPicture(load_generator(path))
-    return openvino.convert_model(network.pm1.get_concrete_function())
+    Raises:
+        ValueError: Weights that cannot be read, or of another network.
+    """
+    openvino = import_openvino()
+    try:
+        if path.is_dir() or path.suffix == ".onnx":
+            model = openvino.Core().read_model(os.fspath(path))
+        else:
+            from anime_tf.quiet import import_tensorflow
+
+            import_tensorflow()
+            from anime_tf.inference.any_picture import AnyPicture
+            from anime_tf.models.archive import load_generator
+
+            network = AnyPicture(load_generator(path))
+            model = openvino.convert_model(network.pm1.get_concrete_function())
+    except RuntimeError as error:  # OpenVINO's own errors are of this kind
+        raise ValueError(
+            f"{path}: OpenVINO cannot read it, it is damaged or of another kind "
+            f"({first_line(error)}); expected a .keras archive, or a SavedModel or ONNX model of "
+            "export.py"
+        ) from error
+    _check_pictures(model, path)
+    return model
 
 
 def _check_pictures(model: Any, path: Path) -> None:
@@ -144,9 +195,16 @@ def _run(request: Any, pictures_pm1: np.ndarray) -> np.ndarray:
     return request.get_output_tensor(0).data.copy()  # the next call writes over it
 
 
-def _probe_pm1() -> np.ndarray:
-    """A picture of slopes, edges and texture, with all that makes bfloat16 lose digits."""
-    y, x = np.mgrid[:PROBE_SIDE, :PROBE_SIDE] / PROBE_SIDE
+def probe_pm1(side: int) -> np.ndarray:
+    """A picture of slopes, edges and texture, with all that makes bfloat16 lose digits.
+
+    Args:
+        side: Height and width in pixels.
+
+    Returns:
+        (1, side, side, 3) float32 RGB in [-1, 1].
+    """
+    y, x = np.mgrid[:side, :side] / side
     waves = np.sin(40 * x * y), np.sign(np.sin(9 * x + 4 * y)), 2 * y - 1
-    texture = np.random.default_rng(0).normal(0, 0.05, (PROBE_SIDE, PROBE_SIDE, 3))
+    texture = np.random.default_rng(0).normal(0, 0.05, (side, side, 3))
     return np.clip(np.stack(waves, -1) * 0.8 + texture, -1, 1)[None].astype(np.float32)
