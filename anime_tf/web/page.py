@@ -15,6 +15,9 @@ BUILT = Path(__file__).parents[2] / "deploy" / "web" / "dist"
 
 HOW_TO_BUILD = "To build it, in a checkout: cd deploy/web && npm ci && npm run build"
 
+STATIC_ONLY = ("models", "runtime")
+"""Folders of the page with what runs networks in the browser, where there is no server."""
+
 # What Python's table may not know, or takes from the system's.
 _TYPES = {
     ".css": "text/css",
@@ -65,6 +68,8 @@ def _files(folder: Path) -> dict[str, PageFile]:
         if not path.is_file() or path.is_symlink():
             continue
         inside = path.relative_to(folder)
+        if inside.parts[0] in STATIC_ONLY:
+            continue
         kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
         file = PageFile(path, kind or "application/octet-stream", inside.parts[0] == "assets")
         found[f"/{inside.as_posix()}"] = file

@@ -38,14 +38,12 @@ CODE: str | None = None
 POLICY = "; ".join(
     (
         "default-src 'none'",
-        # The page's own network, where it runs one, is WebAssembly.
-        "script-src 'self' 'wasm-unsafe-eval'",
+        "script-src 'self'",
         "style-src 'self'",
         "img-src 'self' blob: data:",
         "media-src 'self' blob:",
-        "font-src 'self'",
-        "connect-src 'self' blob: data:",
-        "worker-src 'self' blob:",
+        "connect-src 'self' blob:",
+        "worker-src 'self'",
         "manifest-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -228,7 +226,9 @@ class Api:
                     "queue": limits.queue,
                     "clip_bytes": limits.clip_bytes,
                     "clip_seconds": limits.clip_seconds,
+                    "max_side": self._studio.max_side,
                 },
+                "clips": True,
                 "faces": self._studio.faces,
                 "code": CODE,
                 "version": anime_tf.__version__,

@@ -126,6 +126,7 @@ class Studio(Closing):
     Attributes:
         styles: Name -> style.
         faces: Whether faces can be stylised apart: dlib and its models are installed.
+        max_side: As given.
 
     Raises:
         ValueError: Weights that cannot be opened.
@@ -144,6 +145,7 @@ class Studio(Closing):
         from anime_tf.inference.stylizer import Stylizer
 
         self.styles = {style.name: style for style in styles}
+        self.max_side = max_side
         self._limits = limits or Limits()
         self._stylizers = {}
         for style in styles:

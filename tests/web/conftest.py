@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
-
-pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed")
 
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory) -> Path:
+    import keras
+
     from anime_tf.models.archive import save_generator
     from anime_tf.models.registry import GENERATORS
 
@@ -38,6 +37,8 @@ def page_folder(tmp_path_factory) -> Path:
     (folder / "index.html").write_text("<!doctype html><title>anime</title>\n")
     (folder / "assets" / "page-1a2b.js").write_text("export {}\n")
     (folder / "assets" / "run-3c4d.wasm").write_bytes(b"\0asm")
+    (folder / "models").mkdir()
+    (folder / "models" / "cel.tflite").write_bytes(b"for the static form")
     (folder.parent / "secret.txt").write_text("secret")
     return folder
 
@@ -45,6 +46,7 @@ def page_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def server(weights, page_folder, tmp_path_factory):
     """A server of small limits: 4 pictures at once, 200 kB each; clips of 20 seconds."""
+    pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed")
     from web_server import WebServer
 
     from anime_tf.web.limits import Limits

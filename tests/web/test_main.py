@@ -16,6 +16,8 @@ from small_films import moving, write_film
 
 from anime_tf.data.pictures import encode_picture
 
+pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed")
+
 ROOT = Path(__file__).resolve().parents[2]
 
 MEMORY_KEPT = 64 << 20

@@ -10,11 +10,15 @@ import pytest
 import requests
 from picture_files import png_chunk
 from small_films import moving, read, write_film
-from web_server import Gate
 
 from anime_tf.data.pictures import decode_picture, encode_picture
 from anime_tf.inference.stylizer import Stylizer
-from anime_tf.web import server as server_module
+
+pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed")
+
+from web_server import Gate  # noqa: E402, needs aiohttp
+
+from anime_tf.web import server as server_module  # noqa: E402, needs aiohttp
 
 ROUNDING = 1
 """In levels: the same network twice, on other threads."""
@@ -172,7 +176,7 @@ class TestPictures:
         head = b"POST /api/pictures HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
         with server.connect() as connection:
             connection.sendall(head % len(png) + png[:50])
-            assert all_of_one(connection).startswith(b"HTTP/1.1 408 ")
+            assert one_answer(connection).startswith(b"HTTP/1.1 408 ")
         assert post(server, png).status_code == 200
 
     def test_compressed_uploads_are_not_blown_up(self, server, png):
@@ -187,7 +191,7 @@ class TestPictures:
         assert answer.status_code == 415
 
 
-def all_of_one(connection: socket.socket) -> bytes:
+def one_answer(connection: socket.socket) -> bytes:
     """An answer whose end is told by its Content-Length."""
     return connection.recv(1 << 16)
 
