@@ -26,7 +26,8 @@ demo:
 
 test:
 	@$(MAKE_VENV) requirements-dev.txt
-	$(VENV_PYTHON) -m pytest $(ARGS)
+	@# In a few processes, a file in one piece; each has a TensorFlow of its own, 1 to 2 GB.
+	$(VENV_PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 lint:
 	@$(MAKE_VENV) requirements-dev.txt
