@@ -1,0 +1,110 @@
+/** What styles.json and `GET api/styles` say of a style. */
+export interface Style {
+  name: string;
+  title: string;
+  licence: string;
+  license_url?: string | null;
+  default: boolean;
+}
+
+/** A style whose model runs in the browser: a TFLite model, and where the picture's size is written in it. */
+export interface LocalStyle extends Style {
+  file: string;
+  bytes: number;
+  base_hw: [number, number];
+  stride: number;
+  minimum: number;
+  /** [offset in bytes, 0 for height or 1 for width, value at base_hw, growth per stride]. */
+  edits: [number, 0 | 1, number, number][];
+}
+
+/** Height and width that the network takes for a picture: multiples of its stride. */
+export function paddedSize(style: LocalStyle, height: number, width: number): [number, number] {
+  const up = (side: number) => Math.ceil(Math.max(side, style.minimum) / style.stride) * style.stride;
+  return [up(height), up(width)];
+}
+
+/** The style's model for pictures of another size; height and width as `paddedSize` gives them. */
+export function sizedModel(base: Uint8Array, style: LocalStyle, height: number, width: number): Uint8Array {
+  const model = base.slice();
+  const words = new DataView(model.buffer);
+  const size = [height, width] as const;
+  for (const [offset, axis, value, growth] of style.edits) {
+    if (words.getInt32(offset, true) !== value) throw new Error('the model and styles.json are not of one build');
+    words.setInt32(offset, value + (growth * (size[axis] - style.base_hw[axis])) / style.stride, true);
+  }
+  return model;
+}
+
+/** Index of the pixel that stands at each place of a side reflected to its padded length: 0 1 2 1 0 1 ... */
+function reflected(side: number, padded: number): Uint32Array {
+  const period = Math.max(2 * (side - 1), 1);
+  return Uint32Array.from({length: padded}, (_, i) => Math.min(i % period, period - (i % period)));
+}
+
+/** RGBA pixels to what the network sees: RGB in [-1, 1], reflected at the lower and right edge. */
+export function toNetwork(
+  rgba: Uint8ClampedArray, height: number, width: number, paddedHeight: number, paddedWidth: number,
+): Float32Array<ArrayBuffer> {
+  const rows = reflected(height, paddedHeight);
+  const columns = reflected(width, paddedWidth);
+  const out = new Float32Array(paddedHeight * paddedWidth * 3);
+  let o = 0;
+  for (const y of rows) {
+    for (const x of columns) {
+      const i = 4 * (y * width + x);
+      out[o++] = rgba[i]! / 127.5 - 1;
+      out[o++] = rgba[i + 1]! / 127.5 - 1;
+      out[o++] = rgba[i + 2]! / 127.5 - 1;
+    }
+  }
+  return out;
+}
+
+/** What the network makes, cropped to the picture: RGB pixels. */
+export function fromNetwork(
+  anime: ArrayLike<number>, height: number, width: number, paddedWidth: number,
+): Uint8ClampedArray {
+  const out = new Uint8ClampedArray(height * width * 3);
+  let o = 0;
+  for (let y = 0; y < height; y++) {
+    let i = y * paddedWidth * 3;
+    // Clamped, and rounded half to even as NumPy does it, by the array's type.
+    for (let n = 0; n < width * 3; n++) out[o++] = (anime[i++]! + 1) * 127.5;
+  }
+  return out;
+}
+
+export interface Finish {
+  /** From 0, the photo itself, to 1, what the network makes of it. */
+  strength: number;
+  /** From 0 to 1, how much of the photo's colour is kept. */
+  keep: number;
+}
+
+/** Photo and network's result to the picture that is shown: RGBA. */
+export function finish(
+  photo: Uint8ClampedArray, anime: Uint8ClampedArray, {strength, keep}: Finish,
+): Uint8ClampedArray<ArrayBuffer> {
+  const out = new Uint8ClampedArray(photo.length);
+  for (let i = 0, a = 0; i < photo.length; i += 4, a += 3) {
+    const pr = photo[i]!, pg = photo[i + 1]!, pb = photo[i + 2]!;
+    let r = anime[a]!, g = anime[a + 1]!, b = anime[a + 2]!;
+    if (keep > 0) {
+      // The result's luma with the photo's colour differences.
+      const change = luma(r, g, b) - luma(pr, pg, pb);
+      r += keep * (pr + change - r);
+      g += keep * (pg + change - g);
+      b += keep * (pb + change - b);
+    }
+    out[i] = pr + strength * (r - pr);
+    out[i + 1] = pg + strength * (g - pg);
+    out[i + 2] = pb + strength * (b - pb);
+    out[i + 3] = photo[i + 3]!;
+  }
+  return out;
+}
+
+function luma(r: number, g: number, b: number): number {
+  return 0.299 * r + 0.587 * g + 0.114 * b;
+}
