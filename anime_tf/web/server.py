@@ -276,12 +276,17 @@ class Api:
             late = time.monotonic() - start - self._limits.idle_seconds
             if late > got / _SLOWEST:
                 raise _stopped()
+            # Not asyncio.wait_for, which before Python 3.12 forgets a cancellation that comes just
+            # when there is something to read: the work would go on for nobody.
+            reading = asyncio.ensure_future(request.content.read(_CHUNK))
+            reading.add_done_callback(_seen)
             try:
-                chunk = await asyncio.wait_for(
-                    request.content.read(_CHUNK), self._limits.idle_seconds
-                )
-            except asyncio.TimeoutError as error:
-                raise _stopped() from error
+                await asyncio.wait([reading], timeout=self._limits.idle_seconds)
+            finally:
+                reading.cancel()  # nothing, once it is done
+            if not reading.done():
+                raise _stopped()
+            chunk = reading.result()
             if not chunk:
                 return
             got += len(chunk)
@@ -402,6 +407,12 @@ async def _unless_left(work: Future[_Value], leave: Callable[[], None]) -> _Valu
     if waiting.cancelled():
         raise LeftError
     return waiting.result()
+
+
+def _seen(reading: asyncio.Future[bytes]) -> None:
+    """Looks at how reading ended; asyncio complains of errors that nobody has looked at."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _stopped() -> RefusedError:

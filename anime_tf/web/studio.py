@@ -162,9 +162,9 @@ class Studio(Closing):
         self._clips = ThreadPoolExecutor(1, "clips")
 
     def warm_up(self) -> None:
-        """Runs every network once, so that the first picture does not wait for its set-up."""
+        """Lets every network run once, before the first picture or meanwhile: that sets it up."""
         for stylizer in self._stylizers.values():
-            self._network.submit(stylizer, np.zeros((64, 64, 3), np.uint8)).result()
+            self._network.submit(stylizer, np.zeros((64, 64, 3), np.uint8))
 
     def close(self) -> None:
         """Drops what waits, stops what is worked on, and waits until it has stopped."""

@@ -97,7 +97,7 @@ def test_a_hundred_uploads_and_an_orderly_end(process, tmp_path):
     (private,) = (tmp_path / "private").glob("anime-tf-*")
     assert private.stat().st_mode & 0o777 == 0o700
     running.send_signal(signal.SIGTERM)
-    assert running.wait(10) == 0
+    assert running.wait(60) == 0
     assert not private.exists()
     log = (tmp_path / "log").read_text()
     assert "the server has ended" in log

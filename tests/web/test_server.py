@@ -19,12 +19,18 @@ pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed"
 from web_server import Gate  # noqa: E402, needs aiohttp
 
 from anime_tf.web import server as server_module  # noqa: E402, needs aiohttp
+from anime_tf.web.clips import Clips  # noqa: E402
+from anime_tf.web.limits import Limits  # noqa: E402
+from anime_tf.web.studio import Options  # noqa: E402
 
 ROUNDING = 1
 """In levels: the same network twice, on other threads."""
 
 JPEG_STEPS = 20
 """In levels: what JPEG of quality 95 leaves of a network's fine grain."""
+
+
+PATIENCE = Limits(unseen_seconds=100.0, kept_seconds=1000.0)
 
 
 def huge_png() -> bytes:
@@ -64,7 +70,7 @@ def sentence(answer) -> str:
     return told
 
 
-def until(condition, seconds=10.0):
+def until(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "it did not come to pass"
@@ -269,7 +275,7 @@ class TestClips:
     def follow(self, server, clip_id):
         """All that is told of a clip until it ends."""
         told = []
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             told.append(requests.get(f"{server.url}/api/clips/{clip_id}", timeout=10).json())
             if told[-1]["state"] in ("done", "failed"):
@@ -357,6 +363,58 @@ class TestClips:
             connection.sendall(head + clip.read_bytes()[:2000])
             until(server.clip_folders)
         until(lambda: server.clip_folders() == [])
+
+
+class TestClipsThatNobodyAsksFor:
+    @pytest.fixture
+    def clips(self, server, tmp_path):
+        clips = Clips(server.studio, tmp_path, PATIENCE, clock=lambda: clips.now)
+        clips.now = 0.0
+        yield clips
+        clips.forget_all()
+
+    def test_work_that_nobody_waits_for_is_stopped(self, clips, tmp_path):
+        clip = clips.begin()
+        write_film(tmp_path / "a.mp4", moving(100))
+        clip.source.write_bytes((tmp_path / "a.mp4").read_bytes())
+        clips.start(clip, Options("small"))
+        clips.now = 99.0
+        clips.sweep()
+        assert clips.find(clip.id) is clip
+        clips.now = 198.0
+        clips.sweep()
+        assert clips.find(clip.id) is clip, "it was asked for at 99"
+        clips.now = 299.0
+        clips.sweep()
+        assert clips.find(clip.id) is None
+        end = time.monotonic() + 60
+        while clip.source.parent.exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert clip.progress.done < 100
+
+    def test_what_is_done_is_kept_for_a_while(self, clips, tmp_path):
+        clip = clips.begin()
+        write_film(clip.source.with_suffix(".mp4"), moving(2))
+        clip.source.with_suffix(".mp4").rename(clip.source)
+        clips.start(clip, Options("small"))
+        clip._work.result(60)
+        assert clip.state == "done" and clip.target.is_file()
+        clips.now = 999.0
+        clips.sweep()
+        assert clip.target.is_file()
+        clips.now = 1001.0
+        clips.sweep()
+        assert not clip.source.parent.exists()
+
+    def test_an_upload_under_way_is_no_clip_yet(self, clips):
+        clip = clips.begin()
+        assert clips.find(clip.id) is None
+        clips.now = 1e6
+        clips.sweep()
+        assert clip.source.parent.is_dir(), "the connection's own patience ends it"
+        clips.forget(clip)
+        assert not clip.source.parent.exists()
 
 
 class TestAddresses:
