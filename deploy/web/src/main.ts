@@ -1,13 +1,458 @@
-import type {Answer, Request} from './worker';
-const worker = new Worker(new URL('./worker.ts', import.meta.url));
-const say = (r: Request) => worker.postMessage(r);
-worker.onerror = e => console.log('worker error', e.message, e.filename, e.lineno);
-worker.onmessage = ({data}: MessageEvent<Answer>) => {
-  console.log(JSON.stringify(data));
-  if (data.is === 'drawn') (window as any).after = data.after;
-  if (data.is !== 'fetching') (window as any).last = data;
+// The page: files in, cards out. What draws them is behind `Backend`.
+import {Plain, size, type Backend, type Job, type Options} from './backend';
+import {compare} from './compare';
+import {look} from './header';
+import {openLocal} from './local';
+import heroAfter from './pictures/hero-anime.jpg';
+import heroBefore from './pictures/hero-photo.jpg';
+import {openServer} from './server';
+import {zip} from './zip';
+
+function at<T extends HTMLElement = HTMLElement>(id: string): T {
+  return document.getElementById(id) as T;
+}
+
+const strength = at<HTMLInputElement>('strength');
+const keep = at<HTMLInputElement>('keep');
+const faces = at<HTMLInputElement>('faces');
+const style = at<HTMLSelectElement>('style');
+const side = at<HTMLSelectElement>('side');
+const format = at<HTMLSelectElement>('format');
+const zipButton = at<HTMLButtonElement>('zip');
+
+type State = 'waiting' | 'working' | 'done' | 'failed';
+
+/** One picture on the page. */
+class Card {
+  readonly element = document.createElement('li');
+  private readonly view = document.createElement('div');
+  private readonly words = document.createElement('p');
+  private readonly save = button('Save', 'icon-save');
+  private readonly addresses: string[] = [];
+  private cut = 50;
+  readonly stop = new AbortController();
+  state: State = 'waiting';
+  job: Job | null = null;
+  after: Blob | null = null;
+  /** What it was drawn with, to see whether it must be drawn again. */
+  as = '';
+
+  constructor(readonly name: string) {
+    this.element.className = 'card';
+    this.element.setAttribute('aria-label', name);
+    this.view.className = 'view';
+    const foot = document.createElement('div');
+    foot.className = 'foot';
+    const said = document.createElement('div');
+    said.className = 'said';
+    const title = document.createElement('p');
+    title.className = 'name';
+    title.textContent = name;
+    title.title = name;
+    this.words.className = 'words';
+    said.append(title, this.words);
+    this.save.classList.add('small', 'save');
+    this.save.setAttribute('aria-label', `Save ${name}`);
+    this.save.hidden = true;
+    this.save.onclick = () => void this.download();
+    const remove = button('', 'icon-close');
+    remove.classList.add('small', 'remove');
+    remove.setAttribute('aria-label', `Remove ${name}`);
+    remove.onclick = () => drop(this);
+    foot.append(said, this.save, remove);
+    this.element.append(this.view, foot);
+    this.set('waiting', 'Waiting');
+  }
+
+  set(state: State, words: string, part?: number): void {
+    this.state = state;
+    this.element.dataset['state'] = state;
+    this.words.textContent = words;
+    this.save.hidden = !this.after;
+    let bar = this.view.querySelector('progress');
+    if (state === 'working') {
+      if (!bar) {
+        bar = document.createElement('progress');
+        bar.className = 'bar';
+        bar.setAttribute('aria-label', `Progress of ${this.name}`);
+        this.view.append(bar);
+      }
+      if (part === undefined) bar.removeAttribute('value');
+      else bar.value = part;
+    } else {
+      bar?.remove();
+    }
+    refresh();
+  }
+
+  preview(): void {
+    if (!this.job || this.job.film) return;
+    const image = new Image();
+    image.className = 'preview';
+    image.alt = '';
+    image.decoding = 'async';
+    image.src = this.address(this.job.file);
+    this.view.replaceChildren(image);
+  }
+
+  show(before: Blob | null, after: Blob, words: string): void {
+    const old = this.addresses.splice(0);
+    this.after = after;
+    const shown = this.view.querySelector('[role=slider]');
+    if (shown) this.cut = Number(shown.getAttribute('aria-valuenow'));
+    const focused = shown !== null && shown === document.activeElement;
+    if (before) {
+      const element = compare(this.address(before), this.address(after), this.name, this.cut);
+      this.view.replaceChildren(element);
+      if (focused) element.querySelector<HTMLElement>('[role=slider]')!.focus({preventScroll: true});
+    } else {
+      const video = document.createElement('video');
+      video.controls = video.loop = video.muted = video.playsInline = true;
+      video.src = this.address(after);
+      video.setAttribute('aria-label', `${this.name}, drawn`);
+      this.view.replaceChildren(video);
+    }
+    old.forEach((address) => URL.revokeObjectURL(address));
+    this.set('done', words);
+  }
+
+  fail(problem: string): void {
+    this.after = null;
+    const words = document.createElement('p');
+    words.className = 'problem';
+    words.textContent = problem;
+    this.view.replaceChildren(words);
+    this.set('failed', 'Not drawn');
+    announce(problem);
+  }
+
+  /** Name and content as they are saved. */
+  async result(): Promise<[string, Blob]> {
+    const stem = this.name.replace(/\.[^.]*$/, '') || 'picture';
+    if (this.job!.film) return [`${stem}_anime.mp4`, this.after!];
+    if (format.value === 'jpeg') return [`${stem}_anime.jpg`, await jpeg(this.after!)];
+    return [`${stem}_anime.png`, this.after!];
+  }
+
+  private async download(): Promise<void> {
+    const [name, blob] = await this.result();
+    hand(blob, name);
+  }
+
+  private address(blob: Blob): string {
+    const address = URL.createObjectURL(blob);
+    this.addresses.push(address);
+    return address;
+  }
+
+  close(): void {
+    this.stop.abort();
+    this.addresses.forEach((address) => URL.revokeObjectURL(address));
+    this.element.remove();
+  }
+}
+
+function button(text: string, icon: string): HTMLButtonElement {
+  const element = document.createElement('button');
+  element.type = 'button';
+  element.className = 'button';
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('aria-hidden', 'true');
+  const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
+  use.setAttribute('href', `#${icon}`);
+  svg.append(use);
+  element.append(svg, text);
+  return element;
+}
+
+/** White below what is see-through: JPEG has no opacity. */
+async function jpeg(picture: Blob): Promise<Blob> {
+  const bitmap = await createImageBitmap(picture);
+  const canvas = document.createElement('canvas');
+  canvas.width = bitmap.width;
+  canvas.height = bitmap.height;
+  const context = canvas.getContext('2d')!;
+  context.fillStyle = '#fff';
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return new Promise((resolve, reject) => {
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('no JPEG'))), 'image/jpeg', 0.95);
+  });
+}
+
+function hand(blob: Blob, name: string): void {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+function announce(words: string): void {
+  at('status').textContent = words;
+}
+
+// --- the line of pictures ------------------------------------------------------------------------
+
+const cards = new Set<Card>();
+let backend: Backend;
+let working = 0;
+let count = 0;
+
+function options(): Options {
+  return {
+    style: style.value, side: Number(side.value) || Infinity,
+    strength: Number(strength.value) / 100, keep: Number(keep.value) / 100, faces: faces.checked,
+  };
+}
+
+function drop(card: Card): void {
+  const next = card.element.nextElementSibling ?? card.element.previousElementSibling;
+  cards.delete(card);
+  card.close();
+  if (card.job) backend.forget(card.job);
+  (next?.querySelector<HTMLElement>('.remove') ?? at('pick')).focus({preventScroll: true});
+  announce(`${card.name} was removed`);
+  refresh();
+}
+
+function refresh(): void {
+  at('work').hidden = cards.size === 0;
+  zipButton.disabled = ![...cards].some((card) => card.after);
+}
+
+/** Says in plain words why a file is not taken; null where it is. */
+async function refusal(file: File, card: Card): Promise<string | null> {
+  const told = await look(file).catch(() => ({kind: 'unreadable'}) as const);
+  const {kind} = told;
+  if (kind === 'unreadable') return `${file.name} could not be read. Is it still there?`;
+  if (kind === 'empty') return `${file.name} is empty.`;
+  if (kind === 'text') return `${file.name} is not a picture: it holds text.`;
+  if (kind === 'unknown') return `${file.name} is not a picture that this page knows: JPEG, PNG, WebP, GIF, AVIF or BMP.`;
+  if (kind === 'film') {
+    if (!backend.filmBytes) {
+      return `${file.name} is a film. This page draws photos; films are drawn by “anime-tf web” on your own machine.`;
+    }
+    if (file.size > backend.filmBytes) return tooLong(file, backend.filmBytes);
+    card.job = {id: ++count, file, film: true, width: 0, height: 0};
+    return null;
+  }
+  if (told.width * told.height > backend.pixels) {
+    const megapixels = Math.round((told.width * told.height) / 1e6);
+    return `${file.name} has ${megapixels} megapixels (${told.width} × ${told.height}). At most ${Math.round(backend.pixels / 1e6)} are taken: make it smaller first.`;
+  }
+  card.job = {id: ++count, file, film: false, width: told.width, height: told.height};
+  return null;
+}
+
+function tooLong(file: File, most: number): string {
+  return `${file.name} is a file of ${size(file.size)}. At most ${size(most)} are taken.`;
+}
+
+async function add(files: Iterable<File>): Promise<void> {
+  const chosen = [...files];
+  if (!chosen.length) return;
+  await ready;
+  if (!backend) return;
+  const first = cards.size === 0;
+  for (const file of chosen) {
+    const card = new Card(file.name || 'pasted.png');
+    cards.add(card);
+    at('cards').prepend(card.element);
+    refresh();
+    // By size before anything is read.
+    const problem = file.size > Math.max(backend.bytes, backend.filmBytes)
+      ? tooLong(file, backend.bytes) : await refusal(file, card);
+    if (problem !== null) card.fail(problem);
+    else if (!card.job!.film && file.size > backend.bytes) card.fail(tooLong(file, backend.bytes));
+    else card.preview();
+  }
+  if (first) at('work').scrollIntoView({behavior: 'smooth', block: 'start'});
+  next();
+}
+
+function key({style, side, strength, keep, faces}: Options): string {
+  return JSON.stringify([style, side, strength, keep, faces]);
+}
+
+function next(): void {
+  if (working >= backend.atOnce) return;
+  const wanted = options();
+  const card = [...cards].find(({state, job, as}) =>
+    job && (state === 'waiting' || (state === 'done' && as !== key(wanted))));
+  if (!card) return;
+  working++;
+  void work(card, wanted).finally(() => {
+    working--;
+    next();
+  });
+  next();
+}
+
+async function work(card: Card, wanted: Options): Promise<void> {
+  card.as = key(wanted);
+  card.set('working', backend.plan(card.job!, wanted));
+  const tell = (words: string, part?: number) => card.set('working', words, part);
+  try {
+    const drawn = await backend.draw(card.job!, wanted, card.stop.signal, tell);
+    if (card.stop.signal.aborted) return;
+    const time = drawn.seconds >= 0.1 ? `, ${drawn.seconds.toFixed(drawn.seconds < 10 ? 1 : 0)} s` : '';
+    card.show(drawn.before, drawn.after, drawn.note + time);
+    announce(`${card.name} is drawn`);
+  } catch (error) {
+    if (card.stop.signal.aborted) return;
+    card.fail(error instanceof Plain ? error.message : `${card.name} could not be drawn: ${(error as Error).message}.`);
+  }
+  at('where').textContent = backend.words;
+}
+
+// --- ways in -------------------------------------------------------------------------------------
+
+const pick = at<HTMLInputElement>('pick');
+pick.addEventListener('change', () => {
+  void add([...pick.files ?? []]).then(() => { pick.value = ''; });
+});
+
+let depth = 0; // of elements that a dragged file is over
+const dragging = (on: boolean) => {
+  document.body.classList.toggle('dragging', on);
+  at('veil').hidden = !on;
 };
-const styles = await (await fetch('models/styles.json')).json();
-const here = new URL('./', document.baseURI).href;
-say({do: 'open', style: styles.styles[0], address: here + 'models/' + styles.styles[0].file, runtime: here + 'runtime/'});
-(window as any).say = say;
+addEventListener('dragenter', (event) => {
+  if (event.dataTransfer?.types.includes('Files') && ++depth === 1) dragging(true);
+});
+addEventListener('dragleave', (event) => {
+  if (event.dataTransfer?.types.includes('Files') && --depth === 0) dragging(false);
+});
+addEventListener('dragover', (event) => event.preventDefault());
+addEventListener('drop', (event) => {
+  event.preventDefault();
+  depth = 0;
+  dragging(false);
+  void add(event.dataTransfer?.files ?? []);
+});
+addEventListener('paste', (event) => void add(event.clipboardData?.files ?? []));
+
+for (const element of document.querySelectorAll<HTMLButtonElement>('[data-sample]')) {
+  element.addEventListener('click', async () => {
+    const name = `${element.dataset['sample']}.jpg`;
+    const answer = await fetch(`samples/${name}`).catch(() => null);
+    if (!answer?.ok) return announce('That photo could not be fetched.');
+    void add([new File([await answer.blob()], name, {type: 'image/jpeg'})]);
+  });
+}
+
+const booth = at<HTMLDialogElement>('booth');
+const finder = at<HTMLVideoElement>('finder');
+let stream: MediaStream | null = null;
+at('camera').addEventListener('click', async () => {
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({
+      video: {facingMode: 'environment', width: {ideal: 1920}, height: {ideal: 1080}},
+    });
+  } catch {
+    // No camera, no permission, or no HTTPS: on phones the system's own camera may do.
+    const input = document.createElement('input');
+    input.type = 'file';
+    input.accept = 'image/*';
+    input.capture = 'environment';
+    input.onchange = () => void add(input.files ?? []);
+    if (matchMedia('(pointer: coarse)').matches) input.click();
+    else at('hint').textContent = 'No camera can be used here. Drop a photo, or paste one.';
+    return;
+  }
+  finder.srcObject = stream;
+  booth.showModal();
+  await finder.play();
+});
+at('shoot').addEventListener('click', () => {
+  const canvas = document.createElement('canvas');
+  canvas.width = finder.videoWidth;
+  canvas.height = finder.videoHeight;
+  canvas.getContext('2d')!.drawImage(finder, 0, 0);
+  canvas.toBlob((blob) => blob && void add([new File([blob], 'camera.png', {type: 'image/png'})]));
+  booth.close();
+});
+at('leave').addEventListener('click', () => booth.close());
+booth.addEventListener('close', () => {
+  stream?.getTracks().forEach((track) => track.stop());
+  stream = null;
+  finder.srcObject = null;
+});
+
+// --- options -------------------------------------------------------------------------------------
+
+for (const name of ['strength', 'keep']) {
+  const input = at<HTMLInputElement>(name);
+  const out = () => { at(`${name}-out`).textContent = `${input.value} %`; };
+  input.addEventListener('input', out);
+  out();
+}
+at('options').addEventListener('change', () => {
+  if (backend) {
+    about();
+    next();
+  }
+});
+at('options').addEventListener('submit', (event) => event.preventDefault());
+
+zipButton.addEventListener('click', async () => {
+  const files = new Map<string, Blob>();
+  for (const card of [...cards].reverse()) {
+    if (!card.after) continue;
+    const [name, blob] = await card.result();
+    let free = name;
+    for (let n = 2; files.has(free); n++) free = name.replace(/(\.[^.]*)$/, `-${n}$1`);
+    files.set(free, blob);
+  }
+  hand(await zip(files), 'anime.zip');
+  announce(`${files.size} pictures were saved as anime.zip`);
+});
+
+// --- beginning -----------------------------------------------------------------------------------
+
+function link(text: string, address: string): HTMLAnchorElement {
+  const element = document.createElement('a');
+  element.textContent = text;
+  element.href = address;
+  element.rel = 'noreferrer';
+  return element;
+}
+
+/** Which style, its licence, and where the code is. */
+function about(): void {
+  const chosen = backend.styles.find(({name}) => name === style.value)!;
+  const licence = chosen.license_url ? link(chosen.licence, chosen.license_url) : chosen.licence;
+  const parts: (string | Node)[] = [`Style “${chosen.name}”, licence `, licence, '. '];
+  parts.push('Made with ', backend.code ? link('anime_tf', backend.code) : 'anime_tf', ` ${backend.version}`);
+  parts.push(backend.code ? ': code and models.' : '; the code came with this page’s source.');
+  at('about').replaceChildren(...parts);
+}
+
+async function begin(): Promise<void> {
+  try {
+    backend = await openServer() ?? await openLocal();
+  } catch (error) {
+    at('where').textContent = error instanceof Plain ? error.message : 'The page could not be opened: no network?';
+    announce(at('where').textContent!);
+    return;
+  }
+  document.body.dataset['where'] = backend.where;
+  style.replaceChildren(...backend.styles.map(({name, title, default: first}) => new Option(title, name, first, first)));
+  at('style-field').hidden = backend.styles.length < 2;
+  side.replaceChildren(...backend.sides.map((n) => new Option(`${n} pixels`, String(n), n === 1024, n === 1024)));
+  at('side-field').hidden = backend.sides.length === 0;
+  at('faces-field').hidden = !backend.faces;
+  if (backend.filmBytes) pick.accept = 'image/*,video/*';
+  at('where').textContent = backend.words;
+  if (backend.code) {
+    at<HTMLAnchorElement>('code-top').href = backend.code;
+    at('code-top').hidden = false;
+  }
+  about();
+}
+
+at('show').append(compare(heroBefore, heroAfter, 'the example'));
+const ready = begin();
