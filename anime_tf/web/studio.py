@@ -20,7 +20,7 @@ from anime_tf.errors import first_line
 from anime_tf.web import kinds
 from anime_tf.web.errors import LeftError, RefusedError
 from anime_tf.web.limits import Limits
-from anime_tf.web.styles import Style, engine_for, with_strength
+from anime_tf.web.styles import Style, engine_for, with_colours, with_strength
 
 if TYPE_CHECKING:
     from anime_tf.faces.detect import FaceFinder
@@ -47,14 +47,14 @@ class Options:
     Attributes:
         style: Its name.
         strength: 0, the photo, to 1, all of the style.
-        keep_color: Whether the photo's colours are kept.
+        keep_color: How much of the photo's colours is kept, 0 to 1.
         faces: Whether faces are stylised apart.
         kind: A key of `SUFFIXES`: what pictures come out as.
     """
 
     style: str
     strength: float = 1.0
-    keep_color: bool = False
+    keep_color: float = 0.0
     faces: bool = False
     kind: str = "png"
 
@@ -209,9 +209,11 @@ class Studio(Closing):
             self._check_open()
             return draw(photo.array_u8)
 
-        anime_u8 = self._on_network(drawn)
+        anime = pictures.as_picture(self._on_network(drawn))
         upload.check()
-        return pictures.encode_picture(pictures.as_picture(anime_u8), SUFFIXES[options.kind])
+        rgb_u8 = with_colours(photo.rgb_u8, anime.rgb_u8, options.keep_color)
+        anime = pictures.Picture(rgb_u8, anime.alpha_u8)
+        return pictures.encode_picture(anime, SUFFIXES[options.kind])
 
     def _check_open(self) -> None:
         if self._closing.is_set():
@@ -348,7 +350,7 @@ class Studio(Closing):
                 raise self._too_long()
             anime_u8 = self._on_network(lambda: draw(rgb_u8, seconds))
             progress.done += 1
-            return anime_u8
+            return with_colours(rgb_u8, anime_u8, options.keep_color)
 
         return counted
 

@@ -22,6 +22,7 @@ from anime_tf.web import server as server_module  # noqa: E402, needs aiohttp
 from anime_tf.web.clips import Clips  # noqa: E402
 from anime_tf.web.limits import Limits  # noqa: E402
 from anime_tf.web.studio import Options  # noqa: E402
+from anime_tf.web.styles import with_colours  # noqa: E402
 
 ROUNDING = 1
 """In levels: the same network twice, on other threads."""
@@ -114,6 +115,16 @@ class TestPictures:
         assert np.array_equal(decode_picture(answer.content, "answer").array_u8, rgba)
         answer = post(server, encode_picture(rgba, ".png"), strength="0.5")
         assert np.array_equal(decode_picture(answer.content, "answer").alpha_u8, rgba[..., 3])
+
+    def test_the_photos_colours_are_kept(self, server, photo):
+        def made(**options) -> np.ndarray:
+            answer = post(server, encode_picture(photo, ".png"), **options)
+            return decode_picture(answer.content, "answer").rgb_u8
+
+        plain, kept = made(), made(keep_color="1")
+        assert np.array_equal(kept, with_colours(photo, plain, 1.0))
+        half = made(keep_color="0.5", strength="0.5").astype(int)
+        assert 0 < np.abs(half - photo).mean() < np.abs(plain.astype(int) - photo).mean()
 
     def test_every_built_in_style(self, server, png):
         answer = post(server, png, style="cel")
