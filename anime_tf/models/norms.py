@@ -34,7 +34,7 @@ _FOLDED = contextvars.ContextVar["_Statistics | None"]("folded", default=None)
 
 @contextlib.contextmanager
 def choosing_statistics(
-    choose: Callable[[PictureNorm, Callable[[], Moments]], Moments],
+    choose: Callable[[PictureNorm, Callable[..., Moments]], Moments],
 ) -> Iterator[None]:
     """Within it `choose` decides which statistics each `PictureNorm` normalises with.
 
@@ -45,7 +45,8 @@ def choosing_statistics(
         choose: Called with each norm, in the order in which the network runs them, and a function
             of no arguments that measures its input; not to be called where the measured values do
             not matter, for that takes two passes over it. What it returns is used, and needs only
-            to be of shapes that broadcast against the measured ones'.
+            to be of shapes that broadcast against the measured ones'. With `quick` operations the
+            function takes another, of the input to the part of it that is to be measured.
     """
     token = _CHOOSE.set(choose)
     try:
@@ -225,8 +226,8 @@ class PictureNorm(keras.layers.Layer):
         )
 
     def _quickly_normalised(self, x: Any) -> Any:
-        def measure() -> Moments:
-            return quick.moments(x, together=self.over_channels)
+        def measure(part: Callable[[Any], Any] = lambda x: x) -> Moments:
+            return quick.moments(part(x), together=self.over_channels)
 
         choose = _CHOOSE.get()
         mean, variance = measure() if choose is None else choose(self, measure)
@@ -298,7 +299,9 @@ def instance_norm(
     return PictureNorm(False, epsilon, name=name, dtype=dtype)
 
 
-def norm_of(kind: str, name: str, dtype: Any = None, epsilon: float | None = None) -> keras.layers.Layer:
+def norm_of(
+    kind: str, name: str, dtype: Any = None, epsilon: float | None = None
+) -> keras.layers.Layer:
     """A norm of `NORMS`, unbuilt; without `epsilon` with its own.
 
     Raises:

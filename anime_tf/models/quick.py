@@ -1,5 +1,7 @@
 """Operations of the networks that are quick on a CPU, for graphs that infer one picture at a time.
 
+A batch is one picture too, in parts: its statistics are taken over all of it.
+
 Only on TensorFlow. They have no gradients worth having, and exports do without them: phones and
 other runtimes want other operators.
 """
@@ -32,7 +34,7 @@ def are_quick() -> bool:
 
 
 def moments(x: Any, together: bool) -> tuple[Any, Any]:
-    """Mean and variance over height and width of a picture.
+    """Mean and variance over height and width of a picture, or of all pictures of a batch together.
 
     By the operation of batch norm, which reads a picture without writing one, in the number type
     that it has. By itself that adds up a whole picture in float32, and the variance is wrong by
@@ -40,7 +42,7 @@ def moments(x: Any, together: bool) -> tuple[Any, Any]:
     moments of its own, over a few hundred values, and those are put together (Chan et al. 1979).
 
     Args:
-        x: Tensor (1, height, width, channels), float32 or bfloat16.
+        x: Tensor (n, height, width, channels), float32 or bfloat16.
         together: Whether the channels share mean and variance.
 
     Returns:
@@ -48,8 +50,8 @@ def moments(x: Any, together: bool) -> tuple[Any, Any]:
     """
     import tensorflow as tf
 
-    _, height, width, channels = tf.unstack(tf.shape(x))
-    columns = width * channels
+    n, height, width, channels = tf.unstack(tf.shape(x))
+    height, columns = n * height, width * channels
     of_columns = tf.raw_ops.FusedBatchNormV3(
         x=tf.reshape(x, (1, 1, height, columns)),
         scale=tf.ones((columns,)),
@@ -73,7 +75,7 @@ def normalise(x: Any, mean: Any, scale: Any, offset: Any) -> Any:
     """(x - mean) scale + offset, in one operation.
 
     Args:
-        x: Tensor (1, height, width, channels), float32 or bfloat16.
+        x: Tensor (n, height, width, channels), float32 or bfloat16.
         mean: float32, of a shape that broadcasts to (1, 1, 1, channels), as scale and offset.
         scale: Likewise.
         offset: Likewise.
@@ -103,12 +105,12 @@ def reflect(x: Any, before: int, after: int) -> Any:
     """Pads height and width by reflection, in one copy of the picture.
 
     Args:
-        x: Tensor (1, height, width, channels).
+        x: Tensor (n, height, width, channels).
         before: Rows above, and columns to the left.
         after: Rows below, and columns to the right.
 
     Returns:
-        Tensor (1, height + before + after, width + before + after, channels), same dtype.
+        Tensor (n, height + before + after, width + before + after, channels), same dtype.
     """
     import tensorflow as tf
 
@@ -118,11 +120,11 @@ def reflect(x: Any, before: int, after: int) -> Any:
         i = tf.abs(tf.range(-before, side + after))
         return tf.minimum(i, 2 * (side - 1) - i)
 
-    _, height, width, _ = tf.unstack(tf.shape(x))
+    n, height, width, _ = tf.unstack(tf.shape(x))
     rows, columns = index(height), index(width)
     pixels = tf.reshape(rows[:, None] * width + columns, (-1,))
-    padded = tf.gather(tf.reshape(x, (-1, channels)), pixels)
-    return tf.reshape(padded, (1, height + before + after, width + before + after, channels))
+    padded = tf.gather(tf.reshape(x, (n, height * width, channels)), pixels, axis=1)
+    return tf.reshape(padded, (n, height + before + after, width + before + after, channels))
 
 
 def double(x: Any, placement: str) -> Any:
