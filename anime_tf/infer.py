@@ -241,14 +241,20 @@ def main(values: flags.FlagValues) -> int:
     return cli.EXIT_SOME_FAILED if report.failures else cli.EXIT_DONE
 
 
-def stylizer_of(values: flags.FlagValues, weights: str | None = None) -> Stylizer:
-    """The `Stylizer` that the flags describe, or one of other weights in an engine of their own."""
+def stylizer_of(
+    values: flags.FlagValues, weights: str | None = None, *, hold: bool = False
+) -> Stylizer:
+    """The `Stylizer` that the flags describe, or one of other weights in an engine of their own.
+
+    With `hold`, one that can hold statistics where the weights allow it.
+    """
     from anime_tf.inference.stylizer import Stylizer
 
     return Stylizer(
         weights or values.weights,
         engine="auto" if weights else values.engine,
         engine_precision="auto" if weights else values.engine_precision,
+        hold=hold,
         strength=values.strength,
         match_brightness=values.match_brightness,
         max_side=values.max_side,

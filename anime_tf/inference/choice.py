@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from absl import logging
 
+from anime_tf.data.likeness import psnr
 from anime_tf.errors import first_line
 from anime_tf.inference import cache
 from anime_tf.inference.openvino import (
     LEAST_PSNR,
     PROBE_SIDE,
+    SPAN,
     OpenVinoEngine,
     import_openvino,
     probe_pm1,
-    psnr_of,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ class Way(NamedTuple):
         return f"{self.engine} {self.precision}"
 
 
-def open_fastest(path: Path, own: str, precision: str, open_way: Callable[[Way], Engine]) -> Engine:
+def open_fastest(
+    path: Path, own: str, precision: str, open_way: Callable[[Way], Engine], hold: bool = False
+) -> Engine:
     """Opens weights with the engine that runs them fastest here; a log line says which it is.
 
     Args:
@@ -85,6 +88,7 @@ def open_fastest(path: Path, own: str, precision: str, open_way: Callable[[Way],
         own: The engine that their kind calls for; the only one where there is no choice.
         precision: One of `openvino.PRECISIONS`.
         open_way: What opens the weights in a way.
+        hold: Take only those that can hold statistics, Keras alone, where it can open the weights.
 
     Returns:
         The engine.
@@ -93,7 +97,7 @@ def open_fastest(path: Path, own: str, precision: str, open_way: Callable[[Way],
         FileNotFoundError: There are no such weights.
         ValueError: Weights that their own engine cannot open.
     """
-    ways = possible_ways(path, own, precision)
+    ways = possible_ways(path, own, precision, hold)
     if len(ways) == 1:
         return open_way(ways[0])
     facts = [cache.versions(), cache.machine(), ways, MEASURED_SIDE]
@@ -119,13 +123,14 @@ def open_fastest(path: Path, own: str, precision: str, open_way: Callable[[Way],
     return engine
 
 
-def possible_ways(path: Path, own: str, precision: str) -> list[Way]:
+def possible_ways(path: Path, own: str, precision: str, hold: bool = False) -> list[Way]:
     """The ways to run weights on this machine, the plainest first; at least one.
 
     Args:
         path: The weights.
         own: The engine that their kind calls for.
         precision: One of `openvino.PRECISIONS`.
+        hold: See `open_fastest`.
     """
     plain = Way(own, "float32" if precision == "auto" else precision)
     if own not in _RUNTIMES or os.environ.get(MEASURE_VARIABLE) == "0" or not path.exists():
@@ -138,7 +143,7 @@ def possible_ways(path: Path, own: str, precision: str) -> list[Way]:
     ways = [
         Way(engine, kind)
         for kind in precisions
-        for engine in (own, "openvino")
+        for engine in ((own,) if hold and own == "keras" else (own, "openvino"))
         if _is_installed(_RUNTIMES[engine])
         # The others compute in the number type that the weights were exported in.
         if kind == "float32" or engine in ("keras", "openvino")
@@ -235,10 +240,10 @@ def _measured(
     for way in ways[1:]:
         if way not in opened:
             continue
-        psnr = psnr_of(results[ways[0]], results[way])
-        if way.precision == "float32" and psnr < LEAST_PSNR_FLOAT32:
+        decibels = psnr(results[way], results[ways[0]], SPAN)
+        if way.precision == "float32" and decibels < LEAST_PSNR_FLOAT32:
             # At fault whatever the weights; bfloat16 may be near enough with others.
-            logging.warning("%s is left out: %.0f dB PSNR to %s", way, psnr, ways[0])
+            logging.warning("%s is left out: %.0f dB PSNR to %s", way, decibels, ways[0])
             table[str(way)] = None
     logging.info(
         "milliseconds for %dx%d pixels: %s",
@@ -272,14 +277,14 @@ def _opened_sound(
         return engine if getattr(engine, "precision", None) == way.precision else None
     facts = [cache.digest_of(path), cache.versions(), cache.machine(), PROBE_SIDE]
     name = cache.entry("sound", way.engine, *facts)
-    psnr = cache.recall_json(name)
-    if isinstance(psnr, float):
-        return open_way(way) if psnr >= LEAST_PSNR else None
+    decibels = cache.recall_json(name)
+    if isinstance(decibels, float):
+        return open_way(way) if decibels >= LEAST_PSNR else None
     engine, exact, probe = (
         open_way(way),
         open_way(Way(way.engine, "float32")),
         probe_pm1(PROBE_SIDE),
     )
-    psnr = psnr_of(exact(probe), engine(probe))
-    cache.remember_json(name, psnr)
-    return engine if psnr >= LEAST_PSNR else None
+    decibels = psnr(engine(probe), exact(probe), SPAN)
+    cache.remember_json(name, decibels)
+    return engine if decibels >= LEAST_PSNR else None

@@ -64,14 +64,17 @@ class KerasEngine:
 
     Attributes:
         network: The network as it is exported.
+        precision: What it computes in, "float32" or "bfloat16".
     """
 
     def __init__(self, model: keras.Model) -> None:
+        import_tensorflow()
         import tensorflow as tf
 
         from anime_tf.inference.any_picture import AnyPicture
 
         self.network = AnyPicture(model)
+        self.precision = str(model.compute_dtype)
         self._one_by_one = not tf.config.list_physical_devices("GPU")
         # What runs; a concrete function does not keep its variables alive.
         self._running = AnyPicture(model, quick=True) if self._one_by_one else self.network
@@ -454,7 +457,10 @@ ENGINE_OF_SUFFIX: dict[str, str] = {
 
 
 def open_engine(
-    path: str | os.PathLike[str], engine: str = "auto", precision: str = "auto"
+    path: str | os.PathLike[str],
+    engine: str = "auto",
+    precision: str = "auto",
+    hold: bool = False,
 ) -> Engine:
     """Opens weights with an engine.
 
@@ -465,6 +471,7 @@ def open_engine(
         precision: One of `PRECISIONS`, what the network computes in; "auto" is bfloat16 where the
             CPU has it, and the engine is "auto" too or OpenVINO, and results are near enough to
             float32's; else float32.
+        hold: Let "auto" take none but those that can hold statistics, where any can.
 
     Returns:
         The engine, ready to run.
@@ -481,7 +488,7 @@ def open_engine(
         )
     if engine == "auto":
         return choice.open_fastest(
-            path, engine_of(path), precision, lambda way: open_engine(path, *way)
+            path, engine_of(path), precision, lambda way: open_engine(path, *way), hold
         )
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of auto, {', '.join(ENGINES)}, received {engine!r}")

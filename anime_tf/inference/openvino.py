@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from anime_tf.data.likeness import psnr
 from anime_tf.errors import first_line, import_optional
 from anime_tf.inference import cache
 
@@ -27,6 +28,9 @@ LEAST_PSNR = 45.0
 
 PROBE_SIDE = 128
 """Height and width of the picture on which that is measured."""
+
+SPAN = 2.0
+"""From black to white in [-1, 1]."""
 
 SETTINGS: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
 """What a network is compiled with, beside its number type."""
@@ -115,19 +119,13 @@ class OpenVinoEngine:
         if "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             return "float32"
         name = cache.entry("sound", "openvino", *self._facts, PROBE_SIDE)
-        psnr = cache.recall_json(name)
-        if not isinstance(psnr, float):
+        decibels = cache.recall_json(name)
+        if not isinstance(decibels, float):
             probe = probe_pm1(PROBE_SIDE)
             results = [_run(self._compiled(kind), probe) for kind in ("float32", "bfloat16")]
-            psnr = psnr_of(*results)
-            cache.remember_json(name, psnr)
-        return "bfloat16" if psnr >= LEAST_PSNR else "float32"
-
-
-def psnr_of(first_pm1: np.ndarray, second_pm1: np.ndarray) -> float:
-    """PSNR of two pictures in [-1, 1], in dB; 126 where they are the same."""
-    error = float(np.mean(np.square(first_pm1 - second_pm1), dtype=np.float64))
-    return float(10 * np.log10(4 / max(error, 1e-12)))  # pictures reach from -1 to 1
+            decibels = psnr(results[1], results[0], SPAN)
+            cache.remember_json(name, decibels)
+        return "bfloat16" if decibels >= LEAST_PSNR else "float32"
 
 
 def import_openvino() -> Any:

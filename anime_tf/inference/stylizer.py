@@ -1,4 +1,4 @@
-"""`Stylizer`: uint8 RGB in, uint8 RGB out, for pictures, video and everything else."""
+"""`Stylizer`: RGB in, RGB out, for pictures, video and everything else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import numpy as np
 
 from anime_tf.data import pictures
 from anime_tf.inference.engines import KerasEngine, open_engine
+from anime_tf.inference.finish import finish
 from anime_tf.weights.builtin import weights_path
+
+_TYPES = tuple(dtype.name for dtype in pictures.WHITE)
 
 
 class Stylizer:
@@ -30,16 +33,26 @@ class Stylizer:
         engine: What runs the network, a key of `inference.engines.ENGINES`, or "auto".
         engine_precision: What it computes in: "float32", "bfloat16", or "auto" for the engine's own
             choice; see `inference.engines.open_engine`.
-        strength: From 0, the photo itself, to 1, what the network makes of it; between them a
-            linear blend of the two.
-        match_brightness: Give each picture the mean luma of its photo, before blending.
+        hold: Whether `stylise_held` will be called: "auto" is then an engine that can hold
+            statistics, where the weights have one.
+        strength: From 0, the photo itself, to 1, what the network makes of it. Between them light
+            and colour move evenly, while the photo's texture goes and the drawing's lines come
+            early; see `inference.finish.blend`.
+        match_brightness: Give each picture the mean luma of its photo.
+        keep_color: Give each picture the chroma of its photo under the luma of the result. The
+            steps come in this order: brightness, colour, strength.
         max_side: Shrink pictures whose longer side has more pixels than this before they are
             stylised; they come out in the smaller size. 0 keeps every size.
+        dtype: Type of the pictures that come out: "uint8", "uint16", or "float32" in 0..1; None
+            for the type of the photo. What the network gives is rounded to it once, so that uint16
+            holds more than 8 bits of it whatever the photo's type.
 
     Attributes:
         strength: As given.
         match_brightness: As given.
+        keep_color: As given.
         max_side: As given.
+        dtype: As given.
 
     Raises:
         FileNotFoundError: There are no such weights.
@@ -52,29 +65,36 @@ class Stylizer:
         *,
         engine: str = "auto",
         engine_precision: str = "auto",
+        hold: bool = False,
         strength: float = 1.0,
         match_brightness: bool = False,
+        keep_color: bool = False,
         max_side: int = 0,
+        dtype: str | None = None,
     ) -> None:
         if not 0 <= strength <= 1:
             raise ValueError(f"strength must lie in 0..1, received {strength}")
         if max_side < 0:
             raise ValueError(f"max_side must be 0 (no limit) or more, received {max_side}")
+        if dtype not in (None, *_TYPES):
+            raise ValueError(f"dtype must be None or one of {', '.join(_TYPES)}, received {dtype}")
         self.strength = float(strength)
         self.match_brightness = bool(match_brightness)
+        self.keep_color = bool(keep_color)
         self.max_side = int(max_side)
-        self._engine = open_engine(weights_path(weights), engine, engine_precision)
+        self.dtype = dtype
+        self._engine = open_engine(weights_path(weights), engine, engine_precision, hold)
 
     def __call__(self, photo_u8: np.ndarray) -> np.ndarray:
         """Stylises a photo, or a batch of them.
 
         Args:
-            photo_u8: uint8 in 0..255: RGB (height, width, 3), RGBA (height, width, 4), or a batch
-                (n, height, width, 3). Alpha is handed through.
+            photo_u8: uint8 in 0..255, or uint16 in 0..65535: RGB (height, width, 3), RGBA
+                (height, width, 4), or a batch (n, height, width, 3). Alpha is handed through.
 
         Returns:
-            A new array of the same type and shape; with `max_side`, of the smaller height and
-            width.
+            A new array of the same shape, of the type of the photo or of `dtype`; with `max_side`,
+            of the smaller height and width.
 
         Raises:
             ValueError: Another type or shape.
@@ -83,13 +103,15 @@ class Stylizer:
         photo_u8 = np.asarray(photo_u8)
         _check(photo_u8)
         if photo_u8.ndim == 3:
-            picture = pictures.limit_side(pictures.as_picture(photo_u8), self.max_side)
-            anime = self._stylise(picture.rgb_u8[None], self._engine)[0]
-            return pictures.Picture(anime, picture.alpha_u8).array_u8
+            photo = pictures.limit_array_side(photo_u8, self.max_side)
+            anime = self._stylise(photo[None, ..., :3], self._engine)[0]
+            if photo.shape[2] == 3:
+                return anime
+            return np.dstack([anime, pictures.as_type(photo[..., 3], anime.dtype)])
         if len(photo_u8) == 0:
-            return photo_u8.copy()
-        limited = [pictures.limit_side(pictures.Picture(p), self.max_side) for p in photo_u8]
-        return self._stylise(np.stack([picture.rgb_u8 for picture in limited]), self._engine)
+            return photo_u8.astype(self.dtype or photo_u8.dtype)
+        limited = [pictures.limit_array_side(photo, self.max_side) for photo in photo_u8]
+        return self._stylise(np.stack(limited), self._engine)
 
     @property
     def can_hold(self) -> bool:
@@ -110,7 +132,7 @@ class Stylizer:
         nothing.
 
         Args:
-            photo_u8: uint8 in 0..255: RGB (height, width, 3).
+            photo_u8: uint8 in 0..255, or uint16: RGB (height, width, 3).
             held: The statistics that the frame before used; None for the first.
             rate: How far they move to this photo's own, from 0, not at all, to 1, all the way: then
                 the picture is the same as of a plain call.
@@ -147,23 +169,31 @@ class Stylizer:
             anime_pm1, used = engine.run_held(pictures_pm1, held, rate, leeway)
             return anime_pm1
 
-        photo = pictures.limit_side(pictures.Picture(photo_u8), self.max_side)
-        return self._stylise(photo.rgb_u8[None], run)[0], used
+        photo_u8 = pictures.limit_array_side(photo_u8, self.max_side)
+        return self._stylise(photo_u8[None], run)[0], used
 
     def _stylise(
-        self, photos_u8: np.ndarray, network: Callable[[np.ndarray], np.ndarray]
+        self, photos: np.ndarray, network: Callable[[np.ndarray], np.ndarray]
     ) -> np.ndarray:
         """Stylises (n, height, width, 3) of any size; a new array."""
+        dtype = np.dtype(self.dtype or photos.dtype)
         if self.strength == 0:
-            return photos_u8.copy()
-        anime_u8 = pictures.to_u8(network(pictures.to_pm1(photos_u8)))
-        if self.match_brightness:
-            pairs = zip(photos_u8, anime_u8, strict=True)
-            anime_u8 = np.stack([pictures.match_brightness(*pair) for pair in pairs])
-        if self.strength == 1:
-            return anime_u8
-        photos, anime = photos_u8.astype(np.float32), anime_u8.astype(np.float32)
-        return np.rint(photos + self.strength * (anime - photos)).astype(np.uint8)
+            return pictures.as_type(photos, dtype)
+        animes = pictures.from_pm1(network(pictures.to_pm1(photos)), dtype)
+        if self.strength == 1 and not (self.keep_color or self.match_brightness):
+            return animes
+        return np.stack(
+            [
+                finish(
+                    photo,
+                    anime,
+                    strength=self.strength,
+                    keep_color=self.keep_color,
+                    match_brightness=self.match_brightness,
+                )
+                for photo, anime in zip(photos, animes, strict=True)
+            ]
+        )
 
 
 def _check(photo_u8: np.ndarray) -> None:
@@ -175,9 +205,9 @@ def _check(photo_u8: np.ndarray) -> None:
             "expected a picture (height, width, 3 or 4) or a batch (n, height, width, 3), "
             f"received an array of shape {shape}"
         )
-    if photo_u8.dtype != np.uint8:
+    if photo_u8.dtype not in (np.uint8, np.uint16):
         raise ValueError(
-            f"expected uint8 pixels in 0..255, received {photo_u8.dtype}; "
+            f"expected uint8 pixels in 0..255, or uint16, received {photo_u8.dtype}; "
             "convert them first, (x * 255).round().astype('uint8') if they lie in 0..1"
         )
     if 0 in shape[-3:-1]:

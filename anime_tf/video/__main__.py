@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import signal
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags, logging
@@ -167,6 +165,7 @@ def settings_of(values: flags.FlagValues) -> dict[str, str]:
     Raises:
         FileNotFoundError: There are no such weights.
     """
+    from anime_tf.inference.cache import digest_of
     from anime_tf.weights.builtin import weights_path
 
     settings = {
@@ -177,25 +176,14 @@ def settings_of(values: flags.FlagValues) -> dict[str, str]:
     for name in ("weights", "face_weights"):
         given = values.flag_values_dict().get(name)
         if given:
-            settings[f"contents of --{name}"] = _digest(weights_path(given))
+            settings[f"contents of --{name}"] = digest_of(weights_path(given))[:16]
     return settings
-
-
-def _digest(path: Path) -> str:
-    """A short hash of a file, or of all files in a folder."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:16]
 
 
 def stylise_of(values: flags.FlagValues) -> FrameStylizer:
     """What the flags make of a film's frames."""
     finder = None if values.faces == "off" else face_finder(values)
-    stylizer = stylizer_of(values)
+    stylizer = stylizer_of(values, hold=values.steady in ("statistics", "both"))
     from anime_tf.data import pictures
     from anime_tf.video import steady
 
