@@ -66,6 +66,19 @@ def test_paint_shrinks(tmp_path):
     assert read_picture(out / "a.png").size_hw == (20, 40)
 
 
+def test_scenes_then_paint(tmp_path, capfd):
+    photos, scenes = tmp_path / "photos", tmp_path / "train_photo"
+    photos.mkdir()
+    picture = np.random.RandomState(0).randint(0, 256, (40, 60, 3)).astype(np.uint8)
+    write_picture(photos / "a.jpg", picture)
+    (photos / "b.jpg").write_bytes(b"\xff\xd8\xff")
+    assert cli.run(COMMAND, ["scenes", f"--input={photos}", f"--output={scenes}"]) == 1
+    assert "b.jpg: broken JPEG" in capfd.readouterr().err
+    assert sorted(path.name for path in scenes.iterdir()) == ["a.png", "a_night.png"]
+    arguments = ["paint", f"--input={scenes}", f"--output={tmp_path / 'paired'}"]
+    assert cli.run(COMMAND, arguments) == 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -78,6 +91,7 @@ def test_paint_shrinks(tmp_path):
         ["smooth", "--style_dir=gone"],
         ["smooth", "--style_dir=gone", "--resampling=cubic"],
         ["paint", "--input=gone", "--output=out"],
+        ["scenes", "--input=gone", "--output=out"],
         ["check"],
         [],
     ],

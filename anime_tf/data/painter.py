@@ -111,7 +111,7 @@ class PaintRecipe:
     level_softness: float = 2.5
     level_mix: float = 0.5
     lift: float = 0.12
-    skin_lift: float = 0.07
+    skin_lift: float = 0.05
     black: float = 0.05
     chroma: float = 1.4
     chroma_limit: float = 110.0
