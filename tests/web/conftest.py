@@ -1,11 +1,16 @@
-"""A small network with random weights, and a server with it."""
+"""A small network with random weights, a server with it, and the page in a browser."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +72,74 @@ def server(weights, page_folder, tmp_path_factory):
     with WebServer(weights, limits, find_page([page_folder]), folder) as running:
         yield running
     assert list(folder.iterdir()) == [], "the private folder is gone"
+
+
+# --- the page in a browser --------------------------------------------------------------------
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def built_page(tmp_path_factory) -> Path:
+    """deploy/web built from its sources, once for all processes of a run; without its models."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed, which builds the page")
+    fcntl = pytest.importorskip("fcntl", reason="folders cannot be locked here")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    source = shared / "checkout" / "deploy" / "web"
+    with (shared / "page.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "page.built").exists():
+            left_out = shutil.ignore_patterns("node_modules", "dist", "models")
+            shutil.copytree(ROOT / "deploy" / "web", source, ignore=left_out)
+            shutil.copytree(ROOT / "samples", shared / "checkout" / "samples")
+            for command in ("npm ci --no-audit --no-fund --prefer-offline", "npm run build"):
+                done = subprocess.run(
+                    command.split(), cwd=source, capture_output=True, text=True, check=False
+                )
+                assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+            (shared / "page.built").touch()
+    return source / "dist"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium, driven by playwright."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    if path is None:
+        pytest.skip(f"no Chromium is installed ({', '.join(CHROMIUM_NAMES)})")
+    # For a module at a time: in the meantime no other event loop can run on this thread.
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_FLAGS])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """An empty page of 1280 x 800; errors on it, and what its policy forbids, fail the test."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "console",
+        lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None,
+    )
+    yield page
+    context.close()
+    assert wrong == []

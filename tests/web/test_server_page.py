@@ -1,0 +1,111 @@
+"""The page with the server behind it, in a real browser."""
+
+import re
+import struct
+
+import numpy as np
+import pytest
+from picture_files import png_chunk, smooth_noise
+from small_films import moving, read, write_film
+
+from anime_tf.data.pictures import decode_picture, encode_picture, write_picture
+from anime_tf.inference.stylizer import Stylizer
+
+pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed")
+
+from web_server import WebServer  # noqa: E402, needs aiohttp
+
+from anime_tf.web.limits import Limits  # noqa: E402
+from anime_tf.web.page import find_page  # noqa: E402
+
+LEVELS = 1
+"""The same network twice, on other threads."""
+
+
+@pytest.fixture(scope="module")
+def address(chromium, built_page, weights, tmp_path_factory):
+    """The server's own page."""
+    folder = tmp_path_factory.mktemp("private")
+    with WebServer(weights, Limits(), find_page([built_page]), folder) as running:
+        yield f"{running.url}/"
+    assert list(folder.iterdir()) == []
+
+
+def card(page, name: str):
+    return page.locator("li.card").filter(has_text=name)
+
+
+def problem(page, name: str) -> str:
+    """What the page says of a file that it does not take."""
+    words = card(page, name).locator(".problem")
+    words.wait_for()
+    return words.inner_text()
+
+
+def test_a_photo_is_drawn_compared_and_saved(page, address, weights, tmp_path):
+    photo = smooth_noise(60, 90)
+    write_picture(tmp_path / "holiday.png", photo)
+    page.goto(address)
+    page.locator("#where").filter(has_text="server").wait_for()
+    assert "unknown" in page.locator("#about").inner_text(), "the licence of weights by path"
+    page.set_input_files("#pick", tmp_path / "holiday.png")
+    done = page.locator("li.card[data-state=done]")
+    done.wait_for()
+    slider = done.locator("[role=slider]")
+    before = float(slider.get_attribute("aria-valuenow"))
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    assert float(slider.get_attribute("aria-valuenow")) > before
+    with page.expect_download() as download:
+        done.locator(".save").click()
+    assert download.value.suggested_filename == "holiday_anime.png"
+    saved = decode_picture(download.value.path().read_bytes(), "saved").rgb_u8.astype(int)
+    expected = Stylizer(weights, engine="keras")(photo)
+    assert np.abs(saved - expected).max() <= LEVELS
+
+
+def test_a_clip_is_drawn_with_its_sound(page, address, tmp_path):
+    write_film(tmp_path / "clip.mp4", moving(12), sound="aac")
+    page.goto(address)
+    page.set_input_files("#pick", tmp_path / "clip.mp4")
+    done = page.locator("li.card[data-state=done]")
+    done.wait_for()
+    with page.expect_download() as download:
+        done.locator(".save").click()
+    assert download.value.suggested_filename == "clip_anime.mp4"
+    saved, source = read(download.value.path()), read(tmp_path / "clip.mp4")
+    assert len(saved.frames) == 12
+    assert saved.sound == source.sound
+
+
+def test_what_is_no_photo_is_refused_in_words(page, address, tmp_path):
+    (tmp_path / "notes.jpg").write_text("Buy milk, and colours.\n" * 20)
+    header = struct.pack(">IIBBBBB", 20_000, 10_000, 8, 2, 0, 0, 0)
+    parts = [png_chunk(b"IHDR", header), png_chunk(b"IDAT", b"\0"), png_chunk(b"IEND", b"")]
+    (tmp_path / "wall.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    with (tmp_path / "everything.jpg").open("wb") as file:
+        file.write(b"\xff\xd8\xff")
+        file.truncate(1 << 30)
+    whole = encode_picture(smooth_noise(30, 40), ".png")
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    page.goto(address)
+    names = ["notes.jpg", "wall.png", "everything.jpg", "half.png"]
+    page.set_input_files("#pick", [tmp_path / name for name in names])
+    assert "text" in problem(page, "notes.jpg")
+    assert "200 megapixels" in problem(page, "wall.png")
+    assert re.search(r"At most \d+ MB", problem(page, "everything.jpg"))
+    assert "damaged" in problem(page, "half.png"), "the server's own words"
+
+
+def test_on_a_phone(chromium, address, tmp_path):
+    write_picture(tmp_path / "a.jpg", smooth_noise(60, 90))
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    page.goto(address)
+    page.set_input_files("#pick", tmp_path / "a.jpg")
+    page.locator("li.card[data-state=done]").wait_for()
+    width = page.evaluate("document.documentElement.scrollWidth")
+    context.close()
+    assert width <= 390, "nothing to scroll sideways"
