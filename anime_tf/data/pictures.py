@@ -526,11 +526,19 @@ def write_picture(
 # --- range ------------------------------------------------------------------------------------
 
 
-def to_pm1(picture_u8: np.ndarray) -> np.ndarray:
-    """uint8 pixels to what networks see: ``x / 127.5 - 1``.
+WHITE: dict[np.dtype[Any], int] = {
+    np.dtype(np.uint8): 255,
+    np.dtype(np.uint16): 65535,
+    np.dtype(np.float32): 1,
+}
+"""Types that pictures come in, and what white is in each; black is 0."""
+
+
+def to_pm1(picture: np.ndarray) -> np.ndarray:
+    """Pixels to what networks see: ``x / 127.5 - 1`` for uint8, ``x / 32767.5 - 1`` for uint16.
 
     Args:
-        picture_u8: uint8, any shape.
+        picture: uint8 or uint16, any shape.
 
     Returns:
         float32 in [-1, 1], same shape.
@@ -538,10 +546,10 @@ def to_pm1(picture_u8: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: Another type.
     """
-    if picture_u8.dtype != np.uint8:
-        raise ValueError(f"expected uint8 pixels, got {picture_u8.dtype}")
-    picture_pm1 = picture_u8.astype(np.float32)
-    picture_pm1 /= 127.5
+    if picture.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"expected uint8 or uint16 pixels, got {picture.dtype}")
+    picture_pm1 = picture.astype(np.float32)
+    picture_pm1 /= WHITE[picture.dtype] / 2
     picture_pm1 -= 1
     return picture_pm1
 
@@ -555,8 +563,50 @@ def to_u8(picture_pm1: np.ndarray) -> np.ndarray:
     Returns:
         uint8, same shape; `to_u8` of `to_pm1` of a picture is that picture.
     """
-    scaled = (np.asarray(picture_pm1, np.float32) + 1) * 127.5
-    return np.clip(np.rint(scaled, out=scaled), 0, 255, out=scaled).astype(np.uint8)
+    return from_pm1(picture_pm1, np.uint8)
+
+
+def from_pm1(picture_pm1: np.ndarray, dtype: Any) -> np.ndarray:
+    """What a network gives to pixels: ``(y + 1) * white / 2``, clipped; integers are rounded.
+
+    Args:
+        picture_pm1: Floats, nominally in [-1, 1], any shape.
+        dtype: One of `WHITE`.
+
+    Returns:
+        The pixels, same shape.
+    """
+    dtype = np.dtype(dtype)
+    white = WHITE[dtype]
+    scaled_up = (np.asarray(picture_pm1, np.float32) + 1) * np.float32(white / 2)
+    if dtype != np.float32:
+        np.rint(scaled_up, out=scaled_up)
+    return np.clip(scaled_up, 0, white, out=scaled_up).astype(dtype, copy=False)
+
+
+def as_type(picture: np.ndarray, dtype: Any) -> np.ndarray:
+    """Pixels in another type: white stays white, values are rounded to the nearest.
+
+    Args:
+        picture: Of a type of `WHITE`, any shape.
+        dtype: One of `WHITE`.
+
+    Returns:
+        A new array of that type.
+    """
+    dtype = np.dtype(dtype)
+    if picture.dtype == dtype:
+        return picture.copy()
+    if dtype == np.uint16 and picture.dtype == np.uint8:
+        return picture.astype(np.uint16) * np.uint16(257)
+    if dtype == np.uint8 and picture.dtype == np.uint16:
+        return _eight_bits(picture)
+    if dtype == np.float32:
+        return picture.astype(np.float32) * np.float32(1 / WHITE[picture.dtype])
+    # One pass that scales, rounds to even and clips.
+    depth = cv2.CV_8U if dtype == np.uint8 else cv2.CV_16U
+    levels = cv2.addWeighted(picture, WHITE[dtype], picture, 0, 0, dtype=depth)
+    return levels.reshape(picture.shape)
 
 
 # --- size -------------------------------------------------------------------------------------
@@ -603,15 +653,53 @@ def limit_side(picture: Picture, max_side: int) -> Picture:
     Raises:
         ValueError: `max_side` is negative.
     """
+    size_hw = _limited(picture.size_hw, max_side)
+    if size_hw == picture.size_hw:
+        return picture
+    return as_picture(limit_array_side(picture.array_u8, max_side))
+
+
+def limit_array_side(array: np.ndarray, max_side: int) -> np.ndarray:
+    """`limit_side` for an array: RGB or RGBA of any depth.
+
+    Colours count by their opacity where there is alpha: what is transparent, and seen by nobody,
+    would otherwise come out as a fringe around what is opaque.
+
+    Args:
+        array: (height, width, 3 or 4) uint8 or uint16.
+        max_side: Pixels; 0 for no limit.
+
+    Returns:
+        The array in its own proportions, or itself where it is small enough.
+
+    Raises:
+        ValueError: `max_side` is negative.
+    """
+    before_hw = (array.shape[0], array.shape[1])
+    size_hw = _limited(before_hw, max_side)
+    if size_hw == before_hw:
+        return array
+    plain = resize(array, size_hw)
+    if array.shape[2] == 3 or array[..., 3].min() == WHITE[array.dtype]:
+        return plain
+    opacity = array[..., 3:].astype(np.float32)
+    weighted = resize(array[..., :3] * opacity, size_hw)
+    total = resize(opacity, size_hw)
+    # Where all is transparent, the colours are as good as any.
+    colours = np.where(total > 0, weighted / np.maximum(total, 1e-6), plain[..., :3])
+    plain[..., :3] = np.rint(colours)
+    return plain
+
+
+def _limited(size_hw: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """A size in its own proportions, its longer side at most `max_side`; 0 for no limit."""
     if max_side < 0:
         raise ValueError(f"max_side must be 0 (no limit) or more, got {max_side}")
-    height, width = picture.size_hw
+    height, width = size_hw
     if max_side == 0 or max(height, width) <= max_side:
-        return picture
+        return size_hw
     scale = max_side / max(height, width)
-    size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
-    alpha = None if picture.alpha_u8 is None else resize(picture.alpha_u8, size_hw)
-    return Picture(resize(picture.rgb_u8, size_hw), alpha)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def pad_to_multiple(
@@ -703,11 +791,38 @@ def match_brightness(photo_u8: np.ndarray, stylised_u8: np.ndarray) -> np.ndarra
     Reference:
         AnimeGANv2, the brightness adjustment of its inference script.
     """
-    stylised = luma(stylised_u8)
-    if stylised == 0:
-        return stylised_u8
-    scaled = stylised_u8 * (luma(photo_u8) / stylised)
-    return np.clip(scaled, 0, 255).astype(np.uint8)
+    return scaled(stylised_u8, brightness_gain(photo_u8, stylised_u8))
+
+
+def brightness_gain(photo: np.ndarray, stylised: np.ndarray) -> float:
+    """By how much a stylised picture is multiplied to have the mean luma of its photo.
+
+    Args:
+        photo: (height, width, 3) RGB, of a type of `WHITE`.
+        stylised: The same, perhaps of another type.
+
+    Returns:
+        The quotient of the means; 1 for an all-black picture.
+    """
+    level = luma(stylised)
+    if level == 0:
+        return 1.0
+    if photo.dtype == stylised.dtype:
+        return luma(photo) / level
+    return luma(photo) / WHITE[photo.dtype] / (level / WHITE[stylised.dtype])
+
+
+def scaled(picture: np.ndarray, gain: float) -> np.ndarray:
+    """A picture times a number, clipped at white; integers are truncated.
+
+    Args:
+        picture: Of a type of `WHITE`, any shape.
+        gain: 0 or more.
+
+    Returns:
+        A new array of the same type and shape.
+    """
+    return np.clip(picture * gain, 0, WHITE[picture.dtype]).astype(picture.dtype)
 
 
 def side_by_side(before_u8: np.ndarray, after_u8: np.ndarray) -> np.ndarray:
