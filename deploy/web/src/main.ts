@@ -426,8 +426,10 @@ function about(): void {
   const chosen = backend.styles.find(({name}) => name === style.value)!;
   const licence = chosen.license_url ? link(chosen.licence, chosen.license_url) : chosen.licence;
   const parts: (string | Node)[] = [`Style “${chosen.name}”, licence `, licence, '. '];
-  parts.push('Made with ', backend.code ? link('anime_tf', backend.code) : 'anime_tf', ` ${backend.version}`);
-  parts.push(backend.code ? ': code and models.' : '; the code came with this page’s source.');
+  const [made, page] = backend.code
+    ? [link('anime_tf', backend.code), link('deploy/web', backend.code)]
+    : ['anime_tf', 'its folder deploy/web'];
+  parts.push('Drawn by ', made, ` ${backend.version}; this page’s code is in `, page, '.');
   at('about').replaceChildren(...parts);
 }
 
