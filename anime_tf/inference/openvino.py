@@ -8,7 +8,7 @@ import os
 import threading
 from logging import root as root_logger
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import logging
@@ -16,6 +16,9 @@ from absl import logging
 from anime_tf.data.likeness import psnr
 from anime_tf.errors import first_line, import_optional
 from anime_tf.inference import cache
+
+if TYPE_CHECKING:
+    from anime_tf.inference.any_picture import AnyPicture
 
 OPENVINO_REQUIREMENT = "openvino"
 """What to install; also the package's extra ``openvino``."""
@@ -32,7 +35,7 @@ PROBE_SIDE = 128
 SPAN = 2.0
 """From black to white in [-1, 1]."""
 
-SETTINGS: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+SETTINGS: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
 """What a network is compiled with, beside its number type."""
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
@@ -174,6 +177,14 @@ def _read(path: Path) -> Any:
         ) from error
     _check_pictures(model, path)
     return model
+
+
+def compiled(network: AnyPicture, precision: str) -> Any:
+    """A request of a network in "float32" or "bfloat16", not remembered."""
+    openvino = import_openvino()
+    model = openvino.convert_model(network.pm1.get_concrete_function())
+    settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], **SETTINGS}
+    return openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
 
 
 def _check_pictures(model: Any, path: Path) -> None:
