@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from anime_tf.models.gradients import plain_operations
+from anime_tf.models.layers import placed
 from anime_tf.models.norms import Moments, PictureNorm, choosing_statistics, folded_statistics
 from anime_tf.models.quick import quick_operations
 
@@ -51,6 +52,10 @@ class AnyPicture(tf.Module):
             measured than the leeway: means by so many deviations, deviations by a factor of 1 +
             leeway. ``used`` is that, (k,), for the next picture's ``held``. With a rate of 1 or a
             leeway of 0 the picture is that of `pm1`, whatever ``held`` is.
+        placing: Function of nothing; makes a tf.function of ``pictures_pm1``, a tile whose sides
+            are multiples of the network's stride, and of ``place``, (4,) int32: the tile's first
+            row and column, and height and width of the picture that it is part of. Returns
+            ``{"anime_pm1": ...}``, the network's output for the tile as part of that picture.
 
     Raises:
         ValueError: The network cannot take that size.
@@ -127,6 +132,14 @@ class AnyPicture(tf.Module):
         # Made when it is asked for: an attribute would go into every SavedModel.
         specs = [one_spec, held_spec, rate_spec, leeway_spec]
         self.holding = lambda: tf.function(held, input_signature=specs, autograph=False)
+
+        def tile(pictures_pm1: tf.Tensor, place: tf.Tensor) -> dict[str, tf.Tensor]:
+            with placed(place[:2], place[2:], tf.shape(pictures_pm1)[1:3]):
+                return {"anime_pm1": run(pictures_pm1)}
+
+        place_spec = tf.TensorSpec((4,), tf.int32, name="place")
+        tile_specs = [one_spec, place_spec]
+        self.placing = lambda: tf.function(tile, input_signature=tile_specs, autograph=False)
 
 
 class _Mixing:

@@ -24,12 +24,12 @@ error, which moves picture and sample alike. Measured in docs/performance.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anime_tf.data.pictures import pad_to_multiple, to_pm1
+from anime_tf.inference.tiles import Tile, tiles_of
 
 if TYPE_CHECKING:
     import keras
@@ -54,58 +54,6 @@ PASSES = 2
 
 NO_VARIANCE = 1e-6
 """Added to variances before they are compared: of channels that are constant."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A part of a picture, with some of what surrounds it.
-
-    Attributes:
-        outer: Rows and columns that go through the network: top, bottom, left, right.
-        inner: Rows and columns that the tile stands for; within `outer`.
-    """
-
-    outer: tuple[int, int, int, int]
-    inner: tuple[int, int, int, int]
-
-    @property
-    def margins(self) -> tuple[int, int, int, int]:
-        """How much larger `outer` is: at the top, at the bottom, left and right."""
-        out, in_ = self.outer, self.inner
-        return (in_[0] - out[0], out[1] - in_[1], in_[2] - out[2], out[3] - in_[3])
-
-    def of(self, array: np.ndarray) -> np.ndarray:
-        """What goes through the network, of (height, width, c)."""
-        top, bottom, left, right = self.outer
-        return array[top:bottom, left:right]
-
-
-def tiles_of(size_hw: tuple[int, int], side: int, margin: int, stride: int) -> list[Tile]:
-    """Parts a picture into tiles of nearly the same size, with what surrounds them.
-
-    Args:
-        size_hw: Height and width of the picture, multiples of the stride.
-        side: Height and width of a tile at most, without its surroundings.
-        margin: Pixels of its surroundings on each side, where the picture has them.
-        stride: Tiles and surroundings begin and end at multiples of it.
-
-    Returns:
-        The tiles, row by row. What they stand for covers the picture once.
-    """
-    margin = -(-margin // stride) * stride
-
-    def parts(length: int) -> Iterator[tuple[int, int, int, int]]:
-        number = -(-length // max(side, stride))
-        step = -(-length // (number * stride)) * stride
-        for begin in range(0, length, step):
-            end = min(begin + step, length)
-            yield max(begin - margin, 0), min(end + margin, length), begin, end
-
-    return [
-        Tile((top, bottom, left, right), (inner_top, inner_bottom, inner_left, inner_right))
-        for top, bottom, inner_top, inner_bottom in parts(size_hw[0])
-        for left, right, inner_left, inner_right in parts(size_hw[1])
-    ]
 
 
 def sample(photos_u8: Sequence[np.ndarray], stride: int) -> np.ndarray:

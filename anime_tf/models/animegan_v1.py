@@ -133,6 +133,7 @@ class AnimeGANv1Generator(keras.Model):
 
     STRIDE = 4
     MINIMUM_SIDE = 8
+    REACH = 64
 
     def __init__(self, width: int = 64, **kwargs: Any) -> None:
         super().__init__(**kwargs)

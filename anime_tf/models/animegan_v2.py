@@ -50,6 +50,7 @@ class AnimeGANv2Generator(keras.Model):
 
     STRIDE = 4
     MINIMUM_SIDE = 16
+    REACH = 56
 
     def __init__(
         self,

@@ -69,6 +69,7 @@ class AnimeGANv2LightGenerator(keras.Model):
 
     STRIDE = 8
     MINIMUM_SIDE = 16
+    REACH = 88
 
     def __init__(self, width: int = 32, **kwargs: Any) -> None:
         super().__init__(**kwargs)

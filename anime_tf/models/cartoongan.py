@@ -48,6 +48,7 @@ class CartoonGANGenerator(keras.Model):
 
     STRIDE = 4
     MINIMUM_SIDE = 8
+    REACH = 88
 
     def __init__(self, width: int = 64, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -5,6 +5,9 @@ Written with `keras.ops`, so that they run on every Keras backend.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -137,11 +140,31 @@ def upsample_half_pixel(x: Any) -> Any:
     return x
 
 
+_PLACED = contextvars.ContextVar[Any]("placed", default=None)
+
+
+@contextlib.contextmanager
+def placed(origin_yx: Any, whole_hw: Any, tile_hw: Any) -> Iterator[None]:
+    """Within it a network's input is a tile of a picture, for resizes that go by the whole picture.
+
+    Args:
+        origin_yx: The tile's first row and column, whole numbers as all of these.
+        whole_hw: Height and width of the picture.
+        tile_hw: Height and width of the tile.
+    """
+    token = _PLACED.set((origin_yx, whole_hw, tile_hw))
+    try:
+        yield
+    finally:
+        _PLACED.reset(token)
+
+
 def upsample_align_corners(x: Any) -> Any:
     """Doubles height and width bilinearly with the corners in place.
 
     As PyTorch's `interpolate` with align_corners=True: on each axis out[i] lies at
-    i (n - 1) / (2 n - 1).
+    i (n - 1) / (2 n - 1). Within `placed` n is the side of the whole picture; what the tile lacks
+    of it is then its own border.
 
     Args:
         x: Tensor (n, height, width, channels).
@@ -149,15 +172,22 @@ def upsample_align_corners(x: Any) -> Any:
     Returns:
         Tensor (n, 2 height, 2 width, channels), same dtype.
     """
-    if quick.are_quick():
+    whole = _PLACED.get()
+    if whole is None and quick.are_quick():
         return quick.double(x, "align_corners")
     for axis in (1, 2):
         side = ops.shape(x)[axis]
+        begin, total = 0, side
+        if whole is not None:
+            begin, total = (value[axis - 1] * side // whole[2][axis - 1] for value in whole[:2])
         # In whole numbers: the place between two values is exact for every size.
-        place = ops.arange(2 * side, dtype="int32") * (side - 1)
-        lower = place // (2 * side - 1)
+        place = (ops.arange(2 * side, dtype="int32") + 2 * begin) * (total - 1)
+        place = place - begin * (2 * total - 1)
+        lower = ops.floor_divide(place, 2 * total - 1)
+        part = ops.cast(place - lower * (2 * total - 1), "float32")
+        part = part / ops.cast(2 * total - 1, "float32")
         upper = ops.minimum(lower + 1, side - 1)
-        part = ops.cast(place % (2 * side - 1), "float32") / ops.cast(2 * side - 1, "float32")
+        lower = ops.maximum(lower, 0)
         part = ops.cast(ops.reshape(part, (-1, 1, 1) if axis == 1 else (-1, 1)), x.dtype)
         below = ops.take(x, lower, axis=axis)
         x = below + (ops.take(x, upper, axis=axis) - below) * part

@@ -29,7 +29,8 @@ GENERATORS: dict[str, type[Generator]] = {
     "cartoongan": CartoonGANGenerator,
     "ue_animegan_v2": UEAnimeGANv2Generator,
 }
-"""Each has `STRIDE` (sides that are multiples of it keep their size) and `MINIMUM_SIDE`, pixels."""
+"""Each has `STRIDE` (sides that are multiples of it keep their size) and `MINIMUM_SIDE`, pixels;
+and `REACH`: with fixed statistics no pixel depends on others further away in height or width."""
 
 DISCRIMINATORS: dict[str, Callable[..., AnimeGANDiscriminator]] = {
     "animegan_v1": partial(AnimeGANDiscriminator, norm="instance"),

@@ -52,6 +52,7 @@ class UEAnimeGANv2Generator(keras.Model):
 
     STRIDE = 4
     MINIMUM_SIDE = 8
+    REACH = 52
 
     def __init__(self, width: int = 32, **kwargs: Any) -> None:
         super().__init__(**kwargs)

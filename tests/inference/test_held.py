@@ -10,6 +10,7 @@ import tensorflow as tf
 from anime_tf.data import pictures
 from anime_tf.inference import held
 from anime_tf.inference.any_picture import AnyPicture
+from anime_tf.inference.tiles import tiles_of
 from anime_tf.models.registry import GENERATORS
 
 ROUNDING = 1e-4  # of float32, in statistics through two dozen norms
@@ -41,25 +42,6 @@ def network(request):
     return Network(GENERATORS[request.param](width=2))
 
 
-@pytest.mark.parametrize(("height", "width"), ((1, 1), (64, 64), (100, 36), (264, 8)))
-@pytest.mark.parametrize(("side", "margin", "stride"), ((32, 8, 4), (64, 5, 8), (1, 0, 4)))
-def test_tiles_cover_a_picture_once(height, width, side, margin, stride):
-    size_hw = tuple(-(-length // stride) * stride for length in (height, width))
-    tiles = held.tiles_of(size_hw, side, margin, stride)
-    count = np.zeros(size_hw, int)
-    for tile in tiles:
-        top, bottom, left, right = tile.inner
-        count[top:bottom, left:right] += 1
-        assert max(bottom - top, right - left) <= max(side, stride)
-        assert all(edge % stride == 0 for edge in (*tile.outer, *tile.inner))
-        above, below, before, after = tile.margins
-        assert (above >= margin or tile.outer[0] == 0) and (before >= margin or tile.outer[2] == 0)
-        assert below >= margin or tile.outer[1] == size_hw[0]
-        assert after >= margin or tile.outer[3] == size_hw[1]
-        assert tile.of(count).shape == (bottom - top + above + below, right - left + before + after)
-    np.testing.assert_array_equal(count, 1)
-
-
 def test_of_a_small_picture_they_are_its_own(network, photo):
     picture = photo(64, 96)
     own = network(picture)[1]
@@ -70,7 +52,7 @@ def test_a_pass_from_a_pictures_own_statistics_finds_them_again(network, photo):
     """Tiles with all of their surroundings, put together, are the picture."""
     picture = photo(96, 128)
     own = network(picture)[1]
-    tiles = held.tiles_of((96, 128), 48, 96, network.stride)
+    tiles = tiles_of((96, 128), 48, 96, network.stride)
     assert len(tiles) == 6
     parts = ((pictures.to_pm1(tile.of(picture))[None], tile) for tile in tiles)
     found = network.measure.one_by_one(parts, own)

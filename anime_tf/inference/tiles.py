@@ -1,0 +1,148 @@
+"""Pictures in tiles: of any size in bounded memory, by a network whose statistics are fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from anime_tf.data.pictures import pad_to_multiple, to_pm1, to_u8
+
+TILE_SIDE = 640
+"""Height and width of a tile, without its surroundings, where none is given.
+
+Larger ones have fewer surroundings to compute, and take more memory: this one half a gigabyte to a
+whole one, with the published networks in float32."""
+
+MOST_PIXELS = 1 << 24
+"""Pictures of more go in tiles however much memory is free: beyond it the networks' tensors have
+more values than some operations can count."""
+
+SHARE_OF_MEMORY = 0.7
+"""Of the memory that is free, what a picture may take before it goes in tiles."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of a picture, with some of what surrounds it.
+
+    Attributes:
+        outer: Rows and columns that go through the network: top, bottom, left, right.
+        inner: Rows and columns that the tile stands for; within `outer`.
+    """
+
+    outer: tuple[int, int, int, int]
+    inner: tuple[int, int, int, int]
+
+    @property
+    def margins(self) -> tuple[int, int, int, int]:
+        """How much larger `outer` is: at the top, at the bottom, left and right."""
+        out, in_ = self.outer, self.inner
+        return (in_[0] - out[0], out[1] - in_[1], in_[2] - out[2], out[3] - in_[3])
+
+    def of(self, array: np.ndarray) -> np.ndarray:
+        """What goes through the network, of (height, width, c)."""
+        top, bottom, left, right = self.outer
+        return array[top:bottom, left:right]
+
+
+def tiles_of(size_hw: tuple[int, int], side: int, margin: int, stride: int) -> list[Tile]:
+    """Parts a picture into tiles of nearly the same size, with what surrounds them.
+
+    Args:
+        size_hw: Height and width of the picture, multiples of the stride.
+        side: Height and width of a tile at most, without its surroundings.
+        margin: Pixels of its surroundings on each side, where the picture has them.
+        stride: Tiles and surroundings begin and end at multiples of it.
+
+    Returns:
+        The tiles, row by row. What they stand for covers the picture once.
+    """
+    margin = -(-margin // stride) * stride
+
+    def parts(length: int) -> Iterator[tuple[int, int, int, int]]:
+        number = -(-length // max(side, stride))
+        step = -(-length // (number * stride)) * stride
+        for begin in range(0, length, step):
+            end = min(begin + step, length)
+            yield max(begin - margin, 0), min(end + margin, length), begin, end
+
+    return [
+        Tile((top, bottom, left, right), (inner_top, inner_bottom, inner_left, inner_right))
+        for top, bottom, inner_top, inner_bottom in parts(size_hw[0])
+        for left, right, inner_left, inner_right in parts(size_hw[1])
+    ]
+
+
+def in_tiles(
+    run: Callable[[np.ndarray, Tile, tuple[int, int]], np.ndarray],
+    photo_u8: np.ndarray,
+    *,
+    side: int,
+    reach: int,
+    stride: int,
+    minimum: int,
+) -> np.ndarray:
+    """Stylises a picture tile by tile; nothing but a tile is held in floats.
+
+    With a network of fixed statistics, and as much around each tile as what comes out depends on,
+    the result is that of the whole picture: there are no seams.
+
+    Args:
+        run: The network, called with a tile, (1, height, width, 3) float32 in [-1, 1], where it
+            lies, and the size of the picture, which is padded for the network; returns the same
+            shape.
+        photo_u8: (height, width, 3) uint8 RGB.
+        side: Height and width of a tile at most, without its surroundings.
+        reach: Pixels around it on each side on which the result depends.
+        stride: Of the network, to which the picture is padded.
+        minimum: The least height and width that the network takes.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+    """
+    height, width = photo_u8.shape[:2]
+    padded = pad_to_multiple(photo_u8[None], stride, minimum)[0][0]
+    size_hw = (padded.shape[0], padded.shape[1])
+    anime_u8 = np.empty(photo_u8.shape, np.uint8)
+    for tile in tiles_of(size_hw, side, reach, stride):
+        anime_pm1 = run(to_pm1(tile.of(padded))[None], tile, size_hw)[0]
+        above, _, before, _ = tile.margins
+        top, bottom, left, right = tile.inner
+        bottom, right = min(bottom, height), min(right, width)  # without the padding
+        if bottom > top and right > left:
+            part = anime_pm1[above : above + bottom - top, before : before + right - left]
+            anime_u8[top:bottom, left:right] = to_u8(part)
+    return anime_u8
+
+
+def free_memory() -> int | None:
+    """Bytes that this process may still take without swapping; None where that is not known."""
+    found = [*_available(Path("/proc/meminfo")), *_left_of_group(Path("/sys/fs/cgroup"))]
+    return min(found, default=None)
+
+
+def _available(meminfo: Path) -> Iterator[int]:
+    try:
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                yield int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        return  # not Linux
+
+
+def _left_of_group(root: Path) -> Iterator[int]:
+    """What a container may still take, by control groups of version 2 or 1."""
+    for limit, used, facts in (
+        ("memory.max", "memory.current", "memory.stat"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+    ):
+        try:
+            most, taken = int((root / limit).read_text()), int((root / used).read_text())
+            lines = dict(line.split() for line in (root / facts).read_text().splitlines())
+        except (OSError, ValueError):
+            continue  # none, or "max"
+        # Files that were read are counted too, and let go of when memory is needed.
+        yield max(most - taken + int(lines.get("inactive_file", 0)), 0)
