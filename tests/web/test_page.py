@@ -93,8 +93,8 @@ def pixels(data):
 
 
 @pytest.fixture(scope="module")
-def expected(weights, photo_file, tmp_path_factory):
-    """What `infer.py --engine=tflite` makes of it."""
+def stylizer(weights, tmp_path_factory):
+    """What `infer.py --engine=tflite` makes pictures with."""
     from anime_tf.export.tflite import convert_tflite
     from anime_tf.inference.any_picture import AnyPicture
     from anime_tf.inference.stylizer import Stylizer
@@ -102,11 +102,11 @@ def expected(weights, photo_file, tmp_path_factory):
 
     path = tmp_path_factory.mktemp("tflite") / "model.tflite"
     path.write_bytes(convert_tflite(AnyPicture(load_generator(weights))))
-    return Stylizer(path, engine="tflite")(read_picture(photo_file).rgb_u8).astype(int)
+    return Stylizer(path, engine="tflite")
 
 
 def test_a_dropped_photo_is_drawn_as_by_infer_and_never_sent(
-    page, static_site, photo_file, expected
+    page, static_site, photo_file, stylizer
 ):
     asked = []
     page.on("request", lambda request: asked.append((request.method, request.url)))
@@ -132,6 +132,8 @@ def test_a_dropped_photo_is_drawn_as_by_infer_and_never_sent(
     assert "90 × 70" in card.locator(".words").inner_text()
     result, name = saved(page, card.locator("button.save"))
     assert name == "photo_anime.png"
+    stylizer.strength, stylizer.keep_color = 1.0, False
+    expected = stylizer(read_picture(photo_file).rgb_u8).astype(int)
     assert np.abs(pixels(result) - expected).max() <= LEVELS
     assert {method for method, _ in asked} == {"GET"}
     assert all(url.startswith((static_site, "blob:")) for _, url in asked)
@@ -140,7 +142,7 @@ def test_a_dropped_photo_is_drawn_as_by_infer_and_never_sent(
     assert page.locator("#about a").first.get_attribute("href") == CODE
 
 
-def test_the_slider_moves_and_options_are_followed(page, static_site, photo_file, expected):
+def test_the_slider_moves_and_options_are_followed(page, static_site, photo_file, stylizer):
     card = drawn(page, static_site, photo_file)
     slider = card.locator("[role=slider]")
     assert slider.get_attribute("aria-valuenow") == "50"
@@ -155,30 +157,22 @@ def test_the_slider_moves_and_options_are_followed(page, static_site, photo_file
     page.mouse.up()
     assert slider.get_attribute("aria-valuenow") == "25"
 
-    # Without strength it is the photo itself; that needs no network.
-    page.locator("#strength").fill("0")
-    page.locator("#strength").dispatch_event("change")
-    photo = read_picture(photo_file).rgb_u8.astype(int)
-    for _ in range(50):
+    photo = read_picture(photo_file).rgb_u8
+    for strength, keep in ((0.0, False), (1.0, True), (0.5, True), (0.25, False)):
+        page.locator("#keep").set_checked(keep)
+        page.locator("#strength").fill(str(round(100 * strength)))
+        page.locator("#strength").dispatch_event("change")
+        page.locator("li.card[data-state=done]").wait_for(timeout=SECONDS)
+        stylizer.strength, stylizer.keep_color = strength, keep
         result, _ = saved(page, card.locator("button.save"))
-        if np.array_equal(pixels(result), photo):
-            break
-        page.wait_for_timeout(100)
-    else:
-        pytest.fail("the photo did not come back")
+        off = np.abs(pixels(result) - stylizer(photo)).max()
+        assert off <= (LEVELS if strength else 0), (strength, keep)
     assert slider.get_attribute("aria-valuenow") == "25", "the slider stays where it was"
 
-    page.locator("#strength").fill("100")
-    page.locator("#strength").dispatch_event("change")
     page.locator("#format").select_option("jpeg")
-    for _ in range(50):
-        result, name = saved(page, card.locator("button.save"))
-        if np.abs(pixels(result) - expected).mean() < 6:  # of JPEG, on noise
-            break
-        page.wait_for_timeout(100)
-    else:
-        pytest.fail("the drawing did not come back")
-    assert (name, result[:2]) == ("photo_anime.jpg", b"\xff\xd8")
+    coded, name = saved(page, card.locator("button.save"))
+    assert (name, coded[:2]) == ("photo_anime.jpg", b"\xff\xd8")
+    assert np.abs(pixels(coded) - pixels(result)).mean() < 8, "JPEG on noise"
 
 
 def _png_of(width, height):

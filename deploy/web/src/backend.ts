@@ -1,4 +1,5 @@
-import type {Finish, Style} from './style';
+import type {Finish} from './finish';
+import type {Style} from './style';
 
 /** A picture, looked at and let in. */
 export interface Job {

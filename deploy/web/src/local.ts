@@ -37,7 +37,10 @@ export class LocalBackend implements Backend {
   ) {}
 
   get words(): string {
-    if (!this.secondsPerPixel) return 'In this browser. No photo leaves this device.';
+    if (!this.secondsPerPixel) {
+      const bytes = Math.max(...this.styles.map((style) => style.bytes)) + RUNTIME_BYTES;
+      return `In this browser: the first photo fetches ${size(bytes)}, once. No photo leaves this device.`;
+    }
     const by = this.accelerator === 'webgpu' ? 'on its graphics processor'
       : this.threads ? 'on several cores' : 'on one core';
     const perMegapixel = duration(this.secondsPerPixel * 1e6);

@@ -204,7 +204,7 @@ let count = 0;
 function options(): Options {
   return {
     style: style.value, side: Number(side.value) || Infinity,
-    strength: Number(strength.value) / 100, keep: Number(keep.value) / 100, faces: faces.checked,
+    strength: Number(strength.value) / 100, keep: keep.checked, faces: faces.checked,
   };
 }
 
@@ -384,12 +384,9 @@ booth.addEventListener('close', () => {
 
 // --- options -------------------------------------------------------------------------------------
 
-for (const name of ['strength', 'keep']) {
-  const input = at<HTMLInputElement>(name);
-  const out = () => { at(`${name}-out`).textContent = `${input.value} %`; };
-  input.addEventListener('input', out);
-  out();
-}
+const tellStrength = () => { at('strength-out').textContent = `${strength.value} %`; };
+strength.addEventListener('input', tellStrength);
+tellStrength();
 at('options').addEventListener('change', () => {
   if (backend) {
     about();

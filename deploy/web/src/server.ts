@@ -45,7 +45,7 @@ export class ServerBackend implements Backend {
   ): Promise<Drawn> {
     const begin = performance.now();
     const query = new URLSearchParams({
-      style: options.style, strength: String(options.strength), keep_color: String(options.keep),
+      style: options.style, strength: String(options.strength), keep_color: options.keep ? '1' : '0',
     });
     if (this.faces) query.set('faces', options.faces ? 'blend' : 'off');
     if (job.film) return this.film(job, query, signal, tell);

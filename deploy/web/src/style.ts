@@ -74,37 +74,3 @@ export function fromNetwork(
   }
   return out;
 }
-
-export interface Finish {
-  /** From 0, the photo itself, to 1, what the network makes of it. */
-  strength: number;
-  /** From 0 to 1, how much of the photo's colour is kept. */
-  keep: number;
-}
-
-/** Photo and network's result to the picture that is shown: RGBA. */
-export function finish(
-  photo: Uint8ClampedArray, anime: Uint8ClampedArray, {strength, keep}: Finish,
-): Uint8ClampedArray<ArrayBuffer> {
-  const out = new Uint8ClampedArray(photo.length);
-  for (let i = 0, a = 0; i < photo.length; i += 4, a += 3) {
-    const pr = photo[i]!, pg = photo[i + 1]!, pb = photo[i + 2]!;
-    let r = anime[a]!, g = anime[a + 1]!, b = anime[a + 2]!;
-    if (keep > 0) {
-      // The result's luma with the photo's colour differences.
-      const change = luma(r, g, b) - luma(pr, pg, pb);
-      r += keep * (pr + change - r);
-      g += keep * (pg + change - g);
-      b += keep * (pb + change - b);
-    }
-    out[i] = pr + strength * (r - pr);
-    out[i + 1] = pg + strength * (g - pg);
-    out[i + 2] = pb + strength * (b - pb);
-    out[i + 3] = photo[i + 3]!;
-  }
-  return out;
-}
-
-function luma(r: number, g: number, b: number): number {
-  return 0.299 * r + 0.587 * g + 0.114 * b;
-}

@@ -1,6 +1,7 @@
 // The network, on a thread of its own: pictures in, pictures out, one after the other.
 import {CompiledModel, loadAndCompile, loadLiteRt, Tensor, unloadLiteRt} from '@litertjs/core';
-import {finish, fromNetwork, paddedSize, sizedModel, toNetwork, type Finish, type LocalStyle} from './style';
+import {finish, type Finish} from './finish';
+import {fromNetwork, paddedSize, sizedModel, toNetwork, type LocalStyle} from './style';
 
 export type Accelerator = 'webgpu' | 'wasm';
 
@@ -139,7 +140,7 @@ function encoded(picture: ImageData, options: ImageEncodeOptions): Promise<Blob>
 async function drawn(id: number, wanted: Finish, seconds: number): Promise<void> {
   const {photo, anime} = kept.get(id)!;
   const {height, width} = photo;
-  const after = await encoded(new ImageData(finish(photo.data, anime, wanted), width, height), {type: 'image/png'});
+  const after = await encoded(new ImageData(finish(photo.data, anime, height, width, wanted), width, height), {type: 'image/png'});
   const before = await encoded(photo, {type: 'image/jpeg', quality: 0.92});
   scope.postMessage({is: 'drawn', id, before, after, height, width, seconds});
 }
