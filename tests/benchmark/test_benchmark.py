@@ -6,19 +6,12 @@ from small_data_set import SETTINGS, make_data_set
 from small_films import moving, write_film
 
 from anime_tf import cli
-from anime_tf.benchmark import (
-    COMMAND,
-    Contender,
-    Spread,
-    figures,
-    machine_facts,
-    made_up_data_set,
-    made_up_photo,
-    pipeline_contenders,
-    table_text,
-    take_turns,
-    train_step_contenders,
-)
+from anime_tf.benchmark.__main__ import COMMAND
+from anime_tf.benchmark.machine import machine_facts
+from anime_tf.benchmark.pipeline import made_up_data_set, made_up_photo, pipeline_contenders
+from anime_tf.benchmark.report import figures, table_text
+from anime_tf.benchmark.timing import Contender, Spread, take_turns
+from anime_tf.benchmark.training import train_step_contenders
 from anime_tf.data.edge_smooth import smooth_folder
 from anime_tf.data.pictures import encode_picture, read_picture
 from anime_tf.data.pipeline import TrainingPictures

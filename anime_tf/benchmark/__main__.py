@@ -1,0 +1,248 @@
+"""The verb ``benchmark``: measured speed of engines, of training, of its pipeline, of films."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags, logging
+
+from anime_tf import cli
+from anime_tf.benchmark.machine import machine_facts
+from anime_tf.benchmark.pipeline import (
+    MADE_UP_PICTURES,
+    PHASE_STREAMS,
+    made_up_data_set,
+    pipeline_contenders,
+)
+from anime_tf.benchmark.report import figures, table_text
+from anime_tf.benchmark.timing import Contender, peak_memory_gib, take_turns
+from anime_tf.benchmark.training import train_step_contenders
+from anime_tf.data.folders import dataset_folders
+from anime_tf.data.pictures import write_bytes_whole
+from anime_tf.data.pipeline import FITS, TrainingPictures
+from anime_tf.training.config import MODELS, PRECISIONS, TrainConfig
+
+MEASURES = ("train_step", "pipeline", "video")
+"""What can be measured; the first two give how far the pipeline is ahead of the training step."""
+
+
+def _define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_list(
+        "measure",
+        ["train_step", "pipeline"],
+        "What to measure, with commas between; with train_step and pipeline, also how many times "
+        f"what the training step consumes the pipeline delivers. Any of {', '.join(MEASURES)}.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum("model", "animegan_v2", MODELS, "Generator to train.", flag_values=values)
+    flags.DEFINE_list(
+        "precisions",
+        ["float32", "mixed_bfloat16"],
+        "Dtype policies of the training step, compared with the first one. Any of "
+        f"{', '.join(PRECISIONS)}.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "phases",
+        list(PHASE_STREAMS),
+        f"Phases of training to measure. Any of {', '.join(PHASE_STREAMS)}.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "fits",
+        list(FITS),
+        f"How the pipeline brings pictures to the training size. Any of {', '.join(FITS)}.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "image_size", 256, "Side of the training pictures, pixels.", flag_values=values
+    )
+    flags.DEFINE_integer("batch_size", 4, "Pictures a step.", flag_values=values)
+    counts = {
+        "repeats": (5, "Turns in which everything is measured once."),
+        "warmup": (2, "Training steps before the first turn."),
+        "steps": (1, "Training steps a turn."),
+        "pipeline_steps": (25, "Batches of the pipeline a turn."),
+    }
+    for name, (default, about) in counts.items():
+        flags.DEFINE_integer(name, default, about, lower_bound=1, flag_values=values)
+    flags.DEFINE_string(
+        "dataset_dir",
+        "",
+        "Data set to read, as for training, its smooth half included; empty for made-up JPEG "
+        "photos in a temporary folder.",
+        flag_values=values,
+    )
+    flags.DEFINE_string("style", "", "Name of the style in --dataset_dir.", flag_values=values)
+    flags.DEFINE_integer(
+        "made_up_side",
+        1024,
+        "Longest side of made-up photos, pixels.",
+        lower_bound=16,
+        flag_values=values,
+    )
+    flags.DEFINE_string("film", "", "The film of --measure=video.", flag_values=values)
+    flags.DEFINE_integer(
+        "film_frames", 30, "How many of its frames, a turn.", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_string("weights", "cel", "What stylises it.", flag_values=values)
+    flags.DEFINE_string(
+        "json",
+        "",
+        "File for the figures, every turn's among them, with facts of the machine.",
+        flag_values=values,
+    )
+
+
+def _chosen(values: flags.FlagValues, name: str, choices: Sequence[str]) -> list[str]:
+    """The words of a list flag; complains of unknown and of doubled ones."""
+    words: list[str] = values[name].value or []
+    if not words or len(set(words)) != len(words) or not set(words) <= set(choices):
+        raise cli.UsageError(
+            f"--{name} takes different ones of {', '.join(choices)}, with commas between; got "
+            f"'{','.join(words)}'"
+        )
+    return words
+
+
+def _sources(
+    values: flags.FlagValues,
+    config: TrainConfig,
+    streams: Sequence[str],
+    fits: Sequence[str],
+    made_up_dir: Path,
+) -> dict[str, TrainingPictures]:
+    """Fit -> pictures of the data set given, or of one made up in `made_up_dir`."""
+    if values.dataset_dir:
+        found = dataset_folders(values.dataset_dir, values.style, need_smooth="smooth" in streams)
+        folders = dict.fromkeys(FITS, found)
+    else:
+        logging.info("no --dataset_dir: photos are made up")
+        folders = made_up_data_set(
+            made_up_dir, side=values.made_up_side, image_size=config.image_size
+        )
+    sources = {}
+    for fit in fits:
+        sources[fit] = TrainingPictures(
+            folders[fit],
+            image_size=config.image_size,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            fit=fit,
+        )
+        try:
+            # Found before the measuring, not amid it: one smooth half may not suit both fits.
+            sources[fit].read_slot(0, streams)
+        except ValueError as error:
+            raise ValueError(f"{error}; or leave {fit} out of --fits") from error
+    return sources
+
+
+def _thread_as_in_training() -> None:
+    """Shares cores out as the verb train does, where TensorFlow has not begun to run yet."""
+    from anime_tf.train import make_repeatable
+
+    try:
+        make_repeatable()
+    except RuntimeError as error:
+        # Only where this is called from a process that does other things with TensorFlow.
+        logging.warning("threads are left as they are: %s", error)
+
+
+def _main(values: flags.FlagValues) -> int:
+    measures = _chosen(values, "measure", MEASURES)
+    precisions = _chosen(values, "precisions", PRECISIONS)
+    phases = _chosen(values, "phases", tuple(PHASE_STREAMS))
+    fits = _chosen(values, "fits", FITS)
+    if bool(values.dataset_dir) != bool(values.style):
+        raise cli.UsageError("--dataset_dir and --style go together")
+    if ("video" in measures) != bool(values.film):
+        raise cli.UsageError("--measure=video and --film go together")
+    if values.json and not Path(values.json).parent.is_dir():
+        raise cli.UsageError(f"--json={values.json}: no such folder")
+    config = TrainConfig(
+        model=values.model,
+        image_size=values.image_size,
+        batch_size=values.batch_size,
+        perceptual_weights="random",  # as fast as any, and nothing to fetch
+    )
+    _thread_as_in_training()
+    facts = machine_facts()
+    contenders: list[Contender] = []
+    sources: dict[str, TrainingPictures] = {}
+    with tempfile.TemporaryDirectory(prefix="anime_tf_benchmark_") as made_up_dir:
+        if "pipeline" in measures:
+            streams = max((PHASE_STREAMS[phase] for phase in phases), key=len)
+            sources = _sources(values, config, streams, fits, Path(made_up_dir) / "made_up")
+        if "train_step" in measures:
+            contenders += train_step_contenders(
+                config, precisions, phases, steps=values.steps, warmup=values.warmup
+            )
+        contenders += pipeline_contenders(sources, phases, steps=values.pipeline_steps)
+        if "video" in measures:
+            from anime_tf.video.speed import speed_runs
+
+            runs = speed_runs(values.film, values.weights, values.film_frames, Path(made_up_dir))
+            contenders += [Contender("video", {"what": name}, run) for name, run in runs.items()]
+        logging.info("%d things to measure, in %d turns", len(contenders), values.repeats)
+        take_turns(contenders, values.repeats)
+    tables = figures(contenders, config.batch_size)
+    peak = peak_memory_gib()
+
+    pictures = (
+        f"{values.style} of {values.dataset_dir}"
+        if values.dataset_dir
+        else f"{MADE_UP_PICTURES} made-up JPEG photos a stream, {values.made_up_side} pixels wide"
+    )
+    print(
+        f"{facts['processor']}, {facts['cores_usable']} of {facts['cores']} cores, "
+        f"GPUs: {', '.join(facts['gpus']) or 'none'}; TensorFlow {facts['tensorflow']}, "
+        f"Keras {facts['keras']}; load average before: {facts['load_average']}"
+    )
+    print(
+        f"{config.model}, {config.image_size}x{config.image_size}, batch {config.batch_size}; "
+        f"median (lowest .. highest) of {values.repeats} turns"
+        + (f"; pipeline: {pictures}" if sources else "")
+    )
+    for name, rows in tables.items():
+        print(f"\n{table_text(name, rows)}")
+    if peak is not None:
+        print(f"\nMost memory held: {peak:.1f} GiB")
+
+    if values.json:
+        shown = ("steps", "warmup", "pipeline_steps", "repeats", "image_size", "batch_size")
+        document = {
+            "machine": facts,
+            "settings": {
+                "model": config.model,
+                **{name: values[name].value for name in shown},
+                "pictures": pictures if sources else None,
+            },
+            "peak_memory_gib": peak,
+            **tables,
+        }
+        text = json.dumps(document, indent=2, default=dataclasses.asdict) + "\n"
+        write_bytes_whole(values.json, text.encode())
+        logging.info("figures: %s", values.json)
+    broken = any(source.broken for source in sources.values())
+    return cli.EXIT_SOME_FAILED if broken else cli.EXIT_DONE
+
+
+COMMAND = cli.Command(
+    name="benchmark",
+    summary="Measure the speed of a training step, and of the pipeline that feeds it.",
+    example="--image_size=256 --batch_size=4 --precisions=float32,mixed_bfloat16\n"
+    "--measure=pipeline --dataset_dir=dataset --style=Hayao --json=pipeline.json\n"
+    "--measure=video --film=holiday.mp4",
+    define_flags=_define_flags,
+    main=_main,
+    needs_tensorflow=True,
+)
+
+if __name__ == "__main__":
+    sys.exit(cli.run(COMMAND))
