@@ -376,8 +376,14 @@ class Api:
         style = query.get("style", next(iter(styles)))
         if style not in styles:
             raise RefusedError(400, f"There is no such style here: expected {_list(styles)}.")
-        strength = _part("strength", query.get("strength", "1"))
-        keep_color = _part("keep_color", query.get("keep_color", "0"))
+        try:
+            strength = float(query.get("strength", "1"))
+        except ValueError:
+            strength = math.nan
+        if not 0 <= strength <= 1:
+            raise RefusedError(400, "The strength must be a number from 0 to 1.")
+        no_or_yes = {"0": False, "1": True}
+        keep_color = _one_of("keep_color", query.get("keep_color", "0"), no_or_yes)
         faces = _one_of("faces", query.get("faces", "off"), {"off": False, "blend": True})
         kind = _one_of("format", query.get("format", "png"), {name: name for name in SUFFIXES})
         if faces and not self._studio.faces:
@@ -432,16 +438,6 @@ def _check_clip(head: bytes | bytearray) -> None:
         raise RefusedError(400, "Nothing was sent: send the file of a clip.")
     if kinds.clip_kind(bytes(head[: kinds.HEAD_BYTES])) is None:
         raise RefusedError(415, NO_CLIP)
-
-
-def _part(name: str, given: str) -> float:
-    try:
-        part = float(given)
-    except ValueError:
-        part = math.nan
-    if not 0 <= part <= 1:
-        raise RefusedError(400, f"The option {name} must be a number from 0 to 1.")
-    return part
 
 
 def _one_of(name: str, given: str, choices: Mapping[str, _Value]) -> _Value:

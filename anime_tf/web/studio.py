@@ -20,7 +20,7 @@ from anime_tf.errors import first_line
 from anime_tf.web import kinds
 from anime_tf.web.errors import LeftError, RefusedError
 from anime_tf.web.limits import Limits
-from anime_tf.web.styles import Style, engine_for, with_colours, with_strength
+from anime_tf.web.styles import Style, engine_for, finished
 
 if TYPE_CHECKING:
     from anime_tf.faces.detect import FaceFinder
@@ -47,14 +47,14 @@ class Options:
     Attributes:
         style: Its name.
         strength: 0, the photo, to 1, all of the style.
-        keep_color: How much of the photo's colours is kept, 0 to 1.
+        keep_color: Whether the photo's colours are kept.
         faces: Whether faces are stylised apart.
         kind: A key of `SUFFIXES`: what pictures come out as.
     """
 
     style: str
     strength: float = 1.0
-    keep_color: float = 0.0
+    keep_color: bool = False
     faces: bool = False
     kind: str = "png"
 
@@ -142,18 +142,12 @@ class Studio(Closing):
         limits: Limits | None = None,
         threads: int = 2,
     ) -> None:
-        from anime_tf.inference.stylizer import Stylizer
-
         self.styles = {style.name: style for style in styles}
         self.max_side = max_side
         self._limits = limits or Limits()
-        self._stylizers = {}
-        for style in styles:
-            own = engine_for(style, engine)
-            precision = engine_precision if own == engine else "auto"
-            self._stylizers[style.name] = Stylizer(
-                style.path, engine=own, engine_precision=precision, max_side=max_side
-            )
+        self._engine, self._precision = engine, engine_precision
+        self._stylizers = {style.name: self._opened_style(style) for style in styles}
+        self._film_stylizers: dict[str, Stylizer] = {}
         self._finder = _finder()
         self.faces = self._finder is not None
         self._closing = threading.Event()
@@ -211,9 +205,29 @@ class Studio(Closing):
 
         anime = pictures.as_picture(self._on_network(drawn))
         upload.check()
-        rgb_u8 = with_colours(photo.rgb_u8, anime.rgb_u8, options.keep_color)
-        anime = pictures.Picture(rgb_u8, anime.alpha_u8)
         return pictures.encode_picture(anime, SUFFIXES[options.kind])
+
+    def _opened_style(self, style: Style, *, hold: bool = False) -> Stylizer:
+        """Loads a style; with `hold` in an engine that can hold statistics, where there is one."""
+        from anime_tf.inference.stylizer import Stylizer
+
+        engine = engine_for(style, self._engine)
+        return Stylizer(
+            style.path,
+            engine=engine,
+            engine_precision=self._precision if engine == self._engine else "auto",
+            hold=hold,
+            max_side=self.max_side,
+        )
+
+    def _film_stylizer(self, name: str) -> Stylizer:
+        """A style's stylizer for films, loaded for the first of them."""
+        if name not in self._film_stylizers:
+            opened = self._stylizers[name]
+            if not opened.can_hold:
+                opened = self._opened_style(self.styles[name], hold=True)
+            self._film_stylizers[name] = opened
+        return self._film_stylizers[name]
 
     def _check_open(self) -> None:
         if self._closing.is_set():
@@ -225,7 +239,9 @@ class Studio(Closing):
             return pictures.decode_picture(data, _NAME, max_pixels=most)
         except pictures.UnknownPictureError as error:
             raise RefusedError(
-                415, "This file is no picture that can be read: send a JPEG, PNG, WebP, GIF or BMP."
+                415,
+                "This file is no picture that can be read: send a JPEG, PNG, WebP, TIFF, GIF or "
+                "BMP.",
             ) from error
         except pictures.TooManyPixelsError as error:
             raise RefusedError(
@@ -239,7 +255,7 @@ class Studio(Closing):
             ) from error
 
     def _drawing(self, options: Options) -> Stylizer | FaceStylizer:
-        stylizer = with_strength(self._stylizers[options.style], options.strength)
+        stylizer = finished(self._stylizers[options.style], options.strength, options.keep_color)
         if not options.faces or self._finder is None:
             return stylizer
         from anime_tf.faces.face_stylizer import FaceStylizer
@@ -259,7 +275,7 @@ class Studio(Closing):
         from anime_tf.video.stylise import stylise_film
 
         try:
-            with self._opened(source) as film:
+            with self._opened_clip(source) as film:
                 progress.total = film.frames_expected or 0
                 report = stylise_film(
                     film, target, self._frames(options, progress), stop=progress.stop
@@ -277,7 +293,7 @@ class Studio(Closing):
             raise LeftError
         progress.total = progress.done = report.frames
 
-    def _opened(self, source: Path) -> Source:
+    def _opened_clip(self, source: Path) -> Source:
         """Opens a clip of a known kind and size.
 
         Raises:
@@ -329,7 +345,9 @@ class Studio(Closing):
         """What draws a clip's frames, and counts them."""
         from anime_tf.video.steady import STATISTICS_SECONDS, Steady
 
-        stylizer = with_strength(self._stylizers[options.style], options.strength)
+        stylizer = finished(
+            self._film_stylizer(options.style), options.strength, options.keep_color
+        )
         held = STATISTICS_SECONDS if stylizer.can_hold else 0.0
         draw: FrameStylizer = Steady(stylizer, statistics_seconds=held)
         if options.faces and self._finder is not None:
@@ -350,7 +368,7 @@ class Studio(Closing):
                 raise self._too_long()
             anime_u8 = self._on_network(lambda: draw(rgb_u8, seconds))
             progress.done += 1
-            return with_colours(rgb_u8, anime_u8, options.keep_color)
+            return anime_u8
 
         return counted
 

@@ -10,9 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from anime_tf.data import pictures
 from anime_tf.weights.builtin import BUILTIN, weights_path
 
 if TYPE_CHECKING:
@@ -89,32 +86,8 @@ def engine_for(style: Style, engine: str) -> str:
     return "auto" if built_in and engine not in ARCHIVE_ENGINES else engine
 
 
-def with_strength(stylizer: Stylizer, strength: float) -> Stylizer:
-    """The same network with another strength; nothing is loaded anew."""
+def finished(stylizer: Stylizer, strength: float, keep_color: bool) -> Stylizer:
+    """The same network with other steps after it; nothing is loaded anew."""
     changed = copy.copy(stylizer)
-    changed.strength = strength
+    changed.strength, changed.keep_color = strength, keep_color
     return changed
-
-
-def with_colours(photo_u8: np.ndarray, anime_u8: np.ndarray, keep: float) -> np.ndarray:
-    """A stylised picture with colours of its photo.
-
-        anime + keep (photo + luma(anime) - luma(photo) - anime)
-
-    which has the luma of `anime`, but where a channel is clipped; as the page itself does it.
-
-    Args:
-        photo_u8: (height, width, 3) RGB uint8.
-        anime_u8: What was made of it, of the same height and width or smaller ones.
-        keep: How much of the photo's colours: 0 for none, 1 for all.
-
-    Returns:
-        uint8, the shape of `anime_u8`.
-    """
-    if keep == 0:
-        return anime_u8
-    photo = pictures.resize(photo_u8, (anime_u8.shape[0], anime_u8.shape[1])).astype(np.float32)
-    anime = anime_u8.astype(np.float32)
-    change = (anime - photo) @ np.array(pictures.LUMA_WEIGHTS, np.float32)
-    anime += keep * (photo + change[..., None] - anime)
-    return np.rint(anime).clip(0, 255).astype(np.uint8)

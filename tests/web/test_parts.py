@@ -1,12 +1,11 @@
 """The parts of the server that need no network of their own."""
 
-import numpy as np
 import pytest
 
 from anime_tf.web.kinds import HEAD_BYTES, clip_kind
 from anime_tf.web.line import Line
 from anime_tf.web.page import find_page
-from anime_tf.web.styles import engine_for, find_styles, with_colours
+from anime_tf.web.styles import engine_for, find_styles
 from anime_tf.weights.builtin import BUILTIN, weights_path
 
 
@@ -91,17 +90,3 @@ class TestStyles:
         assert engine_for(own, "tflite") == "tflite"
         assert engine_for(built_in, "tflite") == "auto"
         assert engine_for(built_in, "keras") == "keras"
-
-
-class TestColours:
-    def test_luma_of_the_one_and_colours_of_the_other(self):
-        photo = np.array([[[100, 50, 150]]], np.uint8)
-        gray = np.full((1, 1, 3), 120, np.uint8)
-        # Of luma 76.35 (0.299 * 100 + 0.587 * 50 + 0.114 * 150), so 43.65 are missing to 120.
-        assert with_colours(photo, gray, 1.0).tolist() == [[[144, 94, 194]]]
-        assert with_colours(photo, gray, 0.5).tolist() == [[[132, 107, 157]]]
-        assert with_colours(photo, gray, 0.0) is gray
-
-    def test_a_smaller_result(self):
-        photo = np.full((4, 6, 3), 60, np.uint8)
-        assert with_colours(photo, np.full((2, 3, 3), 200, np.uint8), 1.0).shape == (2, 3, 3)
