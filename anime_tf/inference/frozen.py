@@ -31,6 +31,9 @@ class FrozenEngine:
         statistics: Of all its norms, (k,); see `held.Measure`.
         engine: "keras" or "openvino".
         precision: "float32" or "bfloat16", what OpenVINO computes in; Keras does in the model's.
+
+    Attributes:
+        precision: As given.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class FrozenEngine:
     ) -> None:
         import tensorflow as tf
 
+        self.precision = precision
         from anime_tf.inference.any_picture import AnyPicture
 
         self._geometry = {
@@ -66,20 +70,21 @@ class FrozenEngine:
         each = [_run_graph(self._run, picture_pm1[None]) for picture_pm1 in pictures_pm1]
         return np.concatenate([outputs["anime_pm1"] for outputs in each])
 
-    def in_tiles(self, photo_u8: np.ndarray, side: int) -> np.ndarray:
+    def in_tiles(self, photo: np.ndarray, side: int, dtype: np.dtype) -> np.ndarray:
         """Stylises a picture tile by tile; see `tiles.in_tiles`.
 
         Args:
-            photo_u8: (height, width, 3) uint8 RGB.
+            photo: (height, width, 3) RGB, of a type of `pictures.WHITE`.
             side: Height and width of a tile at most, without its surroundings.
+            dtype: Type of the result, likewise.
 
         Returns:
-            The same shape and type.
+            The same shape.
 
         Raises:
             MemoryError: Too little memory even for a tile.
         """
-        return tiles.in_tiles(self._tile, photo_u8, side=side, **self._geometry)
+        return tiles.in_tiles(self._tile, photo, dtype=dtype, side=side, **self._geometry)
 
     def _tile(self, tile_pm1: np.ndarray, tile: tiles.Tile, size_hw: tuple[int, int]) -> np.ndarray:
         if self._run_tile is None:

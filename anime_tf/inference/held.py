@@ -49,7 +49,7 @@ PASS_PIXELS = 32 * PASS_SIDE**2
 PASS_MARGIN = 32
 """Pixels around it that go through the network with it."""
 
-PASSES = 2
+PASSES = 3
 """Passes after the sample."""
 
 NO_VARIANCE = 1e-6

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anime_tf.data.pictures import pad_to_multiple, to_pm1, to_u8
+from anime_tf.data.pictures import from_pm1, pad_to_multiple, to_pm1
 
 TILE_SIDE = 640
 """Height and width of a tile, without its surroundings, where none is given.
@@ -19,6 +19,17 @@ whole one, with the published networks in float32."""
 MOST_PIXELS = 1 << 24
 """Pictures of more go in tiles however much memory is free: beyond it the networks' tensors have
 more values than some operations can count."""
+
+CHOICES = ("auto", "never")
+"""Whether there are tiles, where their size is not given."""
+
+LEAST_SIDE = 64
+"""Pixels of the smallest tile that may be asked for: smaller ones are nearly all surroundings."""
+
+BYTES_PER_PIXEL = {"float32": 1500, "bfloat16": 1000}
+"""What a network takes at once for a picture, by the number type that it computes in.
+
+Measured on a CPU with the published networks, of which the largest takes most."""
 
 SHARE_OF_MEMORY = 0.7
 """Of the memory that is free, what a picture may take before it goes in tiles."""
@@ -78,8 +89,9 @@ def tiles_of(size_hw: tuple[int, int], side: int, margin: int, stride: int) -> l
 
 def in_tiles(
     run: Callable[[np.ndarray, Tile, tuple[int, int]], np.ndarray],
-    photo_u8: np.ndarray,
+    photo: np.ndarray,
     *,
+    dtype: np.dtype,
     side: int,
     reach: int,
     stride: int,
@@ -94,19 +106,20 @@ def in_tiles(
         run: The network, called with a tile, (1, height, width, 3) float32 in [-1, 1], where it
             lies, and the size of the picture, which is padded for the network; returns the same
             shape.
-        photo_u8: (height, width, 3) uint8 RGB.
+        photo: (height, width, 3) RGB, of a type of `pictures.WHITE`.
+        dtype: Type of the result, likewise.
         side: Height and width of a tile at most, without its surroundings.
         reach: Pixels around it on each side on which the result depends.
         stride: Of the network, to which the picture is padded.
         minimum: The least height and width that the network takes.
 
     Returns:
-        (height, width, 3) uint8 RGB.
+        (height, width, 3) RGB of that type.
     """
-    height, width = photo_u8.shape[:2]
-    padded = pad_to_multiple(photo_u8[None], stride, minimum)[0][0]
+    height, width = photo.shape[:2]
+    padded = pad_to_multiple(photo[None], stride, minimum)[0][0]
     size_hw = (padded.shape[0], padded.shape[1])
-    anime_u8 = np.empty(photo_u8.shape, np.uint8)
+    anime = np.empty(photo.shape, dtype)
     for tile in tiles_of(size_hw, side, reach, stride):
         anime_pm1 = run(to_pm1(tile.of(padded))[None], tile, size_hw)[0]
         above, _, before, _ = tile.margins
@@ -114,8 +127,39 @@ def in_tiles(
         bottom, right = min(bottom, height), min(right, width)  # without the padding
         if bottom > top and right > left:
             part = anime_pm1[above : above + bottom - top, before : before + right - left]
-            anime_u8[top:bottom, left:right] = to_u8(part)
-    return anime_u8
+            anime[top:bottom, left:right] = from_pm1(part, dtype)
+    return anime
+
+
+def side_for(size_hw: tuple[int, int], tile: str | int, precision: str) -> int:
+    """In which tiles a picture is stylised.
+
+    Args:
+        size_hw: Its height and width.
+        tile: "never"; "auto", for tiles where the memory that is free may not suffice for the whole
+            picture; or the height and width of a tile, for pictures that are larger.
+        precision: What the network computes in, a key of `BYTES_PER_PIXEL`.
+
+    Returns:
+        Height and width of a tile at most, or 0 where the picture is stylised whole.
+    """
+    if tile == "never":
+        return 0
+    if isinstance(tile, int):
+        return tile if max(size_hw) > tile else 0
+    pixels = size_hw[0] * size_hw[1]
+    needed, free = pixels * BYTES_PER_PIXEL[precision], free_memory()
+    fits = free is None or needed <= SHARE_OF_MEMORY * free
+    return 0 if fits and pixels <= MOST_PIXELS else TILE_SIDE
+
+
+def check_tile(tile: str | int) -> None:
+    """Raises `ValueError` for what is no choice of tiles; see `side_for`."""
+    is_side = isinstance(tile, int) and not isinstance(tile, bool)
+    if tile not in CHOICES and not (is_side and tile >= LEAST_SIDE):  # type: ignore[operator]
+        raise ValueError(
+            f"tile must be {', '.join(CHOICES)}, or pixels, at least {LEAST_SIDE}; received {tile}"
+        )
 
 
 def free_memory() -> int | None:

@@ -75,12 +75,14 @@ def test_tiles_have_no_seams(model, statistics, photo):
         return y
 
     geometry = {"reach": model.REACH, "stride": model.STRIDE, "minimum": model.MINIMUM_SIDE}
-    anime = in_tiles(run, picture, side=80, **geometry)
+    u8 = np.dtype(np.uint8)
+    anime = in_tiles(run, picture, dtype=u8, side=80, **geometry)
     assert len(errors) == 12 and max(errors) < SEAM, errors
     assert np.abs(anime.astype(int) - to_u8(whole)).max() <= 1, "where a level's border is"
-    np.testing.assert_array_equal(engine.in_tiles(picture, 80), anime)
+    np.testing.assert_array_equal(engine.in_tiles(picture, 80, u8), anime)
     small = picture[:3, :5]
-    np.testing.assert_array_equal(engine.in_tiles(small, 80), to_u8(engine(to_pm1(small[None]))[0]))
+    expected = to_u8(engine(to_pm1(small[None]))[0])
+    np.testing.assert_array_equal(engine.in_tiles(small, 80, u8), expected)
 
 
 def test_the_reach_is_no_less_and_hardly_more(model, statistics):

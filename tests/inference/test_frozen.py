@@ -1,0 +1,120 @@
+"""Networks whose statistics are fixed, by way of `Stylizer`."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anime_tf import Stylizer
+from anime_tf.inference import held, tiles
+from anime_tf.inference.frozen import Freezer, can_freeze
+
+LEVEL = 1  # of 255: where float rounding lies on the border between two levels
+
+
+@pytest.fixture(scope="module")
+def stylizer(archive):
+    return Stylizer(archive, engine="keras")
+
+
+@pytest.fixture(scope="module")
+def frozen(stylizer, photo):
+    return stylizer.freeze(photo(100, 130))
+
+
+def with_tile(stylizer, tile):
+    other = copy.copy(stylizer)
+    other.tile = tile
+    return other
+
+
+def difference(a, b):
+    assert (a.shape, a.dtype) == (b.shape, b.dtype)
+    return np.abs(a.astype(int) - b.astype(int)).max()
+
+
+def test_the_photo_itself_comes_out_as_it_does_alone(stylizer, frozen, photo):
+    assert difference(frozen(photo(100, 130)), stylizer(photo(100, 130))) <= LEVEL
+
+
+def test_others_come_out_with_its_statistics(stylizer, frozen, photo):
+    other = photo(40, 50, seed=3) // 2
+    assert difference(frozen(other), stylizer(other)) > 10 * LEVEL
+    part = photo(100, 130)[:96, :96]
+    whole = frozen(photo(100, 130))
+    near = 40  # what lies right and below of it matters less and less
+    assert difference(frozen(part)[:near, :near], whole[:near, :near]) <= LEVEL
+
+
+def test_batches_alpha_and_settings(frozen, photo):
+    x = photo(20, 30)
+    batch = np.stack([x, 255 - x])
+    np.testing.assert_array_equal(frozen(batch), np.stack([frozen(x), frozen(255 - x)]))
+    rgba = np.dstack([x, x[..., 0]])
+    np.testing.assert_array_equal(frozen(rgba), np.dstack([frozen(x), x[..., 0]]))
+    half = copy.copy(frozen)
+    half.strength = 0.0
+    np.testing.assert_array_equal(half(x), x)
+
+
+def test_by_openvino(archive, frozen, photo):
+    pytest.importorskip("openvino")
+    stylizer = Stylizer(archive, engine="openvino", engine_precision="float32")
+    x = photo(100, 130)
+    assert difference(stylizer.freeze(x)(x), frozen(x)) <= LEVEL
+    tiled = with_tile(stylizer, 64)
+    assert difference(tiled(x), frozen(x)) <= LEVEL
+
+
+def test_several_photos_count_as_one(stylizer, photo, monkeypatch):
+    monkeypatch.setattr(held, "PASSES", 0)
+    light, dark = photo(64, 64), photo(64, 64) // 3
+    both = stylizer.freeze([light, dark])
+    apart = [stylizer.freeze(x)(light) for x in (light, dark)]
+    assert all(difference(both(light), y) > LEVEL for y in apart)
+
+
+def test_tiles_by_their_size(stylizer, frozen, photo):
+    """They have the statistics of their picture, and are parts of it."""
+    x = photo(100, 130)
+    assert difference(with_tile(stylizer, 64)(x), frozen(x)) <= LEVEL
+    assert difference(with_tile(frozen, 64)(x), frozen(x)) <= LEVEL
+    small = photo(64, 60)
+    np.testing.assert_array_equal(with_tile(stylizer, 64)(small), stylizer(small))
+
+
+def test_tiles_where_memory_does_not_suffice(stylizer, photo, monkeypatch):
+    x = photo(100, 130)
+    monkeypatch.setattr(tiles, "TILE_SIDE", 64)
+    needed = 100 * 130 * tiles.BYTES_PER_PIXEL["float32"]
+    for free, side in ((None, 0), (needed, 64), (2 * needed, 0)):
+        monkeypatch.setattr(tiles, "free_memory", lambda free=free: free)
+        assert tiles.side_for((100, 130), "auto", "float32") == side
+        assert tiles.side_for((100, 130), "never", "float32") == 0
+    monkeypatch.setattr(tiles, "free_memory", lambda: needed)
+    expected = with_tile(stylizer, 64)(x)
+    np.testing.assert_array_equal(stylizer(x), expected)
+    assert tiles.side_for((5000, 5000), "auto", "bfloat16") == 64
+
+
+@pytest.mark.parametrize("tile", ("sometimes", 8, True, 64.0))
+def test_wrong_tiles(archive, tile):
+    with pytest.raises(ValueError, match="tile must be auto, never, or pixels, at least 64"):
+        Stylizer(archive, tile=tile)
+
+
+def test_what_cannot_be_frozen(stylizer, tmp_path):
+    engine = stylizer._engine
+    assert not can_freeze(tmp_path, engine) and not can_freeze(Path("x.tflite"), engine)
+    with pytest.raises(ValueError, match="x.onnx: only a .keras archive"):
+        Freezer(Path("x.onnx"), engine)
+
+
+def test_wrong_photos(stylizer):
+    with pytest.raises(ValueError, match="at least one photo"):
+        stylizer.freeze([])
+    with pytest.raises(ValueError, match="expected photos"):
+        stylizer.freeze(np.zeros((8, 8, 4), np.uint8))
