@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGED = Path(__file__).parent / "page"
+PACKAGED = Path(__file__).parent / "dist"
 """Where the page lies in an installed package."""
 
 BUILT = Path(__file__).parents[2] / "deploy" / "web" / "dist"
