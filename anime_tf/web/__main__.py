@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from anime_tf.web.server import Api
 
-MAX_SIDE = 2560
-"""Keeps the network within some 3 GB of memory, whatever picture comes."""
-
 _DEFAULTS = Limits()
 
 
@@ -86,9 +83,10 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("clips", _DEFAULTS.clips, "Clips likewise.", 1, 1000, flag_values=values)
     flags.DEFINE_integer(
         "max_side",
-        MAX_SIDE,
-        "Pictures and clips whose longer side has more pixels than this come out smaller: a "
-        "million pixels take the network some 0.6 GB of memory. 0 keeps every size.",
+        0,
+        "Pictures and clips whose longer side has more pixels than this come out smaller, and "
+        "quicker. 0 keeps every size; what is too large for the memory that is free is stylised in "
+        "tiles, where the weights allow that.",
         0,
         flag_values=values,
     )
