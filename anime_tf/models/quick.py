@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import keras
+
+MOST_VALUES = 1 << 14
+"""That are added up in float32 in one go; so that variances are right to 3e-7."""
 
 _QUICK = contextvars.ContextVar("quick", default=False)
 
@@ -38,8 +42,9 @@ def moments(x: Any, together: bool) -> tuple[Any, Any]:
 
     By the operation of batch norm, which reads a picture without writing one, in the number type
     that it has. By itself that adds up a whole picture in float32, and the variance is wrong by
-    5e-4 at 1920x1080 pixels, the mean by far more where it is large. So each column and channel has
-    moments of its own, over a few hundred values, and those are put together (Chan et al. 1979).
+    5e-4 at 1920x1080 pixels, the mean by far more where it is large. So a picture is divided into
+    columns, each channel of which has moments of its own, over up to `MOST_VALUES` values, and
+    those are put together (Chan et al. 1979). The fewer the columns the quicker it is.
 
     Args:
         x: Tensor (n, height, width, channels), float32 or bfloat16.
@@ -51,7 +56,14 @@ def moments(x: Any, together: bool) -> tuple[Any, Any]:
     import tensorflow as tf
 
     n, height, width, channels = tf.unstack(tf.shape(x))
-    height, columns = n * height, width * channels
+    height = n * height
+    if x.dtype == tf.bfloat16:  # float32 is as quick with narrow ones
+        # As many columns to one of these as can be, a power of two that divides them.
+        most = tf.cast(tf.maximum(MOST_VALUES // height, 1), tf.float32)
+        most = 2 ** tf.cast(tf.math.log(most) / math.log(2) + 1e-3, tf.int32)
+        wide = tf.minimum(most, tf.bitwise.bitwise_and(width, -width))
+        height, width = height * wide, width // wide
+    columns = width * channels
     of_columns = tf.raw_ops.FusedBatchNormV3(
         x=tf.reshape(x, (1, 1, height, columns)),
         scale=tf.ones((columns,)),

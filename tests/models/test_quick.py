@@ -29,6 +29,16 @@ def test_moments_lose_nothing_where_values_are_large(together, offset):
     np.testing.assert_allclose(mean, x.mean(**kept), rtol=ROUNDING, atol=ROUNDING)
 
 
+@pytest.mark.parametrize("width", (96, 7))
+def test_moments_in_bfloat16_are_those_of_its_values(width):
+    """By columns of 32 pixels, of 96, and by such of one, of 7."""
+    x = tf.cast(np.random.default_rng(4).normal(3, 2, (1, 400, width, 6)), tf.bfloat16)
+    mean, variance = quick.moments(x, together=False)
+    values = x.numpy().astype(np.float64)
+    np.testing.assert_allclose(mean, values.mean((1, 2), keepdims=True), rtol=ROUNDING)
+    np.testing.assert_allclose(variance, values.var((1, 2), keepdims=True), rtol=ROUNDING)
+
+
 def test_moments_by_hand():
     x = tf.constant([[[[1.0, 10.0], [2.0, 20.0]], [[3.0, 30.0], [4.0, 40.0]]]])
     mean, variance = quick.moments(x, together=False)
