@@ -216,6 +216,25 @@ def test_what_cannot_be_drawn_is_told_in_words_and_the_rest_is_saved_as_zip(
     assert page.locator("#work").is_hidden()
 
 
+def test_a_large_photo_is_reduced_and_that_is_told(page, static_site, tmp_path):
+    cv2.imwrite(str(tmp_path / "large.jpg"), np.full((300, 1200, 3), (90, 140, 200), np.uint8))
+    page.goto(static_site)
+    page.locator("#about a").first.wait_for()
+    assert "the first photo fetches" in page.inner_text("#where")
+    page.set_input_files("#pick", tmp_path / "large.jpg")
+    card = page.locator("li.card")
+    card.locator(".compare").wait_for(timeout=SECONDS)
+    words = card.locator(".words").inner_text()
+    assert words.startswith("Reduced from 1200 × 300 to 1024 × 256")
+    assert "a megapixel" in page.inner_text("#where"), "how long it takes on this device"
+    page.locator("#side").select_option("512")
+    page.locator("li.card[data-state=done]").filter(has_text="to 512 × 128").wait_for(
+        timeout=SECONDS
+    )
+    result, _ = saved(page, card.locator("button.save"))
+    assert pixels(result).shape == (128, 512, 3)
+
+
 def test_on_a_phone_in_the_dark_nothing_runs_out_of_the_screen(chromium, static_site, photo_file):
     wrong = []
     with chromium.new_context(

@@ -28,6 +28,7 @@ const scope = self as unknown as {
 /** Pictures whose network's result is kept, for another strength without the network. */
 const KEPT_PIXELS = 12e6;
 const TRIAL = 128; // pixels a side, of the run that is timed
+const SLOW = 10e-6; // seconds a pixel, from which on processor cores may be faster than graphics
 
 let style: LocalStyle;
 let base: Uint8Array;
@@ -72,22 +73,35 @@ async function open(request: Extract<Request, {do: 'open'}>): Promise<void> {
     });
   [base] = await Promise.all([fetched(request.address, request.style.bytes), runtime]);
   style = request.style;
-  const adapter = await (navigator as unknown as {gpu?: {requestAdapter(): Promise<unknown>}}).gpu
-    ?.requestAdapter().catch(() => null);
-  accelerator = adapter ? 'webgpu' : 'wasm';
-  const blank = new Uint8ClampedArray(TRIAL * TRIAL * 4).fill(128);
-  let secondsPerPixel: number;
-  try {
-    secondsPerPixel = await trial(blank);
-  } catch (error) {
-    if (accelerator === 'wasm') throw error;
-    accelerator = 'wasm'; // a graphics processor that cannot run this network
-    secondsPerPixel = await trial(blank);
+  const {gpu} = navigator as unknown as {gpu?: {requestAdapter(): Promise<{info?: {isFallbackAdapter?: boolean}} | null>}};
+  const adapter = await gpu?.requestAdapter().catch(() => null);
+  let secondsPerPixel = Infinity;
+  // A graphics processor of software is far slower than WebAssembly.
+  if (adapter && !adapter.info?.isFallbackAdapter) {
+    accelerator = 'webgpu';
+    secondsPerPixel = await trial().catch(() => Infinity);
+  }
+  if (secondsPerPixel > SLOW) {
+    accelerator = 'wasm';
+    forgetModel();
+    const onCores = await trial();
+    if (onCores <= secondsPerPixel) {
+      secondsPerPixel = onCores;
+    } else {
+      accelerator = 'webgpu';
+      forgetModel();
+    }
   }
   scope.postMessage({is: 'open', accelerator, threads, secondsPerPixel});
 }
 
-async function trial(blank: Uint8ClampedArray): Promise<number> {
+function forgetModel(): void {
+  compiled?.model.delete(); // LiteRT.js frees nothing by itself
+  compiled = null;
+}
+
+async function trial(): Promise<number> {
+  const blank = new Uint8ClampedArray(TRIAL * TRIAL * 4).fill(128);
   await run(blank, TRIAL, TRIAL); // compiles, and warms up
   const begin = performance.now();
   await run(blank, TRIAL, TRIAL);
@@ -98,8 +112,7 @@ async function run(rgba: Uint8ClampedArray, height: number, width: number): Prom
   broken = null;
   const [h, w] = paddedSize(style, height, width);
   if (compiled?.height !== h || compiled.width !== w) {
-    compiled?.model.delete(); // LiteRT.js frees nothing by itself
-    compiled = null;
+    forgetModel();
     const model = await loadAndCompile(sizedModel(base, style, h, w), {accelerator});
     compiled = {model, height: h, width: w};
   }
