@@ -98,6 +98,8 @@ class Stylizer:
         self.dtype = dtype
         self._path = weights_path(weights)
         self._engine = open_engine(self._path, engine, engine_precision, hold)
+        precision = getattr(self._engine, "precision", "float32")
+        self._bytes_per_pixel = tiles.bytes_per_pixel(self._path, precision)
         self._freezer: Freezer | None = None  # made when it is needed
         self._freezing = threading.Lock()
         if isinstance(tile, int) and not self.can_freeze:
@@ -253,8 +255,8 @@ class Stylizer:
             return pictures.as_type(photos, dtype)
         side = 0
         if network is self._engine and self.can_freeze:
-            precision = getattr(self._engine, "precision", "float32")
-            side = tiles.side_for((photos.shape[1], photos.shape[2]), self.tile, precision)
+            size_hw = photos.shape[1], photos.shape[2]
+            side = tiles.side_for(size_hw, self.tile, self._bytes_per_pixel)
         if side:
             animes = np.stack([self._in_tiles(photo, side, dtype) for photo in photos])
         else:

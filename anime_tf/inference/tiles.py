@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +28,16 @@ CHOICES = ("auto", "never")
 LEAST_SIDE = 64
 """Pixels of the smallest tile that may be asked for: smaller ones are nearly all surroundings."""
 
-BYTES_PER_PIXEL = {"float32": 1500, "bfloat16": 1000}
-"""What a network takes at once for a picture, by the number type that it computes in.
+BYTES_PER_PIXEL = {"AnimeGANv1Generator": 2800, "CartoonGANGenerator": 1250}
+"""What a network takes at once for a picture, by its class, in float32.
 
-Measured on a CPU with the published networks, of which the largest takes most."""
+Measured on a CPU, at the published widths, of which no network that matters is wider."""
+
+OTHER_BYTES_PER_PIXEL = 850
+"""Of all other networks."""
+
+SHARE_OF_BFLOAT16 = 0.65
+"""Of that, what they take in bfloat16."""
 
 SHARE_OF_MEMORY = 0.7
 """Of the memory that is free, what a picture may take before it goes in tiles."""
@@ -131,14 +139,30 @@ def in_tiles(
     return anime
 
 
-def side_for(size_hw: tuple[int, int], tile: str | int, precision: str) -> int:
+def bytes_per_pixel(path: Path, precision: str) -> float:
+    """What a network takes for each pixel of a picture, about.
+
+    Args:
+        path: Its ``.keras`` file.
+        precision: "float32" or "bfloat16".
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = json.loads(archive.read("config.json")).get("class_name")
+    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile):
+        name = None  # whatever opens it says what is wrong with it
+    needed = BYTES_PER_PIXEL.get(name, OTHER_BYTES_PER_PIXEL)
+    return needed * (SHARE_OF_BFLOAT16 if precision == "bfloat16" else 1.0)
+
+
+def side_for(size_hw: tuple[int, int], tile: str | int, per_pixel: float) -> int:
     """In which tiles a picture is stylised.
 
     Args:
         size_hw: Its height and width.
         tile: "never"; "auto", for tiles where the memory that is free may not suffice for the whole
             picture; or the height and width of a tile, for pictures that are larger.
-        precision: What the network computes in, a key of `BYTES_PER_PIXEL`.
+        per_pixel: Bytes that the network takes for each pixel.
 
     Returns:
         Height and width of a tile at most, or 0 where the picture is stylised whole.
@@ -148,7 +172,7 @@ def side_for(size_hw: tuple[int, int], tile: str | int, precision: str) -> int:
     if isinstance(tile, int):
         return tile if max(size_hw) > tile else 0
     pixels = size_hw[0] * size_hw[1]
-    needed, free = pixels * BYTES_PER_PIXEL[precision], free_memory()
+    needed, free = pixels * per_pixel, free_memory()
     fits = free is None or needed <= SHARE_OF_MEMORY * free
     return 0 if fits and pixels <= MOST_PIXELS else TILE_SIDE
 

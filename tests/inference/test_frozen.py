@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,9 @@ def test_by_openvino(archive, frozen, photo):
     pytest.importorskip("openvino")
     stylizer = Stylizer(archive, engine="openvino", engine_precision="float32")
     x = photo(100, 130)
-    assert difference(stylizer.freeze(x)(x), frozen(x)) <= LEVEL
-    tiled = with_tile(stylizer, 64)
-    assert difference(tiled(x), frozen(x)) <= LEVEL
+    other = stylizer.freeze(x)
+    assert difference(other(x), frozen(x)) <= LEVEL
+    assert difference(with_tile(other, 64)(x), frozen(x)) <= LEVEL
 
 
 def test_several_photos_count_as_one(stylizer, photo, monkeypatch):
@@ -89,15 +90,26 @@ def test_tiles_by_their_size(stylizer, frozen, photo):
 def test_tiles_where_memory_does_not_suffice(stylizer, photo, monkeypatch):
     x = photo(100, 130)
     monkeypatch.setattr(tiles, "TILE_SIDE", 64)
-    needed = 100 * 130 * tiles.BYTES_PER_PIXEL["float32"]
+    needed = 100 * 130 * tiles.OTHER_BYTES_PER_PIXEL
     for free, side in ((None, 0), (needed, 64), (2 * needed, 0)):
         monkeypatch.setattr(tiles, "free_memory", lambda free=free: free)
-        assert tiles.side_for((100, 130), "auto", "float32") == side
-        assert tiles.side_for((100, 130), "never", "float32") == 0
+        assert tiles.side_for((100, 130), "auto", tiles.OTHER_BYTES_PER_PIXEL) == side
+        assert tiles.side_for((100, 130), "never", tiles.OTHER_BYTES_PER_PIXEL) == 0
     monkeypatch.setattr(tiles, "free_memory", lambda: needed)
     expected = with_tile(stylizer, 64)(x)
     np.testing.assert_array_equal(stylizer(x), expected)
-    assert tiles.side_for((5000, 5000), "auto", "bfloat16") == 64
+    assert tiles.side_for((5000, 5000), "auto", 0.001) == 64, "too many values"
+
+
+def test_bytes_per_pixel(archive, tmp_path):
+    assert tiles.bytes_per_pixel(archive, "float32") == 850
+    assert tiles.bytes_per_pixel(archive, "bfloat16") == pytest.approx(552.5)
+    path = tmp_path / "x.keras"
+    path.write_bytes(b"none")
+    assert tiles.bytes_per_pixel(path, "float32") == 850
+    with zipfile.ZipFile(path, "w") as archive_file:
+        archive_file.writestr("config.json", '{"class_name": "AnimeGANv1Generator"}')
+    assert tiles.bytes_per_pixel(path, "float32") == 2800
 
 
 @pytest.mark.parametrize("tile", ("sometimes", 8, True, 64.0))
