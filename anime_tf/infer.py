@@ -66,6 +66,20 @@ def define_stylizer_flags(values: flags.FlagValues, source: str) -> None:
         1.0,
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "keep_color",
+        False,
+        f"Keep the colours of the {source}: its chroma under the luma of the result.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "tile",
+        "auto",
+        f"What is done with a {source} that may be too large for the memory that is free: auto "
+        "stylises it in tiles that fit together without seams, where the weights allow that; never "
+        "stylises it whole; a number is the side of tiles in pixels, for all that is larger.",
+        flag_values=values,
+    )
     flags.DEFINE_integer(
         "max_side",
         0,
@@ -194,6 +208,14 @@ def define_flags(values: flags.FlagValues) -> None:
         "Give each picture the mean brightness of its photo.",
         flag_values=values,
     )
+    flags.DEFINE_enum(
+        "bits",
+        "8",
+        ["8", "16"],
+        "Bits a value of what is written. 16 is for .png and .tiff: photos are read with all that "
+        "they have, and what the network gives is rounded to 65536 levels.",
+        flag_values=values,
+    )
     flags.DEFINE_bool(
         "compare", False, "Write the photo and the result side by side.", flag_values=values
     )
@@ -208,7 +230,10 @@ def main(values: flags.FlagValues) -> int:
     from anime_tf.inference import batch
     from anime_tf.weights.builtin import weights_path
 
-    jobs = batch.plan(values.input, values.output)
+    bits = int(values.bits)
+    if bits == 16 and values.faces != "off":
+        raise ValueError(f"--bits=16 --faces={values.faces}: faces are drawn in 8 bits; leave one")
+    jobs = batch.plan(values.input, values.output, bits=bits)
     weights_path(values.weights)
     if values.face_weights:
         weights_path(values.face_weights)
@@ -231,6 +256,7 @@ def main(values: flags.FlagValues) -> int:
             jobs,
             lambda photo: stylise(work, photo, values.max_side, values.compare),
             quality=values.quality,
+            bits=bits,
         )
         done = f"{len(report.written)} of {len(jobs)} pictures"
     seconds = time.perf_counter() - start
@@ -257,7 +283,10 @@ def stylizer_of(
         hold=hold,
         strength=values.strength,
         match_brightness=values.match_brightness,
+        keep_color=values.keep_color,
+        tile=int(values.tile) if values.tile.isdecimal() else values.tile,
         max_side=values.max_side,
+        dtype="uint16" if "bits" in values and values.bits == "16" else None,
     )
 
 
@@ -309,15 +338,16 @@ def draw(finder: FaceFinder, padding: float, photo_u8: np.ndarray) -> np.ndarray
     return draw_faces(rgb_u8, finder(rgb_u8), padding)
 
 
-def stylise(stylizer: Stylise, photo: Picture, max_side: int, compare: bool) -> Picture:
+def stylise(
+    stylizer: Stylise, photo: Picture | np.ndarray, max_side: int, compare: bool
+) -> np.ndarray:
     """Stylises a picture, alpha kept; with `compare`, the photo to its left."""
     from anime_tf.data import pictures
 
-    photo = pictures.limit_side(photo, max_side)
-    anime_u8 = stylizer(photo.array_u8)
-    if compare:
-        anime_u8 = pictures.side_by_side(photo.array_u8, anime_u8)
-    return pictures.as_picture(anime_u8)
+    array = photo.array_u8 if isinstance(photo, pictures.Picture) else photo
+    array = pictures.limit_array_side(array, max_side)
+    anime = stylizer(array)
+    return pictures.side_by_side(array, anime) if compare else anime
 
 
 COMMAND = cli.Command(

@@ -14,7 +14,13 @@ import pytest
 from face_pictures import with_faces
 
 from anime_tf import Stylizer, cli
-from anime_tf.data.pictures import encode_picture, limit_side, read_picture, write_picture
+from anime_tf.data.pictures import (
+    encode_picture,
+    limit_side,
+    read_array,
+    read_picture,
+    write_picture,
+)
 from anime_tf.infer import COMMAND
 from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
@@ -70,12 +76,34 @@ def test_folder(archive, stylizer, photos, tmp_path, capsys):
 
 def test_options_reach_the_stylizer(archive, photos, tmp_path):
     source, out = photos / "trip/b.png", tmp_path / "b.png"
-    options = {"strength": 0.5, "match_brightness": True, "max_side": 14}
+    options = {"strength": 0.5, "match_brightness": True, "keep_color": True, "max_side": 14}
     flags = [f"--{name}={value}" for name, value in options.items()]
     assert infer(archive, f"--input={source}", f"--output={out}", *flags) == 0
     expected = Stylizer(archive, **options)(read_picture(source).array_u8)
     assert expected.shape == (10, 14, 4)
     np.testing.assert_array_equal(read_picture(out).array_u8, expected)
+
+
+def test_16_bits(archive, stylizer, photos, tmp_path, capsys):
+    deep = photo(20, 28, channels=4).astype(np.uint16) * 257 + 90
+    deep[..., 3] = 65535
+    write_picture(photos / "deep.tiff", deep)
+    out = tmp_path / "out"
+    flags = [f"--input={photos}", "--bits=16", "--compare", "--keep_color", "--strength=0.5"]
+    assert infer(archive, *flags, f"--output={out}") == 0
+    names = sorted(str(path.relative_to(out)) for path in out.rglob("*.*"))
+    assert names == ["a.png", "deep.tiff", "trip/b.png"]  # JPEG holds 8 bits
+    result = read_array(out / "deep.tiff")
+    assert result.dtype == np.uint16
+    np.testing.assert_array_equal(result[:, :28], deep)
+    expected = Stylizer(archive, keep_color=True, strength=0.5)(deep)
+    np.testing.assert_array_equal(result[:, 28:], expected)
+    capsys.readouterr()
+    assert infer(archive, *flags, f"--output={out}/a.jpg", f"--input={photos}/a.jpg") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a .jpg picture holds 8 bits a value; with 16 bits use one of .png, .tif, .tiff" in line
+    assert infer(archive, *flags, f"--output={out}", "--faces=blend") == 2
+    assert "--bits=16 --faces=blend: faces are drawn in 8 bits" in capsys.readouterr().err
 
 
 def test_compare(archive, stylizer, photos, tmp_path):

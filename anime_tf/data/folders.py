@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import logging
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 """Suffixes of files that are taken for pictures; compared in lower case."""
 
 SMOOTH_RECORD = "smooth.json"

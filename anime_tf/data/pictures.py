@@ -27,11 +27,14 @@ import numpy as np
 MAX_PIXELS = 1 << 28
 """Pictures with more pixels than this (268 million; 0.8 GB of RGB) are refused before decoding."""
 
-WRITABLE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+WRITABLE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 """Suffixes, in lower case, that `encode_picture` knows."""
 
-ALPHA_SUFFIXES = (".png", ".bmp", ".webp")
+ALPHA_SUFFIXES = (".png", ".bmp", ".webp", ".tif", ".tiff")
 """Those of `WRITABLE_SUFFIXES` whose files keep an alpha plane."""
+
+DEEP_SUFFIXES = (".png", ".tif", ".tiff")
+"""Those of `WRITABLE_SUFFIXES` whose files can hold 16 bits a value."""
 
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 """Weights of R, G and B in luma (ITU-R BT.601), as in the original implementation."""
@@ -315,6 +318,33 @@ def _check_gif(data: bytes) -> _Checked:
     raise ValueError("it ends inside its first frame")
 
 
+_TIFF_NUMBERS = {1: "B", 3: "H", 4: "I"}  # types of a field that are read: 1, 2 and 4 bytes
+
+
+def _check_tiff(data: bytes) -> _Checked:
+    """Reads size and colours out of a TIFF's first directory; libtiff finds what is missing."""
+    order = "<" if data[:2] == b"II" else ">"
+    fields: dict[int, int] = {}
+    try:
+        (directory,) = struct.unpack_from(order + "I", data, 4)
+        (entries,) = struct.unpack_from(order + "H", data, directory)
+        for i in range(entries):
+            at = directory + 2 + 12 * i
+            tag, kind, count = struct.unpack_from(order + "HHI", data, at)
+            if kind in _TIFF_NUMBERS and count >= 1 and tag in (256, 257, 262):
+                (fields[tag],) = struct.unpack_from(order + _TIFF_NUMBERS[kind], data, at + 8)
+    except struct.error as error:
+        raise ValueError("it ends inside its first directory") from error
+    if 256 not in fields or 257 not in fields:
+        raise ValueError("its first directory gives no size")
+    if fields.get(262, 2) not in (0, 1, 2, 3, 6):
+        raise ValueError(
+            f"its colours are of kind {fields[262]}, expected gray, RGB, a palette or YCbCr"
+        )
+    # The orientation of a TIFF is applied by OpenCV.
+    return _Checked((fields[257], fields[256]), 1, data)
+
+
 # First bytes -> (name of the format, check of its structure).
 _FORMATS: tuple[tuple[re.Pattern[bytes], str, Callable[[bytes], _Checked]], ...] = (
     (re.compile(rb"\xff\xd8\xff"), "JPEG", _check_jpeg),
@@ -322,6 +352,7 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], str, Callable[[bytes], _Checked]], ...]
     (re.compile(rb"RIFF....WEBP", re.DOTALL), "WebP", _check_webp),
     (re.compile(rb"BM"), "BMP", _check_bmp),
     (re.compile(rb"GIF8[79]a"), "GIF", _check_gif),
+    (re.compile(rb"II\*\0|MM\0\*"), "TIFF", _check_tiff),
 )
 
 
@@ -338,9 +369,10 @@ def decode_picture(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> P
     """Decodes a picture file.
 
     Reads JPEG (gray, colour, CMYK in the inverted form in which all programs write it), PNG (gray,
-    gray with alpha, RGB, RGBA, palette, up to 16 bits), BMP, WebP, and the first frame of a GIF or
-    of an animated PNG or WebP. EXIF orientation is applied; 16-bit values become
-    round(value / 257). Colour profiles are not: values are taken as sRGB.
+    gray with alpha, RGB, RGBA, palette, up to 16 bits), BMP, WebP, the first page of a TIFF (gray,
+    RGB, RGBA, palette, YCbCr, up to 16 bits), and the first frame of a GIF or of an animated PNG or
+    WebP. EXIF orientation is applied; 16-bit values become round(value / 257). Colour profiles are
+    not: values are taken as sRGB.
 
     Args:
         data: The whole file.
@@ -355,11 +387,34 @@ def decode_picture(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> P
         TooManyPixelsError: It has more than `max_pixels` pixels.
         ValueError: It is broken or cut off. All messages begin with `name`.
     """
+    array_u8 = _eight_bits(decode_array(data, name, max_pixels=max_pixels))
+    if array_u8.shape[2] == 3:
+        return Picture(array_u8)
+    return Picture(np.ascontiguousarray(array_u8[..., :3]), np.ascontiguousarray(array_u8[..., 3]))
+
+
+def decode_array(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """`decode_picture` as an array that keeps the depth of the file.
+
+    Args:
+        data: The whole file.
+        name: What to call it in errors, usually its path.
+        max_pixels: The largest height x width that is read.
+
+    Returns:
+        (height, width, 3) RGB, or (height, width, 4) RGBA where the file has alpha: uint16 where
+        its values have 16 bits, else uint8.
+
+    Raises:
+        UnknownPictureError: `data` is none of these formats.
+        TooManyPixelsError: It has more than `max_pixels` pixels.
+        ValueError: It is broken or cut off. All messages begin with `name`.
+    """
     matching = [entry for entry in _FORMATS if entry[0].match(data)]
     if not matching:
         found = "an empty file" if not data else f"a file that begins with {data[:8].hex(' ')}"
         raise UnknownPictureError(
-            f"{name}: expected a JPEG, PNG, BMP, WebP or GIF picture, found {found}"
+            f"{name}: expected a JPEG, PNG, BMP, WebP, TIFF or GIF picture, found {found}"
         )
     _, kind, check = matching[0]
     try:
@@ -389,17 +444,16 @@ def decode_picture(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> P
         )
     alpha: np.ndarray | None = None
     if checked.transparent_gray is not None and decoded.ndim == 2:
-        alpha = np.where(decoded == checked.transparent_gray, 0, 255).astype(np.uint8)
-    decoded = _eight_bits(decoded)
+        opaque = WHITE[decoded.dtype]
+        alpha = np.where(decoded == checked.transparent_gray, 0, opaque).astype(decoded.dtype)
     if decoded.ndim == 2:
         rgb = cv2.cvtColor(decoded, cv2.COLOR_GRAY2RGB)
+        array = rgb if alpha is None else np.dstack([rgb, alpha])
     elif decoded.shape[2] == 4:
-        rgb = cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGB)
-        alpha = decoded[..., 3]
+        array = cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGBA)
     else:
-        rgb = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
-    rgb = _oriented(rgb, checked.orientation)
-    return Picture(rgb, None if alpha is None else _oriented(alpha, checked.orientation))
+        array = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+    return _oriented(array, checked.orientation)
 
 
 def read_picture(path: str | os.PathLike[str]) -> Picture:
@@ -415,13 +469,32 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
         FileNotFoundError: There is no such file.
         ValueError: It is no picture, or a broken one.
     """
+    return decode_picture(_bytes_of(path), str(path))
+
+
+def read_array(path: str | os.PathLike[str]) -> np.ndarray:
+    """Reads a picture file with the depth it has; see `decode_array`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        (height, width, 3 or 4), uint8 or uint16.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no picture, or a broken one.
+    """
+    return decode_array(_bytes_of(path), str(path))
+
+
+def _bytes_of(path: str | os.PathLike[str]) -> bytes:
     try:
-        data = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: no such picture file; check the path") from error
     except IsADirectoryError as error:
         raise ValueError(f"{path}: expected a picture file, found a folder") from error
-    return decode_picture(data, str(path))
 
 
 # --- writing ----------------------------------------------------------------------------------
@@ -430,11 +503,12 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
 def encode_picture(picture_u8: Picture | np.ndarray, suffix: str, *, quality: int = 95) -> bytes:
     """Encodes a picture as the bytes of a file.
 
-    PNG and BMP are lossless. JPEG is written without chroma subsampling, which would smear the
-    thin coloured lines of drawings, and without alpha: it can hold none.
+    PNG, TIFF and BMP are lossless. JPEG is written without chroma subsampling, which would smear
+    the thin coloured lines of drawings, and without alpha: it can hold none.
 
     Args:
-        picture_u8: A `Picture`, or a uint8 array (height, width, 3) RGB or (height, width, 4) RGBA.
+        picture_u8: A `Picture`, or a uint8 array (height, width, 3) RGB or (height, width, 4)
+            RGBA; for one of `DEEP_SUFFIXES` also a uint16 array.
         suffix: One of `WRITABLE_SUFFIXES`, in any case.
         quality: 1..100, of JPEG and WebP.
 
@@ -444,7 +518,11 @@ def encode_picture(picture_u8: Picture | np.ndarray, suffix: str, *, quality: in
     Raises:
         ValueError: Another suffix or quality, or a picture too large for the format.
     """
-    picture = as_picture(picture_u8)
+    if isinstance(picture_u8, np.ndarray) and picture_u8.dtype == np.uint16:
+        array = picture_u8
+    else:
+        array = as_picture(picture_u8).array_u8
+    deep = array.dtype == np.uint16
     suffix = suffix.lower()
     if suffix not in WRITABLE_SUFFIXES:
         raise ValueError(
@@ -453,6 +531,11 @@ def encode_picture(picture_u8: Picture | np.ndarray, suffix: str, *, quality: in
         )
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must lie in 1..100, got {quality}")
+    if deep and suffix not in DEEP_SUFFIXES:
+        raise ValueError(
+            f"a {suffix} picture holds 8 bits a value, this one has 16; write it as "
+            f"{', '.join(DEEP_SUFFIXES)}, or with 8 bits"
+        )
     options: list[int] = []
     if suffix in (".jpg", ".jpeg"):
         sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
@@ -460,16 +543,16 @@ def encode_picture(picture_u8: Picture | np.ndarray, suffix: str, *, quality: in
     elif suffix == ".webp":
         options = [cv2.IMWRITE_WEBP_QUALITY, quality]
     limit = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}.get(suffix)
-    height, width = picture.size_hw
+    height, width = array.shape[:2]
     if limit is not None and max(height, width) > limit:
         raise ValueError(
             f"a {suffix} picture can have {limit} pixels a side, this one has {width}x{height}; "
             "write it as .png"
         )
-    if picture.alpha_u8 is not None and suffix in ALPHA_SUFFIXES:
-        bgr = cv2.cvtColor(picture.array_u8, cv2.COLOR_RGBA2BGRA)
+    if array.shape[2] == 4 and suffix in ALPHA_SUFFIXES:
+        bgr = cv2.cvtColor(array, cv2.COLOR_RGBA2BGRA)
     else:
-        bgr = cv2.cvtColor(picture.rgb_u8, cv2.COLOR_RGB2BGR)
+        bgr = cv2.cvtColor(np.ascontiguousarray(array[..., :3]), cv2.COLOR_RGB2BGR)
     encoded, buffer = cv2.imencode(suffix, bgr, options)
     if not encoded:
         raise ValueError(f"OpenCV cannot encode a picture of {width}x{height} pixels as {suffix}")
@@ -825,34 +908,35 @@ def scaled(picture: np.ndarray, gain: float) -> np.ndarray:
     return np.clip(picture * gain, 0, WHITE[picture.dtype]).astype(picture.dtype)
 
 
-def side_by_side(before_u8: np.ndarray, after_u8: np.ndarray) -> np.ndarray:
+def side_by_side(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Sets two pictures of one height side by side.
 
     Args:
-        before_u8: (height, width, 3 or 4) uint8, on the left.
-        after_u8: (height, width, 3 or 4) uint8, on the right.
+        before: (height, width, 3 or 4) of a type of `WHITE`, on the left.
+        after: (height, width, 3 or 4) of a type of `WHITE`, on the right.
 
     Returns:
-        (height, sum of the widths, 3) uint8, or 4 channels where one of the two has alpha.
+        (height, sum of the widths, 3) of the type of `after`, or 4 channels where one of the two
+        has alpha.
 
     Raises:
         ValueError: The heights differ.
     """
-    before, after = as_picture(before_u8), as_picture(after_u8)
-    if before.size_hw[0] != after.size_hw[0]:
+    if before.shape[0] != after.shape[0]:
         raise ValueError(
-            f"pictures side by side must have one height, got {before.size_hw[0]} and "
-            f"{after.size_hw[0]}; resize one of them"
+            f"pictures side by side must have one height, got {before.shape[0]} and "
+            f"{after.shape[0]}; resize one of them"
         )
-    pair = [before, after]
-    if before.alpha_u8 is None and after.alpha_u8 is None:
-        return np.concatenate([picture.rgb_u8 for picture in pair], axis=1)
-    opaque = [
-        np.full(picture.size_hw, 255, np.uint8) if picture.alpha_u8 is None else picture.alpha_u8
-        for picture in pair
-    ]
-    joined = [np.dstack([p.rgb_u8, alpha]) for p, alpha in zip(pair, opaque, strict=True)]
-    return np.concatenate(joined, axis=1)
+    pair = [as_type(before, after.dtype), after]
+    if {before.shape[2], after.shape[2]} == {3, 4}:
+        # What is opaque gets an alpha plane that says so.
+        opaque = ((0, 0), (0, 0), (0, 1))
+        white = WHITE[after.dtype]
+        pair = [
+            array if array.shape[2] == 4 else np.pad(array, opaque, constant_values=white)
+            for array in pair
+        ]
+    return np.concatenate(pair, axis=1)
 
 
 def stacked(rows: Sequence[np.ndarray]) -> np.ndarray:

@@ -12,13 +12,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from absl import logging
 from tqdm import tqdm
 
 from anime_tf.data.folders import PICTURE_SUFFIXES, find_pictures
-from anime_tf.data.pictures import WRITABLE_SUFFIXES, Picture, read_picture, write_picture
+from anime_tf.data.pictures import (
+    DEEP_SUFFIXES,
+    WRITABLE_SUFFIXES,
+    Picture,
+    read_array,
+    read_picture,
+    write_picture,
+)
 
 _MAGIC = re.compile(r"[*?[]")
 
@@ -67,7 +74,7 @@ class BatchReport:
     failures: tuple[str, ...]
 
 
-def plan(source: str, output: str) -> list[Job]:
+def plan(source: str, output: str, *, bits: int = 8) -> list[Job]:
     """Decides which file each picture becomes; touches no file.
 
     A folder and a glob are written into a folder, in the structure that lies below the folder, or
@@ -79,6 +86,8 @@ def plan(source: str, output: str) -> list[Job]:
         source: A file, a folder (with all below it), or a glob, with ``**`` for any depth.
         output: A folder; for a single file also the file to write. A folder that does not exist
             yet is told from a file by an ending ``/``.
+        bits: 8, or 16: then files of kinds that hold only 8 bits a value are not written, and
+            names of such get ``.png``.
 
     Returns:
         At least one job; no two write the same file, and none writes a file that is read.
@@ -89,8 +98,9 @@ def plan(source: str, output: str) -> list[Job]:
         PermissionError: The output's folder cannot be written to.
         ValueError: An output that would overwrite an input, or of a kind that is not written.
     """
+    suffixes = WRITABLE_SUFFIXES if bits == 8 else DEEP_SUFFIXES
     if os.path.isfile(source):
-        jobs = [Job(Path(source), _single_target(Path(source), output))]
+        jobs = [Job(Path(source), _single_target(Path(source), output, suffixes))]
     else:
         folder, found = _find(source)
         root = Path(output)
@@ -103,16 +113,22 @@ def plan(source: str, output: str) -> list[Job]:
             raise NotADirectoryError(
                 f"{output}: expected a folder for the pictures of {source}, found a file"
             )
-        jobs = _targets(folder, _not_inside(found, folder, root), root)
+        jobs = _targets(folder, _not_inside(found, folder, root), root, suffixes)
     _check_outputs(jobs)
     return jobs
 
 
-def _single_target(source: Path, output: str) -> Path:
+def _single_target(source: Path, output: str, suffixes: Sequence[str]) -> Path:
     if os.path.isdir(output) or output.endswith(("/", os.sep)):
-        return Path(output) / _written_name(source)
+        return Path(output) / _written_name(source, suffixes)
     target = Path(output)
-    if target.suffix.lower() not in WRITABLE_SUFFIXES:
+    suffix = target.suffix.lower()
+    if suffix in WRITABLE_SUFFIXES and suffix not in suffixes:
+        raise ValueError(
+            f"{output}: a {suffix} picture holds 8 bits a value; with 16 bits use one of "
+            f"{', '.join(suffixes)}"
+        )
+    if suffix not in suffixes:
         raise ValueError(
             f"{output}: pictures are written as {', '.join(WRITABLE_SUFFIXES)}; "
             f"use one of these suffixes, or write {output}/ if you mean a folder"
@@ -153,21 +169,23 @@ def _not_inside(found: list[Path], folder: Path, root: Path) -> list[Path]:
     return kept
 
 
-def _written_name(source: Path) -> str:
+def _written_name(source: Path, suffixes: Sequence[str]) -> str:
     """A file's name with a suffix that can be written."""
-    known = source.suffix.lower() in WRITABLE_SUFFIXES
+    known = source.suffix.lower() in suffixes
     return source.name if known else source.with_suffix(".png").name
 
 
-def _targets(folder: Path, found: list[Path], root: Path) -> list[Job]:
+def _targets(folder: Path, found: list[Path], root: Path, suffixes: Sequence[str]) -> list[Job]:
     """Distinct targets in the structure below `folder`; names that need no change come first."""
     places = {path: root / path.relative_to(folder) for path in found}
-    targets = {path: place for path, place in places.items() if _written_name(path) == path.name}
+    targets = {
+        path: place for path, place in places.items() if _written_name(path, suffixes) == path.name
+    }
     taken = set(targets.values())
     for path, place in places.items():
         if path in targets:
             continue
-        target = place.with_name(_written_name(path))
+        target = place.with_name(_written_name(path, suffixes))
         number = 1
         while target in taken:  # a.gif beside a.png becomes a_gif.png
             tail = f"_{number}" if number > 1 else ""
@@ -204,9 +222,10 @@ def _identity(path: Path) -> tuple[int, int]:
 
 def run(
     jobs: Sequence[Job],
-    stylise: Callable[[Picture], Picture],
+    stylise: Callable[[Any], Any],
     *,
     quality: int = 95,
+    bits: int = 8,
     tell: Callable[[str], None] | None = None,
 ) -> BatchReport:
     """Reads, stylises and writes pictures, each on threads of its own.
@@ -215,16 +234,20 @@ def run(
 
     Args:
         jobs: What to read and write; missing folders are made.
-        stylise: What happens to a picture; called from this thread alone.
+        stylise: What happens to a picture; called from this thread alone. It takes and gives a
+            `Picture`; with 16 bits it takes an array as of `pictures.read_array`, and gives one of
+            uint16.
         quality: Of JPEG and WebP, 1..100.
+        bits: 8 or 16 a value.
         tell: Called with the line of each failure as it happens; writes to stderr by default.
 
     Returns:
         What was written and what failed.
     """
+    read: Callable[[Path], Any] = read_picture if bits == 8 else read_array
     return run_batches(
         jobs,
-        read=lambda job: read_picture(job.source),
+        read=lambda job: read(job.source),
         work=lambda pictures: [stylise(picture) for picture in pictures],
         write=lambda job, picture: write_picture(job.target, picture, quality=quality),
         tell=tell,

@@ -22,14 +22,19 @@ from picture_files import (
 from anime_tf.data import pictures
 from anime_tf.data.pictures import (
     Picture,
+    as_type,
     crop_padding,
+    decode_array,
     decode_picture,
     encode_picture,
+    from_pm1,
+    limit_array_side,
     limit_side,
     luma,
     match_brightness,
     original_size,
     pad_to_multiple,
+    read_array,
     read_picture,
     resize,
     side_by_side,
@@ -317,8 +322,8 @@ def test_quality_counts():
 
 def test_what_cannot_be_written_is_said(tmp_path):
     rgb = noise(4, 4)
-    with pytest.raises(ValueError, match=r"'\.tiff'; use one of \.jpg"):
-        encode_picture(rgb, ".tiff")
+    with pytest.raises(ValueError, match=r"'\.jp2'; use one of \.jpg"):
+        encode_picture(rgb, ".jp2")
     with pytest.raises(ValueError, match="quality must lie in 1..100, got 0"):
         encode_picture(rgb, ".jpg", quality=0)
     with pytest.raises(ValueError, match="wide.webp: .*16383 pixels a side.*20000x1"):
@@ -477,3 +482,93 @@ def test_a_picture_checks_its_arrays():
         Picture(np.zeros((4, 4), np.uint8))
     with pytest.raises(ValueError, match=r"\(4, 5\)"):
         Picture(noise(4, 4), noise(4, 5, 1))
+
+
+# --- depth ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bits_come_back_as_they_were(tmp_path, suffix, channels):
+    deep = np.random.default_rng(3).integers(0, 65536, (6, 5, channels), dtype=np.uint16)
+    path = tmp_path / f"deep{suffix}"
+    write_picture(path, deep)
+    np.testing.assert_array_equal(read_array(path), deep)
+    np.testing.assert_array_equal(read_picture(path).array_u8, as_type(deep, np.uint8))
+    with pytest.raises(ValueError, match=r"\.jpg picture holds 8 bits a value, this one has 16"):
+        encode_picture(deep, ".jpg")
+    plain = noise(4, 7)
+    write_picture(path, plain)
+    np.testing.assert_array_equal(read_array(path), plain)
+
+
+def tiff(*fields, order="<", extra=b""):
+    """A TIFF of one strip, by hand."""
+    head = struct.pack(order + "2sHI", b"II" if order == "<" else b"MM", 42, 8)
+    start = 8 + 2 + 12 * len(fields) + 4
+    packed = b""
+    for tag, value in fields:
+        value = start if value is None else value
+        packed += struct.pack(order + "HHI", tag, 4, 1) + struct.pack(order + "I", value)
+    return head + struct.pack(order + "H", len(fields)) + packed + bytes(4) + extra
+
+
+def gray_tiff(order="<", orientation=1, width=3):
+    """[[0, 1, 2], [3, 4, 5]] * 10000 in 16 bits of gray."""
+    pixels = (np.arange(6) * 10000).astype(order + "u2")
+    return tiff(
+        (256, width), (257, 2), (258, 16), (259, 1), (262, 1), (273, None), (274, orientation),
+        (277, 1), (278, 2), (279, 12), order=order, extra=pixels.tobytes(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [(1, [[0, 1, 2], [3, 4, 5]]), (3, [[5, 4, 3], [2, 1, 0]]), (6, [[3, 0], [4, 1], [5, 2]])],
+)
+def test_tiff_of_16_bits_upright(order, orientation, upright):
+    array = decode_array(gray_tiff(order, orientation), "a.tif")
+    expected = np.repeat(np.array(upright, np.uint16)[..., None] * 10000, 3, axis=2)
+    np.testing.assert_array_equal(array, expected)
+
+
+def test_broken_tiffs():
+    whole = gray_tiff()
+    with pytest.raises(ValueError, match=r"a\.tif: broken TIFF picture, it ends inside"):
+        decode_array(whole[:40], "a.tif")
+    with pytest.raises(ValueError, match=r"a\.tif: broken TIFF picture"):
+        decode_array(whole[:-8], "a.tif")
+    with pytest.raises(ValueError, match="gives no size"):
+        decode_array(tiff((258, 8)), "a.tif")
+    with pytest.raises(ValueError, match="its colours are of kind 5"):
+        decode_array(tiff((256, 3), (257, 2), (262, 5)), "a.tif")
+    with pytest.raises(ValueError, match="more than the 268435456"):
+        decode_array(gray_tiff(width=1 << 30), "a.tif")
+
+
+def test_types_keep_black_and_white():
+    shallow = np.array([0, 1, 128, 255], np.uint8)
+    np.testing.assert_array_equal(as_type(shallow, np.uint16), [0, 257, 32896, 65535])
+    np.testing.assert_allclose(as_type(shallow, np.float32), [0, 1 / 255, 128 / 255, 1], rtol=1e-6)
+    np.testing.assert_array_equal(
+        as_type(np.uint16([0, 128, 129, 65535]), np.uint8), [0, 0, 1, 255]
+    )
+    floats = np.array([[-1, 0.5, 1, 2]], np.float32)
+    np.testing.assert_array_equal(as_type(floats, np.uint8), [[0, 128, 255, 255]])
+    np.testing.assert_array_equal(as_type(floats, np.uint16), [[0, 32768, 65535, 65535]])
+    np.testing.assert_array_equal(from_pm1(floats, np.uint16), [[0, 49151, 65535, 65535]])
+    np.testing.assert_array_equal(
+        from_pm1(to_pm1(np.uint16([0, 7, 65535])), np.uint16), [0, 7, 65535]
+    )
+
+
+def test_what_is_transparent_leaves_no_fringe():
+    # Red and opaque beside green that nobody sees: shrunk, red stays red.
+    array = np.zeros((2, 4, 4), np.uint8)
+    array[:, 0] = (200, 0, 0, 255)
+    array[:, 1:] = (0, 255, 0, 0)
+    small = limit_array_side(array, 2)
+    np.testing.assert_array_equal(small, [[(200, 0, 0, 128), (0, 255, 0, 0)]])
+    deep = limit_array_side(as_type(array, np.uint16), 2)
+    np.testing.assert_array_equal(deep[0, 0], [200 * 257, 0, 0, 32768])

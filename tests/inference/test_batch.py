@@ -63,7 +63,7 @@ def test_a_file_to_a_folder(root, output):
     assert plan("in/a.JPG", output) == [Job(Path("in/a.JPG"), Path(output, "a.JPG"))]
 
 
-@pytest.mark.parametrize("output", ["b.tif", "b", "b.gif"])
+@pytest.mark.parametrize("output", ["b.jp2", "b", "b.gif"])
 def test_a_file_to_a_kind_that_is_not_written(root, output):
     touch(root, "a.jpg")
     with pytest.raises(ValueError, match=f"^{output}: pictures are written as .jpg.*{output}/ if"):

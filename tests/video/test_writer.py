@@ -108,7 +108,7 @@ def test_what_a_kind_of_file_does_not_hold():
         ("b.gif", Coding("h264"), "codec and crf are for films, of which this is none"),
         ("frames/", Coding(None, 3), "codec and crf are for films"),
         ("b.avi", Coding(), "b.avi: films are written as .mp4, .mov, .mkv, .webm, animations as"),
-        ("b/%03d.tiff", Coding(), "pictures are written as .jpg"),
+        ("b/%03d.jp2", Coding(), "pictures are written as .jpg"),
     ):
         with pytest.raises(ValueError) as error:
             check_target(target, coding)
