@@ -1,7 +1,8 @@
 """Which engine "auto" is: the one measured fastest on this machine, of those that are sound.
 
 Measured, never assumed: once for a machine, a network and the versions of what is installed, on a
-small picture, all engines in turns, by the clock. What came out is remembered (`inference.cache`).
+small picture, all engines in turns, by the clock. What came out is remembered (`inference.cache`);
+if the machine was busy meanwhile, until it is not.
 """
 
 from __future__ import annotations
@@ -45,8 +46,13 @@ ROUNDS = 5
 MOST_SECONDS = 6.0
 """After so long there are no more rounds."""
 
-GAIN = 1.05
-"""How many times as fast a way must be to be preferred to one that is plainer."""
+GAIN = 1.1
+"""How many times as fast a way must be to be preferred to one more exact, or sooner to start."""
+
+BUSY = 0.75
+"""Processes that want to run, for each core, above which a machine is busy: clocks then mislead."""
+
+_BUSY_KEY = "busy"
 
 LEAST_PSNR_FLOAT32 = 70.0
 """Of float32 by one engine against another, in dB: below it, one of them is at fault."""
@@ -104,9 +110,11 @@ def open_fastest(
     name = cache.entry("speed", _network_of(path), *facts)
     table = cache.recall_json(name)
     opened: dict[Way, Engine] = {}
-    if not _is_table(table, ways):
+    if not _is_table(table, ways) or (table[_BUSY_KEY] and not _is_busy()):
+        busy = _is_busy()
         logging.info("measuring which engine is fastest here; this is done once and takes seconds")
-        table, opened = _measured(ways, open_way)
+        measured, opened = _measured(ways, open_way)
+        table = {**measured, _BUSY_KEY: busy}
         cache.remember_json(name, table)
     milliseconds = {way: table[str(way)] for way in ways if table.get(str(way)) is not None}
     engine = None
@@ -152,9 +160,13 @@ def possible_ways(path: Path, own: str, precision: str, hold: bool = False) -> l
 
 
 def fastest(milliseconds: dict[Way, float]) -> Way:
-    """The fastest way, or a plainer one, which stands before it, that is nearly as fast."""
-    ways = iter(milliseconds)
-    best = next(ways)
+    """The fastest way, or one that is nearly as fast and is in float32, or starts sooner.
+
+    OpenVINO starts in a second where TensorFlow needs several.
+    """
+    best, *ways = sorted(
+        milliseconds, key=lambda way: (way.precision != "float32", way.engine != "openvino")
+    )
     for way in ways:
         if milliseconds[way] * GAIN < milliseconds[best]:
             best = way
@@ -202,11 +214,11 @@ def _network_of(path: Path) -> str:
 
 
 def _is_table(table: Any, ways: list[Way]) -> bool:
-    """Whether this is what `_measured` makes: milliseconds, None for ways that do not run."""
+    """Whether this is a table of milliseconds, None for ways that do not run, and of a bool."""
     return (
         isinstance(table, dict)
-        and set(table) == set(map(str, ways))
-        and all(value is None or isinstance(value, float) for value in table.values())
+        and set(table) == {_BUSY_KEY, *map(str, ways)}
+        and all(value is None or isinstance(value, float | bool) for value in table.values())
         and isinstance(table[str(ways[0])], float)
     )
 
@@ -253,6 +265,11 @@ def _measured(
     )
     # bfloat16 is checked by itself, against float32 of the same engine.
     return table, {way: engine for way, engine in opened.items() if way.precision == "float32"}
+
+
+def _is_busy() -> bool:
+    """Whether other processes want the cores too; False where there is no way to know."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > BUSY * cache.cores()
 
 
 def _sibling(way: Way, opened: dict[Way, Engine]) -> Engine | None:
