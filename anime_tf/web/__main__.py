@@ -81,12 +81,18 @@ def define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_integer("clips", _DEFAULTS.clips, "Clips likewise.", 1, 1000, flag_values=values)
+    flags.DEFINE_string(
+        "tile",
+        "auto",
+        "What is done with pictures that may be too large for the memory that is free, as of "
+        "infer.py; a number of pixels bounds the memory that the network takes and keeps.",
+        flag_values=values,
+    )
     flags.DEFINE_integer(
         "max_side",
         0,
         "Pictures and clips whose longer side has more pixels than this come out smaller, and "
-        "quicker. 0 keeps every size; what is too large for the memory that is free is stylised in "
-        "tiles, where the weights allow that.",
+        "quicker. 0 keeps every size.",
         0,
         flag_values=values,
     )
@@ -161,6 +167,7 @@ def main(values: flags.FlagValues) -> int:
             engine=values.engine,
             engine_precision=values.engine_precision,
             max_side=values.max_side,
+            tile=int(values.tile) if values.tile.isdecimal() else values.tile,
             limits=limits,
             threads=values.threads,
         ) as studio:

@@ -120,6 +120,7 @@ class Studio(Closing):
         engine_precision: What they compute in, likewise.
         max_side: Pixels of a longer side from which on pictures and clips come out smaller,
             likewise.
+        tile: What is done with pictures too large for the memory that is free, likewise.
         limits: How large pictures and clips may be.
         threads: On how many pictures are decoded and encoded at once.
 
@@ -139,13 +140,14 @@ class Studio(Closing):
         engine: str = "auto",
         engine_precision: str = "auto",
         max_side: int = 0,
+        tile: str | int = "auto",
         limits: Limits | None = None,
         threads: int = 2,
     ) -> None:
         self.styles = {style.name: style for style in styles}
         self.max_side = max_side
         self._limits = limits or Limits()
-        self._engine, self._precision = engine, engine_precision
+        self._engine, self._precision, self._tile = engine, engine_precision, tile
         self._stylizers = {style.name: self._opened_style(style) for style in styles}
         self._film_stylizers: dict[str, Stylizer] = {}
         self._finder = _finder()
@@ -218,6 +220,7 @@ class Studio(Closing):
             engine_precision=self._precision if engine == self._engine else "auto",
             hold=hold,
             max_side=self.max_side,
+            tile=self._tile,
         )
 
     def _film_stylizer(self, name: str) -> Stylizer:
