@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
 
     from anime_tf.export.card import ModelCard
@@ -40,6 +41,8 @@ class ExportOptions:
         formats: Keys of `FORMATS`.
         quantize: How the TFLite model stores its weights, one of `QUANTIZE_CHOICES`.
         calibration: Folder of photos that the steps of "int8" are chosen on.
+        hold: Folder of photos whose statistics take the place of each picture's own; None for its
+            own. What is exported then has no norms: convolutions alone, one after the other.
         image_size: Height and width of the one size that the TFLite model is to take, pixels; None
             for every size.
         verify: Whether each part is read back and compared with the network.
@@ -54,6 +57,7 @@ class ExportOptions:
     formats: Sequence[str] = ("saved_model", "tflite")
     quantize: str = "none"
     calibration: str | os.PathLike[str] | None = None
+    hold: str | os.PathLike[str] | None = None
     image_size: tuple[int, int] | None = None
     verify: bool = True
     precision: str = "float32"
@@ -188,6 +192,10 @@ def check_request(output: str | os.PathLike[str], options: ExportOptions) -> Non
         from anime_tf.inference.engines import import_litert
 
         import_litert()
+    if options.hold is not None:
+        from anime_tf.data.folders import find_pictures
+
+        find_pictures(options.hold)
     if options.calibration is not None:
         from anime_tf.data.folders import find_pictures
         from anime_tf.export.int8 import import_quantizer
@@ -266,7 +274,7 @@ def export(
         licence=options.licence,
         training_data=options.training_data,
     )
-    network = KerasEngine(model)
+    network = KerasEngine(model, statistics=_held(model, options))
     folder = Path(output).resolve()
     unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.tmp")
     try:
@@ -288,6 +296,7 @@ def export(
             "weights_sha256": card.weights_sha256,
             "precision": card.precision,
             "quantize": options.quantize,
+            "holds_statistics": options.hold is not None,
             "image_size": options.image_size,
             "files": {part.path.name: _as_record(part) for part in written},
         }
@@ -300,6 +309,17 @@ def export(
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return parts
+
+
+def _held(model: keras.Model, options: ExportOptions) -> np.ndarray | None:
+    """Statistics of the photos of `options.hold`."""
+    if options.hold is None:
+        return None
+    from anime_tf.export.int8 import calibration_pictures
+    from anime_tf.inference.held import Measure
+
+    photos = calibration_pictures(options.hold, options.image_size)
+    return Measure(model)([photo[0] for photo in photos])
 
 
 def _export_part(

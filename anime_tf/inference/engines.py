@@ -61,23 +61,27 @@ class KerasEngine:
 
     Args:
         model: A generator of `models.registry`.
+        statistics: Of all its norms, to be fixed; None where each picture has its own. See
+            `inference.any_picture.AnyPicture`.
 
     Attributes:
         network: The network as it is exported.
         precision: What it computes in, "float32" or "bfloat16".
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, statistics: np.ndarray | None = None) -> None:
         import_tensorflow()
         import tensorflow as tf
 
         from anime_tf.inference.any_picture import AnyPicture
 
-        self.network = AnyPicture(model)
+        self.network = AnyPicture(model, statistics=statistics)
         self.precision = str(model.compute_dtype)
         self._one_by_one = not tf.config.list_physical_devices("GPU")
         # What runs; a concrete function does not keep its variables alive.
-        self._running = AnyPicture(model, quick=True) if self._one_by_one else self.network
+        self._running = self.network
+        if self._one_by_one:
+            self._running = AnyPicture(model, quick=True, statistics=statistics)
         # Traced here and not at the first call, which several threads may make at once.
         self._run = self._running.pm1.get_concrete_function()
         self._run_held: Any = None  # traced when it is first asked for
