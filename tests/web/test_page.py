@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from picture_files import png_chunk
+from picture_files import exif, jpeg_with_exif, png_chunk
 
 from anime_tf.data.pictures import read_picture
 
@@ -233,6 +233,21 @@ def test_a_large_photo_is_reduced_and_that_is_told(page, static_site, tmp_path):
     )
     result, _ = saved(page, card.locator("button.save"))
     assert pixels(result).shape == (128, 512, 3)
+
+
+def test_a_photo_that_lies_on_its_side_is_drawn_upright(
+    page, static_site, photo_file, stylizer, tmp_path
+):
+    coded = cv2.imencode(".jpg", cv2.imread(str(photo_file)))[1].tobytes()
+    (tmp_path / "turned.jpg").write_bytes(jpeg_with_exif(coded, exif(6)))
+    upright = read_picture(tmp_path / "turned.jpg").rgb_u8
+    assert upright.shape == (90, 70, 3)
+    card = drawn(page, static_site, tmp_path / "turned.jpg")
+    assert card.locator(".words").inner_text().startswith("70 × 90")
+    result, _ = saved(page, card.locator("button.save"))
+    stylizer.strength, stylizer.keep_color = 1.0, False
+    # The two may also decode JPEG differently, by a level that the network makes more of.
+    assert np.abs(pixels(result) - stylizer(upright)).max() <= 2 * LEVELS
 
 
 def test_on_a_phone_in_the_dark_nothing_runs_out_of_the_screen(chromium, static_site, photo_file):

@@ -121,7 +121,10 @@ export class LocalBackend implements Backend {
   }
 
   plan(job: Job, options: Options): string {
-    const [height, width] = this.sizeOf(job, options);
+    return this.planned(job, ...this.sizeOf(job, options));
+  }
+
+  private planned(job: Job, height: number, width: number): string {
     const reduced = width < job.width ? `${job.width} × ${job.height}, drawn at ` : '';
     const time = this.secondsPerPixel
       ? `, about ${duration(this.secondsPerPixel * height * width)}` : '';
@@ -136,11 +139,13 @@ export class LocalBackend implements Backend {
       signal.throwIfAborted();
       if (!tries) most = this.most;
       const [height, width] = this.sizeOf(job, options, most);
-      tell(this.plan(job, options));
+      tell(this.planned(job, height, width));
       try {
         const answer = await this.ask(job, height, width, options);
-        const reduced = answer.width < job.width
-          ? `Reduced from ${job.width} × ${job.height} to ${answer.width} × ${answer.height}` : '';
+        const turned = answer.width > answer.height !== job.width > job.height;
+        const [from, by] = turned ? [job.height, job.width] : [job.width, job.height];
+        const reduced = answer.width < from
+          ? `Reduced from ${from} × ${by} to ${answer.width} × ${answer.height}` : '';
         return {
           before: answer.before, after: answer.after, seconds: answer.seconds,
           note: [reduced || `${answer.width} × ${answer.height}`, note].filter(Boolean).join('; '),

@@ -137,6 +137,9 @@ async function pixels(file: Blob, height: number, width: number): Promise<ImageD
   }).catch(() => {
     throw new Error('the picture is damaged, or of a kind that this browser does not read');
   });
+  // A header gives the size as it is written; a photo may have to be turned.
+  const turned = bitmap.width > bitmap.height !== width > height;
+  if (turned && bitmap.width !== bitmap.height) [height, width] = [width, height];
   const context = new OffscreenCanvas(width, height).getContext('2d', {willReadFrequently: true})!;
   context.imageSmoothingQuality = 'high';
   context.drawImage(bitmap, 0, 0, width, height);
