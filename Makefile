@@ -9,13 +9,14 @@ VENV_PYTHON := .venv/bin/python
 MAKE_VENV := $(PYTHON) .ci/make_venv.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format page clean
 
 help:
 	@echo "make demo    stylise the pictures in samples/ into demo_output/"
 	@echo "make test    run the tests (ARGS=... goes to pytest)"
 	@echo "make lint    check style and types: ruff and mypy"
 	@echo "make format  put the code into the house's form: ruff"
+	@echo "make page    build the page of 'python -m anime_tf.web' (needs Node.js 20.19 or later)"
 	@echo "make clean   remove .venv, demo_output and caches; runs/ stays"
 	@echo "PYTHON=python3.12 picks the interpreter (3.10 to 3.13; now $(PYTHON))"
 
@@ -44,6 +45,12 @@ format:
 	$(VENV_PYTHON) -m ruff check --fix --exit-zero .
 	$(VENV_PYTHON) -m ruff format .
 
+# The static form needs models, too: docs/web.md.
+page:
+	cd deploy/web && npm ci --no-audit --no-fund && npm run build
+	rm -rf anime_tf/web/dist && cp -r deploy/web/dist anime_tf/web/dist
+	rm -rf anime_tf/web/dist/models anime_tf/web/dist/runtime
+
 clean:
-	rm -rf .venv demo_output build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv demo_output build dist *.egg-info anime_tf/web/dist deploy/web/dist deploy/web/node_modules .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

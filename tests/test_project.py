@@ -205,7 +205,8 @@ def test_every_demo_photo_is_attributed_and_readable():
 def test_the_built_in_styles_travel_with_the_package():
     """The wheel takes what package-data names; a style of another kind would be left behind."""
     tool = read_toml(ROOT / "pyproject.toml")["tool"]
-    assert tool["setuptools"]["package-data"] == {"anime_tf.weights": ["styles/*"]}
+    packed = tool["setuptools"]["package-data"]
+    assert packed == {"anime_tf.weights": ["styles/*"], "anime_tf.web": ["dist/**"]}
     styles = ROOT / "anime_tf" / "weights" / "styles"
     assert [p for p in styles.glob("*") if p.is_dir() and p.name != "__pycache__"] == []
 

@@ -13,7 +13,7 @@ PACKAGED = Path(__file__).parent / "dist"
 BUILT = Path(__file__).parents[2] / "deploy" / "web" / "dist"
 """Where it lies in a checkout, once it is built."""
 
-HOW_TO_BUILD = "To build it, in a checkout: cd deploy/web && npm ci && npm run build"
+HOW_TO_BUILD = "To build it, in a checkout: make page (needs Node.js)"
 
 STATIC_ONLY = ("models", "runtime")
 """Folders of the page with what runs networks in the browser, where there is no server."""
@@ -47,7 +47,7 @@ class PageFile:
     lasting: bool
 
 
-def find_page(folders: Sequence[Path] = (PACKAGED, BUILT)) -> dict[str, PageFile]:
+def find_page(folders: Sequence[Path] = (BUILT, PACKAGED)) -> dict[str, PageFile]:
     """Finds the page.
 
     Args:
