@@ -8,10 +8,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags, logging
 
 from anime_tf import cli
+from anime_tf.benchmark import engines, tables
+from anime_tf.benchmark.chart import chart_u8
 from anime_tf.benchmark.machine import machine_facts
 from anime_tf.benchmark.pipeline import (
     MADE_UP_PICTURES,
@@ -23,11 +26,11 @@ from anime_tf.benchmark.report import figures, table_text
 from anime_tf.benchmark.timing import Contender, peak_memory_gib, take_turns
 from anime_tf.benchmark.training import train_step_contenders
 from anime_tf.data.folders import dataset_folders
-from anime_tf.data.pictures import write_bytes_whole
+from anime_tf.data.pictures import write_bytes_whole, write_picture
 from anime_tf.data.pipeline import FITS, TrainingPictures
 from anime_tf.training.config import MODELS, PRECISIONS, TrainConfig
 
-MEASURES = ("train_step", "pipeline", "video")
+MEASURES = ("train_step", "pipeline", "video", "engines")
 """What can be measured; the first two give how far the pipeline is ahead of the training step."""
 
 
@@ -90,13 +93,105 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "film_frames", 30, "How many of its frames, a turn.", lower_bound=1, flag_values=values
     )
-    flags.DEFINE_string("weights", "cel", "What stylises it.", flag_values=values)
+    flags.DEFINE_string(
+        "weights",
+        "cel",
+        "What stylises it; and what is measured by --measure=engines in the place of --models with "
+        "random weights, if it is given.",
+        flag_values=values,
+    )
+    _define_engine_flags(values)
     flags.DEFINE_string(
         "json",
         "",
         "File for the figures, every turn's among them, with facts of the machine.",
         flag_values=values,
     )
+
+
+def _define_engine_flags(values: flags.FlagValues) -> None:
+    """Those of --measure=engines."""
+    lists = {
+        "models": (["animegan_v2"], f"Networks. Any of {', '.join(engines.NETWORKS)}."),
+        "engines": (["keras", "openvino"], f"Ours. Any of {', '.join(engines.PACKAGES)}."),
+        "sizes": (
+            ["256", "512", "1920x1080"],
+            "SIDE or WIDTHxHEIGHT, from small to large.",
+        ),
+        "rounds": (["15", "9", "3"], "Turns: for each of --sizes, or one number for all."),
+    }
+    for name, (default, about) in lists.items():
+        flags.DEFINE_list(name, default, f"--measure=engines: {about}", flag_values=values)
+    flags.DEFINE_bool(
+        "peers",
+        False,
+        "--measure=engines: compare with the peers' ways; needs PyTorch.",
+        flag_values=values,
+    )
+    files = {
+        "read": "Figures of --measure=engines that --json wrote: measure nothing, tell them again.",
+        "chart": "--measure=engines: PNG for a chart of the first network.",
+        "page": "--measure=engines: Markdown page whose tables, between two marks, are replaced.",
+    }
+    for name, about in files.items():
+        flags.DEFINE_string(name, "", about, flag_values=values)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Height and width of "SIDE" or "WIDTHxHEIGHT"."""
+    sides = text.split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) >= 1 for side in sides):
+        raise cli.UsageError(f"--sizes takes SIDE or WIDTHxHEIGHT, in pixels; got '{text}'")
+    return int(sides[-1]), int(sides[0])
+
+
+def _engines(values: flags.FlagValues) -> int:
+    """--measure=engines, and --read."""
+    if values.read:
+        document = json.loads(Path(values.read).read_text(encoding="utf-8"))
+        if not isinstance(document, dict) or not {"machine", "peaks", "rows"} <= set(document):
+            raise ValueError(f"{values.read}: expected figures of --measure=engines, found others")
+    else:
+        document = _measured_engines(values)
+    text = tables.engine_tables(document)
+    print(text)
+    if values.json and not values.read:
+        write_bytes_whole(values.json, (json.dumps(document, indent=1) + "\n").encode())
+    if values.chart:
+        first = document["rows"][0]["model"]
+        rows = [row for row in document["rows"] if row["model"] == first]
+        write_picture(values.chart, chart_u8(rows))
+    if values.page:
+        page = tables.put_into(Path(values.page).read_text(encoding="utf-8"), text)
+        write_bytes_whole(values.page, page.encode())
+    return cli.EXIT_DONE
+
+
+def _measured_engines(values: flags.FlagValues) -> dict[str, Any]:
+    names = _chosen(values, "engines", tuple(engines.PACKAGES))
+    models = _chosen(values, "models", engines.NETWORKS)
+    weights = values.weights if values["weights"].present else ""
+    wanted = _chosen(values, "precisions", ("float32", "mixed_bfloat16"))
+    precisions = [name.removeprefix("mixed_") for name in wanted]
+    sizes = [_size(text) for text in values.sizes]
+    if not all(text.isdecimal() and int(text) >= 1 for text in values.rounds):
+        raise cli.UsageError(f"--rounds takes numbers from 1 on, got '{','.join(values.rounds)}'")
+    rounds = [int(text) for text in values.rounds] * (len(sizes) if len(values.rounds) == 1 else 1)
+    if not sizes or len(rounds) != len(sizes) or len(set(sizes)) != len(sizes):
+        raise cli.UsageError("--rounds takes one number, or one for each of different --sizes")
+    facts = machine_facts()
+    peaks: dict[str, float] = {}
+    rows: list[dict[str, Any]] = []
+    for model in [weights] if weights else models:
+        ways = list(engines.possible_ways(model, names, precisions, values.peers))
+        with tempfile.TemporaryDirectory(prefix="anime_tf_benchmark_") as folder:
+            found = engines.measure_engines(Path(folder), model, weights, ways, sizes, rounds)
+        for name, peak in found["peaks"].items():
+            peaks[name] = max(peak, peaks.get(name, 0.0))
+        rows += found["rows"]
+    if not rows:
+        raise ValueError("no engine of --engines can run these networks here")
+    return {"machine": facts, "peaks": peaks, "rows": rows}
 
 
 def _chosen(values: flags.FlagValues, name: str, choices: Sequence[str]) -> list[str]:
@@ -156,6 +251,14 @@ def _thread_as_in_training() -> None:
 
 def _main(values: flags.FlagValues) -> int:
     measures = _chosen(values, "measure", MEASURES)
+    for name in ("json", "chart", "page"):
+        file = values[name].value
+        if file and not Path(file).parent.is_dir():
+            raise cli.UsageError(f"--{name}={file}: no such folder")
+    if "engines" in measures or values.read:
+        if len(measures) > 1 and not values.read:
+            raise cli.UsageError("--measure=engines stands alone: others would disturb it")
+        return _engines(values)
     precisions = _chosen(values, "precisions", PRECISIONS)
     phases = _chosen(values, "phases", tuple(PHASE_STREAMS))
     fits = _chosen(values, "fits", FITS)
@@ -163,8 +266,6 @@ def _main(values: flags.FlagValues) -> int:
         raise cli.UsageError("--dataset_dir and --style go together")
     if ("video" in measures) != bool(values.film):
         raise cli.UsageError("--measure=video and --film go together")
-    if values.json and not Path(values.json).parent.is_dir():
-        raise cli.UsageError(f"--json={values.json}: no such folder")
     config = TrainConfig(
         model=values.model,
         image_size=values.image_size,
@@ -191,7 +292,7 @@ def _main(values: flags.FlagValues) -> int:
             contenders += [Contender("video", {"what": name}, run) for name, run in runs.items()]
         logging.info("%d things to measure, in %d turns", len(contenders), values.repeats)
         take_turns(contenders, values.repeats)
-    tables = figures(contenders, config.batch_size)
+    measured = figures(contenders, config.batch_size)
     peak = peak_memory_gib()
 
     pictures = (
@@ -209,7 +310,7 @@ def _main(values: flags.FlagValues) -> int:
         f"median (lowest .. highest) of {values.repeats} turns"
         + (f"; pipeline: {pictures}" if sources else "")
     )
-    for name, rows in tables.items():
+    for name, rows in measured.items():
         print(f"\n{table_text(name, rows)}")
     if peak is not None:
         print(f"\nMost memory held: {peak:.1f} GiB")
@@ -224,7 +325,7 @@ def _main(values: flags.FlagValues) -> int:
                 "pictures": pictures if sources else None,
             },
             "peak_memory_gib": peak,
-            **tables,
+            **measured,
         }
         text = json.dumps(document, indent=2, default=dataclasses.asdict) + "\n"
         write_bytes_whole(values.json, text.encode())
@@ -235,10 +336,11 @@ def _main(values: flags.FlagValues) -> int:
 
 COMMAND = cli.Command(
     name="benchmark",
-    summary="Measure the speed of a training step, and of the pipeline that feeds it.",
+    summary="Measure the speed of engines, of training, of its pipeline and of films.",
     example="--image_size=256 --batch_size=4 --precisions=float32,mixed_bfloat16\n"
     "--measure=pipeline --dataset_dir=dataset --style=Hayao --json=pipeline.json\n"
-    "--measure=video --film=holiday.mp4",
+    "--measure=video --film=holiday.mp4\n"
+    "--measure=engines --sizes=512 --rounds=9 --chart=speed.png",
     define_flags=_define_flags,
     main=_main,
     needs_tensorflow=True,

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from anime_tf.inference.openvino import import_openvino
+
+MATRIX_SIDE = 1536
+"""Rows and columns of the matrices whose product measures the machine's peak."""
 
 
 def machine_facts() -> dict[str, Any]:
@@ -62,3 +70,52 @@ def _processor() -> tuple[str, list[str]]:
         name = answer.stdout.strip() or name
     wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16")
     return name, [feature for feature in wanted if feature in found]
+
+
+def matrix_peaks(precision: str) -> Callable[[np.ndarray], np.ndarray]:
+    """What measures how many operations a second the machine does at most, in matrix products.
+
+    By TensorFlow and, where it is installed, by OpenVINO, whichever is faster at the time.
+
+    Args:
+        precision: "float32" or "bfloat16".
+
+    Returns:
+        A function of any array; it multiplies matrices and returns GFLOP/s, an array of one.
+    """
+    from anime_tf.quiet import import_tensorflow
+
+    import_tensorflow()
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    a = random.standard_normal((MATRIX_SIDE, MATRIX_SIDE)).astype(np.float32)
+    kind = tf.as_dtype(precision)
+    left = tf.cast(a, kind)
+    product = tf.function(lambda x: tf.matmul(x, left), autograph=False)
+    runs: list[Callable[[], Any]] = [lambda: product(left).numpy().shape]
+    if importlib.util.find_spec("openvino") is not None:
+        runs.append(_matrix_run(a, precision))
+
+    def run(_array: np.ndarray) -> np.ndarray:
+        best = 0.0
+        for multiply in runs:
+            for _ in range(3):
+                begun_at = time.perf_counter()
+                multiply()
+                best = max(best, 2e-9 * MATRIX_SIDE**3 / (time.perf_counter() - begun_at))
+        return np.array(best)
+
+    return run
+
+
+def _matrix_run(a: np.ndarray, precision: str) -> Callable[[], Any]:
+    """The same product by OpenVINO."""
+    openvino = import_openvino()
+    operators = openvino.opset13
+    x = operators.parameter(a.shape, np.float32)
+    model = openvino.Model([operators.matmul(x, operators.constant(a), False, False)], [x])
+    hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
+    settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    return lambda: request.infer([a])

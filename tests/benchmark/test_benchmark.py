@@ -218,7 +218,7 @@ def test_a_smooth_half_that_suits_one_fit_only(data, capsys):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--measure=engines", "--measure takes different ones of train_step, pipeline"),
+        ("--measure=frames", "--measure takes different ones of train_step, pipeline"),
         ("--precisions=float32,float32", "--precisions takes different ones of float32"),
         ("--precisions=", "--precisions takes"),
         ("--phases=middle", "--phases takes different ones of init, gan"),
@@ -227,10 +227,14 @@ def test_a_smooth_half_that_suits_one_fit_only(data, capsys):
         ("--json=gone/speed.json", "--json=gone/speed.json: no such folder"),
         ("--image_size=33", "image_size must be a multiple of 8 and at least 32, received 33"),
         ("--repeats=0", "--repeats"),
+        ("--measure=engines,video", "--measure=engines stands alone"),
+        ("--measure=engines --sizes=8x", "--sizes takes SIDE or WIDTHxHEIGHT, in pixels; got '8x'"),
+        ("--measure=engines --sizes=64 --rounds=1,2", "--rounds takes one number"),
+        ("--measure=engines --engines=caffe", "--engines takes different ones of keras"),
     ],
 )
 def test_wrong_command_lines(argument, message, capsys):
-    assert cli.run(COMMAND, [argument]) == 2
+    assert cli.run(COMMAND, argument.split()) == 2
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.out == ""
