@@ -145,8 +145,8 @@ class Stylizer:
 
         A norm of the network goes by mean and variance of the whole picture at its layer. Fixed,
         they become part of the convolutions: pictures of any size may be stylised in tiles, frames
-        of a shot do not flicker, and the network is quicker, on a CPU 1.1 to 2 times by the engine
-        and the size. Pictures unlike the photo come out otherwise than they would by themselves.
+        of a shot do not flicker, and the network is quicker, on a CPU 1.1 to 1.4 times by the engine
+        and number type. Pictures unlike the photo come out otherwise than they would by themselves.
 
         Up to 0.4 megapixels statistics are the photo's own, and it comes out as of a plain call.
         Those of larger photos are measured on tiles, and how near the result is depends on the
