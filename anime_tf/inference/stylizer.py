@@ -145,7 +145,7 @@ class Stylizer:
 
         A norm of the network goes by mean and variance of the whole picture at its layer. Fixed,
         they become part of the convolutions: pictures of any size may be stylised in tiles, frames
-        of a shot do not flicker, and the network is quicker, on a CPU 1.1 to 1.4 times by the engine
+        of a shot do not flicker, and the network is quicker, on a CPU up to 1.4 times by the engine
         and number type. Pictures unlike the photo come out otherwise than they would by themselves.
 
         Up to 0.4 megapixels statistics are the photo's own, and it comes out as of a plain call.
