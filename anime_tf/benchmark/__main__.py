@@ -128,6 +128,12 @@ def _define_engine_flags(values: flags.FlagValues) -> None:
         "--measure=engines: compare with the peers' ways; needs PyTorch.",
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "compiled",
+        True,
+        "--measure=engines --peers: by torch.compile too, which takes minutes the first time.",
+        flag_values=values,
+    )
     files = {
         "read": "Figures of --measure=engines that --json wrote: measure nothing, tell them again.",
         "chart": "--measure=engines: PNG for a chart of the first network.",
@@ -184,6 +190,8 @@ def _measured_engines(values: flags.FlagValues) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for model in [weights] if weights else models:
         ways = list(engines.possible_ways(model, names, precisions, values.peers))
+        if not values.compiled:
+            ways = [way for way in ways if way.engine != "pytorch compiled"]
         with tempfile.TemporaryDirectory(prefix="anime_tf_benchmark_") as folder:
             found = engines.measure_engines(Path(folder), model, weights, ways, sizes, rounds)
         for name, peak in found["peaks"].items():
