@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -168,6 +169,9 @@ def _engines(values: flags.FlagValues) -> int:
         rows = [row for row in document["rows"] if row["model"] == first]
         write_picture(values.chart, chart_u8(rows))
     if values.page:
+        if values.chart:
+            link = Path(os.path.relpath(values.chart, Path(values.page).parent)).as_posix()
+            text = f"![Milliseconds for a picture, way by way and size by size]({link})\n\n{text}"
         page = tables.put_into(Path(values.page).read_text(encoding="utf-8"), text)
         write_bytes_whole(values.page, page.encode())
     return cli.EXIT_DONE

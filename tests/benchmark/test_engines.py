@@ -66,6 +66,7 @@ def test_figures_are_told_again(tmp_path, capsys):
     lines = page.read_text().splitlines()
     assert (lines[0], lines[-1]) == ("before", "after")
     assert "old" not in lines
+    assert lines[4] == "![Milliseconds for a picture, way by way and size by size](a.png)"
     assert "| ours: keras | float32 | 2000 (1000 .. 3000) | 4 | 25 % |  | 1.0 | 2.0 |  |" in lines
     wanted = "| 96x64 | float32 | openvino | keras, exact | 2 (1 .. 2) | 1.25 | yes |"
     assert wanted in lines
