@@ -47,7 +47,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "convert": ("anime_tf.convert", "convert legacy weights to a .keras archive"),
     "dataset": ("anime_tf.dataset", "build a style data set: frames, smooth, paint, check"),
     "evaluate": ("anime_tf.evaluate", "measure style, content and look of results"),
-    "benchmark": ("anime_tf.benchmark.__main__", "measure the speed of engines, training and films"),
+    "benchmark": ("anime_tf.benchmark.__main__", "measure the speed of engines and training"),
 }
 
 _HELP_WORDS = frozenset({"-h", "-help", "--help", "--helpshort", "--helpfull"})
