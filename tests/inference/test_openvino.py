@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from anime_tf import Stylizer
+from anime_tf.inference import openvino as openvino_engine
 from anime_tf.inference.engines import KerasEngine, open_engine
 from anime_tf.inference.openvino import PROBE_SIDE, OpenVinoEngine
+from anime_tf.models.norms import PictureNorm
 from anime_tf.models.registry import GENERATORS
 
 LEVEL = 1  # of 255: where float rounding lies on the border between two levels
@@ -59,6 +61,20 @@ def test_precisions(exports):
     np.testing.assert_array_equal(engines["auto"](x), engines[chosen](x))
     if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         assert chosen == "float32"
+
+
+def test_norms_in_bfloat16_are_one_operation_each(archive, generator):
+    model = openvino_engine._read(archive)
+    kinds = [op.get_type_name() for op in model.get_ordered_ops()]
+    openvino_engine._fuse_norms(model)
+    fused = [op.get_type_name() for op in model.get_ordered_ops()]
+    assert "MVN" not in kinds and "ReduceMean" not in fused
+    norms = [layer for layer in generator._flatten_layers() if isinstance(layer, PictureNorm)]
+    assert fused.count("MVN") == len(norms)
+    x = np.random.default_rng(5).uniform(-1, 1, (1, 40, 36, 3)).astype(np.float32)
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    y = openvino.Core().compile_model(model, "CPU", settings)([x])[0]
+    np.testing.assert_allclose(y, generator(x), atol=ROUNDING)
 
 
 def test_threads_share_one_engine(exports):
