@@ -36,8 +36,8 @@ class BuiltinStyle:
 BUILTIN: dict[str, BuiltinStyle] = {
     "cel": BuiltinStyle(
         file="cel.keras",
-        sha256="edbd5784a50a0a930cf0f88c5013f2f5565b1441584792f80bffff735c90edda",
-        description="flat colours in few tones, dark outlines, as on painted cels",
+        sha256="24cd66b9a5e05b2257a706222d05315e8b76aa994e0f7e8da64577b88578f396",
+        description="flat, fresh colours, dark outlines where outlines belong, as on painted cels",
         licence="Apache-2.0",
         training_data="photos in the public domain, listed in docs/cel.md of anime_tf, and what "
         "the painter of anime_tf makes of them",
