@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 SAMPLE_SIDE = 64
 """Height and width of a tile of the sample: many small ones stand for a picture better than few."""
 
-SAMPLE_PIXELS = 108 * SAMPLE_SIDE**2
+SAMPLE_PIXELS = 200 * SAMPLE_SIDE**2
 """Pixels of the sample, which goes through a network at once; and of pictures that do so whole."""
 
 PASS_SIDE = 512
