@@ -12,9 +12,6 @@ from anime_tf.benchmark.timing import Spread
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 """What a page has before and after the tables that are put into it."""
 
-AIMS = {"exact": 1.25, "held": 2.0}
-"""Kind of statistics -> how many times as fast as the peers' best we mean to be."""
-
 
 def engine_tables(document: dict[str, Any]) -> str:
     """All tables of a run, network by network.
@@ -63,13 +60,11 @@ def engine_tables(document: dict[str, Any]) -> str:
                 v["theirs"],
                 f"{v['ours']}, {v['kind']}",
                 str(v["speed"]),
-                f"{AIMS[v['kind']]:g}",
-                "yes" if v["speed"].median >= AIMS[v["kind"]] else "**no**",
             ]
             for v in verdicts(rows)
         ]
         if compared:
-            head = ["size", "precision", "peers' best", "our best", "times as fast", "aim", "met"]
+            head = ["size", "precision", "peers' best", "our best", "times as fast"]
             parts.append(_table(head, compared))
     return "\n\n".join(parts)
 
