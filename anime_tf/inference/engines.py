@@ -81,7 +81,7 @@ class KerasEngine:
         # What runs; a concrete function does not keep its variables alive.
         self._running = self.network
         if self._one_by_one:
-            self._running = AnyPicture(model, quick=True, statistics=statistics)
+            self._running = AnyPicture(model, runtime="tensorflow", statistics=statistics)
         # Traced here and not at the first call, which several threads may make at once.
         self._run = self._running.pm1.get_concrete_function()
         self._run_held: Any = None  # traced when it is first asked for
@@ -368,12 +368,9 @@ class OnnxEngine:
             feed = {self._input: pictures_pm1.astype(np.float32, copy=False)}
             return self._session.run(None, feed)[0]
         except self._errors as error:
-            n, height, width = pictures_pm1.shape[:3]
             if "allocate memory" in str(error):
-                raise MemoryError(
-                    f"not enough memory to stylise {n} x {width}x{height} pixels at once; "
-                    "limit the size with max_side"
-                ) from error
+                raise MemoryError(first_line(error)) from error
+            n, height, width = pictures_pm1.shape[:3]
             raise ValueError(
                 f"{self._path}: ONNX Runtime cannot run {n} x {width}x{height} pixels "
                 f"({first_line(error)})"
@@ -423,11 +420,7 @@ def _run_graph(
         outputs = run(tf.constant(pictures_pm1, tf.float32), **others)
         return {name: output.numpy() for name, output in outputs.items()}
     except tf.errors.ResourceExhaustedError as error:
-        n, height, width = pictures_pm1.shape[:3]
-        raise MemoryError(
-            f"not enough memory to stylise {n} x {width}x{height} pixels at once; "
-            "limit the size with max_side"
-        ) from error
+        raise MemoryError(first_line(error)) from error
 
 
 def _takes_any_picture(run: Any) -> bool:

@@ -85,16 +85,11 @@ class OpenVinoEngine:
 
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
         """Runs the network; see `Engine`."""
-        n, height, width = pictures_pm1.shape[:3]
         try:
             with self._lock:
                 return _run(self._request, pictures_pm1)
-        except MemoryError as error:
-            raise MemoryError(
-                f"not enough memory to stylise {n} x {width}x{height} pixels at once; "
-                "limit the size with max_side"
-            ) from error
         except RuntimeError as error:
+            n, height, width = pictures_pm1.shape[:3]
             raise ValueError(
                 f"{self._path}: OpenVINO cannot run {n} x {width}x{height} pixels "
                 f"({first_line(error)})"

@@ -118,7 +118,7 @@ class Stylizer:
 
         Raises:
             ValueError: Another type or shape.
-            MemoryError: The picture is too large for the device; see `max_side`.
+            MemoryError: The picture is too large for the device; see `tile` and `max_side`.
         """
         photo_u8 = np.asarray(photo_u8)
         _check(photo_u8)
@@ -254,13 +254,17 @@ class Stylizer:
         if self.strength == 0:
             return pictures.as_type(photos, dtype)
         side = 0
-        if network is self._engine and self.can_freeze:
+        may_tile = network is self._engine and self.can_freeze
+        if may_tile:
             size_hw = photos.shape[1], photos.shape[2]
             side = tiles.side_for(size_hw, self.tile, self._bytes_per_pixel)
-        if side:
-            animes = np.stack([self._in_tiles(photo, side, dtype) for photo in photos])
-        else:
-            animes = pictures.from_pm1(network(pictures.to_pm1(photos)), dtype)
+        try:
+            if side:
+                animes = np.stack([self._in_tiles(photo, side, dtype) for photo in photos])
+            else:
+                animes = pictures.from_pm1(network(pictures.to_pm1(photos)), dtype)
+        except MemoryError as error:
+            raise MemoryError(tiles.too_large(photos.shape, side, may_tile)) from error
         if self.strength == 1 and not (self.keep_color or self.match_brightness):
             return animes
         return np.stack(

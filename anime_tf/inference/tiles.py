@@ -177,6 +177,28 @@ def side_for(size_hw: tuple[int, int], tile: str | int, per_pixel: float) -> int
     return 0 if fits and pixels <= MOST_PIXELS else TILE_SIDE
 
 
+def too_large(shape: tuple[int, ...], side: int, may_tile: bool) -> str:
+    """Says that the memory did not suffice for pictures, and what helps.
+
+    Args:
+        shape: Theirs, (n, height, width, 3).
+        side: Height and width of the tiles that they were stylised in; 0 where they were not.
+        may_tile: Whether they could have been.
+
+    Returns:
+        One line.
+    """
+    n, height, width = shape[:3]
+    pixels = f"{n} x {width}x{height} pixels" if n > 1 else f"{width}x{height} pixels"
+    if side:
+        return (
+            f"not enough memory to stylise {pixels} in tiles of {side}; take smaller ones "
+            "(--tile) or limit the size (--max_side)"
+        )
+    tiles = f"stylise in tiles (--tile={TILE_SIDE}) or " if may_tile else ""
+    return f"not enough memory to stylise {pixels} at once; {tiles}limit the size (--max_side)"
+
+
 def check_tile(tile: str | int) -> None:
     """Raises `ValueError` for what is no choice of tiles; see `side_for`."""
     is_side = isinstance(tile, int) and not isinstance(tile, bool)

@@ -7,10 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from anime_tf import Stylizer
 from anime_tf.data import pictures
+from anime_tf.inference.engines import _run_graph
 from anime_tf.inference.finish import finish
+from anime_tf.inference.tiles import too_large
 
 LEVEL = 1  # of 255: where float rounding lies on the border between two levels
 
@@ -153,6 +156,31 @@ def test_max_side_shrinks_before_the_network(stylizer, photo):
     np.testing.assert_array_equal(y, stylizer(reduced.array_u8))
     assert small(photo(20, 12)).shape == (20, 12, 3)
     assert small(np.stack([photo(40, 10)] * 2)).shape == (2, 20, 5, 3)
+
+
+def too_much(pictures_pm1):
+    """As a network does that does not fit: TensorFlow is asked for four petabytes."""
+
+    @tf.function
+    def run(x):
+        return {"anime_pm1": tf.random.uniform([1 << 25, 1 << 25]) + tf.reduce_sum(x)}
+
+    return _run_graph(run, pictures_pm1)
+
+
+def test_too_little_memory_is_one_line_that_says_what_helps(stylizer, photo):
+    other = varied(stylizer, _engine=too_much, _freezer=None)
+    with pytest.raises(MemoryError, match=r"^not enough .* 14x10 pixels at once; limit the size"):
+        other(photo(10, 14))
+    with pytest.raises(MemoryError, match="2 x 14x10 pixels at once"):
+        other(np.stack([photo(10, 14)] * 2))
+    size = (1, 10, 14, 3)
+    assert too_large(size, 0, True).endswith(
+        "at once; stylise in tiles (--tile=640) or limit the size (--max_side)"
+    )
+    assert too_large(size, 320, True).endswith(
+        "in tiles of 320; take smaller ones (--tile) or limit the size (--max_side)"
+    )
 
 
 def test_threads_share_one_stylizer(archive, photo):
