@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import os
-import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -83,27 +83,75 @@ class Stylizer:
         tile: str | int = "auto",
         dtype: str | None = None,
     ) -> None:
+        self._set(
+            strength=strength,
+            match_brightness=match_brightness,
+            keep_color=keep_color,
+            max_side=max_side,
+            tile=tile,
+            dtype=dtype,
+        )
+        self._path = weights_path(weights)
+        self._engine = open_engine(self._path, engine, engine_precision, hold)
+        precision = getattr(self._engine, "precision", "float32")
+        self._bytes_per_pixel = tiles.bytes_per_pixel(self._path, precision)
+        # What it needs it loads when it is needed, once for all that share it.
+        may_freeze = can_freeze(self._path, self._engine)
+        self._freezer = Freezer(self._path, self._engine) if may_freeze else None
+        self._check_tiles()
+
+    def _set(
+        self,
+        *,
+        strength: float,
+        match_brightness: bool,
+        keep_color: bool,
+        max_side: int,
+        tile: str | int,
+        dtype: str | None,
+    ) -> None:
         if not 0 <= strength <= 1:
             raise ValueError(f"strength must lie in 0..1, received {strength}")
         if max_side < 0:
             raise ValueError(f"max_side must be 0 (no limit) or more, received {max_side}")
         if dtype not in (None, *_TYPES):
             raise ValueError(f"dtype must be None or one of {', '.join(_TYPES)}, received {dtype}")
+        tiles.check_tile(tile)
         self.strength = float(strength)
         self.match_brightness = bool(match_brightness)
         self.keep_color = bool(keep_color)
-        tiles.check_tile(tile)
         self.max_side = int(max_side)
         self.tile = tile
         self.dtype = dtype
-        self._path = weights_path(weights)
-        self._engine = open_engine(self._path, engine, engine_precision, hold)
-        precision = getattr(self._engine, "precision", "float32")
-        self._bytes_per_pixel = tiles.bytes_per_pixel(self._path, precision)
-        self._freezer: Freezer | None = None  # made when it is needed
-        self._freezing = threading.Lock()
-        if isinstance(tile, int) and not self.can_freeze:
-            self._freezer_of_weights()  # raises
+
+    def with_settings(self, **settings: Any) -> Stylizer:
+        """Makes a `Stylizer` of the same network with other settings; nothing is loaded anew.
+
+        Args:
+            **settings: Any of `strength`, `match_brightness`, `keep_color`, `max_side`, `tile` and
+                `dtype`, as of the constructor. The others stay as they are.
+
+        Returns:
+            A new `Stylizer`, which shares engine and weights with this one.
+
+        Raises:
+            ValueError: A setting out of its range.
+            TypeError: None of these settings.
+        """
+        other = copy.copy(self)
+        other._set(
+            **{
+                "strength": self.strength,
+                "match_brightness": self.match_brightness,
+                "keep_color": self.keep_color,
+                "max_side": self.max_side,
+                "tile": self.tile,
+                "dtype": self.dtype,
+                **settings,
+            }
+        )
+        other._check_tiles()
+        return other
 
     def __call__(self, photo_u8: np.ndarray) -> np.ndarray:
         """Stylises a photo, or a batch of them.
@@ -136,7 +184,7 @@ class Stylizer:
     @property
     def can_freeze(self) -> bool:
         """Whether `freeze` can be called: with archives and built-in styles it can."""
-        return isinstance(self._engine, FrozenEngine) or can_freeze(self._path, self._engine)
+        return self._freezer is not None
 
     def freeze(
         self, photo_u8: np.ndarray | Sequence[np.ndarray], passes: int | None = None
@@ -171,21 +219,19 @@ class Stylizer:
             if photo.ndim != 3 or photo.shape[2] != 3:
                 raise ValueError(f"expected photos (height, width, 3), received {photo.shape}")
         limited = [pictures.limit_array_side(photo, self.max_side) for photo in photos]
-        frozen = copy.copy(self)
+        frozen = self.with_settings()
         frozen._engine = self._frozen(limited, passes)
         return frozen
 
     def _frozen(self, photos: Sequence[np.ndarray], passes: int | None = None) -> FrozenEngine:
         from anime_tf.inference.held import PASSES
 
-        freezer = self._freezer_of_weights()
+        freezer = self._freezer or Freezer(self._path, self._engine)  # which then raises
         return freezer(photos, PASSES if passes is None else passes)
 
-    def _freezer_of_weights(self) -> Freezer:
-        with self._freezing:
-            if self._freezer is None:
-                self._freezer = Freezer(self._path, self._engine)
-            return self._freezer
+    def _check_tiles(self) -> None:
+        if isinstance(self.tile, int) and not self.can_freeze:
+            Freezer(self._path, self._engine)  # raises
 
     @property
     def can_hold(self) -> bool:

@@ -20,7 +20,7 @@ from anime_tf.errors import first_line
 from anime_tf.web import kinds
 from anime_tf.web.errors import LeftError, RefusedError
 from anime_tf.web.limits import Limits
-from anime_tf.web.styles import Style, engine_for, finished
+from anime_tf.web.styles import Style, engine_for
 
 if TYPE_CHECKING:
     from anime_tf.faces.detect import FaceFinder
@@ -57,6 +57,10 @@ class Options:
     keep_color: bool = False
     faces: bool = False
     kind: str = "png"
+
+    def of(self, stylizer: Stylizer) -> Stylizer:
+        """The same network with what is wanted done after it."""
+        return stylizer.with_settings(strength=self.strength, keep_color=self.keep_color)
 
 
 class Upload:
@@ -258,7 +262,7 @@ class Studio(Closing):
             ) from error
 
     def _drawing(self, options: Options) -> Stylizer | FaceStylizer:
-        stylizer = finished(self._stylizers[options.style], options.strength, options.keep_color)
+        stylizer = options.of(self._stylizers[options.style])
         if not options.faces or self._finder is None:
             return stylizer
         from anime_tf.faces.face_stylizer import FaceStylizer
@@ -348,9 +352,7 @@ class Studio(Closing):
         """What draws a clip's frames, and counts them."""
         from anime_tf.video.steady import STATISTICS_SECONDS, Steady
 
-        stylizer = finished(
-            self._film_stylizer(options.style), options.strength, options.keep_color
-        )
+        stylizer = options.of(self._film_stylizer(options.style))
         held = STATISTICS_SECONDS if stylizer.can_hold else 0.0
         draw: FrameStylizer = Steady(stylizer, statistics_seconds=held)
         if options.faces and self._finder is not None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from anime_tf.weights.builtin import BUILTIN, weights_path
-
-if TYPE_CHECKING:
-    from anime_tf.inference.stylizer import Stylizer
 
 LICENCE_ADDRESSES = {"Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0"}
 """Name of a licence -> where its text is."""
@@ -84,10 +79,3 @@ def engine_for(style: Style, engine: str) -> str:
     """The engine that opens a style: the one asked for, where it opens weights of such a kind."""
     built_in = any(style.path == weights_path(name) for name in BUILTIN)
     return "auto" if built_in and engine not in ARCHIVE_ENGINES else engine
-
-
-def finished(stylizer: Stylizer, strength: float, keep_color: bool) -> Stylizer:
-    """The same network with other steps after it; nothing is loaded anew."""
-    changed = copy.copy(stylizer)
-    changed.strength, changed.keep_color = strength, keep_color
-    return changed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import zipfile
 from pathlib import Path
 
@@ -24,12 +23,6 @@ def stylizer(archive):
 @pytest.fixture(scope="module")
 def frozen(stylizer, photo):
     return stylizer.freeze(photo(100, 130))
-
-
-def with_tile(stylizer, tile):
-    other = copy.copy(stylizer)
-    other.tile = tile
-    return other
 
 
 def difference(a, b):
@@ -56,9 +49,7 @@ def test_batches_alpha_and_settings(frozen, photo):
     np.testing.assert_array_equal(frozen(batch), np.stack([frozen(x), frozen(255 - x)]))
     rgba = np.dstack([x, x[..., 0]])
     np.testing.assert_array_equal(frozen(rgba), np.dstack([frozen(x), x[..., 0]]))
-    half = copy.copy(frozen)
-    half.strength = 0.0
-    np.testing.assert_array_equal(half(x), x)
+    np.testing.assert_array_equal(frozen.with_settings(strength=0)(x), x)
 
 
 def test_by_openvino(archive, frozen, photo):
@@ -67,7 +58,7 @@ def test_by_openvino(archive, frozen, photo):
     x = photo(100, 130)
     other = stylizer.freeze(x)
     assert difference(other(x), frozen(x)) <= LEVEL
-    assert difference(with_tile(other, 64)(x), frozen(x)) <= LEVEL
+    assert difference(other.with_settings(tile=64)(x), frozen(x)) <= LEVEL
 
 
 def test_several_photos_count_as_one(stylizer, photo, monkeypatch):
@@ -81,10 +72,23 @@ def test_several_photos_count_as_one(stylizer, photo, monkeypatch):
 def test_tiles_by_their_size(stylizer, frozen, photo):
     """They have the statistics of their picture, and are parts of it."""
     x = photo(100, 130)
-    assert difference(with_tile(stylizer, 64)(x), frozen(x)) <= LEVEL
-    assert difference(with_tile(frozen, 64)(x), frozen(x)) <= LEVEL
+    assert difference(stylizer.with_settings(tile=64)(x), frozen(x)) <= LEVEL
+    assert difference(frozen.with_settings(tile=64)(x), frozen(x)) <= LEVEL
     small = photo(64, 60)
-    np.testing.assert_array_equal(with_tile(stylizer, 64)(small), stylizer(small))
+    np.testing.assert_array_equal(stylizer.with_settings(tile=64)(small), stylizer(small))
+
+
+def test_what_freezing_needs_is_loaded_once(archive, photo):
+    """Also where the settings change from one picture to the next, as they do in the server."""
+    stylizer = Stylizer(archive, engine="keras")
+    assert stylizer._freezer._measure is None
+    x = photo(70, 66)
+    stylizer.with_settings(tile=64, strength=0.5)(x)
+    measure = stylizer._freezer._measure
+    assert measure is not None
+    frozen = stylizer.with_settings(strength=0.5).freeze(x)
+    assert frozen.strength == 0.5
+    assert frozen.with_settings(tile=64)._freezer._measure is measure
 
 
 def test_tiles_where_memory_does_not_suffice(stylizer, photo, monkeypatch):
@@ -96,7 +100,7 @@ def test_tiles_where_memory_does_not_suffice(stylizer, photo, monkeypatch):
         assert tiles.side_for((100, 130), "auto", tiles.OTHER_BYTES_PER_PIXEL) == side
         assert tiles.side_for((100, 130), "never", tiles.OTHER_BYTES_PER_PIXEL) == 0
     monkeypatch.setattr(tiles, "free_memory", lambda: needed)
-    expected = with_tile(stylizer, 64)(x)
+    expected = stylizer.with_settings(tile=64)(x)
     np.testing.assert_array_equal(stylizer(x), expected)
     assert tiles.side_for((5000, 5000), "auto", 0.001) == 64, "too many values"
 

@@ -22,7 +22,6 @@ from anime_tf.web import server as server_module  # noqa: E402, needs aiohttp
 from anime_tf.web.clips import Clips  # noqa: E402
 from anime_tf.web.limits import Limits  # noqa: E402
 from anime_tf.web.studio import Options  # noqa: E402
-from anime_tf.web.styles import finished  # noqa: E402
 
 ROUNDING = 1
 """In levels: the same network twice, on other threads."""
@@ -125,7 +124,7 @@ class TestPictures:
     def test_steps_after_the_network(self, server, stylizer, photo, png, strength, keep_color):
         answer = post(server, png, strength=str(strength), keep_color=str(int(keep_color)))
         made = decode_picture(answer.content, "answer").rgb_u8.astype(int)
-        changed = finished(stylizer, strength, keep_color)
+        changed = stylizer.with_settings(strength=strength, keep_color=keep_color)
         assert (changed.strength, stylizer.strength) == (strength, 1.0), "a copy, not itself"
         assert np.abs(made - changed(photo)).max() <= ROUNDING
 
