@@ -84,6 +84,20 @@ def test_options_reach_the_stylizer(archive, photos, tmp_path):
     np.testing.assert_array_equal(read_picture(out).array_u8, expected)
 
 
+def test_tiles(archive, tmp_path, capsys):
+    source, out = tmp_path / "photo.png", tmp_path / "out.png"
+    write_picture(source, photo(100, 132))
+    both = (f"--input={source}", f"--output={out}", "--engine=keras")
+    made = {}
+    for tile in ("64", "never"):
+        assert infer(archive, *both, f"--tile={tile}") == 0
+        made[tile] = read_picture(out).rgb_u8.astype(int)
+        told = "132x100 pixels are stylised in tiles of 64" in capsys.readouterr().err
+        assert told == (tile == "64")
+    # Of so small a picture the statistics are its own: tiles differ by nothing but rounding.
+    np.testing.assert_allclose(made["64"], made["never"], rtol=0, atol=1)
+
+
 def test_16_bits(archive, stylizer, photos, tmp_path, capsys):
     deep = photo(20, 28, channels=4).astype(np.uint16) * 257 + 90
     deep[..., 3] = 65535
@@ -152,6 +166,8 @@ def test_what_is_wrong_at_once_is_one_line_and_touches_nothing(archive, photos, 
         ([f"--input={photos}", "--output=out", "--strength=2"], "--strength=2"),
         ([f"--input={photos}", "--output=out", "--max_side=-1"], "--max_side=-1"),
         ([f"--input={photos}", "--output=out", "--quality=0"], "--quality=0"),
+        ([f"--input={photos}", "--output=out", "--tile=junk"], "least 64; received junk"),
+        ([f"--input={photos}", "--output=out", "--tile=8"], "tile must be auto, never, or pixels"),
         ([f"--input={photos}", "--output=out", "--engine=torch"], "--engine=torch"),
         ([f"--input={photos}", "--output=out", "--weights=cell"], "did you mean cel?"),
         ([f"--input={photos}", "--output=out", f"--weights={bad_weights}"], "a .keras archive"),
