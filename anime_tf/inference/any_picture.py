@@ -14,10 +14,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from anime_tf.models.doubling import transposed_doubling
 from anime_tf.models.gradients import plain_operations
 from anime_tf.models.layers import placed
 from anime_tf.models.norms import Moments, PictureNorm, choosing_statistics, folded_statistics
 from anime_tf.models.quick import quick_operations
+
+_OPERATIONS: dict[str | None, Callable[[], contextlib.AbstractContextManager[None]]] = {
+    None: contextlib.nullcontext,
+    "tensorflow": quick_operations,
+    "openvino": transposed_doubling,
+}
+"""What a network is made of, by what runs the graph."""
 
 
 class AnyPicture(tf.Module):
@@ -32,8 +40,9 @@ class AnyPicture(tf.Module):
         size_hw: Height and width of the one size that it is to take, one picture at a time, for
             devices that cannot change sizes; multiples of the network's stride. None for every
             size and number.
-        quick: Make it of operations that are quick on a CPU, for one picture at a time, of every
-            size: for inference by TensorFlow, not for exports.
+        runtime: What runs the graph, for which it then has the operations that are quick there:
+            "tensorflow" on a CPU, one picture at a time, or "openvino". None, as in exports, has
+            few kinds of operators, which everything takes.
         statistics: Statistics for all norms, as ``used`` below: they are then fixed, and part of
             the convolutions before them. None where each picture has its own.
 
@@ -58,7 +67,7 @@ class AnyPicture(tf.Module):
             ``{"anime_pm1": ...}``, the network's output for the tile as part of that picture.
 
     Raises:
-        ValueError: The network cannot take that size.
+        ValueError: The network cannot take that size, or an unknown runtime.
     """
 
     def __init__(
@@ -66,10 +75,13 @@ class AnyPicture(tf.Module):
         model: keras.Model,
         size_hw: tuple[int, int] | None = None,
         *,
-        quick: bool = False,
+        runtime: str | None = None,
         statistics: np.ndarray | None = None,
     ) -> None:
         super().__init__(name="any_picture")
+        if runtime not in _OPERATIONS:
+            known = ", ".join(str(name) for name in _OPERATIONS)
+            raise ValueError(f"runtime must be one of {known}, received {runtime!r}")
         self.size_hw = size_hw
         self.of_size = lambda size_hw: AnyPicture(
             model, size_hw, statistics=statistics
@@ -87,11 +99,10 @@ class AnyPicture(tf.Module):
                 )
 
         def run(pictures_pm1: tf.Tensor) -> tf.Tensor:
-            quickly = quick_operations() if quick else contextlib.nullcontext()
             folded = (
                 contextlib.nullcontext() if statistics is None else folded_statistics(statistics)
             )
-            with plain_operations(), quickly, folded:
+            with plain_operations(), _OPERATIONS[runtime](), folded:
                 return model(pictures_pm1, training=False)
 
         def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -109,7 +120,11 @@ class AnyPicture(tf.Module):
 
         # Without AutoGraph: there is no Python control flow to turn into a graph, and it would
         # write temporary files, which a full disk does not take.
-        shape = (1 if quick else None, None, None, 3) if size_hw is None else (1, *size_hw, 3)
+        shape = (
+            (1 if runtime == "tensorflow" else None, None, None, 3)
+            if size_hw is None
+            else (1, *size_hw, 3)
+        )
         pm1_spec = tf.TensorSpec(shape, tf.float32, name="pictures_pm1")
         u8_spec = tf.TensorSpec(shape, tf.uint8, name="pictures_u8")
         self.pm1 = tf.function(pm1, input_signature=[pm1_spec], autograph=False)

@@ -51,13 +51,14 @@ class FrozenEngine:
         }
         self._lock = threading.Lock()  # a request of OpenVINO holds the tensors of one call
         self._request: Any = None
-        quick = not tf.config.list_physical_devices("GPU")
-        self._network = AnyPicture(model, quick=quick, statistics=statistics)
+        has_gpu = bool(tf.config.list_physical_devices("GPU"))
+        runtime = None if has_gpu else "tensorflow"
+        self._network = AnyPicture(model, runtime=runtime, statistics=statistics)
         # Where a resize goes by the whole picture it is told which part of it a tile is.
         placed = getattr(model, "resize", None) == "align_corners"
         self._run_tile = self._network.placing().get_concrete_function() if placed else None
         if engine == "openvino":
-            network = AnyPicture(model, statistics=statistics)
+            network = AnyPicture(model, runtime="openvino", statistics=statistics)
             self._request = by_openvino.compiled(network, precision)
         else:
             self._run = self._network.pm1.get_concrete_function()

@@ -166,7 +166,7 @@ def _read(path: Path) -> Any:
             from anime_tf.inference.any_picture import AnyPicture
             from anime_tf.models.archive import load_generator
 
-            network = AnyPicture(load_generator(path))
+            network = AnyPicture(load_generator(path), runtime="openvino")
             model = openvino.convert_model(network.pm1.get_concrete_function())
     except RuntimeError as error:  # OpenVINO's own errors are of this kind
         raise ValueError(

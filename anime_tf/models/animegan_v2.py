@@ -113,9 +113,9 @@ class AnimeGANv2Generator(keras.Model):
         for stage in (self.A, self.B, self.C):
             for block in stage:
                 x = block(x)
-        for stage in (self.D, self.E):
-            x = UPSAMPLINGS[self.resize](x)
-            for block in stage:
+        for first, *others in (self.D, self.E):
+            x = first(x, upsampling=self.resize)
+            for block in others:
                 x = block(x)
         return to_picture(self.out_layer(x))
 

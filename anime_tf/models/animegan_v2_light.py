@@ -12,7 +12,6 @@ from anime_tf.models.layers import (
     he_normal,
     picture_layer,
     to_picture,
-    upsample_legacy_bilinear,
 )
 
 
@@ -119,7 +118,7 @@ class AnimeGANv2LightGenerator(keras.Model):
         for residual in self.residuals:
             x = residual(x)
         for widen, merge in self.up:
-            x = merge(widen(upsample_legacy_bilinear(x)) + skips.pop())
+            x = merge(widen(x, upsampling="legacy") + skips.pop())
         return to_picture(self.out_layer(x))
 
     def get_config(self) -> dict[str, Any]:

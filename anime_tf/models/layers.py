@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from anime_tf.models import gradients, quick
+from anime_tf.models import doubling, gradients, quick
 from anime_tf.models.norms import PACKAGE, norm_of, normed
 
 LEAKY_SLOPE = 0.2
@@ -223,7 +223,8 @@ class ConvNormLReLU(keras.layers.Layer):
     """`CNL`: reflect pad, convolution without bias, norm, leaky ReLU 0.2.
 
     Input (n, h, w, c), output (n, h / strides, w / strides, filters). Weights: `conv/kernel`,
-    `norm/gamma`, `norm/beta`.
+    `norm/gamma`, `norm/beta`. Called with `upsampling`, a key of `UPSAMPLINGS`, it doubles its
+    input so before all else.
 
     Args:
         filters: Channels of the output.
@@ -266,9 +267,14 @@ class ConvNormLReLU(keras.layers.Layer):
         self.conv.build(input_shape)
         self.norm.build((None, None, None, self.filters))
 
-    def call(self, inputs: Any) -> Any:
-        x = reflect_pad(inputs, self.kernel_size, self.strides)
-        return leaky_relu(normed(self.conv, self.norm, x))
+    def call(self, inputs: Any, upsampling: str | None = None) -> Any:
+        x = inputs
+        if upsampling is not None:
+            if doubling.is_one(upsampling, self.kernel_size):
+                return normed(self.conv, self.norm, x, leaky_relu, doubled=True)
+            x = UPSAMPLINGS[upsampling](x)
+        x = reflect_pad(x, self.kernel_size, self.strides)
+        return normed(self.conv, self.norm, x, leaky_relu)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from anime_tf.models import gradients, quick
+from anime_tf.models.doubling import doubled_conv
 
 PACKAGE = "anime_tf"
 """Under which Keras registers the layers and networks."""
@@ -101,8 +102,15 @@ def folded_statistics(statistics: np.ndarray) -> Iterator[None]:
     left.check_used()
 
 
-def normed(conv: keras.layers.Layer, norm: PictureNorm, x: Any) -> Any:
-    """norm(conv(x)): what all networks call, so that both can be one operation.
+def normed(
+    conv: keras.layers.Layer,
+    norm: PictureNorm,
+    x: Any,
+    activation: Callable[[Any], Any] = lambda y: y,
+    *,
+    doubled: bool = False,
+) -> Any:
+    """activation(norm(conv(x))): what all networks call, so that all can be one operation.
 
     Within `folded_statistics`, with scale = gamma / sqrt(variance + epsilon), it is the convolution
     with kernel * scale and the bias (bias - mean) * scale + beta.
@@ -111,13 +119,15 @@ def normed(conv: keras.layers.Layer, norm: PictureNorm, x: Any) -> Any:
         conv: A `Conv2D` or `DepthwiseConv2D`, without activation, padding "valid".
         norm: What follows it.
         x: Tensor (n, height, width, channels).
+        activation: What comes after.
+        doubled: Whether the convolution is of x doubled and padded, as `doubling.doubled_conv`.
 
     Returns:
-        Tensor of the shape and type that both give.
+        Tensor of the shape and type that they give.
     """
     folded = _FOLDED.get()
     if folded is None:
-        return norm(conv(x))
+        return activation(norm(doubled_conv(x, conv.kernel) if doubled else conv(x)))
     mean, variance = folded.of(norm)
     # In float64: rounded once, and not at all with the kernels as they were.
     scale = _values(norm.gamma) / np.sqrt(variance + norm.epsilon)
@@ -125,12 +135,18 @@ def normed(conv: keras.layers.Layer, norm: PictureNorm, x: Any) -> Any:
     bias = ((bias - mean) * scale + _values(norm.beta)).astype(np.float32)
     kernel = _values(conv.kernel)
     x = ops.cast(x, conv.compute_dtype)
+
+    def finish(y: Any) -> Any:
+        return activation(_add_bias(y, bias))
+
+    if doubled:
+        return doubled_conv(x, (kernel * scale).astype(np.float32), finish)
     if isinstance(conv, keras.layers.DepthwiseConv2D):
         kernel = _constant(kernel * scale.reshape(*kernel.shape[2:]), x.dtype)
         y = ops.depthwise_conv(x, kernel, conv.strides, "valid")
     else:
         y = ops.conv(x, _constant(kernel * scale, x.dtype), conv.strides, "valid")
-    return _add_bias(y, bias)
+    return finish(y)
 
 
 def _values(weight: Any) -> np.ndarray:

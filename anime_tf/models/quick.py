@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -126,17 +126,37 @@ def reflect(x: Any, before: int, after: int) -> Any:
     """
     import tensorflow as tf
 
-    channels = x.shape[-1]
-
     def index(side: Any) -> Any:
         i = tf.abs(tf.range(-before, side + after))
         return tf.minimum(i, 2 * (side - 1) - i)
 
+    return _pixels(x, index)
+
+
+def reflect_and_repeat(x: Any) -> Any:
+    """Pads by one row above and one column to the left, by reflection, and by the last again.
+
+    Args:
+        x: Tensor (n, height, width, channels).
+
+    Returns:
+        Tensor (n, height + 2, width + 2, channels), same dtype.
+    """
+    import tensorflow as tf
+
+    return _pixels(x, lambda side: tf.minimum(tf.abs(tf.range(-1, side + 1)), side - 1))
+
+
+def _pixels(x: Any, index: Callable[[Any], Any]) -> Any:
+    """The pixels whose rows and columns `index` gives, of the side of each axis."""
+    import tensorflow as tf
+
     n, height, width, _ = tf.unstack(tf.shape(x))
+    channels = x.shape[-1]
     rows, columns = index(height), index(width)
-    pixels = tf.reshape(rows[:, None] * width + columns, (-1,))
-    padded = tf.gather(tf.reshape(x, (n, height * width, channels)), pixels, axis=1)
-    return tf.reshape(padded, (n, height + before + after, width + before + after, channels))
+    places = tf.reshape(rows[:, None] * width + columns, (-1,))
+    taken = tf.gather(tf.reshape(x, (n, height * width, channels)), places, axis=1)
+    return tf.reshape(taken, (n, tf.size(rows), tf.size(columns), channels))
 
 
 def double(x: Any, placement: str) -> Any:

@@ -12,7 +12,6 @@ from anime_tf.models.layers import (
     InvertedResidual,
     picture_layer,
     to_picture,
-    upsample_legacy_bilinear,
 )
 
 
@@ -106,9 +105,9 @@ class UEAnimeGANv2Generator(keras.Model):
         for block in self.C:
             x = block(x)
         x = x + skips.pop()
-        for stage in (self.D, self.E):
-            x = upsample_legacy_bilinear(x)
-            for block in stage:
+        for first, *others in (self.D, self.E):
+            x = first(x, upsampling="legacy")
+            for block in others:
                 x = block(x)
             x = x + skips.pop()
         return to_picture(self.out_layer(self.last(x)))

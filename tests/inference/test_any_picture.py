@@ -86,8 +86,8 @@ def test_held_statistics(name, photo):
     np.testing.assert_array_equal(hold(dark, first["used"], 0.0, 0.0)["anime_pm1"], own)
 
     expected = still["anime_pm1"]
-    for quick in (False, True):
-        folded = AnyPicture(model, quick=quick, statistics=first["used"].numpy())
+    for runtime in (None, "tensorflow", "openvino"):
+        folded = AnyPicture(model, runtime=runtime, statistics=first["used"].numpy())
         run = folded.pm1.get_concrete_function()
         np.testing.assert_allclose(run(dark)["anime_pm1"], expected, atol=FOLDED)
         operators = {node.type for node in run.graph.get_operations()}

@@ -22,7 +22,7 @@ class Network:
     def __init__(self, model):
         self.measure = held.Measure(model)
         self.stride = model.STRIDE
-        self._run = AnyPicture(model, quick=True).holding().get_concrete_function()
+        self._run = AnyPicture(model, runtime="tensorflow").holding().get_concrete_function()
         self._keep = model
 
     def __call__(self, photo_u8, statistics=None):

@@ -66,10 +66,11 @@ def test_doubling(placement):
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_quick_networks_equal_plain_ones(name):
+@pytest.mark.parametrize("runtime", ("tensorflow", "openvino"))
+def test_networks_for_a_runtime_equal_plain_ones(name, runtime):
     keras.utils.set_random_seed(5)
     model = GENERATORS[name](width=4)
-    network = AnyPicture(model, quick=True)
+    network = AnyPicture(model, runtime=runtime)
     for shape in ((1, 48, 64, 3), (1, 33, 18, 3), (1, 1, 1, 3)):
         x = np.random.default_rng(6).uniform(-1, 1, shape).astype(np.float32)
         expected = AnyPicture(model).pm1(x)["anime_pm1"]
@@ -83,7 +84,7 @@ def test_a_quick_network_in_bfloat16():
     near.set_weights(model.get_weights())
     x = np.random.default_rng(6).uniform(-1, 1, (1, 48, 64, 3)).astype(np.float32)
     expected = model(x)
-    y = AnyPicture(near, quick=True).pm1(x)["anime_pm1"]
+    y = AnyPicture(near, runtime="tensorflow").pm1(x)["anime_pm1"]
     assert y.dtype == tf.float32
     assert np.sqrt(np.mean(np.square(y - expected))) < BFLOAT16_RMS
 
