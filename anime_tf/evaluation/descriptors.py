@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from anime_tf.evaluation.look import measured
-
 WINDOW = 64
 """Side of the windows that are described, pixels at that size."""
 
@@ -22,18 +20,18 @@ FEATURES = len(SCALES) * (DIRECTIONS + 1) + 4 + 3
 """Numbers a window."""
 
 
-def describe(picture_u8: np.ndarray) -> np.ndarray:
+def describe(lab: np.ndarray) -> np.ndarray:
     """Describes a picture by what a drawing differs in from a photo; the same everywhere.
 
-    A fixed descriptor, which needs no weights. The picture is taken in CIE Lab with its shorter
-    side at `SIDE` pixels at most, in windows side by side. Of each: at three scales the log energy
-    of the gradient of lightness in four directions, and how sparse it is (mean by root mean
-    square); the shares of pixels with a gradient below 0.5 and 2; the log strength of thin dark
-    and thin bright lines; the log deviation of L, a and b. Colours themselves are left out, since
-    they tell more of what is in a picture than of how it is drawn.
+    A fixed descriptor, which needs no weights. The picture is taken in CIE Lab in windows side by
+    side. Of each: at three scales the log energy of the gradient of lightness in four directions,
+    and how sparse it is (mean by root mean square); the shares of pixels with a gradient below 0.5
+    and 2; the log strength of thin dark and thin bright lines; the log deviation of L, a and b.
+    Colours themselves are left out, since they tell more of what is in a picture than of how it is
+    drawn.
 
     Args:
-        picture_u8: (height, width, 3) RGB uint8, each side at least `WINDOW`.
+        lab: What `look.lab_of` makes of it, (height, width, 3), each side at least `WINDOW`.
 
     Returns:
         (windows, `FEATURES`) float64.
@@ -41,12 +39,11 @@ def describe(picture_u8: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: The picture is too small.
     """
-    if min(picture_u8.shape[:2]) < WINDOW:
+    if min(lab.shape[:2]) < WINDOW:
         raise ValueError(
             f"pictures of at least {WINDOW}x{WINDOW} pixels can be described, received one of "
-            f"{picture_u8.shape[0]}x{picture_u8.shape[1]}"
+            f"{lab.shape[0]}x{lab.shape[1]}"
         )
-    lab = measured(picture_u8)
     lightness = np.ascontiguousarray(lab[..., 0])
     features: list[np.ndarray] = []
     for scale in SCALES:

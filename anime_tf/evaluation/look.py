@@ -69,8 +69,8 @@ class Kept:
     colour_shift: float
 
 
-def measured(picture_u8: np.ndarray) -> np.ndarray:
-    """CIE Lab of a picture whose shorter side is at most `SIDE`.
+def lab_of(picture_u8: np.ndarray) -> np.ndarray:
+    """CIE Lab of a picture whose shorter side is at most `SIDE`: what all measures are taken of.
 
     Args:
         picture_u8: (height, width, 3) RGB uint8.
@@ -86,16 +86,15 @@ def measured(picture_u8: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(picture_u8.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 
 
-def look_of(picture_u8: np.ndarray) -> Look:
+def look_of(lab: np.ndarray) -> Look:
     """Measures how drawn a picture looks.
 
     Args:
-        picture_u8: (height, width, 3) RGB uint8, any size.
+        lab: What `lab_of` makes of it.
 
     Returns:
         The measures; `sharpness` is 0 for a picture without edges.
     """
-    lab = measured(picture_u8)
     lightness = np.ascontiguousarray(lab[..., 0])
     flat = (_span(lab, 5).max(axis=-1) < FLAT_RANGE).mean()
 
@@ -111,19 +110,16 @@ def look_of(picture_u8: np.ndarray) -> Look:
     return Look(float(flat), sharpness, float(np.searchsorted(shares, COLOUR_SHARE) + 1))
 
 
-def kept_of(photo_u8: np.ndarray, result_u8: np.ndarray) -> Kept:
+def kept_of(photo: np.ndarray, result: np.ndarray) -> Kept:
     """Measures what a result keeps of its photo.
 
     Args:
-        photo_u8: (height, width, 3) RGB uint8.
-        result_u8: Likewise; another size is brought to the photo's.
+        photo: What `lab_of` makes of it.
+        result: Likewise, of the same size.
 
     Returns:
         The measures.
     """
-    if photo_u8.shape[:2] != result_u8.shape[:2]:
-        result_u8 = pictures.resize(result_u8, (photo_u8.shape[0], photo_u8.shape[1]))
-    photo, result = measured(photo_u8), measured(result_u8)
     shift = result.mean(axis=(0, 1)) - photo.mean(axis=(0, 1))
     x, y = np.ascontiguousarray(photo[..., 0]), np.ascontiguousarray(result[..., 0])
     return Kept(

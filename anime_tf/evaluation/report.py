@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from anime_tf.data import pictures
 from anime_tf.data.folders import by_stem, find_pictures
 from anime_tf.evaluation.descriptors import WINDOW, describe, standardised
 from anime_tf.evaluation.distances import frechet_distance, gaussian, kernel_distance
-from anime_tf.evaluation.look import Kept, Look, kept_of, look_of
+from anime_tf.evaluation.look import Kept, Look, kept_of, lab_of, look_of
 
 Features = Callable[[np.ndarray], np.ndarray]
 """(height, width, 3) RGB uint8 -> (any number, features): what describes a picture."""
@@ -92,6 +92,35 @@ def results_of(folder: Path, photos_dir: Path) -> Folder:
     return Folder(str(folder), tuple(index[stem] for stem in stems))
 
 
+@dataclass
+class _Found:
+    """What was measured of the pictures of a folder so far, one item each."""
+
+    looks: list[Look] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    distances: list[float] = field(default_factory=list)
+    windows: list[np.ndarray] = field(default_factory=list)
+    vectors: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, picture_u8: np.ndarray, networks: Networks) -> np.ndarray:
+        """Measures a picture by itself; returns its `lab_of`."""
+        lab = lab_of(picture_u8)
+        self.looks.append(look_of(lab))
+        self.windows.append(describe(lab))
+        if networks.inception is not None:
+            self.vectors.append(networks.inception(picture_u8))
+        return lab
+
+    def row(self, name: str) -> dict[str, Any]:
+        """The medians of all that was measured picture by picture."""
+        row = {"name": name, "pictures": len(self.looks), **_medians(Look, self.looks)}
+        if self.kept:
+            row |= _medians(Kept, self.kept)
+        if self.distances:
+            row["perceptual"] = statistics.median(self.distances)
+        return row
+
+
 def evaluate(
     photos: Folder, results: Sequence[Folder], style: Folder, networks: Networks | None = None
 ) -> list[dict[str, Any]]:
@@ -113,32 +142,24 @@ def evaluate(
         ValueError: A picture cannot be read or measured.
     """
     networks = networks or Networks()
-    rows: list[dict[str, Any]] = []
-    described: list[np.ndarray] = []
-    deep: list[np.ndarray] = []
-    originals = list(photos.pictures_u8())
-    for place, folder in enumerate((photos, *results, style)):
-        shown = folder.pictures_u8() if place else originals
-        looks, kept, distances, windows, vectors = [], [], [], [], []
-        of_photos = 0 < place <= len(results)
-        for i, picture_u8 in enumerate(shown):
-            looks.append(look_of(picture_u8))
-            windows.append(describe(picture_u8))
-            if networks.inception is not None:
-                vectors.append(networks.inception(picture_u8))
-            if of_photos:
-                kept.append(kept_of(originals[i], picture_u8))
-                if networks.perceptual is not None:
-                    distances.append(networks.perceptual(originals[i], picture_u8))
-        row = {"name": folder.name, "pictures": len(looks), **_medians(Look, looks)}
-        if kept:
-            row |= _medians(Kept, kept)
-        if distances:
-            row["perceptual"] = statistics.median(distances)
-        rows.append(row)
-        described.append(np.concatenate(windows))
-        if vectors:
-            deep.append(np.concatenate(vectors))
+    folders = (photos, *results, style)
+    found = [_Found() for _ in folders]
+    # Photo by photo, so that each is read and measured once for all that was made of it.
+    readers = [folder.pictures_u8() for folder in folders[:-1]]
+    for photo_u8, *results_u8 in zip(*readers, strict=True):
+        photo = found[0].add(photo_u8, networks)
+        for measured, result_u8 in zip(found[1:], results_u8, strict=False):  # not the style
+            result = measured.add(result_u8, networks)
+            if result_u8.shape != photo_u8.shape:
+                result = lab_of(pictures.resize(result_u8, photo_u8.shape[:2]))
+            measured.kept.append(kept_of(photo, result))
+            if networks.perceptual is not None:
+                measured.distances.append(networks.perceptual(photo_u8, result_u8))
+    for picture_u8 in style.pictures_u8():
+        found[-1].add(picture_u8, networks)
+    rows = [measured.row(folder.name) for measured, folder in zip(found, folders, strict=True)]
+    deep = [np.concatenate(measured.vectors) for measured in found if measured.vectors]
+    described = [np.concatenate(measured.windows) for measured in found]
     described = standardised(described, described[0])
     for row, features in zip(rows, described, strict=True):
         row["frechet"] = frechet_distance(features, described[-1])

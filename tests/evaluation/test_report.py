@@ -8,6 +8,7 @@ from anime_tf import cli
 from anime_tf.data import pictures
 from anime_tf.evaluate import COMMAND
 from anime_tf.evaluation.descriptors import FEATURES, describe
+from anime_tf.evaluation.look import lab_of
 from anime_tf.evaluation.report import contact_sheet, evaluate, folder_of, results_of, table
 
 
@@ -42,10 +43,10 @@ def folders(tmp_path):
 
 
 def test_describe_is_a_row_a_window():
-    assert describe(drawing(0)).shape == (2 * 3, FEATURES)
-    assert np.isfinite(describe(np.zeros((64, 64, 3), np.uint8))).all()
+    assert describe(lab_of(drawing(0))).shape == (2 * 3, FEATURES)
+    assert np.isfinite(describe(lab_of(np.zeros((64, 64, 3), np.uint8)))).all()
     with pytest.raises(ValueError, match="at least 64x64 pixels can be described"):
-        describe(np.zeros((63, 200, 3), np.uint8))
+        describe(lab_of(np.zeros((63, 200, 3), np.uint8)))
 
 
 def test_results_come_out_in_the_order_that_an_eye_gives(folders):
@@ -62,6 +63,18 @@ def test_results_come_out_in_the_order_that_an_eye_gives(folders):
     assert drawn["flat"] > between["flat"] >= same["flat"]
     shown = table(rows).splitlines()
     assert len(shown) == 6 and shown[0].startswith("name") and " - " in shown[1]
+
+
+def test_results_of_another_size_are_brought_to_the_photos(folders):
+    photos, style = folder_of(folders / "photos"), folder_of(folders / "style")
+    made = folders / "made"
+    made.mkdir()
+    for path in photos.paths:
+        photo_u8 = pictures.read_picture(path).rgb_u8
+        pictures.write_picture(made / path.name, pictures.resize(photo_u8, (96, 144)))
+    _, smaller, same, _ = evaluate(photos, [folder_of(made), photos], style)
+    assert same["edges"] == 1 > smaller["edges"] > 0.8
+    assert 0.5 < smaller["structure"] < 1
 
 
 def test_the_verb(folders, capsys):
