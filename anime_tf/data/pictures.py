@@ -826,24 +826,6 @@ def crop_padding(array_nhwc: Any, padding: Padding) -> Any:
     return array_nhwc[:, top : height - bottom, left : width - right]
 
 
-def original_size(height: int, width: int) -> tuple[int, int]:
-    """The size to which the original implementation resized a picture before its network.
-
-    Each side by itself becomes ``max(256, side) // 32 * 32``, so proportions may change.
-
-    Args:
-        height: Of the picture.
-        width: Of the picture.
-
-    Returns:
-        Height and width.
-
-    Reference:
-        AnimeGANv2, the inference script of its authors.
-    """
-    return max(256, height) // 32 * 32, max(256, width) // 32 * 32
-
-
 # --- colour -----------------------------------------------------------------------------------
 
 

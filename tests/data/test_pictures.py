@@ -1,4 +1,3 @@
-import json
 import struct
 import zlib
 from pathlib import Path
@@ -32,7 +31,6 @@ from anime_tf.data.pictures import (
     limit_side,
     luma,
     match_brightness,
-    original_size,
     pad_to_multiple,
     read_array,
     read_picture,
@@ -442,11 +440,6 @@ def test_nothing_is_padded_where_nothing_is_missing():
     padded, padding = pad_to_multiple(array, 4, 16)
     assert padded is array
     assert padding == (0, 0, 0, 0)
-
-
-def test_original_size_equals_the_originals():
-    for row in json.loads((GOLDEN / "original_size_rule.json").read_text()):
-        assert original_size(row["h"], row["w"]) == (row["h_out"], row["w_out"])
 
 
 def test_luma_by_hand():
