@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -61,6 +62,9 @@ class AnyPicture(tf.Module):
             measured than the leeway: means by so many deviations, deviations by a factor of 1 +
             leeway. ``used`` is that, (k,), for the next picture's ``held``. With a rate of 1 or a
             leeway of 0 the picture is that of `pm1`, whatever ``held`` is.
+        following: Function of the number of statistics, the length of ``used``; makes a tf.function
+            like that of `holding`, which takes ``newest`` too, (k,) float32, in the place of what
+            a picture's norms measure. They measure nothing and are part of the convolutions.
         placing: Function of nothing; makes a tf.function of ``pictures_pm1``, a tile whose sides
             are multiples of the network's stride, and of ``place``, (4,) int32: the tile's first
             row and column, and height and width of the picture that it is part of. Returns
@@ -98,19 +102,20 @@ class AnyPicture(tf.Module):
                     f"pixels, as this network needs it; the nearest is {nearest}"
                 )
 
-        def run(pictures_pm1: tf.Tensor) -> tf.Tensor:
-            folded = (
-                contextlib.nullcontext() if statistics is None else folded_statistics(statistics)
-            )
+        def run(pictures_pm1: tf.Tensor, fixed: Any = statistics) -> tf.Tensor:
+            folded = contextlib.nullcontext() if fixed is None else folded_statistics(fixed)
             with plain_operations(), _OPERATIONS[runtime](), folded:
                 return model(pictures_pm1, training=False)
 
-        def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:
+        def run_any(pictures_pm1: tf.Tensor, fixed: Any = statistics) -> tf.Tensor:
             if size_hw is not None:
-                return {"anime_pm1": run(pictures_pm1)}
+                return run(pictures_pm1, fixed)
             height, width = tf.unstack(tf.shape(pictures_pm1)[1:3])
             padded = _reflect(_reflect(pictures_pm1, 1, stride, minimum), 2, stride, minimum)
-            return {"anime_pm1": run(padded)[:, :height, :width]}
+            return run(padded, fixed)[:, :height, :width]
+
+        def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"anime_pm1": run_any(pictures_pm1)}
 
         def u8(pictures_u8: tf.Tensor) -> dict[str, tf.Tensor]:
             # By way of the other function: the network stands in the graph once.
@@ -141,12 +146,29 @@ class AnyPicture(tf.Module):
             mixing = _Mixing(held, rate, leeway)
             with choosing_statistics(mixing):
                 # Not by way of `self.pm1`, which may have been traced without a choice.
-                anime_pm1 = pm1(pictures_pm1)["anime_pm1"]
+                anime_pm1 = run_any(pictures_pm1)
+            return {"anime_pm1": anime_pm1, "used": mixing.all_used()}
+
+        def followed(
+            pictures_pm1: tf.Tensor,
+            held: tf.Tensor,
+            rate: tf.Tensor,
+            leeway: tf.Tensor,
+            newest: tf.Tensor,
+        ) -> dict[str, tf.Tensor]:
+            mixing = _Mixing(held, rate, leeway)
+            with choosing_statistics(mixing):
+                anime_pm1 = run_any(pictures_pm1, newest)
             return {"anime_pm1": anime_pm1, "used": mixing.all_used()}
 
         # Made when it is asked for: an attribute would go into every SavedModel.
         specs = [one_spec, held_spec, rate_spec, leeway_spec]
         self.holding = lambda: tf.function(held, input_signature=specs, autograph=False)
+        self.following = lambda number: tf.function(
+            followed,
+            input_signature=[*specs, tf.TensorSpec((number,), tf.float32, name="newest")],
+            autograph=False,
+        )
 
         def tile(pictures_pm1: tf.Tensor, place: tf.Tensor) -> dict[str, tf.Tensor]:
             with placed(place[:2], place[2:], tf.shape(pictures_pm1)[1:3]):

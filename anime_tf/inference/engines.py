@@ -84,7 +84,8 @@ class KerasEngine:
             self._running = AnyPicture(model, runtime="tensorflow", statistics=statistics)
         # Traced here and not at the first call, which several threads may make at once.
         self._run = self._running.pm1.get_concrete_function()
-        self._run_held: Any = None  # traced when it is first asked for
+        self._run_held: Any = None  # traced when it is first asked for, as the next
+        self._run_following: Any = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -118,7 +119,12 @@ class KerasEngine:
         return anime_pm1
 
     def run_held(
-        self, picture_pm1: np.ndarray, held: np.ndarray | None, rate: float, leeway: float
+        self,
+        picture_pm1: np.ndarray,
+        held: np.ndarray | None,
+        rate: float,
+        leeway: float,
+        newest: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Runs the network with the statistics of its norms held, in part or wholly.
 
@@ -127,6 +133,8 @@ class KerasEngine:
             held: The statistics that the picture before used; None where there is none.
             rate: How far they move to this picture's own, from 0, not at all, to 1, all the way.
             leeway: How far they may then still be from its own, in deviations; inf for no limit.
+            newest: Statistics that take the place of this picture's own, which then are not
+                measured: that is quicker.
 
         Returns:
             The picture, of the same shape, type and range, and the statistics that it used.
@@ -137,17 +145,23 @@ class KerasEngine:
         with self._lock:
             if self._run_held is None:
                 self._run_held = self._running.holding().get_concrete_function()
+            number = self._run_held.structured_outputs["used"].shape[0]
+            if newest is not None and self._run_following is None:
+                self._run_following = self._running.following(number).get_concrete_function()
         import tensorflow as tf
 
         if held is None:
-            held, rate = np.zeros(self._run_held.structured_outputs["used"].shape, np.float32), 1.0
-        outputs = _run_graph(
-            self._run_held,
-            picture_pm1,
-            held=tf.constant(held),
-            rate=tf.constant(rate, tf.float32),
-            leeway=tf.constant(min(leeway, _NO_LIMIT), tf.float32),
-        )
+            held, rate = np.zeros(number, np.float32), 1.0
+        moved = {
+            "held": tf.constant(held),
+            "rate": tf.constant(rate, tf.float32),
+            "leeway": tf.constant(min(leeway, _NO_LIMIT), tf.float32),
+        }
+        if newest is None:
+            outputs = _run_graph(self._run_held, picture_pm1, **moved)
+        else:
+            run = self._run_following
+            outputs = _run_graph(run, picture_pm1, **moved, newest=tf.constant(newest))
         return outputs["anime_pm1"], outputs["used"]
 
 

@@ -59,36 +59,47 @@ def choosing_statistics(
 class _Statistics:
     """Statistics of all norms of a network, handed out in the order in which it runs them."""
 
-    def __init__(self, statistics: np.ndarray) -> None:
-        self._left = np.asarray(statistics, np.float64)
+    def __init__(self, statistics: Any) -> None:
+        are_known = isinstance(statistics, np.ndarray)
+        self._left = statistics.astype(np.float64) if are_known else statistics
 
-    def of(self, norm: PictureNorm) -> tuple[np.ndarray, np.ndarray]:
+    def of(self, norm: PictureNorm) -> tuple[Any, Any]:
         size = norm.statistics_size
-        if len(self._left) < 2 * size:
+        if self._left.shape[0] < 2 * size:
             raise ValueError(
                 f"too few statistics for this network: the norm {norm.name} needs {2 * size}, "
-                f"left are {len(self._left)}; they are of another network"
+                f"left are {self._left.shape[0]}; they are of another network"
             )
-        mean, variance, self._left = np.split(self._left, (size, 2 * size))
+        mean, variance = self._left[:size], self._left[size : 2 * size]
+        self._left = self._left[2 * size :]
+        choose = _CHOOSE.get()
+        if choose is None:
+            return mean, variance
+        shape = (1, 1, 1, size)
+        chosen = choose(norm, lambda: (ops.reshape(mean, shape), ops.reshape(variance, shape)))
+        mean, variance = (ops.reshape(moment, (size,)) for moment in chosen)
         return mean, variance
 
     def check_used(self) -> None:
-        if len(self._left):
+        if self._left.shape[0]:
             raise ValueError(
-                f"{len(self._left)} statistics too many for this network; they are of another"
+                f"{self._left.shape[0]} statistics too many for this network; they are of another"
             )
 
 
 @contextlib.contextmanager
-def folded_statistics(statistics: np.ndarray) -> Iterator[None]:
-    """Within it each norm is part of the convolution before it, with fixed statistics.
+def folded_statistics(statistics: Any) -> Iterator[None]:
+    """Within it each norm is part of the convolution before it, with statistics that are given.
 
     One network is to be run within it, once: a graph so traced has convolutions with biases in the
-    place of convolutions and norms, and their kernels are constants in it.
+    place of convolutions and norms.
 
     Args:
         statistics: (k,), mean and variance of one norm after the other, in the order in which the
-            network runs them; as `inference.any_picture.AnyPicture.holding` gives them.
+            network runs them; as `inference.any_picture.AnyPicture.holding` gives them. Of an
+            array kernels and biases are constants of the graph. Of a float32 tensor of known shape
+            they are computed in it, at each run: one graph for all statistics. Within
+            `choosing_statistics` they take the place of what is measured.
 
     Raises:
         ValueError: They are not as many as the network that was run needs.
@@ -129,24 +140,31 @@ def normed(
     if folded is None:
         return activation(norm(doubled_conv(x, conv.kernel) if doubled else conv(x)))
     mean, variance = folded.of(norm)
-    # In float64: rounded once, and not at all with the kernels as they were.
-    scale = _values(norm.gamma) / np.sqrt(variance + norm.epsilon)
-    bias = _values(conv.bias) if conv.use_bias else 0.0
-    bias = ((bias - mean) * scale + _values(norm.beta)).astype(np.float32)
-    kernel = _values(conv.kernel)
+    are_known = isinstance(mean, np.ndarray)
+    # What is known is computed in float64 and rounded once; as little as float32 adds to that.
+    by: Any = np if are_known else ops
+    values = _values if are_known else _float32
+    scale = values(norm.gamma) / by.sqrt(variance + norm.epsilon)
+    bias = values(conv.bias) if conv.use_bias else 0.0
+    bias = (bias - mean) * scale + values(norm.beta)
+    kernel = values(conv.kernel)
     x = ops.cast(x, conv.compute_dtype)
 
     def finish(y: Any) -> Any:
         return activation(_add_bias(y, bias))
 
     if doubled:
-        return doubled_conv(x, (kernel * scale).astype(np.float32), finish)
+        return doubled_conv(x, _rounded(kernel * scale, "float32"), finish)
     if isinstance(conv, keras.layers.DepthwiseConv2D):
-        kernel = _constant(kernel * scale.reshape(*kernel.shape[2:]), x.dtype)
+        kernel = _rounded(kernel * by.reshape(scale, kernel.shape[2:]), x.dtype)
         y = ops.depthwise_conv(x, kernel, conv.strides, "valid")
     else:
-        y = ops.conv(x, _constant(kernel * scale, x.dtype), conv.strides, "valid")
+        y = ops.conv(x, _rounded(kernel * scale, x.dtype), conv.strides, "valid")
     return finish(y)
+
+
+def _float32(weight: Any) -> Any:
+    return ops.cast(weight, "float32")
 
 
 def _values(weight: Any) -> np.ndarray:
@@ -159,17 +177,19 @@ def _values(weight: Any) -> np.ndarray:
         return ops.convert_to_numpy(weight).astype(np.float64)
 
 
-def _constant(values: np.ndarray, dtype: Any) -> Any:
-    return ops.cast(ops.convert_to_tensor(values.astype(np.float32)), dtype)
+def _rounded(values: Any, dtype: Any) -> Any:
+    if isinstance(values, np.ndarray):
+        values = values.astype(np.float32)
+    return ops.cast(ops.convert_to_tensor(values), dtype)
 
 
-def _add_bias(x: Any, bias: np.ndarray) -> Any:
+def _add_bias(x: Any, bias: Any) -> Any:
     if keras.config.backend() != "tensorflow":
-        return x + _constant(bias, x.dtype)
+        return x + _rounded(bias, x.dtype)
     import tensorflow as tf
 
     # By the one operation that TensorFlow makes part of a convolution in every number type.
-    return tf.nn.bias_add(x, _constant(bias, x.dtype))
+    return tf.nn.bias_add(x, _rounded(bias, x.dtype))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -88,10 +88,24 @@ def test_held_statistics(name, photo):
     expected = still["anime_pm1"]
     for runtime in (None, "tensorflow", "openvino"):
         folded = AnyPicture(model, runtime=runtime, statistics=first["used"].numpy())
-        run = folded.pm1.get_concrete_function()
-        np.testing.assert_allclose(run(dark)["anime_pm1"], expected, atol=FOLDED)
-        operators = {node.type for node in run.graph.get_operations()}
+        run_folded = folded.pm1.get_concrete_function()
+        np.testing.assert_allclose(run_folded(dark)["anime_pm1"], expected, atol=FOLDED)
+        operators = {node.type for node in run_folded.graph.get_operations()}
         assert "Rsqrt" not in operators and "FusedBatchNormV3" not in operators, "no norm is left"
+        if runtime == "openvino":
+            continue
+        # The same of statistics that are not known before it runs, between two others.
+        follow = (
+            AnyPicture(model, runtime=runtime).following(nothing.shape[0]).get_concrete_function()
+        )
+        operators = {node.type for node in follow.graph.get_operations()}
+        assert "FusedBatchNormV3" not in operators, "nothing is measured"
+        between = moved["used"] + 0.75 * (first["used"] - moved["used"])
+        rate, leeway = tf.constant(0.75), tf.constant(1e9)
+        found = follow(dark, moved["used"], rate, leeway, first["used"])
+        np.testing.assert_allclose(found["used"], between, rtol=ROUNDING, atol=ROUNDING)
+        expected_between = hold(dark, found["used"], 0.0)["anime_pm1"]
+        np.testing.assert_allclose(found["anime_pm1"], expected_between, atol=FOLDED)
 
 
 @pytest.mark.parametrize("change", (-2, 2))
