@@ -30,6 +30,14 @@ def _define_flags(flag_values: flags.FlagValues) -> None:
         "go on with the run in run_dir, by its config.json",
         flag_values=flag_values,
     )
+    flags.DEFINE_integer(
+        "from_epoch",
+        None,
+        "with --resume: go on after that epoch, by the checkpoint that --keep_every_epochs kept, "
+        "and not at the newest one",
+        1,
+        flag_values=flag_values,
+    )
     flags.DEFINE_boolean(
         "dry_run",
         False,
@@ -95,13 +103,16 @@ def _main(flag_values: flags.FlagValues) -> int:
     if "run_dir" not in given:
         raise cli.UsageError("--run_dir is missing; give the folder that the run writes")
     resume = bool(flag_values["resume"].value)
+    from_epoch = flag_values["from_epoch"].value or 0
+    if from_epoch and not resume:
+        raise cli.UsageError("--from_epoch is for a run that goes on: give --resume with it")
     config = _resumed(flag_values, given) if resume else _begun(flag_values, given)
     if config.distribute == "none":
         make_repeatable()
     if flag_values["dry_run"].value:
-        dry_run(config, resume=resume)
+        dry_run(config, resume=resume, from_epoch=from_epoch)
         return cli.EXIT_DONE
-    return train(config, resume=resume)
+    return train(config, resume=resume, from_epoch=from_epoch)
 
 
 def _resumed(flag_values: flags.FlagValues, given: dict[str, Any]) -> TrainConfig:

@@ -15,7 +15,7 @@ from anime_tf.data.folders import dataset_folders
 from anime_tf.data.pipeline import TrainingPictures
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.objective import network_inputs
-from anime_tf.training.run_dir import CONFIG
+from anime_tf.training.run_dir import CONFIG, kept_checkpoint
 from anime_tf.training.trainer import Trainer
 
 TIMED_STEPS = 2
@@ -44,7 +44,7 @@ class Estimate:
         return sum(self.steps[phase] * seconds for phase, seconds in self.seconds.items())
 
 
-def dry_run(config: TrainConfig, *, resume: bool = False) -> Estimate:
+def dry_run(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -> Estimate:
     """Checks data set, settings, networks and memory, and times a few steps of each phase.
 
     Nothing is written but weights of a perceptual network that must be fetched. Edge-smoothed
@@ -53,12 +53,13 @@ def dry_run(config: TrainConfig, *, resume: bool = False) -> Estimate:
     Args:
         config: The run's settings.
         resume: Whether the run of `config.run_dir` would be gone on with.
+        from_epoch: After how many epochs, by a checkpoint that was kept; 0 for the newest.
 
     Returns:
         What the run will take; told on the log as well.
 
     Raises:
-        FileNotFoundError: The data set lacks a folder or pictures.
+        FileNotFoundError: The data set lacks a folder or pictures, or there is no such checkpoint.
         FileExistsError: `run_dir` holds a run already and `resume` is False.
         ValueError: A setting is wrong, or is for several machines.
     """
@@ -71,7 +72,12 @@ def dry_run(config: TrainConfig, *, resume: bool = False) -> Estimate:
         )
     source = _pictures(config)
     per_epoch = config.steps_per_epoch or source.steps_per_epoch
-    done = _steps_done(run_dir) if resume else 0
+    done = 0
+    if resume and from_epoch:
+        kept_checkpoint(run_dir, from_epoch)
+        done = from_epoch * per_epoch
+    elif resume:
+        done = _steps_done(run_dir)
     begin_gan = min(config.init_epochs, config.epochs) * per_epoch
     end = config.epochs * per_epoch
     steps = {"init": max(0, begin_gan - done), "gan": max(0, end - max(done, begin_gan))}

@@ -33,19 +33,20 @@ class NonFiniteLossError(ValueError):
     """A loss became NaN or infinite; the message names the step and the terms."""
 
 
-def train(config: TrainConfig, *, resume: bool = False) -> int:
+def train(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -> int:
     """Trains until the last epoch, or until a signal asks for an end.
 
     Args:
         config: The run's settings.
         resume: Whether the run of `config.run_dir` goes on from its newest checkpoint.
+        from_epoch: After how many epochs it goes on instead, by a checkpoint that was kept then.
 
     Returns:
         0 when all epochs are done; 1 when the run was ended early since D had collapsed; 128 + the
         signal's number when SIGINT or SIGTERM ended it. A checkpoint is written in each case.
 
     Raises:
-        FileNotFoundError: The data set lacks a folder or pictures.
+        FileNotFoundError: The data set lacks a folder or pictures, or there is no such checkpoint.
         FileExistsError: `run_dir` holds a run already and `resume` is False.
         NonFiniteLossError: A loss became NaN or infinite; no checkpoint is written after that.
         ValueError: A setting, a picture pair or a checkpoint is wrong.
@@ -56,7 +57,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> int:
         config, steps_per_epoch=config.steps_per_epoch or source.steps_per_epoch
     )
     trainer = Trainer(config, strategy=strategy)
-    with RunDir(config, trainer, resume=resume) as run:
+    with RunDir(config, trainer, resume=resume, from_epoch=from_epoch) as run:
         code = _Run(config, trainer, source, run).go_on()
     if source.broken:
         logging.warning("%d broken pictures were left out", len(source.broken))

@@ -67,16 +67,18 @@ def resumed_config(run_dir: str | os.PathLike[str], changes: Mapping[str, Any]) 
 class RunDir:
     """A run directory that a run writes: a context manager.
 
-    Entering it restores the newest checkpoint where the run goes on, and opens the logs. It raises
-    FileExistsError where the directory holds a run and `resume` is False, BlockingIOError where
-    another process trains in it at this moment, and ValueError where the newest checkpoint does not
-    fit the trainer. Of several machines that train together the chief alone writes; the others
-    read the checkpoint.
+    Entering it restores the newest checkpoint where the run goes on, or one that was kept, which
+    then becomes the newest, and opens the logs. It raises FileExistsError where the directory holds
+    a run and `resume` is False, FileNotFoundError where that checkpoint was not kept,
+    BlockingIOError where another process trains in it at this moment, and ValueError where the
+    checkpoint does not fit the trainer. Of several machines that train together the chief alone
+    writes; the others read the checkpoint.
 
     Args:
         config: The run's settings.
         trainer: The run's networks.
         resume: Whether the directory's run goes on; else it must hold none.
+        from_epoch: After how many epochs it goes on, by the checkpoint kept then; 0 for the newest.
         path: Where the directory is now, if not yet at `config.run_dir`.
 
     Attributes:
@@ -87,7 +89,13 @@ class RunDir:
     """
 
     def __init__(
-        self, config: TrainConfig, trainer: Trainer, *, resume: bool, path: Path | None = None
+        self,
+        config: TrainConfig,
+        trainer: Trainer,
+        *,
+        resume: bool,
+        from_epoch: int = 0,
+        path: Path | None = None,
     ) -> None:
         self.path = path or Path(config.run_dir)
         self.samples = self.path / "samples"
@@ -96,6 +104,7 @@ class RunDir:
         self.writes = is_chief(trainer.strategy)
         self._config = config
         self._resume = resume
+        self._from_epoch = from_epoch
         self._open = contextlib.ExitStack()
         self._checkpoint = tf.train.Checkpoint(**trainer.trackables)
         self._manager = tf.train.CheckpointManager(
@@ -120,6 +129,9 @@ class RunDir:
             stack.enter_context(_locked(self.path))
             if self._resume:
                 self._restore()
+                if self._from_epoch:
+                    # Before the log is cut back: should the process end here, both still fit.
+                    self._save_newest()
             settings = json.dumps(dataclasses.asdict(self._config), indent=1)
             write_bytes_whole(self.path / CONFIG, settings.encode())
             self.step = int(self.trainer.step.numpy())
@@ -138,22 +150,28 @@ class RunDir:
         return self._manager.latest_checkpoint
 
     def _restore(self) -> None:
-        newest = self.newest_checkpoint
-        if newest is None:
+        kept, newest = self._from_epoch, self.newest_checkpoint
+        if kept:
+            found_at = os.fspath(kept_checkpoint(self.path, kept))
+        elif newest:
+            found_at = newest
+        else:
             logging.info("%s: no checkpoint yet, the run begins anew", self.path)
             return
         seed = int(self.trainer.seed.numpy())
+        # Those that are kept are not numbered, as those of the manager are.
+        read = self._checkpoint.read if kept else self._checkpoint.restore
         try:
-            self._checkpoint.restore(newest).assert_consumed()
+            read(found_at).assert_consumed()
         except (tf.errors.OpError, AssertionError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(
-                f"{newest}: does not fit this run's networks, or is damaged ({reason}); "
-                "remove it to go on from the one before"
+                f"{found_at}: does not fit this run's networks, or is damaged ({reason}); "
+                + ("go on from another" if kept else "remove it to go on from the one before")
             ) from error
         found = int(self.trainer.seed.numpy())
         if found != seed:
-            raise ValueError(f"{newest}: written with seed {found}, {CONFIG} says {seed}")
+            raise ValueError(f"{found_at}: written with seed {found}, {CONFIG} says {seed}")
 
     def _open_stats(self) -> TextIO:
         """Opens the log; lines later than the checkpoint, of steps to be run again, go."""
@@ -219,9 +237,30 @@ class RunDir:
             kept.parent.mkdir(exist_ok=True, parents=True)
             self._checkpoint.write(os.fspath(kept))
             save_generator(self.trainer.exported, kept.with_name(f"{keep_as}.keras"))
-        self._manager.save(checkpoint_number=step)
-        save_generator(self.trainer.exported, self.path / GENERATOR)
+        self._save_newest()
         self._events.flush()
+
+    def _save_newest(self) -> None:
+        self._manager.save(checkpoint_number=int(self.trainer.step.numpy()))
+        save_generator(self.trainer.exported, self.path / GENERATOR)
+
+
+def kept_checkpoint(run_dir: Path, epoch: int) -> Path:
+    """The prefix of the checkpoint that was kept after so many epochs.
+
+    Raises:
+        FileNotFoundError: None was; tells those that were.
+    """
+    folder = run_dir / "checkpoints" / "kept"
+    path = folder / f"epoch-{epoch}"
+    if not path.with_name(f"{path.name}.index").is_file():
+        names = [file.stem.removeprefix("epoch-") for file in folder.glob("epoch-*.index")]
+        there = ", ".join(sorted(names, key=lambda name: (len(name), name))) or "none"
+        raise FileNotFoundError(
+            f"{path}: no such checkpoint; expected one that --keep_every_epochs kept, found those "
+            f"after epochs: {there}"
+        )
+    return path
 
 
 @contextlib.contextmanager

@@ -14,14 +14,20 @@ import tensorflow as tf
 from golden_files import assert_close
 from small_data_set import SETTINGS, make_data_set
 
+from anime_tf import cli
 from anime_tf.data.pictures import read_picture, write_bytes_whole
 from anime_tf.models.archive import load_generator
+from anime_tf.train import COMMAND
 from anime_tf.training.collapse import UPDATES
 from anime_tf.training.config import TrainConfig
+from anime_tf.training.dry_run import dry_run
 from anime_tf.training.loop import NonFiniteLossError, train
-from anime_tf.training.run_dir import resumed_config
+from anime_tf.training.run_dir import RunDir, resumed_config
+from anime_tf.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
+
+AS_THREADS_ADD_UP = 1e-2  # of losses: here in any order, in train.py always in the same one
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +189,51 @@ def test_killed_stopped_and_resumed_equals_unbroken(whole_run, data, tmp_path):
     _, told = third.communicate(timeout=300)
     assert third.returncode == 0, told
     assert losses(run_dir) == losses(whole_run), f"killed at step {killed_at}"
+
+
+def test_going_back_to_a_checkpoint_that_was_kept(data, tmp_path):
+    """The run is then what it was after that epoch, and goes on from there even if it is killed."""
+    settings = {"content_weight": 0.0, "style_weight": 0.0, "init_epochs": 0}
+    begun = config(data, tmp_path / "run", **settings, epochs=3, keep_every_epochs=1)
+    assert train(begun) == 0
+    unbroken = losses(tmp_path / "run")
+    again = resumed_config(tmp_path / "run", {"epochs": 2})
+    with pytest.raises(FileNotFoundError, match=r"epoch-4: no such .* after epochs: 1, 2, 3"):
+        train(again, resume=True, from_epoch=4)
+    assert losses(tmp_path / "run") == unbroken, "nothing is touched"
+    assert dry_run(again, resume=True, from_epoch=1).steps == {"init": 0, "gan": 5}
+
+    trainer = Trainer(again)
+    with RunDir(again, trainer, resume=True, from_epoch=1) as run:
+        assert run.step == 5
+        assert run.newest_checkpoint.endswith("step-5")
+        assert len(rows(tmp_path / "run")) == 5
+        kernels = [
+            load_generator(path).A[0].conv.kernel.numpy()
+            for path in (run.path / "generator.keras", run.path / "checkpoints/kept/epoch-1.keras")
+        ]
+        assert_close(*kernels)
+    assert train(again, resume=True) == 0
+    for row, expected in zip(losses(tmp_path / "run"), unbroken[:10], strict=True):
+        assert row.pop("phase") == expected.pop("phase")
+        assert row == pytest.approx(expected, rel=AS_THREADS_ADD_UP)
+    names = {path.stem for path in (tmp_path / "run" / "checkpoints").glob("*.index")}
+    assert names == {"step-15", "step-5", "step-10"}, "what came later stays among the newest"
+    assert tf.train.latest_checkpoint(tmp_path / "run" / "checkpoints").endswith("step-10")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--from_epoch=2"], "--from_epoch is for a run that goes on: give --resume with it"),
+        (["--from_epoch=0", "--resume"], "--from_epoch=0"),
+    ],
+)
+def test_going_back_needs_a_run(tmp_path, capsys, flags, words):
+    assert cli.run(COMMAND, [f"--run_dir={tmp_path / 'run'}", *flags]) == cli.EXIT_NOTHING_DONE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path):
