@@ -113,7 +113,7 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _define_engine_flags(values: flags.FlagValues) -> None:
     """Those of --measure=engines."""
     lists = {
-        "models": (["animegan_v2"], f"Networks. Any of {', '.join(engines.NETWORKS)}."),
+        "models": (["animegan_v2"], f"Networks. Any of {', '.join(MODELS)}."),
         "engines": (["keras", "openvino"], f"Ours. Any of {', '.join(engines.PACKAGES)}."),
         "sizes": (
             ["256", "512", "1920x1080"],
@@ -179,7 +179,7 @@ def _engines(values: flags.FlagValues) -> int:
 
 def _measured_engines(values: flags.FlagValues) -> dict[str, Any]:
     names = _chosen(values, "engines", tuple(engines.PACKAGES))
-    models = _chosen(values, "models", engines.NETWORKS)
+    models = _chosen(values, "models", MODELS)
     weights = values.weights if values["weights"].present else ""
     wanted = _chosen(values, "precisions", ("float32", "mixed_bfloat16"))
     precisions = [name.removeprefix("mixed_") for name in wanted]

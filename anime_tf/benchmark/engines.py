@@ -37,9 +37,6 @@ PACKAGES = {
 
 PRECISIONS = ("float32", "bfloat16")
 
-NETWORKS = ("animegan_v2", "animegan_v2_light", "cartoongan")
-"""What is measured with random weights; the peers have the first."""
-
 OPTIONS: dict[str, dict[str, Any]] = {"animegan_v2": {"resize": "half_pixel", "epsilon": 1e-5}}
 """Arguments of a generator: the peers' ones, so that all compute the same."""
 

@@ -89,6 +89,13 @@ def test_ways_and_what_is_missing():
     ]
 
 
+def test_every_network_can_be_measured(capsys):
+    """Those that are unknown are refused with the names of all that are known."""
+    assert cli.run(COMMAND, ["--measure=engines", "--models=cel"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"--models takes different ones of {', '.join(sorted(GENERATORS))}, with" in line
+
+
 @pytest.mark.slow
 def test_engines_are_measured(tmp_path, capsys):
     """Exact and held, by Keras, in processes of their own."""
