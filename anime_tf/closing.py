@@ -1,4 +1,4 @@
-"""`Closing`: what holds something open until its `with` block ends."""
+"""`Closing`: what holds something open until its `with` block ends; `Finishing`: what writes."""
 
 from __future__ import annotations
 
@@ -27,3 +27,26 @@ class Closing(abc.ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class Finishing(Closing):
+    """Finishes what it writes where its block ends without an exception; closed it is in any case.
+
+    So what is written appears whole, or, where `finish` fails too, not at all.
+    """
+
+    @abc.abstractmethod
+    def finish(self) -> None:
+        """Brings what was written under its name, if anything was."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self.finish()
+        finally:
+            self.close()

@@ -9,22 +9,21 @@ import struct
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import numpy as np
 from absl import logging
 
+from anime_tf.closing import Finishing
 from anime_tf.data import pictures
 from anime_tf.data.films import Frame
 from anime_tf.video.sequence import on_white
 from anime_tf.video.sources import PictureSource, Source, Span
 from anime_tf.video.targets import report_what_is_left_out
+from anime_tf.video.writer import told_of
 
 if TYPE_CHECKING:
-    from typing import Self
-
     import av
 
 GIF_TICK, WEBP_TICK = Fraction(1, 100), Fraction(1, 1000)
@@ -98,7 +97,7 @@ class AnimatedWebP(PictureSource):
                 return
 
 
-class AnimationWriter:
+class AnimationWriter(Finishing):
     """Writes an animated GIF or WebP that plays for ever; a context manager.
 
     It appears under its name when the block ends without an exception, whole; else nothing stays.
@@ -143,7 +142,7 @@ class AnimationWriter:
             OSError: The file cannot be written; names `path`.
         """
         seconds = frame.pts * self._source.time_base
-        with self._telling():
+        with told_of(self.path):
             if self._container is None:
                 self._first = seconds
                 self._open(frame.rgb_u8.shape[0], frame.rgb_u8.shape[1])
@@ -165,22 +164,27 @@ class AnimationWriter:
     def write_packet(self, packet: av.Packet) -> None:
         """Does nothing: there is no place for it."""
 
-    def __enter__(self) -> Self:
-        return self
+    def finish(self) -> None:
+        """Writes what is left to write, and brings the file under its name."""
+        if self._container is None:
+            return
+        with told_of(self.path):
+            self._write_rest(self._container)
+            os.replace(self._temporary, self.path)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if error is None and self._container is not None:
-                with self._telling():
-                    self._finish()
-                    os.replace(self._temporary, self.path)
-        finally:
-            self._discard()
+    def close(self) -> None:
+        """Closes what is open, and removes what nobody shall see."""
+        import av
+
+        container, self._container = self._container, None
+        for path in (self._temporary, self._spool):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        if container is not None:
+            with contextlib.suppress(av.FFmpegError, OSError):
+                container.close()
+        for path in (self._temporary, self._spool):
+            path.unlink(missing_ok=True)
 
     def _open(self, height: int, width: int) -> None:
         import av
@@ -204,10 +208,7 @@ class AnimationWriter:
         self._stream.pix_fmt = pixels
         self._stream.codec_context.time_base = self._tick
 
-    def _finish(self) -> None:
-        container = self._container
-        if container is None:
-            return
+    def _write_rest(self, container: av.container.OutputContainer) -> None:
         container.mux(self._stream.encode(None))
         container.close()
         if self._left_out:
@@ -261,32 +262,6 @@ class AnimationWriter:
             for made in use(None):
                 write(made)
             write(None)
-
-    def _discard(self) -> None:
-        """Closes what is open, and removes what nobody shall see."""
-        import av
-
-        container, self._container = self._container, None
-        for path in (self._temporary, self._spool):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
-        if container is not None:
-            with contextlib.suppress(av.FFmpegError, OSError):
-                container.close()
-        for path in (self._temporary, self._spool):
-            path.unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """FFmpeg's errors, and those of the temporary file, told of the file that is known."""
-        import av
-
-        try:
-            yield
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
-        except av.FFmpegError as error:
-            raise ValueError(f"{self.path}: FFmpeg cannot write it ({error.strerror})") from error
 
 
 class _Palette:

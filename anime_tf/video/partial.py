@@ -23,7 +23,7 @@ from anime_tf.data.pictures import write_bytes_whole
 from anime_tf.video.codecs import CONTAINERS, Coding
 from anime_tf.video.sequence import SequenceWriter, is_sequence, sequence_folder
 from anime_tf.video.sources import Source
-from anime_tf.video.writer import FilmWriter
+from anime_tf.video.writer import FilmWriter, told_of
 
 if TYPE_CHECKING:
     import av
@@ -269,7 +269,7 @@ class ResumedFilmWriter(FilmWriter):
         if not self.copies:
             super().write_frame(frame)
             return
-        with self._telling():
+        with told_of(self.path):
             if self._container is None:
                 self._open(self._begun.notes.height, self._begun.notes.width)
                 self._check_parameters()
@@ -334,9 +334,9 @@ class ResumedFilmWriter(FilmWriter):
             return times[index - self._put_off]
         return times[index] - (times[min(self._put_off, len(times) - 1)] - times[0])
 
-    def _finish(self, container: av.container.OutputContainer) -> None:
+    def _mux_rest(self) -> None:
         self._copy(ended=True)
-        super()._finish(container)
+        super()._mux_rest()
 
 
 def resumed_writer(

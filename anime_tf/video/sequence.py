@@ -10,11 +10,11 @@ import shutil
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from anime_tf.closing import Finishing
 from anime_tf.data import pictures
 from anime_tf.data.films import Frame
 from anime_tf.data.folders import find_pictures
@@ -22,8 +22,6 @@ from anime_tf.video.sources import PictureSource, Source, Span
 from anime_tf.video.targets import report_what_is_left_out
 
 if TYPE_CHECKING:
-    from typing import Self
-
     import av
 
 DEFAULT_RATE = Fraction(25)
@@ -93,7 +91,7 @@ class PictureSequence(PictureSource):
             yield Frame(last, tick, 1)
 
 
-class SequenceWriter:
+class SequenceWriter(Finishing):
     """Writes frames as numbered pictures, from 1 on; a context manager.
 
     They appear when the block ends without an exception, all of them; else none does. Pictures of
@@ -150,28 +148,21 @@ class SequenceWriter:
     def write_packet(self, packet: av.Packet) -> None:
         """Does nothing: there is no place for it."""
 
-    def __enter__(self) -> Self:
-        return self
+    def finish(self) -> None:
+        """Brings the pictures under their names."""
+        for number in range(self._done + 1, self._count + 1):
+            name = _numbered(self._pattern, number)
+            os.replace(self._temporary_name(number), self._folder / name)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Removes what has not been finished."""
         if self._count <= self._done:
             return
-        try:
-            if error is None:
-                for number in range(self._done + 1, self._count + 1):
-                    name = _numbered(self._pattern, number)
-                    os.replace(self._temporary_name(number), self._folder / name)
-        finally:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-            if self._made_folder:
-                # It stays where there is something in it.
-                with contextlib.suppress(OSError):
-                    self._folder.rmdir()
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        if self._made_folder:
+            # It stays where there is something in it.
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()
 
     def _temporary_name(self, number: int) -> Path:
         return self._temporary / f"{number}{self._suffix}"

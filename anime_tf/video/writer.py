@@ -9,20 +9,18 @@ import secrets
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from absl import logging
 
+from anime_tf.closing import Finishing
 from anime_tf.data import pictures
 from anime_tf.data.films import EXACT_CHROMA, Frame
 from anime_tf.video.codecs import CODECS, DEFAULT_CODING, Coding, Container, available_encoder
 from anime_tf.video.sources import Source
 
 if TYPE_CHECKING:
-    from typing import Self
-
     import av
     from av.subtitles.stream import SubtitleStream
 
@@ -38,7 +36,7 @@ _NOT_COPIED = {
 }
 
 
-class FilmWriter:
+class FilmWriter(Finishing):
     """Writes a film in 4:2:0 beside what else its source holds; a context manager.
 
     The file appears under its name when the block ends without an exception, whole; else nothing
@@ -70,28 +68,6 @@ class FilmWriter:
         self._others: dict[int, _Stream] = {}
         self._waiting: list[av.Packet] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._container is None:
-            return
-        if error is not None:
-            self._abandon()
-            return
-        try:
-            with self._telling():
-                self._finish(self._container)
-                os.replace(self._temporary, self.path)
-        except BaseException:
-            self._abandon()
-            raise
-
     def write_frame(self, frame: Frame) -> None:
         """Writes a frame.
 
@@ -105,7 +81,7 @@ class FilmWriter:
         """
         import av
 
-        with self._telling():
+        with told_of(self.path):
             if self._container is None:
                 self._open(frame.rgb_u8.shape[0], frame.rgb_u8.shape[1])
             picture = av.VideoFrame.from_ndarray(self._fitted(frame.rgb_u8), format="rgb24")
@@ -133,7 +109,7 @@ class FilmWriter:
         if self._container is None:  # the size of the frames is not known yet
             self._waiting.append(packet)
             return
-        with self._telling():
+        with told_of(self.path):
             self._mux_other(packet)
 
     def _open(self, height: int, width: int) -> None:
@@ -297,29 +273,47 @@ class FilmWriter:
         if self._container is not None:
             self._container.mux(packet)
 
-    def _finish(self, container: av.container.OutputContainer) -> None:
-        self._mux_last_pictures()
-        for other in self._others.values():
-            for packet in other.rest():
-                self._mux(packet)
-        container.close()
+    def finish(self) -> None:
+        """Writes what is left to write, and brings the file under its name."""
+        if self._container is None:
+            return
+        with told_of(self.path):
+            self._mux_rest()
+            self._container.close()
+            os.replace(self._temporary, self.path)
 
-    def _abandon(self) -> None:
+    def close(self) -> None:
+        """Closes the file; it is gone where it has not been finished."""
         container, self._container = self._container, None
         if container is not None:
             _discard(container, self._temporary)
 
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """FFmpeg's errors, and those of the temporary file, told of the file that is known."""
-        import av
+    def _mux_rest(self) -> None:
+        self._mux_last_pictures()
+        for other in self._others.values():
+            for packet in other.rest():
+                self._mux(packet)
 
-        try:
-            yield
-        except OSError as error:  # PyAV's errors with a number of the system's are OSErrors too
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
-        except av.FFmpegError as error:
-            raise ValueError(f"{self.path}: FFmpeg cannot write it ({error.strerror})") from error
+
+@contextlib.contextmanager
+def told_of(path: Path) -> Iterator[None]:
+    """FFmpeg's errors, and those of a temporary file, told of the file that is known.
+
+    Args:
+        path: That file.
+
+    Raises:
+        ValueError: FFmpeg cannot write it.
+        OSError: The system cannot.
+    """
+    import av
+
+    try:
+        yield
+    except OSError as error:  # PyAV's errors with a number of the system's are OSErrors too
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    except av.FFmpegError as error:
+        raise ValueError(f"{path}: FFmpeg cannot write it ({error.strerror})") from error
 
 
 class _Stream(Protocol):
