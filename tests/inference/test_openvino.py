@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -75,18 +74,6 @@ def test_norms_in_bfloat16_are_one_operation_each(archive, generator):
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     y = openvino.Core().compile_model(model, "CPU", settings)([x])[0]
     np.testing.assert_allclose(y, generator(x), atol=ROUNDING)
-
-
-def test_threads_share_one_engine(exports):
-    engine = open_engine(exports["animegan_v2"].folder / "saved_model", "openvino", "float32")
-    random = np.random.default_rng(4)
-    shapes = [(1, 16 + 5 * i, 30 - 3 * i, 3) for i in range(4)] * 2
-    batches = [random.uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(engine, batches))
-    for x, y in zip(batches, together, strict=True):
-        assert y.dtype == np.float32 and y.shape == x.shape
-        np.testing.assert_allclose(engine(x), y, atol=ROUNDING)
 
 
 def test_what_is_no_network_of_ours(exports, tmp_path, monkeypatch):
