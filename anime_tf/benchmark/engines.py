@@ -25,6 +25,7 @@ from anime_tf.benchmark.timing import Spread
 from anime_tf.benchmark.workers import Answer, Worker, calls_of
 from anime_tf.data.likeness import psnr
 from anime_tf.data.pictures import to_pm1
+from anime_tf.inference.tiles import free_memory
 
 PACKAGES = {
     "keras": "tensorflow",
@@ -37,14 +38,22 @@ PACKAGES = {
 
 PRECISIONS = ("float32", "bfloat16")
 
-OPTIONS: dict[str, dict[str, Any]] = {"animegan_v2": {"resize": "half_pixel", "epsilon": 1e-5}}
-"""Arguments of a generator: the peers' ones, so that all compute the same."""
+PEERS_MODEL = "animegan_v2"
+"""What the peers have, too."""
+
+PEERS_OPTIONS: dict[str, Any] = {"resize": "half_pixel", "epsilon": 1e-5}
+"""Arguments of our generator that make it theirs: they double by another rule than the original."""
 
 HELD_SIDE = 512
 """Height and width of the photo whose statistics are held, pixels."""
 
 SETTLE_SECONDS = 0.03
 """Between two processes: idle threads go to sleep."""
+
+WAY_BYTES = 600 * 2**20
+PIXEL_BYTES = 1700
+"""What a way takes at most, by itself and for each pixel: where memory does not hold all of them,
+each is opened for its turns only."""
 
 FILES = {
     "keras": "network.keras",
@@ -55,6 +64,7 @@ FILES = {
 }
 """Our engine -> the weights that it opens, in the folder of prepared files."""
 
+PEERS_NETWORK = "peers.keras"
 PEERS_FILE = "peers.onnx"
 PYTORCH_FILE = "peers.pth"
 STATISTICS_FILE = "statistics.npy"
@@ -91,7 +101,7 @@ def possible_ways(
     """
     wanted: list[tuple[Way, Sequence[str]]] = []
     for precision in precisions:
-        if with_peers and model == "animegan_v2":
+        if with_peers and model == PEERS_MODEL:
             wanted += [
                 (Way("peer", name, precision), ["torch"])
                 for name in peers.PYTORCH_WAYS
@@ -141,8 +151,12 @@ def prepare(folder: Path, model: str, weights: str, engines: Sequence[str]) -> A
         network = load_generator(weights_path(weights))
     else:
         keras.utils.set_random_seed(0)
-        network = GENERATORS[model](**OPTIONS.get(model, {}))
+        network = GENERATORS[model]()
     save_generator(network, folder / FILES["keras"])
+    if model == PEERS_MODEL and not weights:
+        theirs = GENERATORS[model](**PEERS_OPTIONS)
+        theirs.set_weights(network.get_weights())
+        save_generator(theirs, folder / PEERS_NETWORK)
     any_picture = AnyPicture(network)
     if "saved_model" in engines:
         from anime_tf.export.saved_model import write_saved_model
@@ -170,15 +184,22 @@ def prepare(folder: Path, model: str, weights: str, engines: Sequence[str]) -> A
 
 
 def write_peers(folder: Path) -> Any:
-    """Writes the peers' network, as PyTorch keeps it and as ONNX, in a process of its own."""
+    """Writes the peers' network, as PyTorch keeps it and as ONNX, in a process of its own.
+
+    Returns:
+        That network as of ours, in float32 by Keras: what it maps a picture to.
+    """
     from anime_tf.quiet import import_tensorflow
 
     import_tensorflow()
+    from anime_tf.inference.engines import KerasEngine
     from anime_tf.models.archive import load_generator
 
-    network = peers.pytorch_network(load_generator(folder / FILES["keras"]))
+    ours = load_generator(folder / PEERS_NETWORK)
+    network = peers.pytorch_network(ours)
     peers.write_pytorch(network, folder / PYTORCH_FILE)
     peers.write_onnx(network, folder / PEERS_FILE)
+    return KerasEngine(ours)
 
 
 def open_way(way: Way, folder: Path) -> Any:
@@ -264,8 +285,9 @@ def measure_engines(
         For JSON: "peaks", GFLOP/s of matrix products by precision; "rows", one for each way and
         size: "model", "kind", "engine", "precision", "height", "width", "seconds" of all turns,
         "cpu_seconds", "open_seconds", "first_seconds" of the first call at that size, "peak_gib",
-        "gflop" of the network's convolutions and "psnr" to our float32 by Keras at the first
-        size, of ways that are exact; None elsewhere, and for a result that is equal.
+        "gflop" of the network's convolutions, and at the first size "psnr" of exact ways to
+        float32 by Keras, of the peers' network for the peers; None elsewhere, and for a result
+        that is equal.
 
     Raises:
         ValueError: The network cannot be prepared.
@@ -278,70 +300,140 @@ def measure_engines(
         answer = maker.ask(np.array(size_hw), result=True)
         gflop[size_hw] = float(answer.result) / 1e9  # type: ignore[arg-type]
     maker.close()
+    picture_pm1 = _picture(sizes[0])
+    of_peers = None
     if any(way.kind == "peer" for way in ways):
         maker = Worker(write_peers, folder)
         maker.opened()
+        of_peers = maker.ask(picture_pm1, result=True).result
         maker.close()
 
-    workers: dict[Way, Worker] = {}
-    opening: dict[Way, float] = {}
     precisions = sorted({way.precision for way in ways})
     matrix = Worker(matrix_worker, precisions)
+    crew = _Crew(folder, ways)
     try:
         matrix.opened()
-        for way in ways:  # one after the other: opening takes all cores
-            worker = Worker(open_way, way, folder)
-            try:
-                opening[way] = worker.opened()
-                workers[way] = worker
-            except ValueError as error:
-                logging.warning("%s is left out: %s", way, error)
-                worker.close()
         rows: list[dict[str, Any]] = []
         peaks = dict.fromkeys(precisions, 0.0)
         for size_hw, number in zip(sizes, rounds, strict=True):
-            rows += _measure_size(
-                workers, opening, matrix, peaks, size_hw, number, check=size_hw == sizes[0]
-            )
+            crew.prepare_for(size_hw)
+            of_size, first = _measure_size(crew, matrix, peaks, size_hw, number)
+            if size_hw == sizes[0]:
+                _compare(of_size, first, of_peers)
+            rows += of_size
     finally:
-        for worker in (*workers.values(), matrix):
-            worker.close()
+        crew.close()
+        matrix.close()
     for row in rows:
         row["model"] = weights or model
         row["gflop"] = gflop[row["height"], row["width"]]
     return {"peaks": peaks, "rows": rows}
 
 
+class _Crew:
+    """Processes of ways: all are open at once, or, where memory is short, each for its turns only.
+
+    Args:
+        folder: Of prepared files.
+        ways: What they run.
+
+    Attributes:
+        ways: Those that have not failed.
+        opening: How long each took to open, seconds.
+    """
+
+    def __init__(self, folder: Path, ways: Sequence[Way]) -> None:
+        self.ways = list(ways)
+        self.opening: dict[Way, float] = {}
+        self._folder = folder
+        self._open: dict[Way, Worker] = {}
+        self._memory = free_memory()
+        self._apart = False
+
+    def prepare_for(self, size_hw: tuple[int, int]) -> None:
+        """Decides how many are open for pictures of that size."""
+        needed = len(self.ways) * (WAY_BYTES + PIXEL_BYTES * size_hw[0] * size_hw[1])
+        self._apart = self._memory is not None and needed > self._memory
+        if self._apart:
+            logging.info("too little memory to hold all ways open: each is, for its turns only")
+            self.close()
+
+    def ask(self, way: Way, picture_pm1: np.ndarray, calls: int, result: bool) -> Answer:
+        """Runs a picture; see `Worker.ask`.
+
+        Raises:
+            ValueError: The way has failed, and is taken out.
+        """
+        try:
+            if way not in self._open:
+                self._open[way] = Worker(open_way, way, self._folder)
+                seconds = self._open[way].opened()
+                if self.opening.setdefault(way, seconds) != seconds:
+                    self._open[way].ask(picture_pm1)  # the first call is another matter
+            return self._open[way].ask(picture_pm1, calls, result)
+        except ValueError:
+            self.ways.remove(way)
+            self._close(way)
+            raise
+        finally:
+            if self._apart:
+                self._close(way)
+
+    def close(self) -> None:
+        """Closes all that are open."""
+        for way in list(self._open):
+            self._close(way)
+
+    def _close(self, way: Way) -> None:
+        if way in self._open:
+            self._open.pop(way).close()
+
+
+def _picture(size_hw: tuple[int, int]) -> np.ndarray:
+    return to_pm1(made_up_photo(np.random.default_rng(1), size_hw))[None]
+
+
+def _compare(
+    rows: Sequence[dict[str, Any]], first: dict[Way, Answer], of_peers: np.ndarray | None
+) -> None:
+    """Fills in how near each exact way is to float32 by Keras, of ours or of the peers' network."""
+    ours = first.get(Way("exact", "keras", "float32"))
+    for row in rows:
+        way = Way(row["kind"], row["engine"], row["precision"])
+        references = {"peer": of_peers, "exact": None if ours is None else ours.result}
+        reference = references.get(way.kind)
+        if reference is not None:
+            decibels = psnr(first[way].result, reference, 2.0)  # type: ignore[arg-type]
+            row["psnr"] = decibels if np.isfinite(decibels) else None
+
+
 def _measure_size(
-    workers: dict[Way, Worker],
-    opening: dict[Way, float],
+    crew: _Crew,
     matrix: Worker,
     peaks: dict[str, float],
     size_hw: tuple[int, int],
     rounds: int,
-    check: bool,
-) -> list[dict[str, Any]]:
-    """The rows of one size; workers that fail are closed and taken out, peaks are updated."""
-    picture_pm1 = to_pm1(made_up_photo(np.random.default_rng(1), size_hw))[None]
+) -> tuple[list[dict[str, Any]], dict[Way, Answer]]:
+    """The rows of one size, and each way's first answer; peaks are updated."""
+    picture_pm1 = _picture(size_hw)
     named = f"{size_hw[1]}x{size_hw[0]}"
     first: dict[Way, Answer] = {}
-    answers: dict[Way, list[Answer]] = {way: [] for way in workers}
-    calls = dict.fromkeys(workers, 1)
+    answers: dict[Way, list[Answer]] = {way: [] for way in crew.ways}
+    calls = dict.fromkeys(crew.ways, 1)
     with tqdm(
-        total=(rounds + 2) * len(workers), unit="run", desc=named, disable=not sys.stderr.isatty()
+        total=(rounds + 2) * len(crew.ways), unit="run", desc=named, disable=not sys.stderr.isatty()
     ) as bar:
         for turn in range(-2, rounds):
             measured = matrix.ask(np.zeros(1), result=True).result
             for precision, peak in zip(peaks, measured, strict=True):  # type: ignore[arg-type]
                 peaks[precision] = max(peaks[precision], float(peak))
-            for way in list(workers):
+            for way in list(crew.ways):
                 bar.set_postfix_str(str(way))
                 time.sleep(SETTLE_SECONDS)
                 try:
-                    answer = workers[way].ask(picture_pm1, calls[way], check and turn == -2)
+                    answer = crew.ask(way, picture_pm1, calls[way], turn == -2)
                 except ValueError as error:
                     logging.warning("%s is left out from %s on: %s", way, named, error)
-                    workers.pop(way).close()
                     continue
                 if turn == -2:
                     first[way] = answer
@@ -352,27 +444,21 @@ def _measure_size(
                 bar.update()
             if bar.disable:
                 logging.info("%s: turn %d of %d done", named, max(turn + 1, 0), rounds)
-    reference = first.get(Way("exact", "keras", "float32"))
-    rows = []
-    for way in workers:
-        likeness = None
-        if check and way.kind != "held" and reference is not None:
-            decibels = psnr(first[way].result, reference.result, 2.0)  # type: ignore[arg-type]
-            likeness = decibels if np.isfinite(decibels) else None
-        rows.append(
-            {
-                **dataclasses.asdict(way),
-                "height": size_hw[0],
-                "width": size_hw[1],
-                "seconds": [answer.seconds for answer in answers[way]],
-                "cpu_seconds": [answer.cpu_seconds for answer in answers[way]],
-                "open_seconds": opening[way],
-                "first_seconds": first[way].seconds,
-                "peak_gib": answers[way][-1].peak_gib,
-                "psnr": likeness,
-            }
-        )
-    return rows
+    rows = [
+        {
+            **dataclasses.asdict(way),
+            "height": size_hw[0],
+            "width": size_hw[1],
+            "seconds": [answer.seconds for answer in answers[way]],
+            "cpu_seconds": [answer.cpu_seconds for answer in answers[way]],
+            "open_seconds": crew.opening[way],
+            "first_seconds": first[way].seconds,
+            "peak_gib": answers[way][-1].peak_gib,
+            "psnr": None,
+        }
+        for way in crew.ways
+    ]
+    return rows, first
 
 
 def verdicts(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from anime_tf import cli
-from anime_tf.benchmark import peers, tables
+from anime_tf.benchmark import engines, peers, tables
 from anime_tf.benchmark.__main__ import COMMAND
 from anime_tf.benchmark.engines import (
     Way,
@@ -78,6 +78,16 @@ def test_figures_are_told_again(tmp_path, capsys):
     assert cli.run(COMMAND, [f"--read={figures}", f"--page={page}"]) == 2
     figures.write_text("{}")
     assert cli.run(COMMAND, [f"--read={figures}"]) == 2
+
+
+def test_ways_are_open_together_or_each_for_its_turns(monkeypatch):
+    """A gigabyte for each of two, and 1.7 kB for a pixel."""
+    monkeypatch.setattr(engines, "free_memory", lambda: 2 * 2**30)
+    crew = engines._Crew(None, [Way("exact", "keras", "float32"), Way("held", "keras", "float32")])
+    crew.prepare_for((256, 256))
+    assert not crew._apart
+    crew.prepare_for((1080, 1920))
+    assert crew._apart
 
 
 def test_ways_and_what_is_missing():
