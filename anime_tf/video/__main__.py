@@ -209,7 +209,10 @@ def _warm_up_seconds(values: flags.FlagValues) -> float:
     faces = _FACES_WARM_UP if values.faces != "off" else 0.0
     if values.steady == "off":
         return faces
-    return max(faces, _WARM_UP * max(values.statistics_seconds, values.blend_seconds))
+    statistics = 0.0
+    if values.steady != "blend":  # those of one measured frame, and what came before them gone
+        statistics = values.measure_seconds + _WARM_UP * values.statistics_seconds
+    return max(faces, statistics, _WARM_UP * values.blend_seconds)
 
 
 def _told(values: flags.FlagValues, report: FilmReport, expected: int | None) -> str:

@@ -18,6 +18,9 @@ STEADY_CHOICES = ("off", "statistics", "blend", "both")
 STATISTICS_SECONDS = 0.2
 """Half-life of held statistics."""
 
+MEASURE_SECONDS = 1.0
+"""How often the statistics of a frame are measured, at least."""
+
 BLEND_SECONDS = 0.065
 """Half-life of the blend: at 30 frames a second 0.7 of the frame before, at 24 0.64."""
 
@@ -81,6 +84,14 @@ def define_steady_flags(values: flags.FlagValues) -> None:
         STATISTICS_SECONDS,
         "Half-life of held statistics, in seconds; longer is steadier and slower to follow a "
         "change of light.",
+        0.0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "measure_seconds",
+        MEASURE_SECONDS,
+        "How often held statistics are measured, in seconds, besides at cuts and where colours "
+        "change; the frames between are drawn sooner. 0 measures every frame.",
         0.0,
         flag_values=values,
     )

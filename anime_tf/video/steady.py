@@ -5,6 +5,8 @@ next, and viewers see it boil. Two means against it, alone or together:
 
 * The statistics of the network's norms move slowly through a shot, in the place of each frame's own
   (`inference.stylizer.Stylizer.stylise_held`). They shift the colours and lines of a whole frame.
+  They move towards those of a frame that is measured now and then; the frames between are drawn
+  by a network without norms, which is quicker.
 * Each frame is mixed with the one before, moved along the photos' movement, where both photos show
   the same thing (`MotionBlend`).
 
@@ -14,6 +16,7 @@ Both begin anew at a cut.
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 import cv2
@@ -22,7 +25,7 @@ from absl import flags, logging
 
 from anime_tf.data import pictures
 from anime_tf.data.shots import CutDetector, NumberedFrame
-from anime_tf.video.flags import BLEND_SECONDS, STATISTICS_SECONDS
+from anime_tf.video.flags import BLEND_SECONDS, MEASURE_SECONDS, STATISTICS_SECONDS
 from anime_tf.video.warping import (
     OCCLUSION_SHARE,
     OCCLUSION_SQUARE,
@@ -42,6 +45,17 @@ less than 0.035 in half a second: such flicker is held. When the light changes t
 otherwise an instance norm's network draws another picture altogether.
 """
 
+MEASURED_CHANGE = 0.05
+"""How much light and colours may change until statistics are measured anew, as `_Light` counts it.
+
+As of a fade by a twentieth. A street filmed by a moving hand comes to it once in some seconds.
+"""
+
+FAST_SECONDS = 0.2
+"""Within how long such a change is fast: then every frame is measured.
+
+What is measured now and then would follow in steps that can be seen.
+"""
 MOST_BEFORE = 0.85
 """The largest share of the frame before, however close in time the two are."""
 
@@ -198,6 +212,46 @@ def _enlarged_flow(flow: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     return pictures.resize(flow, size_hw) * factors
 
 
+class _Light:
+    """How a photo's light and colours change, as an instance norm would see them.
+
+    Means of its channels by so many of their deviations, and logarithms of deviations.
+    """
+
+    def __init__(self) -> None:
+        self._frames: deque[tuple[float, np.ndarray]] = deque()
+        self._noted: tuple[float, np.ndarray] = (0.0, np.zeros((2, 3)))
+
+    def add(self, rgb_u8: np.ndarray, seconds: float) -> None:
+        """Takes the next frame of a shot."""
+        mean, deviation = cv2.meanStdDev(pictures.resize(rgb_u8, (72, 96)))
+        self._frames.append((seconds, np.stack([mean[:, 0], deviation[:, 0]])))
+        while len(self._frames) > 2 and seconds - self._frames[1][0] >= FAST_SECONDS:
+            self._frames.popleft()
+
+    def note(self) -> None:
+        """Takes this frame for the one that others are compared with by `is_another`."""
+        self._noted = self._frames[-1]
+
+    def changes_fast(self) -> bool:
+        """Whether much has changed within `FAST_SECONDS`."""
+        return self._change(self._frames[0]) > MEASURED_CHANGE
+
+    def is_another(self, every: float) -> bool:
+        """Whether much has changed since the noted frame, or time passed a multiple of `every`."""
+        # Not so long after the last: wherever a film is begun, soon the same frames are measured.
+        passed = self._frames[-1][0] // every != self._noted[0] // every
+        return passed or self._change(self._noted) > MEASURED_CHANGE
+
+    def _change(self, before: tuple[float, np.ndarray]) -> float:
+        mean, deviation = self._frames[-1][1]
+        its_mean, its_deviation = before[1]
+        least = 2.0  # levels: below it is noise
+        moved = np.abs(mean - its_mean) / (its_deviation + least)
+        spread = np.abs(np.log((deviation + least) / (its_deviation + least)))
+        return float(max(moved.max(), spread.max()))
+
+
 class Steady:
     """A film's frames through a `Stylizer`, steadily; a `FrameStylizer`.
 
@@ -205,16 +259,22 @@ class Steady:
         for seconds, photo_u8 in frames:
             anime_u8 = steady(photo_u8, seconds)
 
-    A cut, or a time before the last frame's, begins anew. A frame costs what the network does, and
-    a tenth or so for the blend.
+    A cut, or a time before the last frame's, begins anew. Held statistics move towards those of a
+    frame that is measured now and then: where the time passes a multiple of `measure_seconds`, and
+    where light or colours have changed. The frames between cost less than with exact statistics,
+    for the network has no norms then; the measured one is run through both networks. While light or
+    colours change fast, each frame is measured as it is drawn, which costs what exact ones do. The
+    blend costs a tenth or so.
 
     Args:
         stylizer: What draws the frames. Its strength may be any; with 0 frames stay as they are.
         statistics_seconds: Half-life of held statistics; 0 takes each frame's own.
+        measure_seconds: How often statistics are measured at least; 0 measures every frame, as part
+            of drawing it.
         blend_seconds: Half-life of the blend; 0 does not blend.
 
     Raises:
-        ValueError: A negative half-life, or statistics that the stylizer's engine cannot hold.
+        ValueError: A negative time, or statistics that the stylizer's engine cannot hold.
     """
 
     def __init__(
@@ -222,13 +282,12 @@ class Steady:
         stylizer: Stylizer,
         *,
         statistics_seconds: float = STATISTICS_SECONDS,
+        measure_seconds: float = MEASURE_SECONDS,
         blend_seconds: float = BLEND_SECONDS,
     ) -> None:
-        if min(statistics_seconds, blend_seconds) < 0:
-            raise ValueError(
-                "half-lives must be 0 (off) or more seconds, received "
-                f"{min(statistics_seconds, blend_seconds)}"
-            )
+        least = min(statistics_seconds, measure_seconds, blend_seconds)
+        if least < 0:
+            raise ValueError(f"times must be 0 (off) or more seconds, received {least}")
         if statistics_seconds and not stylizer.can_hold:
             raise ValueError(
                 "this engine cannot hold statistics; take a .keras archive or a built-in style "
@@ -236,6 +295,7 @@ class Steady:
             )
         self._stylizer = stylizer
         self._statistics_seconds = statistics_seconds
+        self._measure_seconds = measure_seconds
         self._blend = MotionBlend(blend_seconds) if blend_seconds else None
         self._begin()
 
@@ -244,6 +304,8 @@ class Steady:
         self._count = 0
         self._last: float | None = None
         self._held: np.ndarray | None = None
+        self._newest: np.ndarray | None = None
+        self._light = _Light()
 
     def __call__(self, rgb_u8: np.ndarray, seconds: float) -> np.ndarray:
         """Stylises the next frame; see `FrameStylizer`."""
@@ -251,20 +313,39 @@ class Steady:
             self._begin()
         if self._cuts.begins_shot(NumberedFrame(self._count, seconds, rgb_u8)):
             self._held = None
+            self._light = _Light()
             if self._blend is not None:
                 self._blend.reset()
         elapsed = 0.0 if self._last is None else seconds - self._last
         self._count, self._last = self._count + 1, seconds
         if self._statistics_seconds:
             rate = 1.0 - remaining(self._statistics_seconds, elapsed)
-            anime_u8, self._held = self._stylizer.stylise_held(
-                rgb_u8, self._held, rate, STATISTICS_LEEWAY
-            )
+            anime_u8 = self._with_held(rgb_u8, seconds, rate)
         else:
             anime_u8 = self._stylizer(rgb_u8)
         if self._blend is None or self._stylizer.strength == 0:
             return anime_u8
         return self._blend(rgb_u8, anime_u8, seconds)
+
+    def _with_held(self, rgb_u8: np.ndarray, seconds: float, rate: float) -> np.ndarray:
+        self._light.add(rgb_u8, seconds)
+        if self._held is None:
+            anime_u8, self._held = self._stylizer.stylise_held(rgb_u8, None, 1.0)
+            self._newest = self._held
+            self._light.note()
+        elif not self._measure_seconds or self._light.changes_fast():
+            self._newest = None
+            anime_u8, self._held = self._stylizer.stylise_held(
+                rgb_u8, self._held, rate, STATISTICS_LEEWAY
+            )
+        else:
+            if self._newest is None or self._light.is_another(self._measure_seconds):
+                self._newest = self._stylizer.measured(rgb_u8)
+                self._light.note()
+            anime_u8, self._held = self._stylizer.stylise_held(
+                rgb_u8, self._held, rate, STATISTICS_LEEWAY, self._newest
+            )
+        return anime_u8
 
 
 def steadied(stylizer: Stylizer, values: flags.FlagValues) -> FrameStylizer:
@@ -296,5 +377,6 @@ def steadied(stylizer: Stylizer, values: flags.FlagValues) -> FrameStylizer:
     return Steady(
         stylizer,
         statistics_seconds=values.statistics_seconds if holds else 0.0,
+        measure_seconds=values.measure_seconds,
         blend_seconds=values.blend_seconds if means != "statistics" else 0.0,
     )

@@ -257,6 +257,24 @@ def test_held_statistics_of_frames(stylizer, photo):
     assert used is held
 
 
+def test_measured_statistics_stand_for_other_photos(stylizer, photo):
+    small = stylizer.with_settings(max_side=32, keep_color=True)
+    first, second = photo(40, 48), photo(40, 48, seed=1)
+    own, others = small.measured(second), small.measured(first)
+    np.testing.assert_array_equal(own, small.stylise_held(second, None, 1.0)[1])
+    anime, used = small.stylise_held(second, None, 0.3, newest=own)
+    np.testing.assert_array_equal(used, own)
+    assert difference(anime, small(second)) <= LEVEL
+    anime, used = small.stylise_held(second, own, 1.0, newest=others)
+    np.testing.assert_array_equal(used, others)
+    assert difference(anime, small.stylise_held(second, others, 0.0)[0]) <= LEVEL
+    assert difference(anime, small(second)) > LEVEL
+    _, used = small.stylise_held(second, own, 0.25, newest=others)
+    np.testing.assert_allclose(used, 0.75 * own + 0.25 * others, rtol=1e-5, atol=1e-6)
+    _, used = small.stylise_held(second, own, 0.25, leeway=0.0, newest=others)
+    np.testing.assert_allclose(used, others, rtol=1e-5, atol=1e-6)
+
+
 def test_held_statistics_need_a_frame_and_a_rate(stylizer, photo):
     assert stylizer.can_hold
     with pytest.raises(

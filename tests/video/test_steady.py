@@ -175,6 +175,51 @@ def test_a_cut_leaves_no_trace(stylizer, options):
     np.testing.assert_array_equal(film(photo, seconds), stylizer(photo))
 
 
+def still_shot(begin, end, step=0.25):
+    """A camera that moves slowly, with its times."""
+    picture = texture()
+    for i in range(round(begin / step), round(end / step)):
+        yield window(picture, 10 + i / 4, 10, 40, 48), i * step
+
+
+def drawn(stylizer, frames, measure_seconds, statistics_seconds=1e-9):
+    film = Steady(
+        stylizer,
+        statistics_seconds=statistics_seconds,
+        measure_seconds=measure_seconds,
+        blend_seconds=0.0,
+    )
+    return [film(*frame) for frame in frames]
+
+
+def test_statistics_are_measured_now_and_then(stylizer):
+    frames = list(still_shot(0.25, 2.75))
+    found = drawn(stylizer, frames, measure_seconds=1.0)
+    for (photo, seconds), anime in zip(frames, found, strict=True):
+        if seconds in (0.25, 1.0, 2.0):
+            newest = stylizer.measured(photo)
+        expected, _ = stylizer.stylise_held(photo, None, 1.0, newest=newest)
+        assert np.abs(anime.astype(int) - expected).max() <= LEVEL, f"at {seconds} s"
+        own = np.abs(anime.astype(int) - stylizer(photo)).max() <= LEVEL
+        assert own == (seconds in (0.25, 1.0, 2.0)), f"at {seconds} s"
+    # Begun elsewhere, soon the same frames are measured; which a film that goes on relies on.
+    later = drawn(stylizer, frames[2:], measure_seconds=1.0)
+    np.testing.assert_array_equal(later[1:], found[3:])
+    every = drawn(stylizer, frames, measure_seconds=0.0)
+    for (photo, _), anime in zip(frames, every, strict=True):
+        np.testing.assert_array_equal(anime, stylizer(photo))
+
+
+def test_a_change_of_colours_is_measured(stylizer):
+    photo = texture(40, 48)
+    greener = np.where(np.arange(48)[:, None] < 6, np.uint8([0, 255, 0]), photo)  # an eighth of it
+    frames = [(photo, 0.0), (photo, 0.1), (greener, 0.2), (photo[:, ::-1], 0.3)]
+    found = drawn(stylizer, frames, measure_seconds=1e6)
+    assert np.abs(found[2].astype(int) - stylizer(greener)).max() <= LEVEL
+    # What only moves is not: the eighth that was green has gone again, and is.
+    assert np.abs(found[3].astype(int) - stylizer(photo[:, ::-1])).max() <= LEVEL
+
+
 def test_without_half_lives_frames_stand_alone(stylizer):
     film = Steady(stylizer, statistics_seconds=0.0, blend_seconds=0.0)
     for photo, seconds in shots():
@@ -209,6 +254,9 @@ def test_flags(stylizer):
         by_flags("--steady=off"), np.stack([stylizer(p) for p, _ in frames])
     )
     np.testing.assert_array_equal(by_flags(), run(Steady(stylizer)))
+    np.testing.assert_array_equal(
+        by_flags("--measure_seconds=0.03"), run(Steady(stylizer, measure_seconds=0.03))
+    )
     np.testing.assert_array_equal(
         by_flags("--steady=blend", "--blend_seconds=0.2"),
         run(Steady(stylizer, statistics_seconds=0.0, blend_seconds=0.2)),
