@@ -85,9 +85,9 @@ def test_ways_are_open_together_or_each_for_its_turns(monkeypatch):
     monkeypatch.setattr(engines, "free_memory", lambda: 2 * 2**30)
     crew = engines._Crew(None, [Way("exact", "keras", "float32"), Way("held", "keras", "float32")])
     crew.prepare_for((256, 256))
-    assert not crew._apart
+    assert not crew.apart
     crew.prepare_for((1080, 1920))
-    assert crew._apart
+    assert crew.apart
 
 
 def test_ways_and_what_is_missing():
