@@ -14,7 +14,15 @@ from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
 from anime_tf.video import steady
 from anime_tf.video.flags import define_steady_flags
-from anime_tf.video.steady import MotionBlend, Steady, mixed, remaining, steadied, trust
+from anime_tf.video.steady import (
+    MotionBlend,
+    Steady,
+    _Light,
+    mixed,
+    remaining,
+    steadied,
+    trust,
+)
 
 LEVEL = 1  # of 255: rounding
 RESAMPLED = 3.0  # levels: what cubic interpolation, frame after frame, does to a smooth texture
@@ -210,6 +218,35 @@ def test_statistics_are_measured_now_and_then(stylizer):
         np.testing.assert_array_equal(anime, stylizer(photo))
 
 
+def halves(one, other):
+    """A mean between two levels and a deviation of half their distance, in each channel."""
+    return np.repeat(np.uint8([one, other]), 48)[None, :, None].repeat(72, 0).repeat(3, 2)
+
+
+def test_light_by_hand():
+    light = _Light()
+    light.add(halves(100, 140), 0.0)
+    light.note()
+    light.add(halves(101, 141), 0.1)  # 1 of 20 and 2 levels
+    assert not light.changes_fast()
+    assert not light.is_another(1.0)
+    light.add(halves(102, 142), 0.35)
+    assert not light.changes_fast(), "a frame of 0.25 s before"
+    assert light.is_another(1.0)
+    light.note()
+    assert not light.is_another(1.0)
+    light.add(halves(104, 144), 0.45)
+    assert light.changes_fast()
+    light.note()
+    light.add(halves(102, 146), 0.9)  # of the same mean, log(24 / 22)
+    assert light.is_another(1.0)
+    light.note()
+    light.add(halves(102, 146), 0.99)
+    assert not light.is_another(1.0)
+    light.add(halves(102, 146), 1.0)
+    assert light.is_another(1.0), "a multiple of it"
+
+
 def test_a_change_of_colours_is_measured(stylizer):
     photo = texture(40, 48)
     greener = np.where(np.arange(48)[:, None] < 6, np.uint8([0, 255, 0]), photo)  # an eighth of it
@@ -218,6 +255,18 @@ def test_a_change_of_colours_is_measured(stylizer):
     assert np.abs(found[2].astype(int) - stylizer(greener)).max() <= LEVEL
     # What only moves is not: the eighth that was green has gone again, and is.
     assert np.abs(found[3].astype(int) - stylizer(photo[:, ::-1])).max() <= LEVEL
+
+
+def test_a_slow_change_is_measured_where_it_has_become_large(stylizer):
+    photo = texture(40, 48)
+    frames = [((photo * (1 - 0.004 * i)).astype(np.uint8), 0.1 * i) for i in range(8)]
+    found = drawn(stylizer, frames, measure_seconds=1e6)
+    own = [
+        bool(np.abs(anime.astype(int) - stylizer(photo)).max() <= LEVEL)
+        for (photo, _), anime in zip(frames, found, strict=True)
+    ]
+    assert own[0] and not own[1], own
+    assert 1 <= sum(own[2:]) <= 2, own
 
 
 def test_without_half_lives_frames_stand_alone(stylizer):
