@@ -422,7 +422,10 @@ def _measure_size(
     answers: dict[Way, list[Answer]] = {way: [] for way in crew.ways}
     calls = dict.fromkeys(crew.ways, 1)
     with tqdm(
-        total=(rounds + 2 - crew.apart) * len(crew.ways), unit="run", desc=named, disable=not sys.stderr.isatty()
+        total=(rounds + 2 - crew.apart) * len(crew.ways),
+        unit="run",
+        desc=named,
+        disable=not sys.stderr.isatty(),
     ) as bar:
         for turn in range(-2, rounds):
             if turn == -1 and crew.apart:  # they are slow, a call is a turn

@@ -49,8 +49,7 @@ class FrozenEngine:
             "stride": int(model.STRIDE),
             "minimum": int(model.MINIMUM_SIDE),
         }
-        self._lock = threading.Lock()  # a request of OpenVINO holds the tensors of one call
-        self._request: Any = None
+        self._by_openvino: by_openvino.Compiled | None = None
         has_gpu = bool(tf.config.list_physical_devices("GPU"))
         runtime = None if has_gpu else "tensorflow"
         self._network = AnyPicture(model, runtime=runtime, statistics=statistics)
@@ -59,15 +58,14 @@ class FrozenEngine:
         self._run_tile = self._network.placing().get_concrete_function() if placed else None
         if engine == "openvino":
             network = AnyPicture(model, runtime="openvino", statistics=statistics)
-            self._request = by_openvino.compiled(network, precision)
+            self._by_openvino = by_openvino.compiled(network, precision)
         else:
             self._run = self._network.pm1.get_concrete_function()
 
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
         """Runs the network; see `engines.Engine`."""
-        if self._request is not None:
-            with self._lock:
-                return by_openvino._run(self._request, pictures_pm1)
+        if self._by_openvino is not None:
+            return self._by_openvino(pictures_pm1)
         each = [_run_graph(self._run, picture_pm1[None]) for picture_pm1 in pictures_pm1]
         return np.concatenate([outputs["anime_pm1"] for outputs in each])
 

@@ -72,38 +72,29 @@ class OpenVinoEngine:
         self._facts = [cache.digest_of(path), cache.versions(), cache.machine()]
         self._core = openvino.Core()
         self._model: Any = None  # read when it is needed: what is remembered does without it
-        self._lock = threading.Lock()  # a request holds the tensors of one call
         self.precision = precision if precision != "auto" else self._sound_precision()
-        self._request = self._compiled(self.precision)
+        self._run = self._compiled(self.precision)
 
     def in_precision(self, precision: str) -> OpenVinoEngine:
         """The same weights in "float32" or "bfloat16", without reading them anew."""
         other = copy.copy(self)
-        other._lock, other.precision = threading.Lock(), precision
-        other._request = other._compiled(precision)
+        other.precision = precision
+        other._run = other._compiled(precision)
         return other
 
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
         """Runs the network; see `Engine`."""
-        try:
-            with self._lock:
-                return _run(self._request, pictures_pm1)
-        except RuntimeError as error:
-            n, height, width = pictures_pm1.shape[:3]
-            raise ValueError(
-                f"{self._path}: OpenVINO cannot run {n} x {width}x{height} pixels "
-                f"({first_line(error)})"
-            ) from error
+        return self._run(pictures_pm1)
 
-    def _compiled(self, precision: str) -> Any:
-        """A request of the compiled network, from the cache where it is there."""
+    def _compiled(self, precision: str) -> Compiled:
+        """The compiled network, from the cache where it is there."""
         settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], **SETTINGS}
         name = cache.entry("openvino", *self._facts, settings)
         kept = cache.recall(name)
         if kept is not None:
             try:
                 compiled = self._core.import_model(io.BytesIO(kept), "CPU", settings)
-                return compiled.create_infer_request()
+                return Compiled(compiled, self._path)
             except RuntimeError as error:  # of another build of OpenVINO
                 logging.debug("%s is compiled anew: %s", self._path, first_line(error))
         if self._model is None:
@@ -114,7 +105,7 @@ class OpenVinoEngine:
             _fuse_norms(model)
         compiled = self._core.compile_model(model, "CPU", settings)
         cache.remember(name, compiled.export_model().getvalue())
-        return compiled.create_infer_request()
+        return Compiled(compiled, self._path)
 
     def _sound_precision(self) -> str:
         """bfloat16 where the CPU computes in it and results are near enough, else float32."""
@@ -124,10 +115,48 @@ class OpenVinoEngine:
         decibels = cache.recall_json(name)
         if not isinstance(decibels, float):
             probe = probe_pm1(PROBE_SIDE)
-            results = [_run(self._compiled(kind), probe) for kind in ("float32", "bfloat16")]
+            results = [self._compiled(kind)(probe) for kind in ("float32", "bfloat16")]
             decibels = psnr(results[1], results[0], SPAN)
             cache.remember_json(name, decibels)
         return "bfloat16" if decibels >= LEAST_PSNR else "float32"
+
+
+class Compiled:
+    """A network that OpenVINO has compiled; may be called from several threads.
+
+    Args:
+        compiled: OpenVINO's object.
+        named: What messages call it.
+    """
+
+    def __init__(self, compiled: Any, named: str | os.PathLike[str]) -> None:
+        self._request = compiled.create_infer_request()
+        self._named = os.fspath(named)
+        self._lock = threading.Lock()  # a request holds the tensors of one call
+
+    def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
+        """Runs it.
+
+        Args:
+            pictures_pm1: (n, height, width, 3) float32 RGB in [-1, 1].
+
+        Returns:
+            The same.
+
+        Raises:
+            ValueError: OpenVINO cannot run pictures of that number and size.
+        """
+        try:
+            with self._lock:
+                self._request.infer([np.ascontiguousarray(pictures_pm1, np.float32)])
+                # The next call writes over it.
+                return self._request.get_output_tensor(0).data.copy()
+        except RuntimeError as error:
+            n, height, width = pictures_pm1.shape[:3]
+            raise ValueError(
+                f"{self._named}: OpenVINO cannot run {n} x {width}x{height} pixels "
+                f"({first_line(error)})"
+            ) from error
 
 
 def import_openvino() -> Any:
@@ -261,12 +290,12 @@ def _only_user(node: Any) -> Any:
     return users[0].get_node() if len(users) == 1 else None
 
 
-def compiled(network: AnyPicture, precision: str) -> Any:
-    """A request of a network in "float32" or "bfloat16", not remembered."""
+def compiled(network: AnyPicture, precision: str) -> Compiled:
+    """A network in "float32" or "bfloat16", compiled and not remembered."""
     openvino = import_openvino()
     model = openvino.convert_model(network.pm1.get_concrete_function())
     settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], **SETTINGS}
-    return openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    return Compiled(openvino.Core().compile_model(model, "CPU", settings), "a held network")
 
 
 def _check_pictures(model: Any, path: Path) -> None:
@@ -279,11 +308,6 @@ def _check_pictures(model: Any, path: Path) -> None:
                 f"{path}: expected a network that takes and gives float32 pictures (n, height, "
                 f"width, 3) of any size, found {named}; make one with export.py"
             )
-
-
-def _run(request: Any, pictures_pm1: np.ndarray) -> np.ndarray:
-    request.infer([np.ascontiguousarray(pictures_pm1, np.float32)])
-    return request.get_output_tensor(0).data.copy()  # the next call writes over it
 
 
 def probe_pm1(side: int) -> np.ndarray:
