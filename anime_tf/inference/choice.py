@@ -253,7 +253,7 @@ def _measured(
         if way not in opened:
             continue
         decibels = psnr(results[way], results[ways[0]], SPAN)
-        if way.precision == "float32" and decibels < LEAST_PSNR_FLOAT32:
+        if way.precision == "float32" and not decibels >= LEAST_PSNR_FLOAT32:  # nor NaN
             # At fault whatever the weights; bfloat16 may be near enough with others.
             logging.warning("%s is left out: %.0f dB PSNR to %s", way, decibels, ways[0])
             table[str(way)] = None

@@ -196,7 +196,7 @@ def _read(path: Path) -> Any:
             from anime_tf.models.archive import load_generator
 
             network = AnyPicture(load_generator(path), runtime="openvino")
-            model = openvino.convert_model(network.pm1.get_concrete_function())
+            model = _converted(network)
     except RuntimeError as error:  # OpenVINO's own errors are of this kind
         raise ValueError(
             f"{path}: OpenVINO cannot read it, it is damaged or of another kind "
@@ -205,6 +205,13 @@ def _read(path: Path) -> Any:
         ) from error
     _check_pictures(model, path)
     return model
+
+
+def _converted(network: AnyPicture) -> Any:
+    """A network in OpenVINO's representation, with weights of its own."""
+    # Shared ones lie in TensorFlow's memory, which may be another's once the network is gone.
+    function = network.pm1.get_concrete_function()
+    return import_openvino().convert_model(function, share_weights=False)
 
 
 def _fuse_norms(model: Any) -> None:
@@ -293,7 +300,7 @@ def _only_user(node: Any) -> Any:
 def compiled(network: AnyPicture, precision: str) -> Compiled:
     """A network in "float32" or "bfloat16", compiled and not remembered."""
     openvino = import_openvino()
-    model = openvino.convert_model(network.pm1.get_concrete_function())
+    model = _converted(network)
     settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], **SETTINGS}
     return Compiled(openvino.Core().compile_model(model, "CPU", settings), "a held network")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from anime_tf import Stylizer
 from anime_tf.inference import openvino as openvino_engine
@@ -60,6 +62,17 @@ def test_precisions(exports):
     np.testing.assert_array_equal(engines["auto"](x), engines[chosen](x))
     if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         assert chosen == "float32"
+
+
+def test_weights_outlive_the_network_that_they_were_read_from(archive, generator):
+    model = openvino_engine._read(archive)
+    gc.collect()
+    # TensorFlow's memory, which the network has given back, is written over.
+    sizes = {weight.value.shape.num_elements() for weight in generator.weights}
+    over = [tf.fill([size * part // 9], np.nan) for size in sizes for part in (1, 4, 6, 9)] * 20
+    x = np.random.default_rng(5).uniform(-1, 1, (1, 40, 36, 3)).astype(np.float32)
+    y = openvino.Core().compile_model(model, "CPU")([x])[0]
+    assert over and np.isfinite(y).all()
 
 
 def test_norms_in_bfloat16_are_one_operation_each(archive, generator):
