@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 
@@ -31,3 +32,24 @@ def import_optional(module: str, need: str, requirement: str) -> Any:
         raise ValueError(
             f"{need}, which cannot be imported ({first_line(error)}); pip install {requirement}"
         ) from error
+
+
+def cannot_run(
+    runtime: str, named: str | os.PathLike[str], shape: tuple[int, ...], error: BaseException
+) -> ValueError:
+    """What a runtime's error becomes.
+
+    Args:
+        runtime: Name of the runtime.
+        named: The network's file, or what else messages call it.
+        shape: Of the pictures, (n, height, width, 3).
+        error: Its error.
+
+    Returns:
+        To be raised.
+    """
+    n, height, width = shape[:3]
+    return ValueError(
+        f"{os.fspath(named)}: {runtime} cannot run {n} x {width}x{height} pixels "
+        f"({first_line(error)})"
+    )

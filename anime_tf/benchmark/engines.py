@@ -369,8 +369,9 @@ class _Crew:
             if way not in self._open:
                 self._open[way] = Worker(open_way, way, self._folder)
                 seconds = self._open[way].opened()
-                if self.opening.setdefault(way, seconds) != seconds:
-                    self._open[way].ask(picture_pm1)  # the first call is another matter
+                if way in self.opening:  # opened anew: the first call is told already
+                    self._open[way].ask(picture_pm1)
+                self.opening.setdefault(way, seconds)
             return self._open[way].ask(picture_pm1, calls, result)
         except ValueError:
             self.ways.remove(way)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from anime_tf.inference.openvino import import_openvino
+from anime_tf.inference.openvino import PRECISION_HINTS, import_openvino
 
 MATRIX_SIDE = 1536
 """Rows and columns of the matrices whose product measures the machine's peak."""
@@ -115,7 +115,7 @@ def _matrix_run(a: np.ndarray, precision: str) -> Callable[[], Any]:
     operators = openvino.opset13
     x = operators.parameter(a.shape, np.float32)
     model = openvino.Model([operators.matmul(x, operators.constant(a), False, False)], [x])
-    hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
+    hint = PRECISION_HINTS[precision]
     settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
     request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
     return lambda: request.infer([a])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from anime_tf.errors import import_optional
-from anime_tf.inference.openvino import import_openvino
+from anime_tf.inference.openvino import PRECISION_HINTS, import_openvino
 
 if TYPE_CHECKING:
     import keras
@@ -185,7 +185,7 @@ def run_by_onnxruntime(path: str | os.PathLike[str]) -> Run:
 def run_by_openvino(path: str | os.PathLike[str], precision: str) -> Run:
     """Runs the exported network by OpenVINO, with the settings it recommends for one picture."""
     core = import_openvino().Core()
-    hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
+    hint = PRECISION_HINTS[precision]
     settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
     request = core.compile_model(os.fspath(path), "CPU", settings).create_infer_request()
 

@@ -148,7 +148,7 @@ def evaluate(
     readers = [folder.pictures_u8() for folder in folders[:-1]]
     for photo_u8, *results_u8 in zip(*readers, strict=True):
         photo = found[0].add(photo_u8, networks)
-        for measured, result_u8 in zip(found[1:], results_u8, strict=False):  # not the style
+        for measured, result_u8 in zip(found[1:-1], results_u8, strict=True):
             result = measured.add(result_u8, networks)
             if result_u8.shape != photo_u8.shape:
                 result = lab_of(pictures.resize(result_u8, photo_u8.shape[:2]))

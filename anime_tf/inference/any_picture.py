@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -102,17 +101,18 @@ class AnyPicture(tf.Module):
                     f"pixels, as this network needs it; the nearest is {nearest}"
                 )
 
-        def run(pictures_pm1: tf.Tensor, fixed: Any = statistics) -> tf.Tensor:
+        def run(pictures_pm1: tf.Tensor, newest: tf.Tensor | None = None) -> tf.Tensor:
+            fixed = statistics if newest is None else newest
             folded = contextlib.nullcontext() if fixed is None else folded_statistics(fixed)
             with plain_operations(), _OPERATIONS[runtime](), folded:
                 return model(pictures_pm1, training=False)
 
-        def run_any(pictures_pm1: tf.Tensor, fixed: Any = statistics) -> tf.Tensor:
+        def run_any(pictures_pm1: tf.Tensor, newest: tf.Tensor | None = None) -> tf.Tensor:
             if size_hw is not None:
-                return run(pictures_pm1, fixed)
+                return run(pictures_pm1, newest)
             height, width = tf.unstack(tf.shape(pictures_pm1)[1:3])
             padded = _reflect(_reflect(pictures_pm1, 1, stride, minimum), 2, stride, minimum)
-            return run(padded, fixed)[:, :height, :width]
+            return run(padded, newest)[:, :height, :width]
 
         def pm1(pictures_pm1: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"anime_pm1": run_any(pictures_pm1)}
@@ -141,23 +141,15 @@ class AnyPicture(tf.Module):
         leeway_spec = tf.TensorSpec((), tf.float32, name="leeway")
 
         def held(
-            pictures_pm1: tf.Tensor, held: tf.Tensor, rate: tf.Tensor, leeway: tf.Tensor
-        ) -> dict[str, tf.Tensor]:
-            mixing = _Mixing(held, rate, leeway)
-            with choosing_statistics(mixing):
-                # Not by way of `self.pm1`, which may have been traced without a choice.
-                anime_pm1 = run_any(pictures_pm1)
-            return {"anime_pm1": anime_pm1, "used": mixing.all_used()}
-
-        def followed(
             pictures_pm1: tf.Tensor,
             held: tf.Tensor,
             rate: tf.Tensor,
             leeway: tf.Tensor,
-            newest: tf.Tensor,
+            newest: tf.Tensor | None = None,
         ) -> dict[str, tf.Tensor]:
             mixing = _Mixing(held, rate, leeway)
             with choosing_statistics(mixing):
+                # Not by way of `self.pm1`, which may have been traced without a choice.
                 anime_pm1 = run_any(pictures_pm1, newest)
             return {"anime_pm1": anime_pm1, "used": mixing.all_used()}
 
@@ -165,7 +157,7 @@ class AnyPicture(tf.Module):
         specs = [one_spec, held_spec, rate_spec, leeway_spec]
         self.holding = lambda: tf.function(held, input_signature=specs, autograph=False)
         self.following = lambda number: tf.function(
-            followed,
+            held,
             input_signature=[*specs, tf.TensorSpec((number,), tf.float32, name="newest")],
             autograph=False,
         )

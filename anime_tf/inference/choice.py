@@ -110,8 +110,8 @@ def open_fastest(
     name = cache.entry("speed", _network_of(path), *facts)
     table = cache.recall_json(name)
     opened: dict[Way, Engine] = {}
-    if not _is_table(table, ways) or (table[_BUSY_KEY] and not _is_busy()):
-        busy = _is_busy()
+    busy = _is_busy()
+    if not _is_table(table, ways) or (table[_BUSY_KEY] and not busy):
         logging.info("measuring which engine is fastest here; this is done once and takes seconds")
         measured, opened = _measured(ways, open_way)
         table = {**measured, _BUSY_KEY: busy}

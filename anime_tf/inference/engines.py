@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from anime_tf.data.pictures import to_pm1, to_u8
-from anime_tf.errors import first_line, import_optional
+from anime_tf.errors import cannot_run, first_line, import_optional
 from anime_tf.inference import choice
 from anime_tf.inference.openvino import PRECISIONS, OpenVinoEngine
 from anime_tf.quiet import import_tensorflow
@@ -71,17 +71,16 @@ class KerasEngine:
 
     def __init__(self, model: keras.Model, statistics: np.ndarray | None = None) -> None:
         import_tensorflow()
-        import tensorflow as tf
-
         from anime_tf.inference.any_picture import AnyPicture
 
         self.network = AnyPicture(model, statistics=statistics)
         self.precision = str(model.compute_dtype)
-        self._one_by_one = not tf.config.list_physical_devices("GPU")
         # What runs; a concrete function does not keep its variables alive.
         self._running = self.network
-        if self._one_by_one:
-            self._running = AnyPicture(model, runtime="tensorflow", statistics=statistics)
+        runtime = tensorflow_runtime()
+        self._one_by_one = runtime is not None
+        if runtime is not None:
+            self._running = AnyPicture(model, runtime=runtime, statistics=statistics)
         # Traced here and not at the first call, which several threads may make at once.
         self._run = self._running.pm1.get_concrete_function()
         self._run_held: Any = None  # traced when it is first asked for, as the next
@@ -322,11 +321,7 @@ class TFLiteEngine:
                 anime = self._interpreter.get_tensor(self._output)
                 return to_pm1(anime) if self._in_pixels else anime
             except RuntimeError as error:
-                n, height, width = pictures_pm1.shape[:3]
-                raise ValueError(
-                    f"{self._name}: LiteRT cannot run {n} x {width}x{height} pixels "
-                    f"({first_line(error)})"
-                ) from error
+                raise cannot_run("LiteRT", self._name, pictures_pm1.shape, error) from error
 
 
 class OnnxEngine:
@@ -384,11 +379,7 @@ class OnnxEngine:
         except self._errors as error:
             if "allocate memory" in str(error):
                 raise MemoryError(first_line(error)) from error
-            n, height, width = pictures_pm1.shape[:3]
-            raise ValueError(
-                f"{self._path}: ONNX Runtime cannot run {n} x {width}x{height} pixels "
-                f"({first_line(error)})"
-            ) from error
+            raise cannot_run("ONNX Runtime", self._path, pictures_pm1.shape, error) from error
 
 
 def import_onnxruntime() -> Any:
@@ -422,6 +413,13 @@ def import_litert() -> Any:
     return import_optional(
         "ai_edge_litert.interpreter", "TFLite models need LiteRT", LITERT_REQUIREMENT
     )
+
+
+def tensorflow_runtime() -> str | None:
+    """The runtime of `any_picture.AnyPicture` for TensorFlow here: "tensorflow", None with GPUs."""
+    import tensorflow as tf
+
+    return None if tf.config.list_physical_devices("GPU") else "tensorflow"
 
 
 def _run_graph(

@@ -11,7 +11,13 @@ import numpy as np
 
 from anime_tf.inference import openvino as by_openvino
 from anime_tf.inference import tiles
-from anime_tf.inference.engines import ENGINE_OF_SUFFIX, KerasEngine, _run_graph
+from anime_tf.inference.engines import (
+    ENGINE_OF_SUFFIX,
+    Engine,
+    KerasEngine,
+    _run_graph,
+    tensorflow_runtime,
+)
 from anime_tf.inference.openvino import OpenVinoEngine
 from anime_tf.quiet import import_tensorflow
 
@@ -39,35 +45,30 @@ class FrozenEngine:
     def __init__(
         self, model: keras.Model, statistics: np.ndarray, engine: str, precision: str
     ) -> None:
-        import tensorflow as tf
-
-        self.precision = precision
         from anime_tf.inference.any_picture import AnyPicture
 
+        self.precision = precision
         self._geometry = {
             "reach": int(model.REACH),
             "stride": int(model.STRIDE),
             "minimum": int(model.MINIMUM_SIDE),
         }
-        self._by_openvino: by_openvino.Compiled | None = None
-        has_gpu = bool(tf.config.list_physical_devices("GPU"))
-        runtime = None if has_gpu else "tensorflow"
-        self._network = AnyPicture(model, runtime=runtime, statistics=statistics)
-        # Where a resize goes by the whole picture it is told which part of it a tile is.
-        placed = getattr(model, "resize", None) == "align_corners"
-        self._run_tile = self._network.placing().get_concrete_function() if placed else None
+        self._run: Engine
         if engine == "openvino":
             network = AnyPicture(model, runtime="openvino", statistics=statistics)
-            self._by_openvino = by_openvino.compiled(network, precision)
+            self._run = by_openvino.compiled(network, precision)
         else:
-            self._run = self._network.pm1.get_concrete_function()
+            self._run = KerasEngine(model, statistics)
+        self._run_tile: Any = None
+        if getattr(model, "resize", None) == "align_corners":
+            # It goes by the whole picture, so it is told which part of it a tile is.
+            runtime = tensorflow_runtime()
+            self._network = AnyPicture(model, runtime=runtime, statistics=statistics)
+            self._run_tile = self._network.placing().get_concrete_function()
 
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
         """Runs the network; see `engines.Engine`."""
-        if self._by_openvino is not None:
-            return self._by_openvino(pictures_pm1)
-        each = [_run_graph(self._run, picture_pm1[None]) for picture_pm1 in pictures_pm1]
-        return np.concatenate([outputs["anime_pm1"] for outputs in each])
+        return self._run(pictures_pm1)
 
     def in_tiles(self, photo: np.ndarray, side: int, dtype: np.dtype) -> np.ndarray:
         """Stylises a picture tile by tile; see `tiles.in_tiles`.

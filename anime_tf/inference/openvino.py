@@ -14,7 +14,7 @@ import numpy as np
 from absl import logging
 
 from anime_tf.data.likeness import psnr
-from anime_tf.errors import first_line, import_optional
+from anime_tf.errors import cannot_run, first_line, import_optional
 from anime_tf.inference import cache
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ SPAN = 2.0
 SETTINGS: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
 """What a network is compiled with, beside its number type."""
 
-_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+"""What OpenVINO calls number types."""
 
 
 class OpenVinoEngine:
@@ -88,7 +89,7 @@ class OpenVinoEngine:
 
     def _compiled(self, precision: str) -> Compiled:
         """The compiled network, from the cache where it is there."""
-        settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], **SETTINGS}
+        settings = _settings(precision)
         name = cache.entry("openvino", *self._facts, settings)
         kept = cache.recall(name)
         if kept is not None:
@@ -152,11 +153,7 @@ class Compiled:
                 # The next call writes over it.
                 return self._request.get_output_tensor(0).data.copy()
         except RuntimeError as error:
-            n, height, width = pictures_pm1.shape[:3]
-            raise ValueError(
-                f"{self._named}: OpenVINO cannot run {n} x {width}x{height} pixels "
-                f"({first_line(error)})"
-            ) from error
+            raise cannot_run("OpenVINO", self._named, pictures_pm1.shape, error) from error
 
 
 def import_openvino() -> Any:
@@ -301,8 +298,12 @@ def compiled(network: AnyPicture, precision: str) -> Compiled:
     """A network in "float32" or "bfloat16", compiled and not remembered."""
     openvino = import_openvino()
     model = _converted(network)
-    settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], **SETTINGS}
-    return Compiled(openvino.Core().compile_model(model, "CPU", settings), "a held network")
+    found = openvino.Core().compile_model(model, "CPU", _settings(precision))
+    return Compiled(found, "a held network")
+
+
+def _settings(precision: str) -> dict[str, Any]:
+    return {"INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision], **SETTINGS}
 
 
 def _check_pictures(model: Any, path: Path) -> None:

@@ -196,7 +196,7 @@ class Stylizer:
         of a shot do not flicker, and the network is quicker, on a CPU up to 1.4 times by the engine
         and number type. Pictures unlike the photo come out otherwise than they would by themselves.
 
-        Up to 0.4 megapixels statistics are the photo's own, and it comes out as of a plain call.
+        Up to 0.82 megapixels statistics are the photo's own, and it comes out as of a plain call.
         Those of larger photos are measured on tiles, and how near the result is depends on the
         norms: see docs/performance.md for what was measured.
 

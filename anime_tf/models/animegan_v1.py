@@ -67,7 +67,7 @@ class SeparableNormLReLU(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         x = self.depthwise(reflect_pad(inputs, 3, self.strides))
-        return leaky_relu(normed(self.pointwise, self.norm, x))
+        return normed(self.pointwise, self.norm, x, leaky_relu)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "strides": self.strides}

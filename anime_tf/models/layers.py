@@ -356,7 +356,7 @@ class InvertedResidual(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         x = reflect_pad(self.expand(inputs), 3, 1)
-        x = leaky_relu(normed(self.depthwise, self.norm_1, x))
+        x = normed(self.depthwise, self.norm_1, x, leaky_relu)
         x = normed(self.project, self.norm_2, x)
         return inputs + x if self.adds_input else x
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import abc
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from absl import logging
@@ -17,12 +17,10 @@ from anime_tf.closing import Closing
 from anime_tf.data.films import Colours, FilmReader, Frame
 
 if TYPE_CHECKING:
-    from typing import Self
-
     import av
 
 
-class Source(Protocol):
+class Source(AbstractContextManager["Source", None], Protocol):
     """Gives frames with their times, and packets to be copied; a context manager, read once.
 
     Attributes:
@@ -74,17 +72,6 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Lets go of what it reads."""
-
-    def __enter__(self) -> Self:
-        """Itself."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes it."""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ FAST_SECONDS = 0.2
 
 What is measured now and then would follow in steps that can be seen.
 """
+
 MOST_BEFORE = 0.85
 """The largest share of the frame before, however close in time the two are."""
 
@@ -333,18 +334,15 @@ class Steady:
             anime_u8, self._held = self._stylizer.stylise_held(rgb_u8, None, 1.0)
             self._newest = self._held
             self._light.note()
-        elif not self._measure_seconds or self._light.changes_fast():
-            self._newest = None
-            anime_u8, self._held = self._stylizer.stylise_held(
-                rgb_u8, self._held, rate, STATISTICS_LEEWAY
-            )
-        else:
-            if self._newest is None or self._light.is_another(self._measure_seconds):
-                self._newest = self._stylizer.measured(rgb_u8)
-                self._light.note()
-            anime_u8, self._held = self._stylizer.stylise_held(
-                rgb_u8, self._held, rate, STATISTICS_LEEWAY, self._newest
-            )
+            return anime_u8
+        if not self._measure_seconds or self._light.changes_fast():
+            self._newest = None  # this frame's own
+        elif self._newest is None or self._light.is_another(self._measure_seconds):
+            self._newest = self._stylizer.measured(rgb_u8)
+            self._light.note()
+        anime_u8, self._held = self._stylizer.stylise_held(
+            rgb_u8, self._held, rate, STATISTICS_LEEWAY, self._newest
+        )
         return anime_u8
 
 

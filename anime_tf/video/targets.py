@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from absl import logging
@@ -15,12 +15,10 @@ from anime_tf.video.sources import Source
 from anime_tf.video.writer import FilmWriter
 
 if TYPE_CHECKING:
-    from typing import Self
-
     import av
 
 
-class Writer(Protocol):
+class Writer(AbstractContextManager["Writer", None], Protocol):
     """Takes frames and packets; a context manager.
 
     What it writes appears under its name when the block ends without an exception, whole; else
@@ -38,17 +36,6 @@ class Writer(Protocol):
 
     def write_packet(self, packet: av.Packet) -> None:
         """Writes a packet as the source gave it; does nothing where there is no place for it."""
-
-    def __enter__(self) -> Self:
-        """Itself."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Finishes what is written, or removes it."""
 
 
 ANIMATIONS = (".gif", ".webp")

@@ -81,7 +81,7 @@ def test_figures_are_told_again(tmp_path, capsys):
 
 
 def test_ways_are_open_together_or_each_for_its_turns(monkeypatch):
-    """A gigabyte for each of two, and 1.7 kB for a pixel."""
+    """Two of 600 MiB each and 1.7 kB a pixel in 2 GiB: 256x256 pixels fit, 1920x1080 do not."""
     monkeypatch.setattr(engines, "free_memory", lambda: 2 * 2**30)
     crew = engines._Crew(None, [Way("exact", "keras", "float32"), Way("held", "keras", "float32")])
     crew.prepare_for((256, 256))
