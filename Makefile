@@ -16,7 +16,7 @@ help:
 	@echo "make test    run the tests (ARGS=... goes to pytest)"
 	@echo "make lint    check style and types: ruff and mypy"
 	@echo "make format  put the code into the house's form: ruff"
-	@echo "make page    build the page of 'python -m anime_tf.web' (needs Node.js 20.19 or later)"
+	@echo "make page    build the page of 'anime-tf web' (needs Node.js 20.19 or later)"
 	@echo "make clean   remove .venv, demo_output and caches; runs/ stays"
 	@echo "PYTHON=python3.12 picks the interpreter (3.10 to 3.13; now $(PYTHON))"
 

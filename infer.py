@@ -2,8 +2,8 @@
 
 import sys
 
-from anime_tf import cli
-from anime_tf.infer import COMMAND
+from anime_tf.cli import app
+from anime_tf.cli.infer import COMMAND
 
 if __name__ == "__main__":
-    sys.exit(cli.run(COMMAND))
+    sys.exit(app.run(COMMAND))

@@ -30,7 +30,7 @@ def exports(tmp_path_factory) -> dict[str, Export]:
 
     Two are verified; of the others that takes seconds, and their tests compare them themselves.
     """
-    from anime_tf.export.folder import ExportOptions, export
+    from anime_tf.export.exporter import ExportOptions, export
     from anime_tf.models.archive import save_generator
     from anime_tf.models.registry import GENERATORS
 
@@ -52,7 +52,7 @@ def onnx_models(exports, tmp_path_factory) -> dict[str, Path]:
     for name in ("tf2onnx", "onnxruntime"):
         pytest.importorskip(name, reason=f"{name} (the extra onnx) is not installed")
     from anime_tf.export.onnx import convert_onnx
-    from anime_tf.inference.any_picture import AnyPicture
+    from anime_tf.inference.padded_generator import AnyPicture
 
     made = {}
     for name, (model, _, _) in exports.items():

@@ -1,9 +1,9 @@
 """Films through a source and a writer, as they are."""
 
-from anime_tf.data.films import Frame
-from anime_tf.video.codecs import DEFAULT_CODING
-from anime_tf.video.sources import WHOLE, open_source
-from anime_tf.video.targets import open_writer
+from anime_tf.io.video.codecs import DEFAULT_CODING
+from anime_tf.io.video.demux import Frame
+from anime_tf.io.video.readers import WHOLE, open_source
+from anime_tf.io.video.writers import open_writer
 
 
 def copy(source, target, span=WHOLE, coding=DEFAULT_CODING):

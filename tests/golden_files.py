@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 from golden_recipe import img, value
 
+from anime_tf.conversion.tf1 import TABLES
 from anime_tf.models.discriminator import AnimeGANDiscriminator
 from anime_tf.models.registry import GENERATORS
 from anime_tf.models.vgg19 import VGG19Features
-from anime_tf.weights.tf1 import TABLES
 
 FOLDER = Path(__file__).parent / "golden"
 

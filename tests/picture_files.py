@@ -8,7 +8,7 @@ import zlib
 import cv2
 import numpy as np
 
-from anime_tf.data.pictures import encode_picture
+from anime_tf.io.pictures import encode_picture
 
 
 def noise(height, width, channels=3, seed=0):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anime_tf.data.pictures import write_picture
+from anime_tf.io.pictures import write_picture
 
 SETTINGS = {
     "style": "Dots",

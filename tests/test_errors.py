@@ -1,7 +1,7 @@
 import pytest
 
-from anime_tf.closing import Closing
 from anime_tf.errors import first_line, import_optional
+from anime_tf.io.closeable import Closing
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The project's own files agree with each other: pins, versions, the house's plan, the licences."""
+"""The project's own files agree with each other: pins, versions, the licenses."""
 
 import hashlib
 import json
@@ -130,31 +130,6 @@ def test_the_pythons_are_the_same_everywhere():
     assert "OLDEST = (3, 10)\nNEWEST = (3, 13)\n" in script
 
 
-def house_names() -> set[Path]:
-    """The files that docs/overview.md has a line for; stages are named from inside the package."""
-    names: set[Path] = set()
-    for line in (ROOT / "docs" / "overview.md").read_text(encoding="utf-8").splitlines():
-        if line.startswith("| `"):
-            first_cell = line.split("|")[1]
-            for name in re.findall(r"`([^`]+)`", first_cell):
-                at_the_top = "/" not in name or name.startswith("anime_tf/")
-                names.add(ROOT / name if at_the_top else ROOT / "anime_tf" / name)
-    return names
-
-
-def test_the_house_plan_names_every_module_and_nothing_else():
-    named = house_names()
-    missing = sorted(str(path.relative_to(ROOT)) for path in named if not path.exists())
-    assert not missing, f"docs/overview.md names files that do not exist: {missing}"
-    modules = {
-        path
-        for path in [*ROOT.glob("*.py"), *(ROOT / "anime_tf").rglob("*.py")]
-        if path.name not in ("__init__.py", "__main__.py")
-    }
-    unnamed = sorted(str(path.relative_to(ROOT)) for path in modules - named)
-    assert not unnamed, f"docs/overview.md has no line for: {unnamed}"
-
-
 def test_no_package_index_and_no_machine_is_named():
     """Where packages come from is the user's own setting, and no file knows its author's machine.
 
@@ -206,7 +181,7 @@ def test_the_built_in_styles_travel_with_the_package():
     """The wheel takes what package-data names; a style of another kind would be left behind."""
     tool = read_toml(ROOT / "pyproject.toml")["tool"]
     packed = tool["setuptools"]["package-data"]
-    assert packed == {"anime_tf.weights": ["styles/*"], "anime_tf.web": ["dist/**"]}
+    assert packed == {"anime_tf.styles": ["weights/*"], "anime_tf.web": ["dist/**"]}
     styles = ROOT / "anime_tf" / "weights" / "styles"
     assert [p for p in styles.glob("*") if p.is_dir() and p.name != "__pycache__"] == []
 

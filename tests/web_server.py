@@ -10,7 +10,7 @@ from pathlib import Path
 
 from anime_tf.web import server
 from anime_tf.web.limits import Limits
-from anime_tf.web.studio import Studio
+from anime_tf.web.service import Studio
 from anime_tf.web.styles import find_styles
 
 

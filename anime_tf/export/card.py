@@ -96,7 +96,7 @@ class ModelCard:
 
         from anime_tf import __version__
         from anime_tf.models.registry import GENERATORS
-        from anime_tf.weights.builtin import BUILTIN, weights_path
+        from anime_tf.styles.builtin import BUILTIN, weights_path
 
         path = weights_path(weights)
         description = ""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anime_tf.data.likeness import psnr
-from anime_tf.data.pictures import to_pm1
-from anime_tf.inference.engines import Engine
+from anime_tf.inference.engines.engine import Engine
+from anime_tf.io.pictures import to_pm1
+from anime_tf.metrics.similarity import psnr
 
 PROBE_SIZES = ((256, 256), (150, 203))
 """Height and width of the test pictures: one that no network has to pad, one that all do."""

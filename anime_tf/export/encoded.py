@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from anime_tf.inference.any_picture import AnyPicture
+from anime_tf.inference.padded_generator import AnyPicture
 
 PICTURE_BYTES = tf.TensorSpec((None,), tf.string, name="picture_bytes")
 

@@ -12,10 +12,10 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-from anime_tf.data import pictures
-from anime_tf.data.folders import find_pictures
 from anime_tf.errors import import_optional
-from anime_tf.inference.engines import TFLITE_IDENTIFIER
+from anime_tf.inference.engines.engine import TFLITE_IDENTIFIER
+from anime_tf.io import pictures
+from anime_tf.io.folders import find_pictures
 
 REQUIREMENT = "ai-edge-quantizer"
 """What to install; also the package's extra ``int8``."""

@@ -13,7 +13,7 @@ from anime_tf.export.checks import Limit
 
 if TYPE_CHECKING:
     from anime_tf.export.card import ModelCard
-    from anime_tf.inference.any_picture import AnyPicture
+    from anime_tf.inference.padded_generator import AnyPicture
 
 OPSET = 17
 """Of the operators; runtimes from 2022 on know it (ONNX Runtime 1.12), newer ones as well."""

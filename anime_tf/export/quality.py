@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anime_tf.data.likeness import psnr, ssim_u8
-from anime_tf.data.pictures import to_pm1, to_u8
-from anime_tf.inference.engines import Engine
+from anime_tf.inference.engines.engine import Engine
+from anime_tf.io.pictures import to_pm1, to_u8
+from anime_tf.metrics.similarity import psnr, ssim_u8
 
 
 @dataclass(frozen=True)

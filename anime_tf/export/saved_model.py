@@ -12,7 +12,7 @@ from anime_tf.export.checks import Limit
 from anime_tf.export.encoded import EncodedPictures, Limits
 from anime_tf.export.warmup import FILE as WARMUP_FILE
 from anime_tf.export.warmup import warmup_inputs, write_warmup
-from anime_tf.inference.any_picture import AnyPicture
+from anime_tf.inference.padded_generator import AnyPicture
 
 EXTRA = "assets.extra"
 """Folder in a SavedModel for files that are no part of its graph."""

@@ -13,8 +13,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from anime_tf.export.checks import Limit
 from anime_tf.export.int8 import quantize_convolutions
-from anime_tf.inference.any_picture import AnyPicture
-from anime_tf.inference.engines import TFLITE_IDENTIFIER, import_litert
+from anime_tf.inference.engines.engine import TFLITE_IDENTIFIER, import_litert
+from anime_tf.inference.padded_generator import AnyPicture
 
 FORBIDDEN = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "CUSTOM"})
 """Operators of weights that were not frozen, and those that are not TFLite's own (Flex)."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from anime_tf.data import pictures
 from anime_tf.faces.align import Square, beyond_border, square_of
 from anime_tf.faces.face import Face, apply
+from anime_tf.io import pictures
 
 FOREHEAD = 0.35
 """How far the hull goes beyond the brows, in parts of the way from the chin to them."""

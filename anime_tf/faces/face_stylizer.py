@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anime_tf.data import pictures
 from anime_tf.faces.align import Square, paste, portrait, square_of
 from anime_tf.faces.blend import face_mask, match_colours, weight_of_colours
 from anime_tf.faces.face import Face, resizing
+from anime_tf.io import pictures
 
 Stylise = Callable[[np.ndarray], np.ndarray]
 """A `Stylizer`, or what takes and gives pictures as it does."""

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from absl import logging
 from tqdm import tqdm
 
-from anime_tf.data.folders import PICTURE_SUFFIXES, find_pictures
-from anime_tf.data.pictures import (
+from anime_tf.io.folders import PICTURE_SUFFIXES, find_pictures
+from anime_tf.io.pictures import (
     DEEP_SUFFIXES,
     WRITABLE_SUFFIXES,
     Picture,

@@ -20,7 +20,7 @@ from typing import Any
 from absl import logging
 
 from anime_tf import __version__
-from anime_tf.data.pictures import write_bytes_whole
+from anime_tf.io.pictures import write_bytes_whole
 
 FOLDER_VARIABLE = "ANIME_TF_CACHE"
 """Environment variable that names another folder; empty where nothing is to be remembered."""

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from anime_tf.inference import openvino as by_openvino
-from anime_tf.inference import tiles
-from anime_tf.inference.engines import (
+from anime_tf.inference import tiling
+from anime_tf.inference.engines import openvino as by_openvino
+from anime_tf.inference.engines.engine import (
     ENGINE_OF_SUFFIX,
     Engine,
     KerasEngine,
     _run_graph,
     tensorflow_runtime,
 )
-from anime_tf.inference.openvino import OpenVinoEngine
-from anime_tf.quiet import import_tensorflow
+from anime_tf.inference.engines.openvino import OpenVinoEngine
+from anime_tf.io.native_stderr import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
 
-    from anime_tf.inference.held import Measure
+    from anime_tf.inference.norm_statistics import Measure
 
 
 class FrozenEngine:
@@ -45,7 +45,7 @@ class FrozenEngine:
     def __init__(
         self, model: keras.Model, statistics: np.ndarray, engine: str, precision: str
     ) -> None:
-        from anime_tf.inference.any_picture import AnyPicture
+        from anime_tf.inference.padded_generator import AnyPicture
 
         self.precision = precision
         self._geometry = {
@@ -84,9 +84,11 @@ class FrozenEngine:
         Raises:
             MemoryError: Too little memory even for a tile.
         """
-        return tiles.in_tiles(self._tile, photo, dtype=dtype, side=side, **self._geometry)
+        return tiling.in_tiles(self._tile, photo, dtype=dtype, side=side, **self._geometry)
 
-    def _tile(self, tile_pm1: np.ndarray, tile: tiles.Tile, size_hw: tuple[int, int]) -> np.ndarray:
+    def _tile(
+        self, tile_pm1: np.ndarray, tile: tiling.Tile, size_hw: tuple[int, int]
+    ) -> np.ndarray:
         if self._run_tile is None:
             return self(tile_pm1)
         import tensorflow as tf
@@ -139,7 +141,7 @@ class Freezer:
 
     def _load(self) -> None:
         import_tensorflow()
-        from anime_tf.inference.held import Measure
+        from anime_tf.inference.norm_statistics import Measure
         from anime_tf.models.archive import load_generator
 
         policy = "mixed_bfloat16" if self._precision == "bfloat16" else "float32"

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from anime_tf.data import pictures
-from anime_tf.inference import tiles
-from anime_tf.inference.engines import KerasEngine, open_engine
-from anime_tf.inference.finish import finish
+from anime_tf.inference import tiling
+from anime_tf.inference.engines.engine import KerasEngine, open_engine
 from anime_tf.inference.frozen import Freezer, FrozenEngine, can_freeze
-from anime_tf.weights.builtin import weights_path
+from anime_tf.inference.postprocess import finish
+from anime_tf.io import pictures
+from anime_tf.styles.builtin import weights_path
 
 _TYPES = tuple(dtype.name for dtype in pictures.WHITE)
 
@@ -94,7 +94,7 @@ class Stylizer:
         self._path = weights_path(weights)
         self._engine = open_engine(self._path, engine, engine_precision, hold)
         precision = getattr(self._engine, "precision", "float32")
-        self._bytes_per_pixel = tiles.bytes_per_pixel(self._path, precision)
+        self._bytes_per_pixel = tiling.bytes_per_pixel(self._path, precision)
         # What it needs it loads when it is needed, once for all that share it.
         may_freeze = can_freeze(self._path, self._engine)
         self._freezer = Freezer(self._path, self._engine) if may_freeze else None
@@ -116,7 +116,7 @@ class Stylizer:
             raise ValueError(f"max_side must be 0 (no limit) or more, received {max_side}")
         if dtype not in (None, *_TYPES):
             raise ValueError(f"dtype must be None or one of {', '.join(_TYPES)}, received {dtype}")
-        tiles.check_tile(tile)
+        tiling.check_tile(tile)
         self.strength = float(strength)
         self.match_brightness = bool(match_brightness)
         self.keep_color = bool(keep_color)
@@ -224,7 +224,7 @@ class Stylizer:
         return frozen
 
     def _frozen(self, photos: Sequence[np.ndarray], passes: int | None = None) -> FrozenEngine:
-        from anime_tf.inference.held import PASSES
+        from anime_tf.inference.norm_statistics import PASSES
 
         freezer = self._freezer or Freezer(self._path, self._engine)  # which then raises
         return freezer(photos, PASSES if passes is None else passes)
@@ -305,7 +305,7 @@ class Stylizer:
         try:
             return engine.run_held(pictures.to_pm1(photo_u8[None]), None, 1.0, math.inf)[1]
         except MemoryError as error:
-            raise MemoryError(tiles.too_large((1, *photo_u8.shape), 0, False)) from error
+            raise MemoryError(tiling.too_large((1, *photo_u8.shape), 0, False)) from error
 
     def _held_of(self, photo_u8: np.ndarray) -> tuple[KerasEngine, np.ndarray]:
         """An engine that holds statistics, and a frame in the size that it is stylised in."""
@@ -332,14 +332,14 @@ class Stylizer:
         may_tile = network is self._engine and self.can_freeze
         if may_tile:
             size_hw = photos.shape[1], photos.shape[2]
-            side = tiles.side_for(size_hw, self.tile, self._bytes_per_pixel)
+            side = tiling.side_for(size_hw, self.tile, self._bytes_per_pixel)
         try:
             if side:
                 animes = np.stack([self._in_tiles(photo, side, dtype) for photo in photos])
             else:
                 animes = pictures.from_pm1(network(pictures.to_pm1(photos)), dtype)
         except MemoryError as error:
-            raise MemoryError(tiles.too_large(photos.shape, side, may_tile)) from error
+            raise MemoryError(tiling.too_large(photos.shape, side, may_tile)) from error
         if self.strength == 1 and not (self.keep_color or self.match_brightness):
             return animes
         return np.stack(

@@ -132,7 +132,7 @@ def _read_config(path: Path) -> tuple[type[keras.Model], dict[str, Any]]:
         found = "an empty file" if not start else "another kind of file"
         raise ValueError(
             f"{path}: expected a .keras archive, found {found}; legacy weights are converted with "
-            "python -m anime_tf.convert"
+            "anime-tf convert"
         )
     try:
         with zipfile.ZipFile(path) as archive:

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from anime_tf.conversion.torch_pickle import InertUnpickler
 from anime_tf.models.layers import PACKAGE, he_normal
-from anime_tf.models.pickles import InertUnpickler
 
 BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512))
 """(convolutions, channels) of the blocks up to conv4_4; 2x2 max pooling between blocks."""

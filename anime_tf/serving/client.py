@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 from absl import logging
 from tqdm import tqdm
 
-from anime_tf.closing import Closing
 from anime_tf.inference.batch import EngineLost
+from anime_tf.io.closeable import Closing
 
 SIGNATURES = {"png": "bytes", "jpeg": "bytes_jpeg"}
 """Kind of file that comes back -> signature that gives it."""

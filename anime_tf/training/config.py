@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from anime_tf.data.pipeline import FITS
+from anime_tf.datasets.pipeline import FITS
 
 # The keys of `GENERATORS`, `DISCRIMINATORS` and `PERCEPTUAL` in `models.registry` and of
 # `GAN_TYPES` in `losses.adversarial`, which cannot be imported here: the command line shows them,

@@ -11,8 +11,8 @@ from pathlib import Path
 import tensorflow as tf
 from absl import logging
 
-from anime_tf.data.folders import dataset_folders
-from anime_tf.data.pipeline import TrainingPictures
+from anime_tf.datasets.pipeline import TrainingPictures
+from anime_tf.io.folders import dataset_folders
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.objective import network_inputs
 from anime_tf.training.run_dir import CONFIG, kept_checkpoint

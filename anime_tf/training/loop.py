@@ -15,11 +15,11 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from anime_tf.data.edge_smooth import smooth_folder
-from anime_tf.data.folders import DatasetFolders, dataset_folders
-from anime_tf.data.pictures import write_picture
-from anime_tf.data.pipeline import TrainingPictures
-from anime_tf.signals import caught_signals
+from anime_tf.datasets.edge_smooth import smooth_folder
+from anime_tf.datasets.pipeline import TrainingPictures
+from anime_tf.io.folders import DatasetFolders, dataset_folders
+from anime_tf.io.pictures import write_picture
+from anime_tf.io.signals import caught_signals
 from anime_tf.training.collapse import ADVICE, CollapseWatch
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import make_strategy, part_of

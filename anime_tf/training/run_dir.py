@@ -21,7 +21,7 @@ from typing import Any, TextIO
 import tensorflow as tf
 from absl import logging
 
-from anime_tf.data.pictures import write_bytes_whole
+from anime_tf.io.pictures import write_bytes_whole
 from anime_tf.models.archive import save_generator
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import is_chief

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from absl import logging
 
-from anime_tf.data import pictures
+from anime_tf.io import pictures
 
 SAMPLE_SIDE = 512
 """Longest side of a picture in a sheet, pixels."""

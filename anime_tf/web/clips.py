@@ -15,7 +15,7 @@ from absl import logging
 from anime_tf.errors import first_line
 from anime_tf.web.errors import LeftError, RefusedError
 from anime_tf.web.limits import Limits
-from anime_tf.web.studio import Options, Progress, Studio
+from anime_tf.web.service import Options, Progress, Studio
 
 WAITING, WORKING, DONE, FAILED = "waiting", "working", "done", "failed"
 

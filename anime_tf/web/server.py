@@ -24,13 +24,13 @@ from absl import logging
 from aiohttp import web
 
 import anime_tf
-from anime_tf.web import kinds
+from anime_tf.web import sniff
 from anime_tf.web.clips import DONE, FAILED, Clip, Clips
 from anime_tf.web.errors import LeftError, RefusedError
 from anime_tf.web.limits import MEBIBYTE, Limits
-from anime_tf.web.line import Line
 from anime_tf.web.page import HOW_TO_BUILD, PageFile
-from anime_tf.web.studio import NO_CLIP, SUFFIXES, Options, Studio, Upload
+from anime_tf.web.queue import Line
+from anime_tf.web.service import NO_CLIP, SUFFIXES, Options, Studio, Upload
 
 CODE: str | None = None
 """Where the code of the project is, for the page to link to; None as long as it has no address."""
@@ -324,7 +324,7 @@ class Api:
         with clip.source.open("xb") as file:
             async for chunk in self._chunks(request, most):
                 waiting += chunk
-                if not known and len(waiting) >= kinds.HEAD_BYTES:
+                if not known and len(waiting) >= sniff.HEAD_BYTES:
                     _check_clip(waiting)
                     known = True
                 if len(waiting) >= MEBIBYTE:
@@ -436,7 +436,7 @@ def _too_many_bytes(most: int) -> RefusedError:
 def _check_clip(head: bytes | bytearray) -> None:
     if not head:
         raise RefusedError(400, "Nothing was sent: send the file of a clip.")
-    if kinds.clip_kind(bytes(head[: kinds.HEAD_BYTES])) is None:
+    if sniff.clip_kind(bytes(head[: sniff.HEAD_BYTES])) is None:
         raise RefusedError(415, NO_CLIP)
 
 

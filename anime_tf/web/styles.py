@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from anime_tf.weights.builtin import BUILTIN, weights_path
+from anime_tf.styles.builtin import BUILTIN, weights_path
 
 LICENCE_ADDRESSES = {"Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0"}
 """Name of a licence -> where its text is."""

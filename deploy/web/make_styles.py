@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the package of t
 
 import anime_tf
 from anime_tf.export.tflite import convert_tflite
-from anime_tf.inference.any_picture import AnyPicture
+from anime_tf.inference.padded_generator import AnyPicture
 from anime_tf.models.archive import load_generator
-from anime_tf.weights.builtin import BUILTIN, weights_path
+from anime_tf.styles.builtin import BUILTIN, weights_path
 
 BASE_HW = (160, 96)
 """The size that the model is written for; no side of a layer in one axis is one in the other."""

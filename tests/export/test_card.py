@@ -11,7 +11,7 @@ import pytest
 from anime_tf import __version__
 from anime_tf.export.card import JSON_NAME, MARKDOWN_NAME, NOT_STATED, ModelCard, Signature
 from anime_tf.models.archive import load_generator
-from anime_tf.weights.builtin import BUILTIN, weights_path
+from anime_tf.styles.builtin import BUILTIN, weights_path
 
 SIGNATURE = Signature("uint8", {"pictures_u8": "uint8 RGB"}, {"anime_u8": "likewise"})
 

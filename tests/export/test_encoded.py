@@ -23,10 +23,10 @@ from picture_files import (
     whole_files,
 )
 
-from anime_tf.data.pictures import decode_picture, encode_picture
 from anime_tf.export import encoded
 from anime_tf.export.encoded import EncodedPictures, Limits
-from anime_tf.inference.any_picture import AnyPicture
+from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.io.pictures import decode_picture, encode_picture
 
 EXACT = 0  # the decoders are the same libraries
 CMYK_STEPS = 2  # TensorFlow divides where OpenCV multiplies and shifts

@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from anime_tf import cli, infer
-from anime_tf.data.pictures import read_picture, write_picture
-from anime_tf.export.__main__ import COMMAND
+from anime_tf.cli.app import app, infer
+from anime_tf.cli.export import COMMAND
 from anime_tf.export.int8 import CALIBRATION_PICTURES, CALIBRATION_SIDE, calibration_pictures
+from anime_tf.io.pictures import read_picture, write_picture
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_pictures_by_an_int8_model_of_one_size(exports, photos, tmp_path, capsys
     out = tmp_path / "out"
     flags = [f"--weights={archive}", f"--output={out}", "--formats=tflite", "--quantize=int8"]
     flags += [f"--calibration={photos}", "--image_size=40x64", "--noverify"]
-    assert cli.run(COMMAND, flags) == 0
+    assert app.run(COMMAND, flags) == 0
     assert sorted(p.name for p in out.iterdir()) == ["export.json", "model.tflite"]
     model = f"--weights={out}/model.tflite"
     for name in ("0.png", "small.png"):
@@ -57,7 +57,7 @@ def test_pictures_by_an_int8_model_of_one_size(exports, photos, tmp_path, capsys
         for weights in (model, f"--weights={archive}"):
             target = tmp_path / "anime.png"
             assert (
-                cli.run(infer.COMMAND, [weights, f"--input={photos}/{name}", f"--output={target}"])
+                app.run(infer.COMMAND, [weights, f"--input={photos}/{name}", f"--output={target}"])
                 == 0
             )
             results.append(read_picture(target).rgb_u8.astype(int))
@@ -66,7 +66,7 @@ def test_pictures_by_an_int8_model_of_one_size(exports, photos, tmp_path, capsys
     write_picture(photos / "large.png", np.zeros((41, 64, 3), np.uint8))
     capsys.readouterr()
     flags = [model, f"--input={photos}/large.png", f"--output={tmp_path}/large.png"]
-    assert cli.run(infer.COMMAND, flags) == 2
+    assert app.run(infer.COMMAND, flags) == 2
     err = capsys.readouterr().err
     assert (
         "takes pictures of up to 64x40 pixels, received 64x41; shrink them with max_side=40" in err
@@ -84,11 +84,11 @@ def test_what_does_not_go_together_is_one_line(exports, photos, tmp_path, capsys
         (["--image_size=64", "--formats=saved_model"], "image_size is for tflite"),
         (["--image_size=30", "--formats=tflite"], "the nearest is"),
     ):
-        assert cli.run(COMMAND, [*common, *flags]) == 2, flags
+        assert app.run(COMMAND, [*common, *flags]) == 2, flags
         err = capsys.readouterr().err
         assert words in err
         assert len(err.splitlines()) == 1, err
     assert not (tmp_path / "out").exists()
     monkeypatch.setitem(sys.modules, "ai_edge_quantizer", None)
-    assert cli.run(COMMAND, [*common, "--quantize=int8", f"--calibration={photos}"]) == 2
+    assert app.run(COMMAND, [*common, "--quantize=int8", f"--calibration={photos}"]) == 2
     assert "pip install ai-edge-quantizer" in capsys.readouterr().err

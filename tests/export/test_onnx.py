@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from anime_tf import cli
-from anime_tf.data import pictures
+from anime_tf.cli import app
+from anime_tf.cli.export import COMMAND
 from anime_tf.export import checks
-from anime_tf.export.__main__ import COMMAND
 from anime_tf.export.onnx import AXES, LIMIT, OPSET, check_installed, convert_onnx
-from anime_tf.inference.any_picture import AnyPicture
-from anime_tf.inference.engines import OnnxEngine
+from anime_tf.inference.engines.engine import OnnxEngine
+from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.io import pictures
 from anime_tf.models.registry import GENERATORS
 
 onnx = pytest.importorskip("onnx", reason="onnx (the extra onnx) is not installed")
@@ -80,7 +80,7 @@ def test_sums_over_a_large_picture_keep_their_digits(tmp_path):
 def test_export_writes_it_and_says_how_near_it_is(exports, tmp_path):
     pytest.importorskip("onnxruntime", reason="onnxruntime (the extra onnx) is not installed")
     flags = [f"--weights={exports['animegan_v2_light'].archive}", f"--output={tmp_path}/out"]
-    assert cli.run(COMMAND, [*flags, "--formats=onnx", "--licence=CC-BY-4.0"]) == 0
+    assert app.run(COMMAND, [*flags, "--formats=onnx", "--licence=CC-BY-4.0"]) == 0
     record = json.loads((tmp_path / "out/export.json").read_text())
     assert record["files"]["model.onnx"]["largest"] <= LIMIT.largest
     model = onnx.load(tmp_path / "out/model.onnx")
@@ -95,7 +95,7 @@ def test_export_writes_it_and_says_how_near_it_is(exports, tmp_path):
 def test_what_is_missing_is_said_before_anything_is_done(exports, tmp_path, monkeypatch, capsys):
     flags = [f"--weights={exports['animegan_v2'].archive}", f"--output={tmp_path}/out"]
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert cli.run(COMMAND, [*flags, "--formats=onnx"]) == 2
+    assert app.run(COMMAND, [*flags, "--formats=onnx"]) == 2
     assert "ONNX models need ONNX Runtime" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match="needs onnx, which is not installed; pip install onnx tf"):

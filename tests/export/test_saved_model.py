@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 from picture_files import noise, smooth_noise, whole_files
 
-from anime_tf.data import pictures
 from anime_tf.export.saved_model import EXTRA, SIGNATURES, write_saved_model
 from anime_tf.export.warmup import FILE as WARMUP_FILE
-from anime_tf.inference.any_picture import AnyPicture
+from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.io import pictures
 from anime_tf.models.archive import load_generator
 from anime_tf.models.registry import GENERATORS
 

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from anime_tf.data import pictures
-from anime_tf.data.pictures import to_u8
-from anime_tf.export import folder
+from anime_tf.export import exporter
 from anime_tf.export.checks import measure, probes_pm1
 from anime_tf.export.int8 import AT_THE_END
 from anime_tf.export.tflite import (
@@ -20,8 +18,10 @@ from anime_tf.export.tflite import (
     operators,
     size_range,
 )
-from anime_tf.inference.any_picture import AnyPicture
-from anime_tf.inference.engines import KerasEngine, TFLiteEngine
+from anime_tf.inference.engines.engine import KerasEngine, TFLiteEngine
+from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.io import pictures
+from anime_tf.io.pictures import to_u8
 from anime_tf.models.registry import GENERATORS
 
 litert = pytest.importorskip(
@@ -108,7 +108,7 @@ def test_size_range():
 
 
 def test_quantisations_are_those_of_the_flag(exports):
-    assert tuple(QUANTIZATIONS) == folder.QUANTIZE_CHOICES
+    assert tuple(QUANTIZATIONS) == exporter.QUANTIZE_CHOICES
     network = AnyPicture(exports["animegan_v2"].model)
     with pytest.raises(ValueError, match="quantize must be one of none, float16, dynamic, int8"):
         convert_tflite(network, "int4")

@@ -8,8 +8,8 @@ import numpy as np
 from face_pictures import upright_face, waves
 
 from anime_tf.faces.face_stylizer import FaceStylizer
-from anime_tf.faces.film_faces import FilmFaces
 from anime_tf.faces.track import FaceTracker
+from anime_tf.faces.video_faces import FilmFaces
 
 
 class Standing:

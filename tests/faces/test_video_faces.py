@@ -10,10 +10,10 @@ import pytest
 from face_pictures import with_faces
 from small_films import read, write_film
 
-from anime_tf import cli
+from anime_tf.cli import app
+from anime_tf.cli.video import COMMAND
 from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
-from anime_tf.video.__main__ import COMMAND
 
 
 @pytest.mark.skipif(
@@ -30,7 +30,7 @@ def test_faces_of_a_film(tmp_path):
     common += ["--face_landmarks=5", "--face_smallest=40", "--face_size=64"]
     for mode in ("off", "blend"):
         flags = [*common, f"--output={tmp_path}/{mode}.mp4", f"--faces={mode}"]
-        assert cli.run(COMMAND, flags) == 0
+        assert app.run(COMMAND, flags) == 0
     plain, blended = (
         np.stack(read(tmp_path / f"{mode}.mp4").frames).astype(int) for mode in ("off", "blend")
     )

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anime_tf.data.pictures import Picture, read_picture, write_picture
 from anime_tf.inference.batch import (
     READERS,
     WRITERS,
@@ -28,6 +27,7 @@ from anime_tf.inference.batch import (
     run_batches,
     run_several,
 )
+from anime_tf.io.pictures import Picture, read_picture, write_picture
 
 PNG = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 

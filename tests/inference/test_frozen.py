@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anime_tf import Stylizer
-from anime_tf.inference import held, tiles
+from anime_tf.inference import norm_statistics, tiling
 from anime_tf.inference.frozen import Freezer, can_freeze
 
 LEVEL = 1  # of 255: where float rounding lies on the border between two levels
@@ -62,7 +62,7 @@ def test_by_openvino(archive, frozen, photo):
 
 
 def test_several_photos_count_as_one(stylizer, photo, monkeypatch):
-    monkeypatch.setattr(held, "PASSES", 0)
+    monkeypatch.setattr(norm_statistics, "PASSES", 0)
     light, dark = photo(64, 64), photo(64, 64) // 3
     both = stylizer.freeze([light, dark])
     apart = [stylizer.freeze(x)(light) for x in (light, dark)]
@@ -93,27 +93,27 @@ def test_what_freezing_needs_is_loaded_once(archive, photo):
 
 def test_tiles_where_memory_does_not_suffice(stylizer, photo, monkeypatch):
     x = photo(100, 130)
-    monkeypatch.setattr(tiles, "TILE_SIDE", 64)
-    needed = 100 * 130 * tiles.OTHER_BYTES_PER_PIXEL
+    monkeypatch.setattr(tiling, "TILE_SIDE", 64)
+    needed = 100 * 130 * tiling.OTHER_BYTES_PER_PIXEL
     for free, side in ((None, 0), (needed, 64), (2 * needed, 0)):
-        monkeypatch.setattr(tiles, "free_memory", lambda free=free: free)
-        assert tiles.side_for((100, 130), "auto", tiles.OTHER_BYTES_PER_PIXEL) == side
-        assert tiles.side_for((100, 130), "never", tiles.OTHER_BYTES_PER_PIXEL) == 0
-    monkeypatch.setattr(tiles, "free_memory", lambda: needed)
+        monkeypatch.setattr(tiling, "free_memory", lambda free=free: free)
+        assert tiling.side_for((100, 130), "auto", tiling.OTHER_BYTES_PER_PIXEL) == side
+        assert tiling.side_for((100, 130), "never", tiling.OTHER_BYTES_PER_PIXEL) == 0
+    monkeypatch.setattr(tiling, "free_memory", lambda: needed)
     expected = stylizer.with_settings(tile=64)(x)
     np.testing.assert_array_equal(stylizer(x), expected)
-    assert tiles.side_for((5000, 5000), "auto", 0.001) == 64, "too many values"
+    assert tiling.side_for((5000, 5000), "auto", 0.001) == 64, "too many values"
 
 
 def test_bytes_per_pixel(archive, tmp_path):
-    assert tiles.bytes_per_pixel(archive, "float32") == 850
-    assert tiles.bytes_per_pixel(archive, "bfloat16") == pytest.approx(552.5)
+    assert tiling.bytes_per_pixel(archive, "float32") == 850
+    assert tiling.bytes_per_pixel(archive, "bfloat16") == pytest.approx(552.5)
     path = tmp_path / "x.keras"
     path.write_bytes(b"none")
-    assert tiles.bytes_per_pixel(path, "float32") == 850
+    assert tiling.bytes_per_pixel(path, "float32") == 850
     with zipfile.ZipFile(path, "w") as archive_file:
         archive_file.writestr("config.json", '{"class_name": "AnimeGANv1Generator"}')
-    assert tiles.bytes_per_pixel(path, "float32") == 2800
+    assert tiling.bytes_per_pixel(path, "float32") == 2800
 
 
 @pytest.mark.parametrize("tile", ("sometimes", 8, True, 64.0))

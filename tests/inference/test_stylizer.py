@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 
 from anime_tf import Stylizer
-from anime_tf.data import pictures
-from anime_tf.inference.engines import _run_graph
-from anime_tf.inference.finish import finish
-from anime_tf.inference.tiles import too_large
+from anime_tf.inference.engines.engine import _run_graph
+from anime_tf.inference.postprocess import finish
+from anime_tf.inference.tiling import too_large
+from anime_tf.io import pictures
 
 LEVEL = 1  # of 255: where float rounding lies on the border between two levels
 

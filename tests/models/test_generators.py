@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from golden_files import assert_close
 
-from anime_tf.inference.any_picture import AnyPicture
+from anime_tf.inference.padded_generator import AnyPicture
 from anime_tf.models.archive import load_generator, save_generator
 from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
 from anime_tf.training import config

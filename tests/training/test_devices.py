@@ -28,12 +28,12 @@ import sys, tensorflow as tf
 (cpu,) = tf.config.list_physical_devices("CPU")
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
-from anime_tf import cli, train
-sys.exit(cli.run(train.COMMAND, sys.argv[1:]))
+from anime_tf.cli.app import app, train
+sys.exit(app.run(train.COMMAND, sys.argv[1:]))
 """
 
 ONE_DEVICE = (
-    "import sys; from anime_tf import cli, train; sys.exit(cli.run(train.COMMAND, sys.argv[1:]))"
+    "import sys; from anime_tf.cli import app, train;sys.exit(app.run(train.COMMAND, sys.argv[1:]))"
 )
 
 
@@ -42,7 +42,7 @@ def data(tmp_path_factory):
     folder = make_data_set(tmp_path_factory.mktemp("data"), photos=12, styles=12)
     # The machines of a run do not make it at the same time.
     subprocess.run(
-        [sys.executable, "-m", "anime_tf.dataset", "smooth"]
+        [sys.executable, "-m", "anime_tf", "dataset", "smooth"]
         + [f"--style_dir={folder}/Dots/style", "--image_size=32"],
         cwd=ROOT,
         check=True,

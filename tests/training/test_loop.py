@@ -14,10 +14,10 @@ import tensorflow as tf
 from golden_files import assert_close
 from small_data_set import SETTINGS, make_data_set
 
-from anime_tf import cli
-from anime_tf.data.pictures import read_picture, write_bytes_whole
+from anime_tf.cli import app
+from anime_tf.cli.train import COMMAND
+from anime_tf.io.pictures import read_picture, write_bytes_whole
 from anime_tf.models.archive import load_generator
-from anime_tf.train import COMMAND
 from anime_tf.training.collapse import UPDATES
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.dry_run import dry_run
@@ -230,7 +230,7 @@ def test_going_back_to_a_checkpoint_that_was_kept(data, tmp_path):
     ],
 )
 def test_going_back_needs_a_run(tmp_path, capsys, flags, words):
-    assert cli.run(COMMAND, [f"--run_dir={tmp_path / 'run'}", *flags]) == cli.EXIT_NOTHING_DONE
+    assert app.run(COMMAND, [f"--run_dir={tmp_path / 'run'}", *flags]) == app.EXIT_NOTHING_DONE
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
     assert not (tmp_path / "run").exists()

@@ -1,7 +1,7 @@
 import numpy as np
 from golden_files import assert_close
 
-from anime_tf.data.pictures import write_picture
+from anime_tf.io.pictures import write_picture
 from anime_tf.models.registry import GENERATORS
 from anime_tf.training.samples import sample_sheet
 

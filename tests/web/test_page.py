@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from picture_files import exif, jpeg_with_exif, png_chunk
 
-from anime_tf.data.pictures import read_picture
+from anime_tf.io.pictures import read_picture
 
 SECONDS = 60_000  # milliseconds: machines of tests are busy
 LEVELS = 2  # of 255, against infer.py: other kernels add up in another order
@@ -96,7 +96,7 @@ def pixels(data):
 def stylizer(weights, tmp_path_factory):
     """What `infer.py --engine=tflite` makes pictures with."""
     from anime_tf.export.tflite import convert_tflite
-    from anime_tf.inference.any_picture import AnyPicture
+    from anime_tf.inference.padded_generator import AnyPicture
     from anime_tf.inference.stylizer import Stylizer
     from anime_tf.models.archive import load_generator
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from anime_tf.web.kinds import HEAD_BYTES, clip_kind
-from anime_tf.web.line import Line
+from anime_tf.styles.builtin import BUILTIN, weights_path
 from anime_tf.web.page import find_page
+from anime_tf.web.queue import Line
+from anime_tf.web.sniff import HEAD_BYTES, clip_kind
 from anime_tf.web.styles import engine_for, find_styles
-from anime_tf.weights.builtin import BUILTIN, weights_path
 
 
 class TestKinds:

@@ -11,8 +11,8 @@ import requests
 from picture_files import png_chunk
 from small_films import moving, read, write_film
 
-from anime_tf.data.pictures import decode_picture, encode_picture
 from anime_tf.inference.stylizer import Stylizer
+from anime_tf.io.pictures import decode_picture, encode_picture
 
 pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed")
 
@@ -21,7 +21,7 @@ from web_server import Gate  # noqa: E402, needs aiohttp
 from anime_tf.web import server as server_module  # noqa: E402, needs aiohttp
 from anime_tf.web.clips import Clips  # noqa: E402
 from anime_tf.web.limits import Limits  # noqa: E402
-from anime_tf.web.studio import Options  # noqa: E402
+from anime_tf.web.service import Options  # noqa: E402
 
 ROUNDING = 1
 """In levels: the same network twice, on other threads."""

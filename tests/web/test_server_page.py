@@ -9,7 +9,7 @@ import requests
 from picture_files import png_chunk, smooth_noise
 from small_films import moving, read, write_film
 
-from anime_tf.data.pictures import decode_picture, encode_picture, write_picture
+from anime_tf.io.pictures import decode_picture, encode_picture, write_picture
 
 pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed")
 

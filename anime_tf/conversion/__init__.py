@@ -1,0 +1,1 @@
+"""Legacy weights to `.keras` archives."""

@@ -1,1 +1,0 @@
-"""Pictures on the way into and out of the networks: files, folders, films, training batches."""

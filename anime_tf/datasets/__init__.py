@@ -1,0 +1,1 @@
+"""Training data: batches, edge smoothing, checks."""

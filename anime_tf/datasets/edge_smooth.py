@@ -1,0 +1,228 @@
+"""Edge smoothing: the style pictures that a discriminator must learn to refuse.
+
+Their edges are blurred and all else is as it was, so that clear lines are what tells a picture of
+the style from them (CartoonGAN, CVPR 2018, section 3.2; AnimeGAN keeps it).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from absl import logging
+from tqdm import tqdm
+
+from anime_tf.io import pictures
+from anime_tf.io.folders import SMOOTH_RECORD, by_stem, find_pictures
+
+KERNEL_SIDE = 5
+"""Side of the Gaussian, and of the square that widens the edges."""
+
+CANNY_THRESHOLDS = (100, 200)
+"""Lower and upper threshold of the edge detector."""
+
+_STRIP = 32  # rows at a time: the sums are in float64, 8 times the picture and more
+
+RESAMPLINGS = ("area", "linear")
+"""Ways in which `smooth_folder` brings a picture to the size wanted."""
+
+
+def smooth_edges(picture_u8: np.ndarray, size_hw: tuple[int, int] | None) -> np.ndarray:
+    """Blurs a picture along its edges, as the original implementation does, bit for bit.
+
+    Gray of the full-size picture; picture and gray resized (bilinear); Canny edges of the gray,
+    widened by a 5x5 square; there, and only there, the 5x5 Gaussian of the picture (edges
+    reflected), truncated to uint8.
+
+    Args:
+        picture_u8: (height, width, 3) RGB uint8.
+        size_hw: Height and width of the result; None for those of the picture.
+
+    Returns:
+        (height, width, 3) RGB uint8.
+
+    Raises:
+        ValueError: `picture_u8` is no RGB picture.
+
+    Reference:
+        AnimeGAN and AnimeGANv2, the edge-smoothing tool of their authors.
+    """
+    if picture_u8.dtype != np.uint8 or picture_u8.ndim != 3 or picture_u8.shape[2] != 3:
+        raise ValueError(
+            f"expected an RGB uint8 picture (height, width, 3), got {picture_u8.dtype} "
+            f"{picture_u8.shape}"
+        )
+    gray = cv2.cvtColor(np.ascontiguousarray(picture_u8), cv2.COLOR_RGB2GRAY)
+    if size_hw is not None and size_hw != picture_u8.shape[:2]:
+        picture_u8 = cv2.resize(picture_u8, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+        gray = cv2.resize(gray, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+    edges = cv2.Canny(gray, *CANNY_THRESHOLDS)
+    wide = cv2.dilate(edges, np.ones((KERNEL_SIDE, KERNEL_SIDE), np.uint8))
+    return np.where(wide[..., None] != 0, _gaussian(picture_u8), picture_u8)
+
+
+def _gaussian(picture_u8: np.ndarray) -> np.ndarray:
+    """5x5 Gaussian of (height, width, 3) uint8 with reflected edges, truncated to uint8."""
+    column = cv2.getGaussianKernel(KERNEL_SIDE, 0)
+    weights = (column * column.T).ravel()
+    height, width = picture_u8.shape[:2]
+    reach = KERNEL_SIDE // 2
+    padded = np.pad(picture_u8, ((reach, reach), (reach, reach), (0, 0)), "reflect")
+    blurred = np.empty_like(picture_u8)
+    for top in range(0, height, _STRIP):
+        rows = min(_STRIP, height - top)
+        strip = padded[top : top + rows + 2 * reach].astype(np.float64)
+        products = [
+            strip[i // KERNEL_SIDE :][:rows, i % KERNEL_SIDE :][:, :width] * weights[i]
+            for i in range(KERNEL_SIDE * KERNEL_SIDE)
+        ]
+        # The weights add up to one only but for rounding, so on a flat area truncation hangs on the
+        # order of the sum. This is the order in which numpy adds 25 numbers, as the original has
+        # it: eight partial sums, added in pairs, then the one that is left.
+        part = [products[i] + products[i + 8] + products[i + 16] for i in range(8)]
+        total = ((part[0] + part[1]) + (part[2] + part[3])) + (
+            (part[4] + part[5]) + (part[6] + part[7])
+        )
+        blurred[top : top + rows] = (total + products[24]).astype(np.uint8)
+    return blurred
+
+
+@dataclass(frozen=True)
+class SmoothReport:
+    """What `smooth_folder` did.
+
+    Attributes:
+        folder: Where the smooth pictures lie.
+        written: How many were written.
+        skipped: Name within the style folder -> reason, of the pictures that cannot be read.
+    """
+
+    folder: Path
+    written: int
+    skipped: dict[str, str]
+
+
+def smooth_folder(
+    style_dir: str | os.PathLike[str],
+    smooth_dir: str | os.PathLike[str],
+    size_hw: tuple[int, int] | None,
+    *,
+    workers: int | None = None,
+    resampling: str = "area",
+    overwrite: bool = False,
+) -> SmoothReport:
+    """Makes the smooth half of a style data set.
+
+    Every picture becomes a PNG under its own name in `smooth_dir`, beside `SMOOTH_RECORD`, a
+    record of the size and of what was left out. The folder appears when all is done; before that,
+    the work lies in a hidden folder beside it, which goes when the work fails.
+
+    Args:
+        style_dir: Pictures of the style.
+        smooth_dir: Where the result shall lie.
+        size_hw: Height and width to bring them to, the training size; None to leave each at its
+            own, for training on crops.
+        workers: Threads; None for one a CPU.
+        resampling: "area": by area averages, as training resizes the style pictures themselves,
+            so that only edges tell the two apart. "linear": within `smooth_edges`, as the original
+            implementation does. Both are the same for pictures that have the size already.
+        overwrite: Replace a `smooth_dir` that this function made.
+
+    Returns:
+        What was done. Pictures that cannot be read are named on the log and left out.
+
+    Raises:
+        FileNotFoundError: `style_dir` is missing or holds no pictures.
+        FileExistsError: `smooth_dir` holds something, and `overwrite` is not set or it was not
+            made by this function.
+        ValueError: No picture can be read, two share a name but for the suffix, or an argument is
+            out of range.
+    """
+    style_dir, smooth_dir = Path(style_dir), Path(smooth_dir)
+    if resampling not in RESAMPLINGS:
+        raise ValueError(f"resampling must be one of {', '.join(RESAMPLINGS)}, got {resampling!r}")
+    if size_hw is not None and min(size_hw) < 1:
+        raise ValueError(f"the size must be at least 1x1, got {size_hw}")
+    sources = by_stem(find_pictures(style_dir), style_dir)
+    _check_target(smooth_dir, overwrite)
+    smooth_dir.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own: what an earlier, killed run left does not stand in the way.
+    unfinished = smooth_dir.with_name(f".{smooth_dir.name}.{secrets.token_hex(6)}.tmp")
+    unfinished.mkdir()
+    try:
+        skipped = _smooth_all(sources, unfinished, size_hw, resampling, workers)
+        if len(skipped) == len(sources):
+            raise ValueError(f"{style_dir}: none of its {len(sources)} pictures can be read")
+        names = {path.relative_to(style_dir).as_posix(): reason for path, reason in skipped.items()}
+        record = {
+            "size_hw": size_hw,
+            "resampling": None if size_hw is None else resampling,
+            "pictures": len(sources) - len(skipped),
+            "skipped": names,
+        }
+        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+        (unfinished / SMOOTH_RECORD).write_text(text, encoding="utf-8")
+        shutil.rmtree(smooth_dir, ignore_errors=True)
+        os.rename(unfinished, smooth_dir)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return SmoothReport(smooth_dir, len(sources) - len(skipped), names)
+
+
+def _check_target(smooth_dir: Path, overwrite: bool) -> None:
+    """Refuses to write where something lies that is not to be, or must not be, replaced."""
+    if not smooth_dir.exists() or (smooth_dir.is_dir() and not any(smooth_dir.iterdir())):
+        return
+    if not (smooth_dir / SMOOTH_RECORD).is_file():
+        # Whatever this is, it may be the only copy.
+        raise FileExistsError(
+            f"{smooth_dir}: exists, and was not made by smoothing (no {SMOOTH_RECORD} in it); "
+            "remove it, or name another folder"
+        )
+    if not overwrite:
+        raise FileExistsError(f"{smooth_dir}: exists already; remove it, or ask to overwrite it")
+
+
+def _smooth_all(
+    sources: dict[str, Path],
+    target_dir: Path,
+    size_hw: tuple[int, int] | None,
+    resampling: str,
+    workers: int | None,
+) -> dict[Path, str]:
+    """Writes the smooth picture of each source; returns those that cannot be read, and why."""
+
+    def smooth_one(stem: str, path: Path) -> str | None:
+        try:
+            rgb = pictures.read_picture(path).rgb_u8
+        except ValueError as error:
+            return str(error)
+        if size_hw is not None and resampling == "area":
+            rgb = pictures.resize(rgb, size_hw)
+        target = target_dir / f"{stem}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pictures.write_picture(target, smooth_edges(rgb, size_hw))
+        return None
+
+    skipped = {}
+    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
+    try:
+        jobs = {path: pool.submit(smooth_one, stem, path) for stem, path in sources.items()}
+        shown = tqdm(jobs.items(), "smoothing", unit="picture", disable=not sys.stderr.isatty())
+        for path, job in shown:
+            reason = job.result()
+            if reason is not None:
+                skipped[path] = reason
+                logging.warning("left out: %s", reason)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return skipped

@@ -1,0 +1,1 @@
+"""Style pictures from videos: shots, letterbox, duplicates, quality, crops."""

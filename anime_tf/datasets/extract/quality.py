@@ -1,0 +1,112 @@
+"""What a picture is worth as a picture of a style: not black, not blank, not blurred."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from anime_tf.io import pictures
+
+MEASURED_SIDE = 256
+"""Pixels that the shorter side has at most when a picture is measured: a usual size of training.
+
+Fixed, because the variance of the Laplacian depends on the resolution. Smaller pictures are
+measured as they are: enlarging them would make them look blurred.
+"""
+
+NEAR_BLACK, NEAR_BLANK, BLURRED = "near-black", "near-blank", "blurred"
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What was measured of a picture, in levels 0..255 of its luma; see `MEASURED_SIDE`.
+
+    Attributes:
+        luma: Mean luma.
+        contrast: Standard deviation of luma.
+        sharpness: Variance of the Laplacian of luma (4 neighbours).
+    """
+
+    luma: float
+    contrast: float
+    sharpness: float
+
+
+@dataclass(frozen=True)
+class QualityLimits:
+    """The least that a picture must have; 0 asks for nothing.
+
+    The defaults refuse what has next to nothing in it. 59 photos of many kinds and 466 frames of a
+    drawn and of a filmed clip have luma 47 and more, contrast 29 and more, and sharpness 142 and
+    more; those frames blurred by a Gaussian with a sigma of 1/120 of their height have a sharpness
+    of 3 to 13, and of 14 to 115 with 1/240.
+
+    Attributes:
+        luma: Least mean luma, 0..255; under it a picture is near-black.
+        contrast: Least standard deviation of luma; under it a picture is near-blank.
+        sharpness: Least variance of the Laplacian; under it a picture is blurred.
+    """
+
+    luma: float = 16.0
+    contrast: float = 10.0
+    sharpness: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Checks the range."""
+        for name in ("luma", "contrast", "sharpness"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"the least {name} must be 0 or more, got {getattr(self, name)}")
+
+    def fault(self, quality: Quality) -> str | None:
+        """What a picture lacks.
+
+        Args:
+            quality: Of the picture.
+
+        Returns:
+            `NEAR_BLACK`, `NEAR_BLANK` or `BLURRED`, the first that holds; None for a good picture.
+        """
+        if quality.luma < self.luma:
+            return NEAR_BLACK
+        if quality.contrast < self.contrast:
+            return NEAR_BLANK
+        if quality.sharpness < self.sharpness:
+            return BLURRED
+        return None
+
+
+def gray_at(rgb_u8: np.ndarray, side: int) -> np.ndarray:
+    """Luma of a picture, shrunk in its own proportions where its shorter side is over `side`.
+
+    Args:
+        rgb_u8: (height, width, 3) RGB uint8.
+        side: Pixels.
+
+    Returns:
+        (h, w) uint8, min(h, w) at most `side`.
+    """
+    height, width = rgb_u8.shape[:2]
+    side = min(side, height, width)
+    scale = side / min(height, width)
+    size_hw = (max(side, round(height * scale)), max(side, round(width * scale)))
+    return cv2.cvtColor(pictures.resize(rgb_u8, size_hw), cv2.COLOR_RGB2GRAY)
+
+
+def measure(rgb_u8: np.ndarray) -> Quality:
+    """Measures a picture.
+
+    Args:
+        rgb_u8: (height, width, 3) RGB uint8.
+
+    Returns:
+        Its luma, contrast and sharpness.
+
+    Reference:
+        Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000: the variance
+        of the Laplacian.
+    """
+    gray = gray_at(rgb_u8, MEASURED_SIDE)
+    sharpness = cv2.Laplacian(gray, cv2.CV_32F).var(dtype=np.float64)
+    return Quality(float(gray.mean()), float(gray.std()), float(sharpness))

@@ -1,0 +1,79 @@
+"""Measures by networks whose weights must be there: InceptionV3, and VGG-19."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+
+from anime_tf.io import pictures
+from anime_tf.models.registry import PERCEPTUAL
+
+INCEPTION_SIDE = 299
+
+
+def inception_features(weights: str) -> Callable[[np.ndarray], np.ndarray]:
+    """InceptionV3's pooled features by `keras.applications`, in which FID and KID are taken.
+
+    Keras' weights are not those of the original FID, so figures compare among themselves only.
+
+    Args:
+        weights: "imagenet", which Keras fetches once, or a `.h5` file of it without its top.
+
+    Returns:
+        Function from (height, width, 3) RGB uint8 of any size to (1, 2048) float32.
+
+    Raises:
+        FileNotFoundError: The weights cannot be had; tells the remedy.
+    """
+    try:
+        network = keras.applications.InceptionV3(
+            include_top=False,
+            weights=weights,
+            pooling="avg",
+            input_shape=(INCEPTION_SIDE, INCEPTION_SIDE, 3),
+        )
+    except Exception as error:  # Keras raises a bare one where a download fails
+        raise FileNotFoundError(
+            f"{weights}: InceptionV3's weights cannot be read ({error}); name a .h5 file of "
+            "keras.applications without its top, or leave --inception out"
+        ) from error
+
+    def features(picture_u8: np.ndarray) -> np.ndarray:
+        size = (INCEPTION_SIDE, INCEPTION_SIDE)
+        resized = cv2.resize(picture_u8, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(network(pictures.to_pm1(resized[None]), training=False))
+
+    return features
+
+
+def perceptual_distance(weights: str) -> Callable[[np.ndarray, np.ndarray], float]:
+    """A distance of two pictures in VGG-19's conv4_4, in the manner of LPIPS.
+
+    The mean over places of |x / |x| - y / |y||^2 of the feature vectors: 0 for equal pictures, at
+    most 4. One layer and no learnt weights, unlike LPIPS (Zhang et al., CVPR 2018).
+
+    Args:
+        weights: "imagenet", "random", or a file; see `models.vgg19`.
+
+    Returns:
+        Function of two pictures, (height, width, 3) RGB uint8, the second brought to the first
+        one's size.
+
+    Raises:
+        FileNotFoundError: The weights cannot be had; tells the remedy.
+        ValueError: The file holds others.
+    """
+    network: Any = PERCEPTUAL["vgg19"](weights, seed=0)
+
+    def distance(photo_u8: np.ndarray, result_u8: np.ndarray) -> float:
+        pair = np.stack([photo_u8, pictures.resize(result_u8, photo_u8.shape[:2])])
+        features = np.asarray(network(pictures.to_pm1(pair)), np.float64)
+        lengths = np.linalg.norm(features, axis=-1, keepdims=True)
+        x, y = features / np.maximum(lengths, 1e-10)
+        return float(np.square(x - y).sum(axis=-1).mean())
+
+    return distance

@@ -1,1 +1,0 @@
-"""Generators on disk: archives, built-in styles, legacy checkpoints."""

@@ -1,0 +1,1 @@
+"""Measured speed of engines, training and video; not part of the wheel."""

@@ -1,0 +1,204 @@
+"""The peers' ways to run AnimeGANv2 on a CPU, to compare with; an extra of the benchmark alone.
+
+The network as they build it: `ReflectionPad2d`, `GroupNorm`, `LeakyReLU` and a resize with
+half-pixel centres, channels first, with the very weights that are measured otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from anime_tf.errors import import_optional
+from anime_tf.inference.engines.openvino import PRECISION_HINTS, import_openvino
+
+if TYPE_CHECKING:
+    import keras
+
+Run = Callable[[np.ndarray], np.ndarray]
+"""(1, height, width, 3) float32 in [-1, 1] -> the same."""
+
+PYTORCH_WAYS = ("pytorch", "pytorch channels-last", "pytorch compiled")
+"""Eager in PyTorch's own layout; eager with channels last; that compiled, once for each size."""
+
+ONNX_OPSET = 18
+"""With it a resize of half-pixel centres is one operator."""
+
+
+def import_torch() -> Any:
+    """PyTorch.
+
+    Raises:
+        ValueError: It is not installed.
+    """
+    return import_optional("torch", "the peers' networks need PyTorch", "torch")
+
+
+def pytorch_network(model: keras.Model) -> Any:
+    """The generator in PyTorch as it is published there, with the weights of ours.
+
+    Args:
+        model: An `AnimeGANv2Generator` with ``resize="half_pixel"``.
+
+    Returns:
+        A module of (n, 3, height, width) in [-1, 1], to evaluate.
+
+    Raises:
+        ValueError: PyTorch is not installed, or another network.
+    """
+    torch = import_torch()
+    from anime_tf.conversion.torch import TABLES, depthwise_kernel
+
+    found = f"{type(model).__name__} with {getattr(model, 'resize', 'no')} resize"
+    if found != "AnimeGANv2Generator with half_pixel resize":
+        raise ValueError(f"the peers' network is AnimeGANv2 with half-pixel resize, found {found}")
+    values = {weight.path.partition("/")[2]: weight.numpy() for weight in model.weights}
+    state = {}
+    for path, source in TABLES["animegan_v2"].sources.items():
+        value = values[path]
+        if value.ndim == 4:
+            depthwise = source.transform is depthwise_kernel
+            value = value.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
+        state[source.name] = torch.from_numpy(np.ascontiguousarray(value))
+    return _network(model.width, model.epsilon, state)
+
+
+def write_pytorch(network: Any, path: str | os.PathLike[str]) -> None:
+    """Writes it as PyTorch keeps networks: it is then opened without TensorFlow."""
+    file = {"width": network.width, "epsilon": network.epsilon, "state": network.state_dict()}
+    import_torch().save(file, os.fspath(path))
+
+
+def read_pytorch(path: str | os.PathLike[str]) -> Any:
+    """What `write_pytorch` wrote."""
+    file = import_torch().load(os.fspath(path), weights_only=True)
+    return _network(file["width"], file["epsilon"], file["state"])
+
+
+def _network(width: int, epsilon: float, state: dict[str, Any]) -> Any:
+    """The network as it is published, with a state dict."""
+    torch = import_torch()
+    nn = torch.nn
+
+    def norm(channels: int) -> Any:
+        return nn.GroupNorm(1, channels, eps=epsilon)
+
+    def block(inputs: int, outputs: int, side: int = 3, stride: int = 1, groups: int = 1) -> Any:
+        pad = (0, 1, 0, 1) if stride == 2 else (side // 2,) * 4
+        conv = nn.Conv2d(inputs, outputs, side, stride, groups=groups, bias=groups > 1)
+        activation = nn.LeakyReLU(0.2, inplace=True)
+        return nn.Sequential(nn.ReflectionPad2d(pad), conv, norm(outputs), activation)
+
+    class Residual(nn.Module):  # type: ignore[name-defined]
+        def __init__(self, inputs: int, outputs: int) -> None:
+            super().__init__()
+            inner = 2 * inputs
+            project = nn.Conv2d(inner, outputs, 1, bias=False)
+            self.layers = nn.Sequential(
+                block(inputs, inner, 1), block(inner, inner, groups=inner), project, norm(outputs)
+            )
+            self.adds = inputs == outputs
+
+        def forward(self, x: Any) -> Any:
+            return x + self.layers(x) if self.adds else self.layers(x)
+
+    class Generator(nn.Module):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.width, self.epsilon = width, epsilon
+            one, two, four, eight = width, 2 * width, 4 * width, 8 * width
+            self.block_a = nn.Sequential(block(3, one, 7), block(one, two, 3, 2), block(two, two))
+            self.block_b = nn.Sequential(block(two, four, 3, 2), block(four, four))
+            residuals = [Residual(four if i == 0 else eight, eight) for i in range(4)]
+            self.block_c = nn.Sequential(block(four, four), *residuals, block(eight, four))
+            self.block_d = nn.Sequential(block(four, four), block(four, four))
+            self.block_e = nn.Sequential(block(four, two), block(two, two), block(two, one, 7))
+            self.out_layer = nn.Sequential(nn.Conv2d(one, 3, 1, bias=False), nn.Tanh())
+
+        def forward(self, x: Any) -> Any:
+            x = self.block_c(self.block_b(self.block_a(x)))
+            for stage in (self.block_d, self.block_e):
+                x = nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear")
+                x = stage(x)
+            return self.out_layer(x)
+
+    network = Generator()
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def run_by_pytorch(network: Any, way: str, precision: str) -> Run:
+    """Runs it by PyTorch itself.
+
+    Args:
+        network: Of `pytorch_network`; changed.
+        way: One of `PYTORCH_WAYS`.
+        precision: "float32", or "bfloat16" for weights and pictures of that type.
+    """
+    torch = import_torch()
+    last = way != "pytorch"
+    kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    layout = torch.channels_last if last else torch.contiguous_format
+    network = network.to(dtype=kind, memory_format=layout)
+    called = network
+    if way == "pytorch compiled":
+        called = torch.compile(network, dynamic=False)
+
+    def run(picture_pm1: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            x = torch.from_numpy(picture_pm1).permute(0, 3, 1, 2).to(kind)
+            y = called(x.contiguous(memory_format=layout))
+            return y.float().permute(0, 2, 3, 1).contiguous().numpy()
+
+    return run
+
+
+def write_onnx(network: Any, path: str | os.PathLike[str]) -> None:
+    """Exports it by PyTorch's own exporter, for pictures of any size."""
+    torch = import_torch()
+    sizes = {2: "height", 3: "width"}
+    torch.onnx.export(
+        network,
+        (torch.zeros(1, 3, 64, 64),),
+        os.fspath(path),
+        input_names=["x"],
+        output_names=["y"],
+        dynamic_axes={"x": sizes, "y": sizes},
+        opset_version=ONNX_OPSET,
+        dynamo=False,
+    )
+
+
+def run_by_onnxruntime(path: str | os.PathLike[str]) -> Run:
+    """Runs the exported network by ONNX Runtime."""
+    from anime_tf.inference.engines.engine import import_onnxruntime
+
+    session = import_onnxruntime().InferenceSession(
+        os.fspath(path), providers=["CPUExecutionProvider"]
+    )
+    return lambda picture_pm1: _last(session.run(None, {"x": _first(picture_pm1)})[0])
+
+
+def run_by_openvino(path: str | os.PathLike[str], precision: str) -> Run:
+    """Runs the exported network by OpenVINO, with the settings it recommends for one picture."""
+    core = import_openvino().Core()
+    hint = PRECISION_HINTS[precision]
+    settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+    request = core.compile_model(os.fspath(path), "CPU", settings).create_infer_request()
+
+    def run(picture_pm1: np.ndarray) -> np.ndarray:
+        request.infer([_first(picture_pm1)])
+        return _last(request.get_output_tensor(0).data)
+
+    return run
+
+
+def _first(picture_pm1: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(picture_pm1.transpose(0, 3, 1, 2))
+
+
+def _last(picture_pm1: np.ndarray) -> np.ndarray:
+    return picture_pm1.transpose(0, 2, 3, 1).copy()

@@ -1,0 +1,1 @@
+"""How the built-in styles were made; not part of the wheel."""

@@ -1,0 +1,208 @@
+"""The command line that all verbs share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from absl import flags, logging
+
+import anime_tf
+from anime_tf.cli import app
+
+REPOSITORY = Path(anime_tf.__file__).parents[1]
+
+
+def define(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("input", None, "What to read.", required=True, flag_values=values)
+    flags.DEFINE_string("output", None, "What to write.", required=True, flag_values=values)
+    flags.DEFINE_float("strength", 1.0, "How much of it.", 0.0, 1.0, flag_values=values)
+    flags.DEFINE_enum("engine", "auto", ["auto", "keras"], "What runs it.", flag_values=values)
+    flags.DEFINE_bool("compare", False, "Side by side.", flag_values=values)
+
+
+def command(main, name="work") -> app.Command:
+    return app.Command(name, "Does the work.", "--input=a --output=b\n--compare", define, main)
+
+
+def refuse(values):
+    raise AssertionError("main must not run")
+
+
+GOOD = ["--input=a", "--output=b"]
+
+
+def test_flags_reach_main_and_its_code_comes_back():
+    seen = []
+
+    def main(values):
+        seen.append((values.input, values.strength, values.engine, values.compare))
+        return 1
+
+    code = app.run(command(main), [*GOOD, "--strength=0.25", "--compare", "--engine=keras"])
+    assert code == 1
+    assert seen == [("a", 0.25, "keras", True)]
+    assert app.run(command(lambda values: None), GOOD) == 0
+
+
+def test_a_second_run_starts_from_the_defaults():
+    seen = []
+    app.run(command(lambda values: seen.append(values.strength)), [*GOOD, "--strength=0.5"])
+    app.run(command(lambda values: seen.append(values.strength)), GOOD)
+    assert seen == [0.5, 1.0]
+
+
+def test_help_shows_the_example_first_then_every_flag_with_its_default(capsys):
+    assert app.run(command(refuse), ["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "anime-tf work --input=a --output=b"
+    assert lines[1] == "anime-tf work --compare"
+    text = "\n".join(lines)
+    for flag in ("--input=\n", "--strength=1.0\n", "--engine=auto\n", "--compare=false\n"):
+        assert f"  {flag}" in text
+    assert "What to read. (required)" in text
+    assert "One of: auto, keras." in text
+    assert "--flagfile=FILE" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--inptu=a"], ["unknown flag --inptu", "did you mean --input?"]),
+        ([*GOOD, "--strength=much"], ["--strength=much"]),
+        ([*GOOD, "--strength=2"], ["--strength=2", "[0.0, 1.0]"]),
+        ([*GOOD, "--engine=kera"], ["--engine=kera", "auto|keras", "did you mean keras?"]),
+        ([], ["--input and --output are required"]),
+        (["--input=a"], ["--output is required", "--output=VALUE"]),
+        (["--output=b", "--input"], ["--input needs a value"]),
+        ([*GOOD, "stray.jpg"], ["unexpected argument 'stray.jpg'", "--name=value"]),
+        ([*GOOD, "--flagfile=missing.txt"], ["--flagfile", "missing.txt"]),
+        ([*GOOD, "--nocompare=1"], ["--nocompare=1"]),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_on_stderr_and_exit_2(arguments, words, capsys):
+    assert app.run(command(refuse), arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    for word in [*words, "anime-tf work --help"]:
+        assert word in err
+
+
+def test_flagfile(tmp_path):
+    file = tmp_path / "flags.txt"
+    file.write_text("# a comment\n--input=from file\n--output=b\n")
+    seen = []
+    code = app.run(command(lambda values: seen.append(values.input)), [f"--flagfile={file}"])
+    assert (code, seen) == (0, ["from file"])
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("x.png: not a picture"), "anime-tf work: x.png: not a picture"),
+        (FileNotFoundError("no x.png"), "anime-tf work: no x.png"),
+        (PermissionError(13, "Permission denied", "/x"), "anime-tf work: /x: permission denied"),
+    ],
+)
+def test_errors_of_a_verb(error, line, capsys):
+    def main(values):
+        raise error
+
+    assert app.run(command(main), GOOD) == 2
+    assert capsys.readouterr().err.splitlines() == [line]
+    assert app.run(command(main), [*GOOD, "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_other_errors_are_not_hidden():
+    def main(values):
+        raise KeyError("a fault of the program")
+
+    with pytest.raises(KeyError):
+        app.run(command(main), GOOD)
+
+
+def test_interrupt(capsys):
+    def main(values):
+        raise KeyboardInterrupt
+
+    assert app.run(command(main), GOOD) == 130
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_group(capsys):
+    seen = []
+    first = command(lambda values: seen.append(values.input), "first")
+    group = app.Group("tools", "Tools.", (first, command(refuse, "second")))
+    assert app.run(group, ["first", *GOOD]) == 0
+    assert seen == ["a"]
+    assert app.run(group, ["--help"]) == 0
+    assert "  second  Does the work." in capsys.readouterr().out
+    assert app.run(group, ["first", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("anime-tf tools first --input=a --output=b\n")
+    assert app.run(group, ["secnod"]) == 2
+    assert "did you mean second?" in capsys.readouterr().err
+    assert app.run(group, []) == 2
+    assert "first, second" in capsys.readouterr().err
+
+
+def test_console_script_lists_the_verbs(capsys):
+    assert app.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"  {verb} " in out for verb in app.VERBS)
+    assert app.main(["--version"]) == 0
+    assert anime_tf.__version__ in capsys.readouterr().out
+    assert app.main(["infre"]) == 2
+    assert "did you mean infer?" in capsys.readouterr().err
+    assert app.main([]) == 2
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_importing_the_package_is_light_and_sets_nothing():
+    done = python(
+        "import os, sys, anime_tf, anime_tf.cli\n"
+        "heavy = {'tensorflow', 'keras', 'cv2', 'numpy'} & set(sys.modules)\n"
+        "print(heavy or '-', os.environ.get('TF_CPP_MIN_LOG_LEVEL'))"
+    )
+    assert done.stdout == "- None\n", done.stderr
+
+
+def test_importing_tensorflow_is_silent():
+    done = python("from anime_tf import cli; app.import_tensorflow(); print('tensorflow loaded')")
+    assert (done.stdout, done.stderr) == ("tensorflow loaded\n", "")
+
+
+def test_what_a_failing_import_wrote_is_shown(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'why it fails')\n1 / 0\n")
+    done = python("from anime_tf import cli; app.import_tensorflow()", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "why it fails" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_logs_go_to_stderr_with_their_level_and_nothing_else(capsys):
+    def main(values):
+        logging.info("three pictures")
+        logging.debug("a detail")
+        logging.warning("a doubt")
+
+    assert app.run(command(main), GOOD) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" ", 1)[1] for line in lines] == ["INFO three pictures", "WARNING a doubt"]
+    assert app.run(command(main), [*GOOD, "--debug"]) == 0
+    assert "a detail" in capsys.readouterr().err

@@ -1,0 +1,191 @@
+"""The verb video, through its command line, on real files."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from small_films import moving, read, write_film
+
+from anime_tf import Stylizer
+from anime_tf.cli import app
+from anime_tf.cli.video import COMMAND
+from anime_tf.io.video.demux import FilmReader
+from anime_tf.models.archive import save_generator
+from anime_tf.models.registry import GENERATORS
+
+ROOT = Path(__file__).parents[2]
+
+# What x264 at crf 1 and chroma at half size leave of small noisy frames, on average.
+FILM_MEAN_STEPS = 12
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory) -> Path:
+    keras.utils.set_random_seed(5)
+    path = tmp_path_factory.mktemp("weights") / "small.keras"
+    save_generator(GENERATORS["animegan_v2_light"](width=4), path)
+    return path
+
+
+@pytest.fixture
+def film(tmp_path) -> Path:
+    path = tmp_path / "in" / "film.mp4"
+    path.parent.mkdir()
+    write_film(path, moving(5, 36, 50), sound="aac")
+    return path
+
+
+def video(archive, *flags) -> int:
+    return app.run(COMMAND, [f"--weights={archive}", *map(str, flags)])
+
+
+def test_a_film_is_stylised(archive, film, tmp_path, capfd):
+    out = tmp_path / "out" / "film.mp4"
+    assert video(archive, f"--input={film}", f"--output={out}", "--crf=1") == 0
+    outcome = capfd.readouterr()
+    assert outcome.out == ""
+    assert len(outcome.err.splitlines()) == 1, outcome.err  # no warnings, no bar
+    assert f"5 frames written to {out}" in outcome.err
+    before, after = read(film), read(out)
+    assert after.times == before.times
+    assert after.sound == before.sound
+    stylizer = Stylizer(archive)
+    with FilmReader(film) as reader:
+        for frame, written in zip(reader.frames(), after.frames, strict=True):
+            expected = stylizer(frame.rgb_u8).astype(float)
+            assert np.abs(written - expected).mean() <= FILM_MEAN_STEPS
+
+
+def test_options(archive, film, tmp_path):
+    out = tmp_path / "film.mkv"
+    flags = ("--strength=0", "--max_side=24", "--crf=10", "--engine=keras")
+    assert video(archive, f"--input={film}", f"--output={out}", *flags) == 0
+    before, after = read(film), read(out)
+    assert {frame.shape for frame in after.frames} == {(18, 24, 3)}  # 17 rows and one more
+    means = [[frame.mean() for frame in pictures.frames] for pictures in (before, after)]
+    assert np.abs(np.subtract(*means)).max() <= FILM_MEAN_STEPS
+
+
+def test_a_truncated_film_gives_what_it_has(archive, tmp_path, capfd):
+    source, out = tmp_path / "cut.mkv", tmp_path / "out.mp4"
+    noise = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), np.uint8)
+    write_film(source, list(noise))
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    assert video(archive, f"--input={source}", f"--output={out}", "--strength=0") == 1
+    written, warning = capfd.readouterr().err.splitlines()
+    assert f"WARNING {source}: " in warning
+    assert f"{len(read(out).frames)} frames written" in written
+
+
+def test_what_is_wrong_is_one_line_and_touches_nothing(archive, film, tmp_path, capfd):
+    note = tmp_path / "note.mp4"
+    note.write_text("no film")
+    before = sorted(tmp_path.rglob("*"))
+    for flags, words in (
+        ([f"--input={tmp_path}/none.mp4", "--output=out.mp4"], "none.mp4: expected a film"),
+        ([f"--input={note}", "--output=out.mp4"], "note.mp4: expected a film that FFmpeg reads"),
+        ([f"--input={film}", "--output=out.avi"], "films are written as .mp4, .mov, .mkv"),
+        ([f"--input={film}", f"--output={film}"], "would overwrite the input"),
+        ([f"--input={film}", f"--output={note}/out.mp4"], "note.mp4 is a file"),
+        ([f"--input={film}", "--output=/proc/none/out.mp4"], "/proc/none"),
+        ([f"--input={film}", "--output=out.mp4", "--crf=64"], "--crf=64"),
+        ([f"--input={film}", "--output=out.mp4", "--weights=cell"], "did you mean cel?"),
+        ([f"--input={film}"], "--output is required"),
+    ):
+        assert video(archive, *flags) == 2, flags
+        err = capfd.readouterr().err
+        assert words in err
+        assert len(err.splitlines()) == 1, err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_help_says_how_without_loading_much():
+    code = (
+        "import sys\nfrom anime_tf import cli\n"
+        "code = app.main(['video', '--help'])\n"
+        "assert not {'tensorflow', 'keras', 'cv2', 'av'} & set(sys.modules), sys.modules.keys()\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("anime-tf video --input=holiday.mp4 --output=anime.mp4\n")
+    for flag in ("weights=cel", "engine=auto", "strength=1.0", "max_side=0"):
+        assert f"  --{flag}\n" in done.stdout
+
+
+def test_the_script_and_the_module_are_the_verb(archive):
+    for command, name in (
+        (["video.py"], "python video.py"),
+        (["-m", "anime_tf", "video"], "anime-tf video"),
+    ):
+        done = subprocess.run(
+            [
+                *(sys.executable, *command, f"--weights={archive}"),
+                *("--input=none.mp4", "--output=out.mp4"),
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 2
+        assert done.stderr == f"{name}: none.mp4: expected a film, found nothing\n"
+
+
+def test_signals_leave_a_film_to_go_on_with(archive, tmp_path):
+    """Real signals to the real script: SIGTERM, then another film for --resume, then the rest."""
+    source, out = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    write_film(source, moving(150, 96, 128), sound="aac")
+    flags = [f"--weights={archive}", f"--input={source}", f"--output={out}", "--steady=blend"]
+    process = subprocess.Popen(
+        [sys.executable, "video.py", *flags],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A background job of a shell is born deaf to it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".b.mp4.*.tmp")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    warning, line = err.splitlines()
+    assert "SIGTERM: writing what is done; once more ends at once" in warning
+    left = tmp_path / "b.partial.mp4"
+    assert f"of 150 frames are in {left}; go on with: " in line
+    assert not out.exists() and not list(tmp_path.glob(".*"))
+    done = len(read(left).frames)
+    assert 0 < done < 150
+
+    command = shlex.split(line.partition("go on with: ")[2])
+    other = subprocess.run(
+        [*command, "--strength=0.5"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert other.returncode == 2
+    assert "b.partial.mp4: made with --strength=1.0, not 0.5" in other.stderr
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    before, after = read(source), read(out)
+    assert (after.times, after.sound) == (before.times, before.sound)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
+
+
+def test_side_by_side(archive, film, tmp_path):
+    out = tmp_path / "film.mp4"
+    assert video(archive, f"--input={film}", f"--output={out}", "--compare", "--strength=0") == 0
+    (frame, *_) = read(out).frames
+    assert frame.shape == (36, 100, 3)
+    assert np.abs(frame[:, :48].astype(int) - frame[:, 50:98]).mean() <= FILM_MEAN_STEPS

@@ -1,0 +1,94 @@
+"""Files of torch.save: two that PyTorch wrote, and what is refused."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch_files import write_state_dict
+
+from anime_tf.conversion.torch_file import read_state_dict
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.mark.parametrize("name", ["torch_today.pt", "torch_legacy.pth"])
+def test_reads_what_pytorch_wrote(name):
+    """Views, transposed ones, half, bfloat16 and double precision; the second nested, "module."."""
+    found = read_state_dict(GOLDEN / name)
+    with np.load(GOLDEN / "torch_state.npz") as expected:
+        assert set(found) == set(expected)
+        for key, array in found.items():
+            np.testing.assert_array_equal(array, expected[key])
+
+
+def test_a_file_is_not_touched_by_what_is_done_to_its_arrays(tmp_path):
+    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones((), np.float64)}
+    path = write_state_dict(tmp_path / "x.pt", arrays)
+    found = read_state_dict(path)
+    found["a"][:] = 0
+    for name, array in read_state_dict(path).items():
+        np.testing.assert_array_equal(array, arrays[name])
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ValueError) as caught:
+        read_state_dict(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_nothing_that_a_pickle_asks_for_is_run(tmp_path):
+    evil = b"X\x01\x00\x00\x00x" + b"cos\nsystem\n(X\x0a\x00\x00\x00touch evilt" + b"R"
+    path = write_state_dict(tmp_path / "evil.pt", {"a": np.zeros(1, np.float32)}, evil)
+    assert "it asks for os.system" in refused(path)
+    assert not Path("evil").exists()
+    module = b"X\x01\x00\x00\x00x" + b"c__main__\nGenerator\n)R"
+    path = write_state_dict(tmp_path / "whole.pt", {"a": np.zeros(1, np.float32)}, module)
+    assert "__main__.Generator" in refused(path)
+    assert "torch.save(model.state_dict(), ...)" in refused(path)
+
+
+def test_other_files_are_refused_in_a_line(tmp_path):
+    path = tmp_path / "x.pt"
+    path.write_text("no weights at all\n")
+    assert "another kind of file" in refused(path)
+    path.write_bytes(b"")
+    assert "another kind of file" in refused(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes.txt", "hello")
+    assert "a zip file that holds no state dict, but notes.txt" in refused(path)
+    write_state_dict(path, {"a": np.zeros(3, np.float32)}, b"X\x05\x00\x00\x00epochK\x03")
+    assert "holds epoch, which are no tensors" in refused(path)
+    assert "found a folder" in refused(tmp_path) or "a folder; expected" in refused(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no such file; expected a state dict"):
+        read_state_dict(tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize("name", ["torch_today.pt", "torch_legacy.pth"])
+def test_cut_off_files_are_refused_in_a_line(name, tmp_path):
+    data = (GOLDEN / name).read_bytes()
+    for length in range(0, len(data) - 1, 61):
+        path = tmp_path / "x.pt"
+        path.write_bytes(data[:length])
+        refused(path)
+
+
+def test_a_tensor_that_looks_beyond_its_values_is_refused(tmp_path):
+    path = write_state_dict(tmp_path / "x.pt", {"a": np.zeros((2, 3), np.float32)})
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    large = parts["archive/data.pkl"].replace(
+        b"(J\x02\x00\x00\x00J\x03", b"(J\x02\x00\x00\x00J\x09"
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in (parts | {"archive/data.pkl": large}).items():
+            archive.writestr(name, part)
+    assert "a tensor looks beyond its values" in refused(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in (parts | {"archive/data/0": bytes(20)}).items():
+            archive.writestr(name, part)
+    assert "holds 20 bytes, expected 24" in refused(path)

@@ -1,0 +1,60 @@
+import json
+
+import numpy as np
+import pytest
+from film_scenes import scene
+
+from anime_tf.datasets.extract.manifest import FILMS, MANIFEST, Entry, FilmRecord, Manifest
+from anime_tf.io.folders import find_pictures
+
+
+def entry(name):
+    return Entry(name, "film.mkv", 3, 0.5, (1, 2, 3, 4), "0" * 16, "f" * 16, 1.0, 2.0, 3.0)
+
+
+def test_round_trip(tmp_path):
+    manifest = Manifest(tmp_path)
+    manifest.add_picture(entry("a.png"), scene(0))
+    manifest.add_picture(entry("ü.png"), scene(1))
+    manifest.films["film.mkv"] = FilmRecord(9, {"every": 2}, (0, 0, 5, 5), left_out={"x": 2})
+    manifest.save_films()
+    again = Manifest(tmp_path)
+    assert again.entries == {"a.png": entry("a.png"), "ü.png": entry("ü.png")}
+    assert again.films == manifest.films
+    assert [path.name for path in find_pictures(tmp_path)] == ["a.png", "ü.png"]
+    first = json.loads((tmp_path / MANIFEST).read_text(encoding="utf-8").splitlines()[0])
+    assert (first["picture"], first["film"], first["frame"]) == ("a.png", "film.mkv", 3)
+
+
+def test_a_line_that_was_cut_off_is_dropped(tmp_path):
+    Manifest(tmp_path).add_picture(entry("a.png"), scene(0))
+    path = tmp_path / MANIFEST
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:30])
+    assert list(Manifest(tmp_path).entries) == ["a.png"]
+    assert path.read_bytes() == whole
+
+
+def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path):
+    manifest = Manifest(tmp_path)
+    manifest.add_picture(entry("a.png"), scene(0))
+    before = (tmp_path / MANIFEST).read_bytes()
+    with pytest.raises(ValueError, match="rgb_u8|picture"):
+        manifest.add_picture(entry("b.png"), np.zeros((2, 2)))
+    (tmp_path / MANIFEST).unlink()
+    (tmp_path / MANIFEST).mkdir()  # a list that cannot be added to
+    with pytest.raises(OSError):
+        manifest.add_picture(entry("b.png"), scene(1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", MANIFEST]
+    assert before.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("text", ["{}\n", "no json\n", "[1]\n"])
+def test_files_that_are_something_else(tmp_path, text):
+    (tmp_path / MANIFEST).write_text(text)
+    with pytest.raises(ValueError, match=r"manifest.jsonl: expected a JSON object .* in line 1"):
+        Manifest(tmp_path)
+    (tmp_path / MANIFEST).unlink()
+    (tmp_path / FILMS).write_text('{"a": ' + text + "}")
+    with pytest.raises(ValueError, match=r"films.json: expected the list of films"):
+        Manifest(tmp_path)

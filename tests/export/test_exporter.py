@@ -1,0 +1,121 @@
+"""The folder of an export: whole or not at all, and only ours is replaced."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+from anime_tf.export.checks import Limit
+from anime_tf.export.exporter import RECORD, ExportOptions, check_request, export
+from anime_tf.models.archive import save_generator
+from anime_tf.models.registry import GENERATORS
+
+SAVED_MODEL = ExportOptions(formats=["saved_model"])
+
+
+@pytest.fixture
+def exported(exports, tmp_path) -> Path:
+    """A copy, to be spoilt."""
+    return Path(shutil.copytree(exports["animegan_v2"].folder, tmp_path / "exported"))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_what_is_in_it(exports):
+    for name, (_, archive, folder) in exports.items():
+        assert {p.name for p in folder.iterdir()} == {"saved_model", "model.tflite", RECORD}
+        assert (folder / "saved_model/saved_model.pb").is_file()
+        assert {p.name for p in folder.parent.iterdir()} == {archive.name, folder.name}
+        record = json.loads((folder / RECORD).read_text())
+        assert (record["generator"], record["quantize"]) == (name, "none")
+        assert record["weights_sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+        assert set(record["files"]) == {"saved_model", "model.tflite"}
+        verified = name in ("animegan_v2", "animegan_v2_light")
+        for file, limit in (("saved_model", 1e-5), ("model.tflite", 1e-4)):
+            assert ("largest" in record["files"][file]) is verified
+            if verified:
+                assert record["files"][file]["largest"] <= limit
+                assert record["files"][file]["milliseconds"] > 0
+        assert record["files"]["model.tflite"]["bytes"] == (folder / "model.tflite").stat().st_size
+
+
+def test_nothing_else_is_replaced(exported, tmp_path):
+    check_request(exported, SAVED_MODEL)
+    check_request(tmp_path / "new/folder", SAVED_MODEL)
+    (tmp_path / "empty").mkdir()
+    check_request(tmp_path / "empty", SAVED_MODEL)
+
+    (exported / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="only an export of ours is replaced.*notes.txt"):
+        check_request(exported, SAVED_MODEL)
+    (exported / "notes.txt").unlink()
+    (exported / RECORD).write_text('{"kind": "another"}')
+    with pytest.raises(ValueError, match="holds no export.json of one; name a new folder"):
+        check_request(exported, SAVED_MODEL)
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(NotADirectoryError, match="expected a folder for the export, found a file"):
+        check_request(file, SAVED_MODEL)
+    with pytest.raises(NotADirectoryError, match="but .*file is a file"):
+        check_request(file / "exported", SAVED_MODEL)
+
+
+def test_a_part_beyond_its_limit_is_left_out(exported, tmp_path, monkeypatch):
+    """Weights that are not numbers: the network gives none either, and no limit holds."""
+    keras.utils.set_random_seed(1)
+    model = GENERATORS["animegan_v2"](width=1)
+    model.out_layer.kernel.assign(model.out_layer.kernel * float("nan"))
+    save_generator(model, tmp_path / "nan.keras")
+    before = content(tmp_path)
+    (part,) = export(tmp_path / "nan.keras", exported, ExportOptions(formats=["tflite"]))
+    assert part.failure.startswith("differs by nan, expected no more than 0.0001")
+    assert content(tmp_path) == before, "nothing is left to replace the earlier export"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["exported", "nan.keras"]
+
+    options = ExportOptions(formats=["tflite"], verify=False)
+    (part,) = export(tmp_path / "nan.keras", exported, options)
+    assert part.failure == "" and part.measured is None
+    assert [p.name for p in sorted(exported.iterdir())] == [RECORD, "model.tflite"]
+
+    # One of two: the other is written.
+    save_generator(GENERATORS["animegan_v2"](width=8), tmp_path / "good.keras")
+    monkeypatch.setattr("anime_tf.export.saved_model.LIMIT", Limit(psnr=math.inf, largest=-1))
+    bad, good = export(tmp_path / "good.keras", exported)
+    assert bad.failure and not good.failure
+    assert [p.name for p in sorted(exported.iterdir())] == [RECORD, "model.tflite"]
+    assert set(json.loads((exported / RECORD).read_text())["files"]) == {"model.tflite"}
+
+
+def test_what_is_asked_for(exports, tmp_path, monkeypatch):
+    new = tmp_path / "new"
+    for formats, quantize, words in (
+        (["ncnn"], "none", "formats must be some of saved_model, tflite, onnx, received ncnn"),
+        ([], "none", "received none"),
+        (["tflite"], "int4", "quantize must be one of none, float16, dynamic, int8, not 'int4'"),
+        (["saved_model"], "float16", "quantize=float16 is for tflite"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            check_request(new, ExportOptions(formats=formats, quantize=quantize))
+    for options, words in (
+        (ExportOptions(precision="float64"), "precision must be one of float32, mixed_bfloat16"),
+        (ExportOptions(precision="mixed_float16"), "is for saved_model alone; export tflite apart"),
+        (ExportOptions(max_pixels=0), "max_pixels must be 1 or more, received 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            check_request(new, options)
+    with pytest.raises(ValueError, match="expected a .keras archive, found a folder"):
+        export(exports["animegan_v2"].folder / "saved_model", new, SAVED_MODEL)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(ValueError, match="pip install ai-edge-litert"):
+        check_request(new, ExportOptions(formats=["tflite"]))
+    check_request(new, SAVED_MODEL)
+    assert not new.exists()

@@ -1,0 +1,97 @@
+"""Statistics measured once: against those that the network itself takes of the whole picture."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from anime_tf.inference import norm_statistics
+from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.inference.tiling import tiles_of
+from anime_tf.io import pictures
+from anime_tf.models.registry import GENERATORS
+
+ROUNDING = 1e-4  # of float32, in statistics through two dozen norms
+
+
+class Network:
+    """A network in three ways: as it is, measuring itself, and with given statistics."""
+
+    def __init__(self, model):
+        self.measure = norm_statistics.Measure(model)
+        self.stride = model.STRIDE
+        self._run = AnyPicture(model, runtime="tensorflow").holding().get_concrete_function()
+        self._keep = model
+
+    def __call__(self, photo_u8, statistics=None):
+        """What comes out, and what its norms used."""
+        rate = 1.0 if statistics is None else 0.0
+        if statistics is None:
+            statistics = np.zeros(self._run.structured_outputs["used"].shape)
+        x = tf.constant(pictures.to_pm1(photo_u8[None]))
+        y = self._run(x, tf.constant(statistics, tf.float32), tf.constant(rate), tf.constant(1e9))
+        return y["anime_pm1"].numpy(), y["used"].numpy()
+
+
+@pytest.fixture(scope="module", params=("animegan_v2", "cartoongan"))
+def network(request):
+    """One whose layers share statistics over channels, and one whose channels have their own."""
+    keras.utils.set_random_seed(11)
+    return Network(GENERATORS[request.param](width=2))
+
+
+def test_of_a_small_picture_they_are_its_own(network, photo):
+    picture = photo(64, 96)
+    own = network(picture)[1]
+    np.testing.assert_allclose(network.measure([picture]), own, rtol=ROUNDING, atol=ROUNDING)
+
+
+def test_a_pass_from_a_pictures_own_statistics_finds_them_again(network, photo):
+    """Tiles with all of their surroundings, put together, are the picture."""
+    picture = photo(96, 128)
+    own = network(picture)[1]
+    tiles = tiles_of((96, 128), 48, 96, network.stride)
+    assert len(tiles) == 6
+    parts = ((pictures.to_pm1(tile.of(picture))[None], tile) for tile in tiles)
+    found = network.measure.one_by_one(parts, own)
+    np.testing.assert_allclose(found, own, rtol=ROUNDING, atol=ROUNDING)
+
+
+def test_each_pass_brings_them_nearer(network, photo, monkeypatch):
+    monkeypatch.setattr(norm_statistics, "SAMPLE_PIXELS", 6 * 64 * 64)
+    monkeypatch.setattr(norm_statistics, "PASS_SIDE", 96)
+    picture = photo(192, 256)
+    picture[:, 128:] //= 3  # tiles are unlike each other
+    expected, _ = network(picture)
+
+    def error(passes):
+        anime, _ = network(picture, network.measure([picture], passes))
+        return float(np.sqrt(np.mean(np.square(anime - expected))))
+
+    errors = [error(passes) for passes in (0, 1, 2)]
+    assert errors[0] > 2 * errors[1] > 4 * errors[2], errors
+
+
+def test_a_pass_over_part_of_the_tiles(photo, monkeypatch):
+    monkeypatch.setattr(norm_statistics, "PASS_SIDE", 32)
+    monkeypatch.setattr(norm_statistics, "PASS_PIXELS", 5 * 32 * 32)
+    parts = list(norm_statistics.parts([photo(64, 128), photo(64, 32)], 4))
+    assert len(parts) == 5, "of 10"
+    for tile_pm1, tile in parts:
+        assert tile_pm1.shape[1] == tile.outer[1] - tile.outer[0]
+
+
+def test_the_sample_takes_of_each_photo_by_its_size(photo, monkeypatch):
+    monkeypatch.setattr(norm_statistics, "SAMPLE_PIXELS", 8 * 64 * 64)
+    small, large = photo(64, 64), photo(128, 96)
+    small[:], large[:] = 0, 255
+    tiles = norm_statistics.sample([small, large], 4)
+    assert tiles.shape == (8, 64, 64, 3)
+    assert (tiles.mean((1, 2, 3)) < 0).sum() == 2, "a quarter of all pixels"
+
+
+def test_without_photos(network):
+    with pytest.raises(ValueError, match="at least one photo"):
+        network.measure([])

@@ -1,0 +1,98 @@
+import json
+
+import pytest
+
+from anime_tf.io.folders import dataset_folders, find_pictures
+
+
+def touch(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def names(paths, root):
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
+def test_pictures_are_found_sorted_whatever_their_case(tmp_path):
+    touch(tmp_path, "b.PNG", "a.jpg", "sub/c.Jpeg", "d.webp", "e.gif", "f.bmp", "a/z.png")
+    touch(tmp_path, "notes.txt", ".hidden.png", ".cache/g.png", "thumbs.db", "png")
+    found = ["a.jpg", "a/z.png", "b.PNG", "d.webp", "e.gif", "f.bmp", "sub/c.Jpeg"]
+    assert names(find_pictures(tmp_path), tmp_path) == found
+    flat = ["a.jpg", "b.PNG", "d.webp", "e.gif", "f.bmp"]
+    assert names(find_pictures(str(tmp_path), recursive=False), tmp_path) == flat
+
+
+def test_missing_and_empty_folders_say_what_was_expected(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone: expected a folder of pictures.* nothing"):
+        find_pictures(tmp_path / "gone")
+    touch(tmp_path, "film.mkv")
+    with pytest.raises(FileNotFoundError, match=r"expected pictures \(.jpg, .* found none"):
+        find_pictures(tmp_path)
+    with pytest.raises(FileNotFoundError, match="film.mkv: .* found a file"):
+        find_pictures(tmp_path / "film.mkv")
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    touch(tmp_path, "train_photo/p2.jpg", "train_photo/in/p1.png")
+    touch(tmp_path, "Ink/style/s1.jpg", "Ink/style/in/s2.png")
+    touch(tmp_path, "Ink/smooth/s1.png", "Ink/smooth/in/s2.png", "Ink/smooth/more.png")
+    return tmp_path
+
+
+def test_counterparts_stand_in_the_order_of_their_pictures(dataset):
+    touch(dataset, "Ink/paired/p2.png", "Ink/paired/in/p1.webp", "val/v.jpg")
+    folders = dataset_folders(dataset, "Ink")
+    assert names(folders.train_photo, dataset) == ["train_photo/in/p1.png", "train_photo/p2.jpg"]
+    assert names(folders.paired, dataset) == ["Ink/paired/in/p1.webp", "Ink/paired/p2.png"]
+    assert names(folders.style, dataset) == ["Ink/style/in/s2.png", "Ink/style/s1.jpg"]
+    assert names(folders.smooth, dataset) == ["Ink/smooth/in/s2.png", "Ink/smooth/s1.png"]
+    assert names(folders.val, dataset) == ["val/v.jpg"]
+
+
+def test_what_is_optional_may_be_missing(dataset):
+    folders = dataset_folders(dataset, "Ink")
+    assert folders.val == ()
+    assert folders.paired is None
+    touch(dataset, "val/README.txt")
+    assert dataset_folders(dataset, "Ink", need_smooth=False).val == ()
+    assert dataset_folders(dataset, "Ink", need_smooth=False).smooth == ()
+
+
+def test_a_missing_folder_is_an_error_that_draws_the_layout(dataset):
+    with pytest.raises(FileNotFoundError) as raised:
+        dataset_folders(dataset, "Oil")
+    message = str(raised.value)
+    for part in ("Oil/style: expected a folder", "train_photo: photos", "dataset smooth", "val"):
+        assert part in message.replace(str(dataset) + "/", "")
+    with pytest.raises(FileNotFoundError, match="paired: expected a folder"):
+        dataset_folders(dataset, "Ink", need_paired=True)
+
+
+def test_a_missing_counterpart_is_an_error_that_names_it_and_the_remedy(dataset):
+    touch(dataset, "Ink/style/new.png")
+    with pytest.raises(FileNotFoundError, match=r"new.png: .*smooth --style_dir=.*--overwrite"):
+        dataset_folders(dataset, "Ink")
+    touch(dataset, "Ink/paired/p2.png")
+    with pytest.raises(FileNotFoundError, match=r"p1.png: no picture of the same name"):
+        dataset_folders(dataset, "Ink", need_smooth=False)
+
+
+def test_style_pictures_that_smoothing_could_not_read_are_left_out(dataset, caplog):
+    touch(dataset, "Ink/style/in/broken.jpg")
+    record = {"skipped": {"in/broken.jpg": "broken"}}
+    (dataset / "Ink/smooth/smooth.json").write_text(json.dumps(record))
+    folders = dataset_folders(dataset, "Ink")
+    assert names(folders.style, dataset) == ["Ink/style/in/s2.png", "Ink/style/s1.jpg"]
+    assert len(folders.smooth) == 2
+    assert "broken.jpg: left out" in caplog.text
+
+
+def test_names_that_differ_only_in_suffix_are_refused(dataset):
+    touch(dataset, "Ink/style/s1.png")
+    with pytest.raises(ValueError, match="s1.png: shares its name with .*s1.jpg.*rename"):
+        dataset_folders(dataset, "Ink")
+    dataset_folders(dataset, "Ink", need_smooth=False)  # no counterparts, no matter

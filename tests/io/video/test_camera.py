@@ -1,0 +1,94 @@
+import os
+import threading
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+from small_films import moving, read, write_film
+
+from anime_tf.io.video.camera import Camera, Preview, why_no_window
+from anime_tf.io.video.readers import WHOLE, Span, open_source
+from anime_tf.io.video.writers import open_writer
+
+# There is no camera where tests run, but OpenCV opens a film by the same class.
+
+
+@pytest.fixture
+def film(tmp_path):
+    path = tmp_path / "a.avi"
+    write_film(path, moving(30), codec="mjpeg", pixels="yuvj420p")
+    return str(path)
+
+
+def record(camera, target, most=None):
+    with camera, open_writer(target, camera) as writer:
+        for frame in camera.items():
+            writer.write_frame(frame)
+            if camera.count == most:
+                camera.stop()
+
+
+def test_a_camera_is_recorded_until_it_is_stopped(film, tmp_path):
+    camera = Camera(film, WHOLE)
+    assert (camera.rate, camera.frames_expected) == (10, None)
+    record(camera, tmp_path / "b.mp4", most=7)
+    after = read(tmp_path / "b.mp4")
+    assert len(after.frames) == camera.count == 7
+    assert all(a < b for a, b in zip(after.times, after.times[1:], strict=False))
+    # OpenCV gives BGR
+    shades = [frame.mean() for frame in after.frames]
+    assert np.abs(np.subtract(shades, [f.mean() for f in moving(30)[:7]])).max() <= 8
+
+
+def test_a_camera_is_recorded_until_the_end_that_is_asked_for(film, tmp_path):
+    camera = Camera(film, Span(end=Fraction(3, 1000)))
+    record(camera, tmp_path / "b.mp4")
+    # times are those of the clock, at least a millisecond apart
+    assert 1 <= camera.count <= 3
+
+
+def test_another_thread_can_stop_it(film, tmp_path):
+    camera = Camera(film, WHOLE)
+    thread = threading.Timer(0.0, camera.stop)
+    with camera:
+        frames = camera.items()
+        next(frames)
+        thread.start()
+        thread.join()
+        assert list(frames) == []
+
+
+@pytest.mark.skipif(os.path.exists("/dev/video99"), reason="there is a camera of this number")
+def test_a_camera_that_is_not_there(capfd):
+    with pytest.raises(ValueError, match="camera 99: expected a camera, found none that opens"):
+        open_source("99")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_preview_without_a_display_is_told(film, tmp_path, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    if why_no_window() is None:
+        pytest.skip("this system shows windows without DISPLAY")
+    with open_source(film) as source:
+        with pytest.raises(ValueError, match="no window to show a preview in: .*; use --nopreview"):
+            open_writer(tmp_path / "b.mp4", source, preview=True)
+        assert not isinstance(open_writer(tmp_path / "b.mp4", source, preview=None), Preview)
+
+
+@pytest.mark.skipif(why_no_window() is not None, reason="no window can be shown here")
+def test_a_preview_shows_what_is_written(film, tmp_path):
+    with open_source(film) as source:
+        with open_writer(tmp_path / "b.mp4", source, preview=True) as writer:
+            assert isinstance(writer, Preview)
+            for frame in source.frames():
+                writer.write_frame(frame)
+        assert len(read(tmp_path / "b.mp4").frames) == 30
+
+
+def test_opencv_has_no_window_of_its_own():
+    """Why the preview is Tk's: the package that is required is the headless one."""
+    if "GUI:                           NONE" not in cv2.getBuildInformation():
+        pytest.skip("another OpenCV is installed")
+    with pytest.raises(cv2.error):
+        cv2.imshow("window", np.zeros((4, 4, 3), np.uint8))

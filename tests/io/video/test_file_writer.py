@@ -1,0 +1,278 @@
+import io
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from film_copies import copy, times
+from small_films import REST, TOP_LEFT, corners, marked, moving, read, write_film
+
+from anime_tf.io.video.codecs import CODECS, CONTAINERS, Coding
+from anime_tf.io.video.readers import Span
+from anime_tf.io.video.writers import check_target
+
+# What the encoders at their best quality and YUV leave of a picture of two colours; other errors
+# are 20 and more.
+FILM_STEPS = 8
+
+MILLISECOND = Fraction(1, 1000)
+
+TEXTS = """1
+00:00:00,100 --> 00:00:00,400
+Hello <i>you</i>
+
+2
+00:00:00,500 --> 00:00:00,900
+second
+line
+"""
+
+
+def with_subtitles(path, tmp_path, *, attach=False):
+    """A film of a second with sound, subtitles in English, and a font."""
+    write_film(tmp_path / "plain.mkv", moving(10), sound="aac")
+    (tmp_path / "words.srt").write_text(TEXTS)
+    with (
+        av.open(str(tmp_path / "plain.mkv")) as film,
+        av.open(str(tmp_path / "words.srt")) as words,
+        av.open(str(path), "w") as target,
+    ):
+        streams = [target.add_stream_from_template(part) for part in film.streams]
+        text = target.add_stream_from_template(words.streams[0])
+        text.metadata["language"] = "eng"
+        if attach:
+            target.add_attachment("letters.ttf", "font/ttf", b"not really a font")
+        for packet in (p for source in (film, words) for p in source.demux() if p.size):
+            packet.stream = (
+                text if packet.stream.type == "subtitle" else streams[packet.stream.index]
+            )
+            target.mux(packet)
+
+
+def subtitles(path):
+    with av.open(str(path)) as container:
+        stream = container.streams.subtitles[0]
+        packets = [p for p in container.demux(stream) if p.size]
+        name, language = stream.codec_context.name, stream.metadata.get("language")
+        shown = [(p.pts * p.time_base, p.duration * p.time_base, bytes(p)) for p in packets]
+    return name, language, shown
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [(suffix, codec) for suffix, kind in CONTAINERS.items() for codec in kind.codecs],
+)
+def test_every_codec_keeps_frames_times_and_colours(tmp_path, suffix, codec):
+    """Those of a variable frame rate, in every kind of file that holds it."""
+    source, target = tmp_path / "a.mp4", tmp_path / f"b{suffix}"
+    shown = [0, 160, 700, 900, 1500, 1501, 3000]
+    write_film(
+        source,
+        [marked(96, 128)] * 7,
+        times=shown,
+        time_base=MILLISECOND,
+        colours=("ITU709", 1),
+        named_colours=True,
+        options={"crf": "1"},
+    )
+    assert copy(source, target, coding=Coding(codec, 1)) is None
+    after = read(target)
+    assert [time * 1000 for time in after.times] == shown
+    expected = {"h264": "h264", "hevc": "hevc", "vp9": "vp9", "av1": "av1"}
+    with av.open(str(target)) as container:
+        context = container.streams.video[0].codec_context
+        assert expected[codec] in (context.name, context.codec.canonical_name)
+        assert (context.colorspace, context.color_range) == (1, 1)
+        if codec == "hevc" and suffix in (".mp4", ".mov"):
+            assert context.codec_tag == "hvc1"
+    for frame in after.frames:
+        assert np.abs(corners(frame) - [TOP_LEFT, REST, REST, REST]).max() <= FILM_STEPS
+
+
+def test_each_codec_has_a_default_quality_and_a_smaller_one(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (6, 96, 128, 3), np.uint8)
+    write_film(tmp_path / "a.mkv", list(noise), codec="ffv1", pixels="bgr0")
+    for codec in CODECS:
+        sizes = []
+        for crf in (None, 45):
+            copy(tmp_path / "a.mkv", tmp_path / "b.mkv", coding=Coding(codec, crf))
+            sizes.append((tmp_path / "b.mkv").stat().st_size)
+        assert sizes[1] < 0.8 * sizes[0], codec
+
+
+def test_what_a_kind_of_file_does_not_hold():
+    for target, coding, words in (
+        ("b.webm", Coding("h264"), "b.webm: .webm holds vp9, av1, not h264; name another --codec"),
+        ("b.mov", Coding("av1"), "or an output in .mp4, .mkv, .webm"),
+        ("b.mp4", Coding(None, 60), "crf of h264 must lie in 0..51, received 60"),
+        ("b.gif", Coding("h264"), "codec and crf are for films, of which this is none"),
+        ("frames/", Coding(None, 3), "codec and crf are for films"),
+        ("b.avi", Coding(), "b.avi: films are written as .mp4, .mov, .mkv, .webm, animations as"),
+        ("b/%03d.jp2", Coding(), "pictures are written as .jpg"),
+    ):
+        with pytest.raises(ValueError) as error:
+            check_target(target, coding)
+        assert words in str(error.value)
+    with pytest.raises(ValueError, match="codec must be one of h264, hevc, vp9, av1"):
+        Coding("mpeg2")
+    for target in ("b.webm", "b.mkv", "b.gif", "b.webp", "b/", "b/%d.jpg"):
+        check_target(target)
+
+
+def test_webm_takes_opus_as_it_is_and_makes_other_sound_opus(tmp_path, caplog):
+    caplog.set_level("INFO", "absl")
+    write_film(tmp_path / "a.mkv", moving(10), sound="libopus")
+    copy(tmp_path / "a.mkv", tmp_path / "b.webm")
+    assert read(tmp_path / "b.webm").sound == read(tmp_path / "a.mkv").sound
+    write_film(tmp_path / "a.mp4", moving(10), sound="aac", seconds=1)
+    copy(tmp_path / "a.mp4", tmp_path / "b.webm")
+    assert "aac does not go into webm, encoded again as Opus" in caplog.text
+    with av.open(str(tmp_path / "b.webm")) as container:
+        assert container.streams.video[0].codec_context.name == "vp9"
+        assert container.streams.audio[0].codec_context.name == "opus"
+        heard = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
+    assert 0.9 <= len(heard) / 48_000 <= 1.1
+    loudness = np.abs(np.fft.rfft(heard[4800:43200]))
+    assert abs(np.argmax(loudness) * 48_000 / 38_400 - 440) <= 2
+
+
+def test_subtitles_and_fonts_are_copied_where_they_fit(tmp_path):
+    with_subtitles(tmp_path / "a.mkv", tmp_path, attach=True)
+    copy(tmp_path / "a.mkv", tmp_path / "b.mkv")
+    name, language, shown = subtitles(tmp_path / "b.mkv")
+    assert (name, language) in (("srt", "eng"), ("subrip", "eng"))
+    assert shown == subtitles(tmp_path / "a.mkv")[2]
+    assert shown[0][2] == b"Hello <i>you</i>"
+    with av.open(str(tmp_path / "b.mkv")) as container:
+        (font,) = container.streams.attachments
+        assert (font.name, font.mimetype) == ("letters.ttf", "font/ttf")
+        assert bytes(font.data) == b"not really a font"
+    assert read(tmp_path / "b.mkv").sound == read(tmp_path / "a.mkv").sound
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "words"),
+    [(".mp4", "mov_text", b"second\nline"), (".webm", "webvtt", b"second\nline")],
+)
+def test_subtitles_of_another_kind_are_encoded_again(tmp_path, caplog, suffix, codec, words):
+    caplog.set_level("INFO", "absl")
+    with_subtitles(tmp_path / "a.mkv", tmp_path, attach=True)
+    target = tmp_path / f"b{suffix}"
+    copy(tmp_path / "a.mkv", target)
+    with av.open(str(tmp_path / "a.mkv")) as container:
+        if not hasattr(container.streams.subtitles[0].codec_context, "encode_subtitle"):
+            assert "left out" in caplog.text
+            return
+    name, language, shown = subtitles(target)
+    assert (name, language) == (codec, "eng")
+    # mov_text fills the times without words with packets that are empty but for their length
+    shown = [(time, seconds, text) for time, seconds, text in shown if len(text) > 2]
+    assert [(time, seconds) for time, seconds, _ in shown] == [
+        (Fraction(1, 10), Fraction(3, 10)),
+        (Fraction(5, 10), Fraction(4, 10)),
+    ]
+    assert b"you" in shown[0][2]
+    assert words in shown[1][2]
+    assert "encoded again as" in caplog.text
+    assert "holds no attachments, left out: letters.ttf" in caplog.text
+    # and from there back again
+    copy(target, tmp_path / "c.mkv")
+    name, _, back = subtitles(tmp_path / "c.mkv")
+    (time,) = [time for time, _, text in back if b"second" in text]
+    # Matroska has no times before 0, where AAC of an MP4 begins: all is later by its 21 ms
+    assert float(time) == pytest.approx(0.5, abs=0.022)
+
+
+def test_a_span_of_a_film_is_in_step(tmp_path):
+    """Pictures, sound, subtitles and chapters are cut to it, and count from its start."""
+    source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    write_film(source, moving(60), sound="aac", options={"g": "25"})
+    copy(source, target, Span(Fraction(21, 10), Fraction(40, 10)))
+    before, after = read(source), read(target)
+    assert [float(time) for time in after.times] == pytest.approx([i / 10 for i in range(19)])
+    inside = [
+        (time - Fraction(21, 10), data)
+        for time, data in zip(before.sound_times, before.sound, strict=True)
+        if Fraction(21, 10) <= time < 4
+    ]
+    assert after.sound == [data for _, data in inside]
+    assert [float(t) for t in after.sound_times] == pytest.approx(
+        [float(t) for t, _ in inside], abs=1e-3
+    )
+    assert after.seconds == pytest.approx(1.9, abs=0.03)  # a packet of AAC has 21 ms
+
+
+def test_chapters_are_clipped_to_the_span(tmp_path):
+    write_film(tmp_path / "plain.mkv", moving(60))
+    chapters = [
+        {"id": i, "start": s, "end": e, "time_base": MILLISECOND, "metadata": {"title": str(i)}}
+        for i, (s, e) in enumerate([(0, 1000), (1000, 3000), (3000, 6000)], 1)
+    ]
+    with (
+        av.open(str(tmp_path / "plain.mkv")) as plain,
+        av.open(str(tmp_path / "a.mkv"), "w") as film,
+    ):
+        film.set_chapters(chapters)
+        stream = film.add_stream_from_template(plain.streams[0])
+        for packet in plain.demux():
+            if packet.size:
+                packet.stream = stream
+                film.mux(packet)
+    copy(tmp_path / "a.mkv", tmp_path / "b.mp4", Span(Fraction(2), Fraction(4)))
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        found = [
+            (c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"]["title"])
+            for c in container.chapters()
+        ]
+    assert found == [(0, 1, "2"), (1, 2, "3")]
+
+
+def test_a_constant_rate_takes_the_nearest_frames(tmp_path):
+    shown = [0, 90, 210, 290, 420, 500]
+    write_film(tmp_path / "a.mp4", moving(6), times=shown, time_base=MILLISECOND, sound="aac")
+    copy(tmp_path / "a.mp4", tmp_path / "b.mp4", Span(rate=Fraction(5)))
+    assert times(tmp_path / "b.mp4") == [0, 0.2, 0.4]
+    levels = [frame.mean() for frame in read(tmp_path / "b.mp4").frames]
+    nearest = [moving(6)[i].mean() for i in (0, 2, 4)]
+    assert np.abs(np.subtract(levels, nearest)).max() <= FILM_STEPS
+    assert read(tmp_path / "b.mp4").sound == read(tmp_path / "a.mp4").sound
+    copy(tmp_path / "a.mp4", tmp_path / "c.mp4", Span(rate=Fraction(20)))
+    assert times(tmp_path / "c.mp4") == pytest.approx([i / 20 for i in range(12)], abs=1e-9)
+
+
+def test_a_10_bit_clip_keeps_frames_times_and_sound(tmp_path):
+    source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    write_film(
+        source,
+        moving(12),
+        codec="libx265",
+        pixels="yuv420p10le",
+        sound="aac",
+        options={"x265-params": "log-level=none"},
+    )
+    assert copy(source, target, coding=Coding(crf=1)) is None
+    before, after = read(source), read(target)
+    assert before.stream.pix_fmt == "yuv420p10le"
+    assert (after.stream.pix_fmt, after.times) == ("yuv420p", before.times)
+    assert after.sound == before.sound
+    assert abs(after.seconds - before.seconds) < 0.1
+    # FFmpeg's usual way to 8 bits, as in `read`, makes the source darker by up to 3 levels.
+    shades = [[frame.mean() for frame in film] for film in (moving(12), after.frames)]
+    assert np.abs(np.subtract(*shades)).max() <= 1.5
+
+
+def test_nothing_stays_where_the_block_fails(tmp_path):
+    write_film(tmp_path / "a.mkv", moving(3))
+    for target in ("b.webm", "b.gif", "b.webp", "frames/"):
+        with pytest.raises(io.UnsupportedOperation):
+            fail_in_the_middle(tmp_path / "a.mkv", f"{tmp_path}/{target}")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.mkv"]
+
+
+def fail_in_the_middle(source, target):
+    from anime_tf.io.video.readers import open_source
+    from anime_tf.io.video.writers import open_writer
+
+    with open_source(source) as film, open_writer(target, film) as writer:
+        writer.write_frame(next(iter(film.items())))
+        raise io.UnsupportedOperation

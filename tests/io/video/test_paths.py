@@ -1,0 +1,48 @@
+import pytest
+
+from anime_tf.io.video.paths import find_films
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b.mkv", "a.mp4", "sub/c.MOV", "sub/.hidden.mp4", ".trash/d.mp4", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    return tmp_path
+
+
+def names(text):
+    return [path.name for path in find_films(str(text))]
+
+
+def test_folders_globs_files_and_several(folder):
+    assert names(folder) == ["a.mp4", "b.mkv", "c.MOV"]
+    assert names(folder / "*.m*") == ["a.mp4", "b.mkv"]
+    assert names(folder / "**" / "*.MOV") == ["c.MOV"]
+    assert names(folder / "notes.txt") == ["notes.txt"]  # named by itself: for FFmpeg to judge
+    assert names(f"{folder}/sub, {folder}/b.mkv,{folder}") == ["c.MOV", "b.mkv", "a.mp4"]
+
+
+def test_a_comma_in_a_name(folder):
+    (folder / "one, two.mp4").write_bytes(b"x")
+    assert names(folder / "one, two.mp4") == ["one, two.mp4"]
+
+
+def test_what_is_not_there(folder):
+    for text, message in [
+        (folder / "gone.mp4", "gone.mp4: expected a film or a folder of films, found nothing"),
+        (folder / "*.avi", "expected films, found no file that matches"),
+    ]:
+        with pytest.raises(FileNotFoundError, match=message):
+            find_films(str(text))
+    (folder / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="empty: expected films .* found none"):
+        find_films(str(folder / "empty"))
+    with pytest.raises(ValueError, match="got an empty name"):
+        find_films(" , ")
+
+
+def test_two_films_of_one_name(folder):
+    (folder / "sub" / "a.avi").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"a.avi: shares its name with .*a.mp4"):
+        find_films(str(folder))

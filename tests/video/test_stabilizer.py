@@ -1,0 +1,346 @@
+"""Steady films, on textures that move by hand and with a small network."""
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from absl import flags
+from moving_textures import texture, window
+
+from anime_tf import Stylizer
+from anime_tf.cli.video_flags import define_steady_flags
+from anime_tf.export.saved_model import write_saved_model
+from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.models.archive import save_generator
+from anime_tf.models.registry import GENERATORS
+from anime_tf.video import stabilizer as steady
+from anime_tf.video.stabilizer import (
+    MotionBlend,
+    Steady,
+    _Light,
+    mixed,
+    remaining,
+    steadied,
+    trust,
+)
+
+LEVEL = 1  # of 255: rounding
+RESAMPLED = 3.0  # levels: what cubic interpolation, frame after frame, does to a smooth texture
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    keras.utils.set_random_seed(5)
+    path = tmp_path_factory.mktemp("weights") / "small.keras"
+    save_generator(GENERATORS["animegan_v2"](width=2), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def stylizer(weights):
+    return Stylizer(weights)
+
+
+def still(height=8, width=9):
+    return np.zeros((height, width, 2), np.float32)
+
+
+def mean_difference(one, other):
+    return np.abs(one.astype(float) - other).mean()
+
+
+def test_half_lives():
+    assert remaining(0.5, 0.0) == 1
+    assert remaining(0.5, 0.5) == 0.5
+    assert remaining(0.5, 1.5) == 0.125
+    assert remaining(0.5, -1.0) == 1
+    assert remaining(0.0, 0.0) == 0
+    assert remaining(1e-300, 1e300) == 0
+    assert remaining(steady.BLEND_SECONDS, 1 / 30) == pytest.approx(0.7, abs=0.005)
+
+
+def test_trust_by_hand():
+    photo = np.full((8, 9, 3), 100, np.uint8)
+    np.testing.assert_allclose(trust(photo, photo, still(), still()), 1)
+    # One channel that differs by 14 levels everywhere: 1 / e, whatever is averaged over.
+    np.testing.assert_allclose(
+        trust(photo + np.uint8([0, 14, 3]), photo, still(), still()), np.exp(-1), rtol=1e-4
+    )
+    # A way back that misses by 1: exp(-1 / (0.5 + 0.01)).
+    back = still() + np.float32([0, 1])
+    np.testing.assert_allclose(trust(photo, photo, still(), back), np.exp(-1 / 0.51), rtol=1e-4)
+    away = still() + np.float32([9, 0])
+    np.testing.assert_array_equal(trust(photo, photo, away, -away), 0)
+
+
+def test_mixing_by_hand():
+    new = np.full((7, 7, 3), 100, np.uint8)
+    new[3, 3] = 140
+    moved = np.full((7, 7, 3), 96, np.float32)
+    weight = np.full((7, 7), 0.5, np.float32)
+    expected = np.full((7, 7, 3), 98.0)
+    expected[3, 3] = 118
+    np.testing.assert_allclose(mixed(new, moved, weight), expected)
+    # What nothing nearby has is brought to what something has, and 8 levels.
+    moved[0, 0], moved[6, 6] = 0, 255
+    expected[0, 0], expected[6, 6] = 96, 104
+    np.testing.assert_allclose(mixed(new, moved, weight), expected)
+    np.testing.assert_array_equal(mixed(new, moved, weight * 0), new)
+
+
+def test_the_blend_is_a_running_mean():
+    photo = texture(40, 48)
+    blend = MotionBlend(half_life=0.1)
+    first, second, third = (np.full_like(photo, level) for level in (100, 108, 108))
+    np.testing.assert_array_equal(blend(photo, first, 2.0), first)
+    inner = np.s_[4:-4, 4:-4]
+    assert np.abs(blend(photo, second, 2.1)[inner].astype(int) - 104).max() <= LEVEL
+    assert np.abs(blend(photo, third, 2.2)[inner].astype(int) - 106).max() <= LEVEL
+    assert np.abs(blend(photo, first, 12.0)[inner].astype(int) - 100).max() == 0
+    # Two frames at one time: still a part of the new one.
+    assert np.abs(blend(photo, second, 12.0)[inner].astype(int) - 101).max() <= LEVEL
+    blend.reset()
+    np.testing.assert_array_equal(blend(photo, third, 2.3), third)
+
+
+@pytest.mark.parametrize("flow_side", [96, 48])
+def test_flicker_falls_along_a_translation(flow_side):
+    picture = texture(120, 160)
+    blend = MotionBlend(flow_side=flow_side)
+    before = after = 0.0
+    for i in range(12):
+        photo = window(picture, 10 + 2.5 * i, 30 - 1.5 * i, 80, 96)
+        flicker = np.clip(photo.astype(int) + 6 * (-1) ** i, 0, 255).astype(np.uint8)
+        out = blend(photo, flicker, i / 30)
+        if i >= 6:  # by then it has settled
+            inner = np.s_[12:-12, 12:-12]
+            before += mean_difference(flicker[inner], photo[inner]) / 6
+            after += mean_difference(out[inner], photo[inner]) / 6
+    assert before > 5
+    assert after < 0.5 * before, f"flicker {before:.1f}, blended {after:.1f}"
+
+
+def test_a_translated_drawing_stays_sharp():
+    picture = texture(120, 160)
+    blend = MotionBlend()
+    for i in range(12):
+        photo = window(picture, 10 + 2.5 * i, 30 - 1.5 * i, 80, 96)
+        out = blend(photo, 255 - photo, i / 30)
+    assert mean_difference(out, 255 - photo) < RESAMPLED
+
+
+def test_what_moves_leaves_no_ghost():
+    ground, ball = texture(80, 96, seed=1) // 2 + 40, texture(80, 96, seed=2) // 4 + 190
+    blend = MotionBlend()
+    for i in range(6):
+        photo = ground.copy()
+        x = 4 + 13 * i
+        photo[30:50, x : x + 20] = ball[30:50, 20:40]
+        out = blend(photo, photo, i / 30)
+    assert np.abs(out.astype(int) - photo).max() <= 4 * steady._SLACK
+    assert mean_difference(out, photo) < 0.5
+
+
+def test_a_small_frame_of_a_large_photo(stylizer):
+    photo = texture(120, 160)
+    blend = MotionBlend()
+    for i in range(3):
+        out = blend(photo, cv2.resize(photo, (40, 30)), i / 30)
+    assert (out.shape, out.dtype) == ((30, 40, 3), np.uint8)
+    assert mean_difference(out, cv2.resize(photo, (40, 30))) < LEVEL
+
+
+def test_frames_that_change_their_size():
+    blend = MotionBlend()
+    for size in ((40, 48), (40, 48), (30, 48), (48, 40)):
+        photo = texture(*size)
+        assert blend(photo, 255 - photo, 0.0).shape == photo.shape
+    turned = texture(40, 48)
+    np.testing.assert_array_equal(blend(turned, turned, 0.0), turned)
+
+
+def shots():
+    """Frames of two shots, eight each, with their times."""
+    for i in range(16):
+        picture = texture(seed=i // 8) // 2 + np.uint8([0, 100, 0] if i < 8 else [120, 0, 0])
+        yield window(picture, 10 + i, 10, 40, 48), i / 30
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"statistics_seconds": 0.0}, {"blend_seconds": 0.0}], ids=str
+)
+def test_a_cut_leaves_no_trace(stylizer, options):
+    film = Steady(stylizer, **options)
+    for i, (photo, seconds) in enumerate(shots()):
+        out = film(photo, seconds)
+        assert (out.shape, out.dtype) == (photo.shape, np.uint8)
+        if i in (0, 8):
+            np.testing.assert_array_equal(out, stylizer(photo))
+        elif i in (3, 11):
+            assert not np.array_equal(out, stylizer(photo)), "steadied"
+    # As from the first shot to the second, so from a film's end to its beginning.
+    photo, seconds = next(shots())
+    np.testing.assert_array_equal(film(photo, seconds), stylizer(photo))
+
+
+def still_shot(begin, end, step=0.25):
+    """A camera that moves slowly, with its times."""
+    picture = texture()
+    for i in range(round(begin / step), round(end / step)):
+        yield window(picture, 10 + i / 4, 10, 40, 48), i * step
+
+
+def drawn(stylizer, frames, measure_seconds, statistics_seconds=1e-9):
+    film = Steady(
+        stylizer,
+        statistics_seconds=statistics_seconds,
+        measure_seconds=measure_seconds,
+        blend_seconds=0.0,
+    )
+    return [film(*frame) for frame in frames]
+
+
+def test_statistics_are_measured_now_and_then(stylizer):
+    frames = list(still_shot(0.25, 2.75))
+    found = drawn(stylizer, frames, measure_seconds=1.0)
+    for (photo, seconds), anime in zip(frames, found, strict=True):
+        if seconds in (0.25, 1.0, 2.0):
+            newest = stylizer.measured(photo)
+        expected, _ = stylizer.stylise_held(photo, None, 1.0, newest=newest)
+        assert np.abs(anime.astype(int) - expected).max() <= LEVEL, f"at {seconds} s"
+        own = np.abs(anime.astype(int) - stylizer(photo)).max() <= LEVEL
+        assert own == (seconds in (0.25, 1.0, 2.0)), f"at {seconds} s"
+    # Begun elsewhere, soon the same frames are measured; which a film that goes on relies on.
+    later = drawn(stylizer, frames[2:], measure_seconds=1.0)
+    np.testing.assert_array_equal(later[1:], found[3:])
+    every = drawn(stylizer, frames, measure_seconds=0.0)
+    for (photo, _), anime in zip(frames, every, strict=True):
+        np.testing.assert_array_equal(anime, stylizer(photo))
+
+
+def halves(one, other):
+    """A mean between two levels and a deviation of half their distance, in each channel."""
+    return np.repeat(np.uint8([one, other]), 48)[None, :, None].repeat(72, 0).repeat(3, 2)
+
+
+def test_light_by_hand():
+    light = _Light()
+    light.add(halves(100, 140), 0.0)
+    light.note()
+    light.add(halves(101, 141), 0.1)  # 1 of 20 and 2 levels
+    assert not light.changes_fast()
+    assert not light.is_another(1.0)
+    light.add(halves(102, 142), 0.35)
+    assert not light.changes_fast(), "a frame of 0.25 s before"
+    assert light.is_another(1.0)
+    light.note()
+    assert not light.is_another(1.0)
+    light.add(halves(104, 144), 0.45)
+    assert light.changes_fast()
+    light.note()
+    light.add(halves(102, 146), 0.9)  # of the same mean, log(24 / 22)
+    assert light.is_another(1.0)
+    light.note()
+    light.add(halves(102, 146), 0.99)
+    assert not light.is_another(1.0)
+    light.add(halves(102, 146), 1.0)
+    assert light.is_another(1.0), "a multiple of it"
+
+
+def test_a_change_of_colours_is_measured(stylizer):
+    photo = texture(40, 48)
+    greener = np.where(np.arange(48)[:, None] < 6, np.uint8([0, 255, 0]), photo)  # an eighth of it
+    frames = [(photo, 0.0), (photo, 0.1), (greener, 0.2), (photo[:, ::-1], 0.3)]
+    found = drawn(stylizer, frames, measure_seconds=1e6)
+    assert np.abs(found[2].astype(int) - stylizer(greener)).max() <= LEVEL
+    # What only moves is not: the eighth that was green has gone again, and is.
+    assert np.abs(found[3].astype(int) - stylizer(photo[:, ::-1])).max() <= LEVEL
+
+
+def test_a_slow_change_is_measured_where_it_has_become_large(stylizer):
+    photo = texture(40, 48)
+    frames = [((photo * (1 - 0.004 * i)).astype(np.uint8), 0.1 * i) for i in range(8)]
+    found = drawn(stylizer, frames, measure_seconds=1e6)
+    own = [
+        bool(np.abs(anime.astype(int) - stylizer(photo)).max() <= LEVEL)
+        for (photo, _), anime in zip(frames, found, strict=True)
+    ]
+    assert own[0] and not own[1], own
+    assert 1 <= sum(own[2:]) <= 2, own
+
+
+def test_without_half_lives_frames_stand_alone(stylizer):
+    film = Steady(stylizer, statistics_seconds=0.0, blend_seconds=0.0)
+    for photo, seconds in shots():
+        np.testing.assert_array_equal(film(photo, seconds), stylizer(photo))
+
+
+def test_strength_0_keeps_the_photos_and_a_limit_their_size(weights):
+    film = Steady(Stylizer(weights, strength=0.0))
+    small = Steady(Stylizer(weights, max_side=32))
+    for photo, seconds in shots():
+        np.testing.assert_array_equal(film(photo, seconds), photo)
+        assert small(photo, seconds).shape == (27, 32, 3)
+
+
+def parsed(*arguments):
+    values = flags.FlagValues()
+    define_steady_flags(values)
+    values(["video", *arguments])
+    return values
+
+
+def test_flags(stylizer):
+    frames = list(shots())[:3]
+
+    def run(film):
+        return np.stack([film(*frame) for frame in frames])
+
+    def by_flags(*arguments):
+        return run(steadied(stylizer, parsed(*arguments)))
+
+    np.testing.assert_array_equal(
+        by_flags("--steady=off"), np.stack([stylizer(p) for p, _ in frames])
+    )
+    np.testing.assert_array_equal(by_flags(), run(Steady(stylizer)))
+    np.testing.assert_array_equal(
+        by_flags("--measure_seconds=0.03"), run(Steady(stylizer, measure_seconds=0.03))
+    )
+    np.testing.assert_array_equal(
+        by_flags("--steady=blend", "--blend_seconds=0.2"),
+        run(Steady(stylizer, statistics_seconds=0.0, blend_seconds=0.2)),
+    )
+    np.testing.assert_array_equal(
+        by_flags("--steady=statistics", "--statistics_seconds=2"),
+        run(Steady(stylizer, statistics_seconds=2.0, blend_seconds=0.0)),
+    )
+    with pytest.raises(flags.IllegalFlagValueError, match="statistics_seconds"):
+        parsed("--statistics_seconds=-1")
+
+
+def test_an_engine_that_cannot_hold_statistics(stylizer, tmp_path):
+    keras.utils.set_random_seed(5)
+    write_saved_model(AnyPicture(GENERATORS["animegan_v2"](width=2)), tmp_path / "model")
+    other = Stylizer(tmp_path / "model")
+    with pytest.raises(ValueError, match="cannot hold statistics; .* --steady=blend"):
+        steadied(other, parsed("--steady=statistics"))
+    film = steadied(other, parsed())
+    for photo, seconds in list(shots())[:2]:
+        assert film(photo, seconds).shape == photo.shape
+    with pytest.raises(ValueError, match=r"0 \(off\) or more seconds, received -1"):
+        Steady(stylizer, blend_seconds=-1)
+
+
+def test_statistics_follow_a_change_of_light_at_once(stylizer):
+    """No cut, yet nothing like the frame before: not a picture of statistics long gone."""
+    photo = texture(64, 80)
+    film = Steady(stylizer, statistics_seconds=1e6, blend_seconds=0.0)
+    film(photo, 0.0)
+    for i, part in enumerate(np.linspace(0.98, 0.3, 35)):
+        dim = (photo * part).astype(np.uint8)
+        held = film(dim, (i + 1) / 30)
+    own = stylizer(dim)
+    _, first = stylizer.stylise_held(photo, None, 1.0)
+    gone, _ = stylizer.stylise_held(dim, first, 0.0)
+    near, far = mean_difference(held, own), mean_difference(gone, own)
+    assert near < 0.6 * far, f"{near:.1f} levels with a leeway, {far:.1f} without"
