@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from anime_tf.cli.app import app, infer
+from anime_tf.cli import app, infer
 from anime_tf.cli.export import COMMAND
 from anime_tf.io.pictures import encode_picture, read_picture, write_picture
 from anime_tf.models.archive import save_generator

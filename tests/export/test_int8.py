@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from anime_tf.cli.app import app, infer
+from anime_tf.cli import app, infer
 from anime_tf.cli.export import COMMAND
 from anime_tf.export.int8 import CALIBRATION_PICTURES, CALIBRATION_SIDE, calibration_pictures
 from anime_tf.io.pictures import read_picture, write_picture

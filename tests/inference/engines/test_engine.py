@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from anime_tf import Stylizer
-from anime_tf.cli.app import infer
+from anime_tf.cli import infer
 from anime_tf.export.tflite import convert_tflite
 from anime_tf.inference.engines.engine import (
     ENGINE_OF_SUFFIX,
