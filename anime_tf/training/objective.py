@@ -1,4 +1,4 @@
-"""`Objective`: the terms that generator and discriminator are trained on, and their weights."""
+"""`Objective`: the loss terms of generator and discriminator, and their weighted sums."""
 
 from __future__ import annotations
 
@@ -30,27 +30,25 @@ TERM_WEIGHTS = {
     "d/smooth": "d_smooth_weight",
     "d/penalty": "penalty_weight",
 }
-"""Name of each loss term, as it is logged -> the setting that weighs it."""
+"""Name of each loss term in the log -> the setting that holds its weight."""
 
-# What a picture's seed is folded with, so that no two choices share their numbers: dropout by one
-# more for each term.
+# Folded into a picture's seed, so that no two random choices share their numbers; each term's
+# dropout adds its place in TERM_WEIGHTS.
 POINT, NOISE, DROPOUT = 0, 1, 2
 
-Pictures = dict[str, tf.Tensor]
-Losses = dict[str, tf.Tensor]
+Batch = dict[str, tf.Tensor]
+Terms = dict[str, tf.Tensor]
 
 
-def network_inputs(batch: Pictures) -> Pictures:
-    """Turns a batch of the pipeline into what the networks see.
+def network_inputs(batch: Batch) -> Batch:
+    """Convert a uint8 batch of the pipeline to [-1, 1] and add the gray pictures.
 
     Args:
-        batch: uint8 (n, h, w, 3), RGB, under the names `photo`, `paired`, `anime` and `smooth`,
-            not all of which need be there.
+        batch: uint8 RGB (n, h, w, 3) under any of the names `photo`, `paired`, `anime`, `smooth`.
 
     Returns:
-        float32 (n, h, w, 3) in [-1, 1]: the same, and of the anime and the smooth pictures the
-        luma, rounded to whole levels as the originals' gray pictures are: `anime_gray` and
-        `smooth_gray`.
+        float32 (n, h, w, 3) in [-1, 1]: the same names, and `anime_gray` and `smooth_gray`, the
+        luma rounded to whole levels as in the originals.
     """
     inputs = {}
     for name, picture_u8 in batch.items():
@@ -65,156 +63,150 @@ def _to_pm1(picture_255: tf.Tensor) -> tf.Tensor:
 
 
 def _uniform(seeds: tf.Tensor, purpose: int, shape: Any) -> tf.Tensor:
-    """Numbers in [0, 1) of a shape for each picture, by its seed alone; seeds are (n, 2)."""
+    """Draw a tensor of `shape` in [0, 1) for each picture from its row of `seeds` (n, 2)."""
     each = [tf.random.fold_in(seed, purpose) for seed in tf.unstack(seeds)]
     return tf.stack([tf.random.stateless_uniform(shape, seed) for seed in each])
 
 
 def _noise(seeds: tf.Tensor) -> Callable[[Any], tf.Tensor]:
-    """Shape (n, h, w, c) -> numbers in [0, 1), others at each call."""
+    """Make a source of noise: shape (n, h, w, c) -> numbers in [0, 1), new ones at each call."""
     calls = itertools.count()
     return lambda shape: _uniform(seeds, next(calls), shape[1:])
 
 
 class Objective:
-    """What the networks are trained on: pictures in, terms out; it changes nothing.
+    """Maps pictures to losses and changes no state.
 
-    Every method returns its terms unweighted, under their names in `TERM_WEIGHTS`; a term whose
-    weight is 0 is neither computed nor returned. Pictures are float32 (n, h, w, 3) in [-1, 1].
+    The three losses return `(loss, terms)`: the scalar to minimize and the unweighted terms under
+    their names in `TERM_WEIGHTS`. A term of weight 0 is neither computed nor returned. Pictures are
+    float32 (n, h, w, 3) in [-1, 1].
 
     Args:
-        config: The run's settings.
-        features: A network from pictures to features; None where no term needs it.
-        discriminator: A network from pictures to logits.
+        config: Settings of the run.
+        features: Perceptual network; None where no term needs it.
+        discriminator: Network from pictures to logits.
 
     Attributes:
         weights: Name of each term -> its weight.
-        features: As given.
+        features: The perceptual network.
     """
 
     def __init__(
         self, config: TrainConfig, features: keras.Model | None, discriminator: keras.Model
     ) -> None:
         self.weights = {term: getattr(config, name) for term, name in TERM_WEIGHTS.items()}
-        self._config = config
         self.features: Any = features
+        self._config = config
         self._discriminator = discriminator
         self._gan_type = GAN_TYPES[config.gan_type]
 
     @property
     def init_streams(self) -> tuple[str, ...]:
-        """What the initialisation phase needs of the pipeline."""
+        """Streams of the pipeline that the initialization phase reads."""
         return ("photo", "paired") if self._config.is_paired else ("photo",)
 
     @property
     def gan_streams(self) -> tuple[str, ...]:
-        """What the phase after it needs of the pipeline."""
+        """Streams of the pipeline that the GAN phase reads."""
         return (*self.init_streams, "anime", "smooth")
 
-    def weighted_sum(self, losses: Losses) -> tf.Tensor:
-        """The sum of terms, each times its weight."""
-        return sum((self.weights[term] * loss for term, loss in losses.items()), tf.zeros(()))
-
-    def target_features(self, pictures: Pictures, *, style: bool) -> Pictures:
-        """Features of the pictures that perceptual terms compare with: one pass, no gradient.
+    def target_features(self, batch: Batch, *, style: bool) -> Batch:
+        """Compute the features that the generated pictures' features are compared with.
 
         Args:
-            pictures: `photo`, and with `style` also `anime_gray` (or `anime`, in colour).
-            style: Whether the style term is wanted.
+            batch: `photo`, and with `style` also `anime_gray` (or `anime` for `style_color`).
+            style: Whether to include the target of the style term.
 
         Returns:
             Name of a perceptual term -> features.
         """
-        targets = {"g/content": pictures["photo"]}
+        targets = {"g/content": batch["photo"]}
         if style:
-            targets["g/style"] = pictures["anime" if self._config.style_color else "anime_gray"]
+            targets["g/style"] = batch["anime" if self._config.style_color else "anime_gray"]
         targets = {term: x for term, x in targets.items() if self.weights[term]}
         if not targets:
             return {}
         features = tf.split(self.features(tf.concat(list(targets.values()), 0)), len(targets))
         return dict(zip(targets, features, strict=True))
 
-    def init_terms(self, pictures: Pictures, features: Pictures, generated: tf.Tensor) -> Losses:
-        """The generator's terms in the initialisation phase: content, and the paired distances."""
-        return {
-            **self._perceptual_terms(features, generated),
-            **self._paired_terms(pictures, generated),
-        }
+    def init_loss(
+        self, batch: Batch, targets: Batch, generated: tf.Tensor
+    ) -> tuple[tf.Tensor, Terms]:
+        """Compute G's loss in the initialization phase: content and paired distances."""
+        terms = self._perceptual_terms(targets, generated) | self._paired_terms(batch, generated)
+        return self._weighted_sum(terms), terms
 
-    def generator_terms(
-        self, pictures: Pictures, features: Pictures, generated: tf.Tensor
-    ) -> Losses:
-        """All of the generator's terms, judged by the discriminator as it is now."""
-        return {
-            **self._adversarial_terms(pictures, generated),
-            **self._perceptual_terms(features, generated),
-            **self._pixel_terms(pictures, generated),
-            **self._paired_terms(pictures, generated),
-        }
+    def generator_loss(
+        self, batch: Batch, targets: Batch, generated: tf.Tensor
+    ) -> tuple[tf.Tensor, Terms]:
+        """Compute G's loss against the discriminator as it is now."""
+        terms: Terms = {}
+        if self.weights["g/adv"]:
+            logits = self.logits({"g/adv": generated}, batch)
+            terms["g/adv"] = self._gan_type.generator(logits)
+        terms |= self._perceptual_terms(targets, generated)
+        if self.weights["g/color"]:
+            terms["g/color"] = perceptual.color_loss(batch["photo"], generated)
+        if self.weights["g/tv"]:
+            terms["g/tv"] = perceptual.total_variation_loss(generated)
+        if self.weights["g/edge"]:
+            terms["g/edge"] = perceptual.edge_loss(batch["photo"], generated)
+        terms |= self._paired_terms(batch, generated)
+        return self._weighted_sum(terms), terms
 
-    def discriminator_terms(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
-        """The discriminator's adversarial terms, unweighted.
+    def discriminator_loss(self, batch: Batch, generated: tf.Tensor) -> tuple[tf.Tensor, Terms]:
+        """Compute D's loss: d_adv_weight (real + gray + fake + smooth) + penalty, weighted.
 
         Args:
-            pictures: `anime`, `anime_gray`, and `smooth_gray` (or `smooth`, in colour); where the
-                discriminator drops values also `seed`, int64 (n, 2).
-            generated: What the generator makes of the photos.
+            batch: `anime`, `anime_gray`, `smooth_gray` (or `smooth` for `smooth_color`), and, for
+                dropout and penalty, `seed`, int64 (n, 2).
+            generated: G's pictures of the photos.
         """
         judged = {
-            "d/real": pictures["anime"],
-            "d/gray": pictures["anime_gray"],
+            "d/real": batch["anime"],
+            "d/gray": batch["anime_gray"],
             "d/fake": generated,
-            "d/smooth": pictures["smooth" if self._config.smooth_color else "smooth_gray"],
+            "d/smooth": batch["smooth" if self._config.smooth_color else "smooth_gray"],
         }
         judged = {term: x for term, x in judged.items() if self.weights[term]}
-        # One call, so that spectral norm makes one power iteration; norms are by sample.
-        logits = self._logits(judged, pictures)
-        return {
+        # One call, so that spectral norm makes one power iteration; norms are per sample.
+        logits = tf.split(self.logits(judged, batch), len(judged))
+        terms = {
             term: (self._gan_type.real if term == "d/real" else self._gan_type.fake)(x)
-            for term, x in zip(judged, tf.split(logits, len(judged)), strict=True)
+            for term, x in zip(judged, logits, strict=True)
         }
-
-    def discriminator_loss(self, terms: Losses) -> tf.Tensor:
-        """What the discriminator minimises: d_adv (terms) + lambda penalty."""
-        penalty = {term: x for term, x in terms.items() if term == "d/penalty"}
-        judged = {term: x for term, x in terms.items() if term not in penalty}
-        return self._config.d_adv_weight * self.weighted_sum(judged) + self.weighted_sum(penalty)
-
-    def penalty_terms(self, anime: tf.Tensor, generated: tf.Tensor, seeds: tf.Tensor) -> Losses:
-        """The penalty on the discriminator's gradient, for the GAN types that have one.
-
-        Args:
-            anime: Real pictures.
-            generated: What the generator makes of the photos.
-            seeds: Of each picture's random point, int64 (n, 2).
-        """
+        loss = self._config.d_adv_weight * self._weighted_sum(terms)
         penalty = self._gan_type.penalty
         if penalty is None or not self.weights["d/penalty"]:
-            return {}
+            return loss, terms
 
-        alpha = _uniform(seeds, POINT, (1, 1, 1))
-        noise = _uniform(seeds, NOISE, tf.shape(anime)[1:])
+        anime = batch["anime"]
+        alpha = _uniform(batch["seed"], POINT, (1, 1, 1))
+        noise = _uniform(batch["seed"], NOISE, tf.shape(anime)[1:])
         point = anime + alpha * (penalty.end(anime, generated, noise) - anime)
-        return {"d/penalty": penalty.term(self.discriminator_gradient(point))}
+        terms["d/penalty"] = penalty.term(self.discriminator_gradient(point))
+        return loss + self._weighted_sum({"d/penalty": terms["d/penalty"]}), terms
 
     def discriminator_gradient(self, point: tf.Tensor) -> tf.Tensor:
-        """The gradient of the sum of the logits with respect to pictures, itself differentiable.
-
-        Args:
-            point: Pictures.
+        """Differentiate the sum of D's logits with respect to the pictures `point`.
 
         Returns:
-            The same shape, float32.
+            The gradient, float32 of the same shape; itself differentiable.
         """
         # The gradient is differentiated once more.
         with plain_operations(), tf.GradientTape() as tape:
             tape.watch(point)
-            # Not in training: spectral norm's one power iteration a step is that of the terms.
+            # training=False: the terms make the one power iteration of a step.
             logits = self._discriminator(point, training=False)
         return tape.gradient(logits, point)
 
-    def _logits(self, judged: Pictures, pictures: Pictures) -> tf.Tensor:
-        """The discriminator's logits in training, of the pictures of each term after each other."""
+    def logits(self, judged: Batch, batch: Batch) -> tf.Tensor:
+        """Run D in training mode on the pictures of several terms, joined into one batch.
+
+        Args:
+            judged: Name of a term -> pictures.
+            batch: Holds `seed`, which D's dropout follows.
+        """
         joined = tf.concat(list(judged.values()), 0)
         if not self._config.discriminator_dropout:
             return self._discriminator(joined, training=True)
@@ -222,40 +214,28 @@ class Objective:
         seeds = [
             tf.random.fold_in(seed, DROPOUT + terms.index(term))
             for term in judged
-            for seed in tf.unstack(pictures["seed"])
+            for seed in tf.unstack(batch["seed"])
         ]
         return self._discriminator(joined, training=True, noise=_noise(tf.stack(seeds)))
 
-    def _perceptual_terms(self, features: Pictures, generated: tf.Tensor) -> Losses:
-        if not features:
+    def _weighted_sum(self, terms: Terms) -> tf.Tensor:
+        return sum((self.weights[term] * loss for term, loss in terms.items()), tf.zeros(()))
+
+    def _perceptual_terms(self, targets: Batch, generated: tf.Tensor) -> Terms:
+        if not targets:
             return {}
-        generated_features = self.features(generated)
-        distances = {"g/content": perceptual.content_loss, "g/style": perceptual.style_loss}
-        return {term: distances[term](x, generated_features) for term, x in features.items()}
+        features = self.features(generated)
+        losses = {"g/content": perceptual.content_loss, "g/style": perceptual.style_loss}
+        return {term: losses[term](target, features) for term, target in targets.items()}
 
-    def _adversarial_terms(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
-        if not self.weights["g/adv"]:
-            return {}
-        return {"g/adv": self._gan_type.generator(self._logits({"g/adv": generated}, pictures))}
-
-    def _pixel_terms(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
-        losses = {}
-        if self.weights["g/color"]:
-            losses["g/color"] = perceptual.color_loss(pictures["photo"], generated)
-        if self.weights["g/tv"]:
-            losses["g/tv"] = perceptual.total_variation_loss(generated)
-        if self.weights["g/edge"]:
-            losses["g/edge"] = perceptual.edge_loss(pictures["photo"], generated)
-        return losses
-
-    def _paired_terms(self, pictures: Pictures, generated: tf.Tensor) -> Losses:
+    def _paired_terms(self, batch: Batch, generated: tf.Tensor) -> Terms:
         if not self._config.is_paired:
             return {}
-        paired = pictures["paired"]
+        paired = batch["paired"]
         matched = perceptual.match_tone(generated, paired)
-        losses = {
+        terms = {
             "g/paired": perceptual.l1_loss(paired, generated),
             "g/paired_detail": perceptual.l1_loss(paired, matched),
             "g/paired_edge": perceptual.gradient_difference_loss(paired, matched),
         }
-        return {term: loss for term, loss in losses.items() if self.weights[term]}
+        return {term: loss for term, loss in terms.items() if self.weights[term]}

@@ -1,8 +1,8 @@
-"""`Trainer`: the networks, their optimisers, and the two compiled training steps."""
+"""`Trainer`: the networks, their optimizers and the two compiled training steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -11,36 +11,44 @@ import tensorflow as tf
 from anime_tf.models.registry import DISCRIMINATORS, GENERATORS, PERCEPTUAL
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import part_of
-from anime_tf.training.objective import Losses, Objective, Pictures
+from anime_tf.training.objective import Batch, Objective, Terms
 
 ADAM = {"beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
 """TensorFlow 1's epsilon, not Keras' 1e-7."""
 
-AVERAGE_BEGINS = 10
-"""The moving average's decay in step t is at most t / (AVERAGE_BEGINS + t), to begin quickly."""
+EMA_WARMUP = 10
+"""The moving average's decay in step t is at most t / (EMA_WARMUP + t)."""
+
+Pass = tuple[tf.GradientTape, tf.Tensor]
+"""The tape of a pass of G, and what it generated."""
+
+Gradients = tuple[tf.Tensor, Terms, list[tf.Tensor]]
+"""The loss to minimize, its unweighted terms, and its gradients."""
 
 
 class Trainer:
-    """Trains a generator against a discriminator; one compiled step for each phase.
+    """Trains a generator against a discriminator, with one compiled step for each phase.
 
-    The networks are made from the config's seed. All that a checkpoint must hold hangs on
-    `trackables`. A batch is shared out to the strategy's replicas; where `config.accumulation` is
-    more than 1 each works on its share in that many chunks, one after the other, and applies their
-    mean gradient: the same update in less memory.
+    Weights follow from the config's seed. Each replica of the strategy takes an equal share of a
+    batch. With `config.accumulation` above 1 it splits its share into chunks and applies their mean
+    gradient: the same update in less memory.
 
     Args:
-        config: The run's settings.
-        perceptual_network: A network from pictures in [-1, 1] to features; where it is left out,
-            made from the config if a weight asks for it.
-        strategy: Where the networks live; TensorFlow's default (one device) where it is left out.
+        config: Settings of the run.
+        perceptual_network: Network from pictures in [-1, 1] to features; by default the config's,
+            if a weight needs it.
+        strategy: Distribution strategy; by default TensorFlow's current one (one device).
 
     Attributes:
-        generator: The generator that is trained.
-        exported: The generator that is shown, saved and exported: the moving average of the one
-            that is trained where `config.ema_decay` is not 0, else itself.
+        generator: The trained generator.
+        exported: The generator to save, sample and export: the moving average of `generator` for
+            `config.ema_decay` above 0, else `generator` itself.
         discriminator: The discriminator.
-        objective: What they are trained on.
+        objective: The losses.
         step: Steps done, int64 variable.
+
+    Raises:
+        ValueError: The batch cannot be split evenly.
     """
 
     def __init__(
@@ -51,12 +59,12 @@ class Trainer:
     ) -> None:
         self.config = config
         self.strategy = strategy or tf.distribute.get_strategy()
-        shares = self.strategy.num_replicas_in_sync * config.accumulation
-        if config.batch_size % shares:
+        self._shares = self.strategy.num_replicas_in_sync * config.accumulation
+        if config.batch_size % self._shares:
             raise ValueError(
-                f"batch_size={config.batch_size} cannot be shared out evenly to "
-                f"{self.strategy.num_replicas_in_sync} devices x accumulation="
-                f"{config.accumulation}; take a multiple of {shares}"
+                f"expected batch_size to be a multiple of {self._shares} "
+                f"({self.strategy.num_replicas_in_sync} devices x accumulation="
+                f"{config.accumulation}), got {config.batch_size}"
             )
         with self.strategy.scope():
             self._build(config, perceptual_network)
@@ -81,9 +89,9 @@ class Trainer:
                 config.perceptual_weights, seed=config.seed, dtype=config.precision
             )
         self.objective = Objective(config, perceptual_network, self.discriminator)
-        self.init_optimizer = self._adam("init", config.init_learning_rate, self.generator)
-        self.g_optimizer = self._adam("g", config.g_learning_rate, self.generator)
-        self.d_optimizer = self._adam("d", config.d_learning_rate, self.discriminator)
+        self.init_optimizer = self._make_adam("init", config.init_learning_rate, self.generator)
+        self.g_optimizer = self._make_adam("g", config.g_learning_rate, self.generator)
+        self.d_optimizer = self._make_adam("d", config.d_learning_rate, self.discriminator)
         self.exported = self.generator
         if config.ema_decay:
             self.exported = self._make_generator()
@@ -98,10 +106,10 @@ class Trainer:
             width=self.config.generator_width, name="generator", dtype=self.config.precision
         )
 
-    def _adam(
+    def _make_adam(
         self, name: str, learning_rate: float, network: keras.Model
     ) -> keras.optimizers.Optimizer:
-        # Named, since a checkpoint finds the variables again by their paths.
+        # A checkpoint finds the variables by their paths, hence the names.
         optimizer = keras.optimizers.Adam(learning_rate, **ADAM, name=f"{name}_adam")
         if self.config.precision == "mixed_float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name=f"{name}_loss_scale")
@@ -110,7 +118,7 @@ class Trainer:
 
     @property
     def trackables(self) -> dict[str, Any]:
-        """What a checkpoint holds, by name.
+        """Contents of a checkpoint by name.
 
         Every random choice of a run (order, crops, dropout) is a function of `seed` and `step`, so
         these two are its random state.
@@ -124,9 +132,9 @@ class Trainer:
         }
         if self.exported is not self.generator:
             holders["average"] = self.exported
-        # Variable by variable: tf.train.Checkpoint does not look into the lists of a Keras model,
-        # and would leave the spectral norms' u in them out without a word. The learning rates are
-        # left out: they are settings, and may change when a run is resumed.
+        # Variable by variable: tf.train.Checkpoint does not look into the lists of a Keras model
+        # and would silently omit their spectral norms' u. Learning rates are settings, which may
+        # change when a run is resumed.
         variables = {
             name: {
                 variable.path: variable.value
@@ -135,43 +143,35 @@ class Trainer:
             }
             for name, holder in holders.items()
         }
-        return {
-            **variables,
-            "step": self.step,
-            "epoch": self.epoch,
-            "seed": self.seed,
-        }
+        return {**variables, "step": self.step, "epoch": self.epoch, "seed": self.seed}
 
-    def init_step(self, pictures: Pictures) -> Losses:
-        """Updates G on the content loss (and the distance to the paired pictures) alone.
+    def init_step(self, batch: Batch) -> Terms:
+        """Update G on the content and paired losses alone.
 
         Args:
-            pictures: `photo`, float32 (n, h, w, 3) in [-1, 1], and `paired` where it has a weight;
-                n is the batch size, or a worker's part of it.
+            batch: `photo`, float32 (n, h, w, 3) in [-1, 1], and `paired` where it has a weight; n
+                is the batch size, or a worker's share of it.
 
         Returns:
-            The terms `g/content`, `g/paired`, `g/paired_detail` and `g/paired_edge`, unweighted,
-            and `g/loss`, what was minimised: means over the whole batch. Here and in `gan_step` a
-            term whose weight is 0 is neither computed nor returned.
+            G's unweighted terms and the minimized `g/loss`, means over the whole batch.
         """
-        return self._run(self._compiled_init_step, pictures)
+        return self._run(self._compiled_init_step, batch)
 
-    def gan_step(self, pictures: Pictures, update_discriminator: bool = True) -> Losses:
-        """Updates D, then G against the new D.
+    def gan_step(self, batch: Batch, update_discriminator: bool = True) -> Terms:
+        """Update D, then G against the new D.
 
         Args:
-            pictures: `photo`, `anime`, `anime_gray`, `smooth_gray` (or `smooth`, in colour), and
+            batch: `photo`, `anime`, `anime_gray`, `smooth_gray` (or `smooth`, in color), and
                 `paired` where it has a weight, float32 (n, h, w, 3) in [-1, 1].
-            update_discriminator: Whether D is updated in this step.
+            update_discriminator: Whether to update D.
 
         Returns:
-            Every term unweighted, and `g/loss` and `d/loss`, what was minimised. D's are left out
-            where D is not updated.
+            All unweighted terms and the minimized `g/loss` and `d/loss`; D's only if updated.
         """
-        return self._run(self._compiled_gan_step, pictures, update_discriminator)
+        return self._run(self._compiled_gan_step, batch, update_discriminator)
 
     def any_worker(self, flag: bool) -> bool:
-        """Whether a flag is set on any of the machines that train together."""
+        """Return whether a flag is set on any of the machines that train together."""
         if part_of(self.strategy)[1] == 1:
             return flag
 
@@ -184,141 +184,124 @@ class Trainer:
     def _sum(self, each: tf.Tensor) -> tf.Tensor:
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, each, axis=None)
 
-    def _run(self, compiled: Callable[..., Losses], pictures: Pictures, *args: Any) -> Losses:
-        """Runs a compiled step on pictures that are shared out to this worker's replicas."""
+    def _run(self, compiled: Callable[..., Terms], batch: Batch, *args: Any) -> Terms:
+        """Run a compiled step; split the batch among this worker's replicas first."""
         if self.strategy.num_replicas_in_sync > 1:
             replicas = len(self.strategy.extended.worker_devices)
 
-            def share(context: tf.distribute.InputReplicaContext) -> Pictures:
+            def share(context: tf.distribute.InputReplicaContext) -> Batch:
                 place = context.replica_id_in_sync_group % replicas
-                return {name: tf.split(x, replicas)[place] for name, x in pictures.items()}
+                return {name: tf.split(x, replicas)[place] for name, x in batch.items()}
 
-            pictures = self.strategy.experimental_distribute_values_from_function(share)
-        return compiled(pictures, *args)
+            batch = self.strategy.experimental_distribute_values_from_function(share)
+        return compiled(batch, *args)
 
-    def _init_step(self, pictures: Pictures) -> Losses:
-        return self._finish(self.strategy.run(self._replica_init_step, (pictures,)))
+    def _init_step(self, batch: Batch) -> Terms:
+        return self._finish_step(self.strategy.run(self._replica_init_step, (batch,)))
 
-    def _gan_step(self, pictures: Pictures, update_discriminator: bool) -> Losses:
-        run = self._replica_gan_step if update_discriminator else self._replica_generator_step
-        return self._finish(self.strategy.run(run, (pictures,)))
+    def _gan_step(self, batch: Batch, update_discriminator: bool) -> Terms:
+        args = (batch, update_discriminator)
+        return self._finish_step(self.strategy.run(self._replica_gan_step, args))
 
-    def _finish(self, losses: Losses) -> Losses:
-        """What a step does once for all replicas; returns the losses' means."""
-        self.step.assign_add(1)
-        if self.exported is not self.generator:
-            step = tf.cast(self.step, tf.float32)
-            decay = tf.minimum(self.config.ema_decay, step / (AVERAGE_BEGINS + step))
-            for average, weight in zip(self.exported.weights, self.generator.weights, strict=True):
-                average.assign(average + (1.0 - decay) * (weight - average))
-        mean = tf.distribute.ReduceOp.MEAN
-        return {name: self.strategy.reduce(mean, x, axis=None) for name, x in losses.items()}
+    def _replica_init_step(self, batch: Batch) -> Terms:
+        loss, terms, gradients = self._accumulate(self._init_gradients, self._chunks(batch))
+        self.init_optimizer.apply(gradients, self.generator.trainable_variables)
+        return {**terms, "g/loss": loss}
 
-    def _replica_init_step(self, pictures: Pictures) -> Losses:
-        def generator_loss(chunk: Pictures, tape: tf.GradientTape) -> Losses:
-            with tape.stop_recording():
-                features = self.objective.target_features(chunk, style=False)
+    def _replica_gan_step(self, batch: Batch, update_discriminator: bool) -> Terms:
+        chunks = self._chunks(batch)
+
+        # 1. Generate.
+        passes = [self._generate(chunk) for chunk in chunks]
+        generated = [pictures for _, pictures in passes]
+
+        # 2. Update D.
+        d_log: Terms = {}
+        if update_discriminator:
+            loss, terms, gradients = self._accumulate(self._d_gradients, chunks, generated)
+            self.d_optimizer.apply(gradients, self.discriminator.trainable_variables)
+            d_log = {**terms, "d/loss": loss}
+
+        # 3. Update G against the new D. A single chunk needs no second pass of G; of several, the
+        # first passes would all have to stay in memory until here.
+        reused = passes if len(chunks) == 1 else [None] * len(chunks)
+        loss, terms, gradients = self._accumulate(self._g_gradients, chunks, reused)
+        self.g_optimizer.apply(gradients, self.generator.trainable_variables)
+        return {**terms, "g/loss": loss, **d_log}
+
+    def _generate(self, chunk: Batch) -> Pass:
+        with tf.GradientTape() as tape:
             generated = self.generator(chunk["photo"], training=True)
-            losses = self.objective.init_terms(chunk, features, generated)
-            return {**losses, "g/loss": self.objective.weighted_sum(losses)}
+        return tape, generated
 
-        chunks = self._chunks(pictures)
-        return self._update(self.init_optimizer, self.generator, generator_loss, chunks)
+    def _init_gradients(self, chunk: Batch) -> Gradients:
+        targets = self.objective.target_features(chunk, style=False)
+        tape, generated = self._generate(chunk)
+        with tape:  # resumes recording
+            loss, terms = self.objective.init_loss(chunk, targets, generated)
+            scaled = self.init_optimizer.scale_loss(loss / self._shares)
+        return loss, terms, _gradients(tape, scaled, self.generator)
 
-    def _replica_gan_step(self, pictures: Pictures) -> Losses:
-        chunks = self._chunks(pictures)
-        if len(chunks) == 1:
-            return self._update_generator(chunks, update_discriminator=True)
-        # The generated pictures are made once more for G's own update: kept from here to there,
-        # the passes of all chunks would be in memory together.
-        generated = [self.generator(chunk["photo"], training=True) for chunk in chunks]
-        d_losses = self._update_discriminator(chunks, generated)
-        return {**self._update_generator(chunks), **d_losses}
+    def _d_gradients(self, chunk: Batch, generated: tf.Tensor) -> Gradients:
+        with tf.GradientTape() as tape:
+            loss, terms = self.objective.discriminator_loss(chunk, generated)
+            scaled = self.d_optimizer.scale_loss(loss / self._shares)
+        return loss, terms, _gradients(tape, scaled, self.discriminator)
 
-    def _replica_generator_step(self, pictures: Pictures) -> Losses:
-        return self._update_generator(self._chunks(pictures))
+    def _g_gradients(self, chunk: Batch, reused: Pass | None) -> Gradients:
+        targets = self.objective.target_features(chunk, style=True)
+        tape, generated = reused or self._generate(chunk)
+        with tape:  # resumes recording
+            loss, terms = self.objective.generator_loss(chunk, targets, generated)
+            scaled = self.g_optimizer.scale_loss(loss / self._shares)
+        return loss, terms, _gradients(tape, scaled, self.generator)
 
-    def _update_generator(
-        self, chunks: list[Pictures], update_discriminator: bool = False
-    ) -> Losses:
-        """Updates G; with `update_discriminator` D first, on the one pass of the one chunk."""
-        d_losses: Losses = {}
-
-        def generator_loss(chunk: Pictures, tape: tf.GradientTape) -> Losses:
-            with tape.stop_recording():
-                features = self.objective.target_features(chunk, style=True)
-            generated = self.generator(chunk["photo"], training=True)
-            if update_discriminator:
-                with tape.stop_recording():
-                    d_losses.update(self._update_discriminator([chunk], [generated]))
-            losses = self.objective.generator_terms(chunk, features, generated)
-            return {**losses, "g/loss": self.objective.weighted_sum(losses)}
-
-        losses = self._update(self.g_optimizer, self.generator, generator_loss, chunks)
-        return {**losses, **d_losses}
-
-    def _update_discriminator(self, chunks: list[Pictures], generated: list[tf.Tensor]) -> Losses:
-        def discriminator_loss(chunk: Pictures, tape: tf.GradientTape) -> Losses:
-            losses = {
-                **self.objective.discriminator_terms(chunk, chunk["generated"]),
-                **self.objective.penalty_terms(chunk["anime"], chunk["generated"], chunk["seed"]),
-            }
-            return {**losses, "d/loss": self.objective.discriminator_loss(losses)}
-
-        chunks = [{**chunk, "generated": x} for chunk, x in zip(chunks, generated, strict=True)]
-        return self._update(self.d_optimizer, self.discriminator, discriminator_loss, chunks)
-
-    def _chunks(self, pictures: Pictures) -> list[Pictures]:
-        """A replica's pictures in the parts that it works on; `seed` is one for each picture."""
-        count = self.config.accumulation
-        share = self.config.batch_size // self.strategy.num_replicas_in_sync
-        # By the picture's place in the whole batch, however that is shared out.
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        root = tf.stack([self.seed, self.step])
-        places = replica * share + tf.range(share)
-        seeds = tf.stack([tf.random.fold_in(root, place) for place in tf.unstack(places)])
-        parts = {name: tf.split(x, count) for name, x in {**pictures, "seed": seeds}.items()}
-        return [{name: part[i] for name, part in parts.items()} for i in range(count)]
-
-    def _update(
-        self,
-        optimizer: keras.optimizers.Optimizer,
-        network: keras.Model,
-        losses_of: Callable[[Pictures, tf.GradientTape], Losses],
-        chunks: list[Pictures],
-    ) -> Losses:
-        """Updates a network by the mean gradient of its loss over chunks.
-
-        Args:
-            optimizer: Its optimiser.
-            network: The network.
-            losses_of: Gives the terms of a chunk, the last of which is what is minimised.
-            chunks: Parts of the replica's share of the batch.
-
-        Returns:
-            The terms' means over the chunks.
-        """
-        variables = [variable.value for variable in network.trainable_variables]
-        shares = len(chunks) * self.strategy.num_replicas_in_sync
+    def _accumulate(
+        self, step: Callable[..., Gradients], chunks: Sequence[Batch], *columns: Sequence[Any]
+    ) -> Gradients:
+        """Run a step on each chunk and its row of `columns`; average losses, add up gradients."""
         singular_vectors = [u for u in self.discriminator.variables if u.name == "u"]
         before = [tf.identity(u.value) for u in singular_vectors]
-        rows: list[Losses] = []
+        rows: list[Terms] = []
         gradients: list[tf.Tensor] = []
-        for chunk in chunks:
-            # One after the other: side by side they would need the memory of one large batch.
+        for arguments in zip(chunks, *columns, strict=True):
+            # In turn, because side by side chunks would need the memory of one large batch.
             with tf.control_dependencies([*gradients]):
                 if rows:  # one power iteration an update, not one a chunk
                     for u, old in zip(singular_vectors, before, strict=True):
                         u.assign(old)
-                with tf.GradientTape() as tape:
-                    rows.append(losses_of(chunk, tape))
-                    *_, loss = rows[-1].values()
-                    scaled = optimizer.scale_loss(loss / shares)
-                found = tape.gradient(
-                    scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
-                )
+                loss, terms, found = step(*arguments)
             if gradients:
                 found = [a + b for a, b in zip(gradients, found, strict=True)]
             gradients = found
-        optimizer.apply(gradients, network.trainable_variables)
-        return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+            rows.append({**terms, "loss": loss})
+        means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        return means.pop("loss"), means, gradients
+
+    def _chunks(self, batch: Batch) -> list[Batch]:
+        """Split a replica's share of the batch and add `seed`, int64 (n, 2), one for a picture."""
+        count = self.config.accumulation
+        share = self.config.batch_size // self.strategy.num_replicas_in_sync
+        # By the picture's place in the whole batch, however that is split.
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        root = tf.stack([self.seed, self.step])
+        places = replica * share + tf.range(share)
+        seeds = tf.stack([tf.random.fold_in(root, place) for place in tf.unstack(places)])
+        parts = {name: tf.split(x, count) for name, x in {**batch, "seed": seeds}.items()}
+        return [{name: part[i] for name, part in parts.items()} for i in range(count)]
+
+    def _finish_step(self, log: Terms) -> Terms:
+        """Count the step, move the average, and reduce the log over replicas."""
+        self.step.assign_add(1)
+        if self.exported is not self.generator:
+            step = tf.cast(self.step, tf.float32)
+            decay = tf.minimum(self.config.ema_decay, step / (EMA_WARMUP + step))
+            for average, weight in zip(self.exported.weights, self.generator.weights, strict=True):
+                average.assign(average + (1.0 - decay) * (weight - average))
+        mean = tf.distribute.ReduceOp.MEAN
+        return {name: self.strategy.reduce(mean, x, axis=None) for name, x in log.items()}
+
+
+def _gradients(tape: tf.GradientTape, loss: tf.Tensor, network: keras.Model) -> list[tf.Tensor]:
+    variables = [variable.value for variable in network.trainable_variables]
+    return tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -28,7 +28,7 @@ import sys, tensorflow as tf
 (cpu,) = tf.config.list_physical_devices("CPU")
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
-from anime_tf.cli.app import app, train
+from anime_tf.cli import app, train
 sys.exit(app.run(train.COMMAND, sys.argv[1:]))
 """
 

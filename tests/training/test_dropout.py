@@ -87,7 +87,7 @@ def config(**settings):
 def d_terms(objective, seeds, names=("anime", "anime_gray", "smooth_gray", "generated")):
     batch = {name: tf.constant(pictures(len(seeds), i)) for i, name in enumerate(names)}
     seeds = tf.constant([[7, seed] for seed in seeds], tf.int64)
-    return objective.discriminator_terms({**batch, "seed": seeds}, batch["generated"])
+    return objective.discriminator_loss({**batch, "seed": seeds}, batch["generated"])[1]
 
 
 def test_terms_follow_from_the_seeds():
@@ -106,8 +106,8 @@ def test_every_term_and_picture_drops_other_values():
     x = tf.constant(np.repeat(pictures(1), 2, axis=0))
     seeds = tf.constant([[7, 0], [7, 1]], tf.int64)
     terms = ("d/real", "d/gray", "d/fake", "d/smooth")
-    logits = list(objective._logits(dict.fromkeys(terms, x), {"seed": seeds}).numpy())
-    logits += list(objective._logits({"g/adv": x}, {"seed": seeds}).numpy())
+    logits = list(objective.logits(dict.fromkeys(terms, x), {"seed": seeds}).numpy())
+    logits += list(objective.logits({"g/adv": x}, {"seed": seeds}).numpy())
     assert len(logits) == 10
     for i, one in enumerate(logits):
         for other in logits[:i]:
@@ -118,10 +118,10 @@ def test_chunks_drop_what_the_whole_batch_does():
     objective = Objective(config(), None, discriminator(dropout=0.3))
     x, seeds = tf.constant(pictures(4)), tf.constant([[7, i] for i in range(4)], tf.int64)
     judged = {"d/real": x, "d/fake": -x}
-    whole = objective._logits(judged, {"seed": seeds}).numpy().reshape(2, 4, -1)
+    whole = objective.logits(judged, {"seed": seeds}).numpy().reshape(2, 4, -1)
     for half in (slice(0, 2), slice(2, 4)):
         part = {term: picture[half] for term, picture in judged.items()}
-        logits = objective._logits(part, {"seed": seeds[half]}).numpy().reshape(2, 2, -1)
+        logits = objective.logits(part, {"seed": seeds[half]}).numpy().reshape(2, 2, -1)
         assert_close(logits, whole[:, half], atol=ROUNDING)
 
 
