@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 from golden_files import arrays, assert_close, numbers
 from golden_recipe import value
+from tolerances import network_rounding
 
 from anime_tf.conversion.tf1 import TABLES
 from anime_tf.conversion.tf1_networks import NETWORKS
 
-# The same operations in the same order; v1's norms of single channels grow what is rounded.
-PARITY = {"animegan_v1": 5e-5, "animegan_v2": 1e-6, "animegan_v2_light": 1e-6}
+# Equal operations, but the CPU decides in which order a convolution sums its products: 9 * 256 of
+# them in v1's residual blocks, a few hundred in v2's inverted residuals.
+PARITY = {
+    "animegan_v1": network_rounding(layers=26, terms=9 * 256),
+    "animegan_v2": network_rounding(layers=30, terms=256),
+    "animegan_v2_light": network_rounding(layers=22, terms=256),
+}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tolerances import unless_flat
 
 from anime_tf import Stylizer
 from anime_tf.inference.engines import openvino as openvino_engine
@@ -36,7 +37,9 @@ def test_every_generator_gives_keras_picture_in_every_size(exports, photo):
             y = by_openvino(x)
             assert y.shape == x.shape
             difference = np.abs(y.astype(int) - by_keras(x).astype(int)).max()
-            assert difference <= LEVEL, f"{name}, {x.shape}: {difference} levels"
+            assert difference <= unless_flat(LEVEL, name, x.shape), (
+                f"{name}, {x.shape}: {difference} levels"
+            )
 
 
 def test_an_onnx_model(exports, onnx_models, photo):
@@ -124,6 +127,7 @@ def test_a_saved_model_needs_no_tensorflow(exports):
         "print(y.shape, 'tensorflow' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, weights], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, weights], capture_output=True, text=True, check=False
     )
+    assert done.returncode == 0, done.stderr
     assert done.stdout == "(20, 30, 3) False\n"
