@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from anime_tf.conversion.torch_pickle import InertUnpickler
+from anime_tf.conversion.inert_pickle import InertUnpickler
 from anime_tf.errors import first_line
 
 STORAGES = {

@@ -9,8 +9,8 @@ import cv2
 import keras
 import numpy as np
 
+from anime_tf.conversion.perceptual import load_perceptual
 from anime_tf.io import pictures
-from anime_tf.models.registry import PERCEPTUAL
 
 INCEPTION_SIDE = 299
 
@@ -57,7 +57,7 @@ def perceptual_distance(weights: str) -> Callable[[np.ndarray, np.ndarray], floa
     most 4. One layer and no learnt weights, unlike LPIPS (Zhang et al., CVPR 2018).
 
     Args:
-        weights: "imagenet", "random", or a file; see `models.vgg19`.
+        weights: "imagenet", "random", or a file; see `conversion.perceptual`.
 
     Returns:
         Function of two pictures, (height, width, 3) RGB uint8, the second brought to the first
@@ -67,7 +67,7 @@ def perceptual_distance(weights: str) -> Callable[[np.ndarray, np.ndarray], floa
         FileNotFoundError: The weights cannot be had; tells the remedy.
         ValueError: The file holds others.
     """
-    network: Any = PERCEPTUAL["vgg19"](weights, seed=0)
+    network: Any = load_perceptual("vgg19", weights)
 
     def distance(photo_u8: np.ndarray, result_u8: np.ndarray) -> float:
         pair = np.stack([photo_u8, pictures.resize(result_u8, photo_u8.shape[:2])])

@@ -1,15 +1,11 @@
-"""MobileNetV2 up to block_6_expand, a light perceptual network, and how its weights are read."""
+"""MobileNetV2 up to block_6_expand, a light perceptual network."""
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
-import numpy as np
 from keras import ops
 
 from anime_tf.models.layers import PACKAGE
@@ -136,121 +132,3 @@ class MobileNetV2Features(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
-
-
-def mobilenet_v2_features(
-    weights: str = "imagenet", *, seed: int = 0, dtype: Any = None
-) -> MobileNetV2Features:
-    """Makes the perceptual network with its weights.
-
-    Args:
-        weights: "imagenet" (fetched and kept by `keras.applications`), "random" (normal from
-            `seed`), or a file of Keras' MobileNetV2 at alpha 1.3, with or without top: the `.h5`
-            that Keras publishes, or a `.weights.h5`.
-        seed: Seed of random weights.
-        dtype: Dtype policy.
-
-    Returns:
-        The network, not trainable.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: The file is not one of MobileNetV2's, or ImageNet's weights cannot be had.
-    """
-    network = MobileNetV2Features(seed=seed, name="mobilenet_v2", dtype=dtype)
-    if weights == "random":
-        return network
-    if weights == "imagenet":
-        layers = _imagenet_weights()
-    else:
-        path = Path(weights)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: no such file; expected MobileNetV2 weights (.h5), "
-                "or one of the words imagenet and random"
-            )
-        layers = _read_h5(path)
-    _load(network, layers, weights)
-    return network
-
-
-Layer = list[np.ndarray]
-"""The weights of a layer, in Keras' order."""
-
-
-def _load(network: MobileNetV2Features, layers: list[Layer], source: str) -> None:
-    """Fills the network from the layers that have weights, in their order.
-
-    Raises:
-        ValueError: Some layer's weights have other shapes, or there are too few; names `source`.
-    """
-    expected: list[tuple[str, list[tuple[int, ...]]]] = []
-    for conv in network.convolutions:
-        expected.append((conv.name, [tuple(conv.kernel.shape)]))
-        if conv is not network.expand:
-            expected.append((f"the batch norm of {conv.name}", [tuple(conv.bias.shape)] * 4))
-    if len(layers) < len(expected):
-        raise ValueError(
-            f"{source}: not a MobileNetV2 weight file: it has {len(layers)} layers with weights, "
-            f"expected {len(expected)} up to block_6_expand"
-        )
-    for (name, shapes), layer in zip(expected, layers, strict=False):
-        found = [array.shape for array in layer]
-        if found != shapes:
-            raise ValueError(
-                f"{source}: {name} has shapes {found}, MobileNetV2 at alpha {ALPHA} has {shapes}"
-            )
-    for number, conv in enumerate(network.convolutions):
-        (kernel,) = layers[2 * number]
-        if conv is not network.expand:
-            gamma, beta, mean, variance = (x.astype(np.float64) for x in layers[2 * number + 1])
-            scale = gamma / np.sqrt(variance + NORM_EPSILON)
-            conv.bias.assign(beta - mean * scale)
-            # A depthwise kernel is (3, 3, channels, 1).
-            depthwise = isinstance(conv, keras.layers.DepthwiseConv2D)
-            kernel = kernel * (scale[:, None] if depthwise else scale)
-        conv.kernel.assign(kernel)
-
-
-def _imagenet_weights() -> list[Layer]:
-    try:
-        source = keras.applications.MobileNetV2(
-            input_shape=(224, 224, 3), alpha=ALPHA, include_top=False, weights="imagenet"
-        )
-    except Exception as error:  # keras.utils.get_file raises bare Exception when offline
-        raise ValueError(
-            f"the ImageNet weights of MobileNetV2 could not be fetched ({error}); give a local "
-            "file, --perceptual_weights=FILE.h5, or --perceptual_weights=random"
-        ) from error
-    return [[w.numpy() for w in layer.weights] for layer in source.layers if layer.weights]
-
-
-def _read_h5(path: Path) -> list[Layer]:
-    """Reads the layers that have weights, in order: names differ between published files."""
-    try:
-        with h5py.File(path, "r") as file:
-            root = file.get("model_weights", file)
-            if "layer_names" in root.attrs:
-                groups = [root[name] for name in root.attrs["layer_names"]]
-                layers = [[group[w][()] for w in group.attrs["weight_names"]] for group in groups]
-                return [layer for layer in layers if layer]
-            return [_variables(file, name) for name in _keras_3_names()]
-    except OSError as error:
-        raise ValueError(f"{path}: not a readable HDF5 file ({error})") from error
-    except KeyError as error:
-        raise ValueError(f"{path}: not a MobileNetV2 weight file ({error.args[0]})") from error
-
-
-def _keras_3_names() -> Iterator[str]:
-    """Groups of a `.weights.h5`, where layers are counted by class."""
-    counts: collections.Counter[str] = collections.Counter()
-    for name in NAMES:
-        conv = "depthwise_conv2d" if name.endswith("_depthwise") else "conv2d"
-        for kind in (conv, "batch_normalization"):
-            yield f"layers/{kind}_{counts[kind]}" if counts[kind] else f"layers/{kind}"
-            counts[kind] += 1
-
-
-def _variables(file: h5py.File, name: str) -> Layer:
-    group = file[f"{name}/vars"]
-    return [group[str(i)][()] for i in range(len(group))]

@@ -10,9 +10,9 @@ from anime_tf.models.animegan_v2 import AnimeGANv2Generator
 from anime_tf.models.animegan_v2_light import AnimeGANv2LightGenerator
 from anime_tf.models.cartoongan import CartoonGANGenerator
 from anime_tf.models.discriminator import AnimeGANDiscriminator
-from anime_tf.models.mobilenet_v2 import mobilenet_v2_features
+from anime_tf.models.mobilenet_v2 import MobileNetV2Features
 from anime_tf.models.ue_animegan_v2 import UEAnimeGANv2Generator
-from anime_tf.models.vgg19 import vgg19_features
+from anime_tf.models.vgg19 import VGG19Features
 
 Generator = (
     AnimeGANv1Generator
@@ -40,5 +40,5 @@ DISCRIMINATORS: dict[str, Callable[..., AnimeGANDiscriminator]] = {
 }
 """Name -> discriminator, given width, depth, spectral_norm and Keras' arguments."""
 
-PERCEPTUAL = {"vgg19": vgg19_features, "mobilenetv2": mobilenet_v2_features}
-"""Name -> maker of a network from pictures to features, given weights, seed and dtype."""
+PERCEPTUAL = {"vgg19": VGG19Features, "mobilenetv2": MobileNetV2Features}
+"""Name -> network from pictures to features."""

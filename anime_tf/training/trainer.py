@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from anime_tf.models.registry import DISCRIMINATORS, GENERATORS, PERCEPTUAL
+from anime_tf.conversion.perceptual import load_perceptual
+from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import part_of
 from anime_tf.training.objective import Batch, Objective, Terms
@@ -85,8 +86,11 @@ class Trainer:
             dtype=config.precision,
         )
         if perceptual_network is None and (config.content_weight or config.style_weight):
-            perceptual_network = PERCEPTUAL[config.perceptual](
-                config.perceptual_weights, seed=config.seed, dtype=config.precision
+            perceptual_network = load_perceptual(
+                config.perceptual,
+                config.perceptual_weights,
+                seed=config.seed,
+                dtype=config.precision,
             )
         self.objective = Objective(config, perceptual_network, self.discriminator)
         self.init_optimizer = self._make_adam("init", config.init_learning_rate, self.generator)
