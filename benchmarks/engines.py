@@ -18,7 +18,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from anime_tf.inference.tiling import free_memory
+from anime_tf.inference.memory import free_memory
 from anime_tf.io.pictures import to_pm1
 from anime_tf.metrics.similarity import psnr
 from benchmarks import peers
@@ -41,7 +41,7 @@ PRECISIONS = ("float32", "bfloat16")
 PEERS_MODEL = "animegan_v2"
 """What the peers have, too."""
 
-PEERS_OPTIONS: dict[str, Any] = {"resize": "half_pixel", "epsilon": 1e-5}
+PEERS_OPTIONS: dict[str, Any] = {"upsampling": "half_pixel", "epsilon": 1e-5}
 """Arguments of our generator that make it theirs: they double by another rule than the original."""
 
 HELD_SIDE = 512
@@ -141,8 +141,8 @@ def prepare(folder: Path, model: str, weights: str, engines: Sequence[str]) -> A
     import_tensorflow()
     import keras
 
-    from anime_tf.inference.norm_statistics import Measure
-    from anime_tf.inference.padded_generator import AnyPicture
+    from anime_tf.inference.norm_statistics import StatisticsEstimator
+    from anime_tf.inference.padded_generator import PaddedGenerator
     from anime_tf.models.archive import load_generator, save_generator
     from anime_tf.models.registry import GENERATORS
     from anime_tf.styles.builtin import weights_path
@@ -157,7 +157,7 @@ def prepare(folder: Path, model: str, weights: str, engines: Sequence[str]) -> A
         theirs = GENERATORS[model](**PEERS_OPTIONS)
         theirs.set_weights(network.get_weights())
         save_generator(theirs, folder / PEERS_NETWORK)
-    any_picture = AnyPicture(network)
+    any_picture = PaddedGenerator(network)
     if "saved_model" in engines:
         from anime_tf.export.saved_model import write_saved_model
 
@@ -171,13 +171,13 @@ def prepare(folder: Path, model: str, weights: str, engines: Sequence[str]) -> A
 
         (folder / FILES["onnx"]).write_bytes(convert_onnx(any_picture))
     photo_u8 = made_up_photo(np.random.default_rng(0), (HELD_SIDE, HELD_SIDE))
-    np.save(folder / STATISTICS_FILE, Measure(network)([photo_u8]))
+    np.save(folder / STATISTICS_FILE, StatisticsEstimator(network)([photo_u8]))
 
     stride = int(network.STRIDE)
 
     def operations(size_hw: np.ndarray) -> np.ndarray:
         height, width = (-(-int(side) // stride) * stride for side in size_hw)
-        graph = AnyPicture(network, (height, width)).pm1.get_concrete_function().graph
+        graph = PaddedGenerator(network, (height, width)).pm1.get_concrete_function().graph
         return np.array(convolution_operations(graph))
 
     return operations

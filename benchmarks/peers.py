@@ -41,7 +41,7 @@ def pytorch_network(model: keras.Model) -> Any:
     """The generator in PyTorch as it is published there, with the weights of ours.
 
     Args:
-        model: An `AnimeGANv2Generator` with ``resize="half_pixel"``.
+        model: An `AnimeGANv2Generator` with ``upsampling="half_pixel"``.
 
     Returns:
         A module of (n, 3, height, width) in [-1, 1], to evaluate.
@@ -52,9 +52,11 @@ def pytorch_network(model: keras.Model) -> Any:
     torch = import_torch()
     from anime_tf.conversion.torch import TABLES, depthwise_kernel
 
-    found = f"{type(model).__name__} with {getattr(model, 'resize', 'no')} resize"
-    if found != "AnimeGANv2Generator with half_pixel resize":
-        raise ValueError(f"the peers' network is AnimeGANv2 with half-pixel resize, found {found}")
+    found = f"{type(model).__name__} with {getattr(model, 'upsampling', 'no')} upsampling"
+    if found != "AnimeGANv2Generator with half_pixel upsampling":
+        raise ValueError(
+            f"the peers' network is AnimeGANv2 with half-pixel upsampling, found {found}"
+        )
     values = {weight.path.partition("/")[2]: weight.numpy() for weight in model.weights}
     state = {}
     for path, source in TABLES["animegan_v2"].sources.items():

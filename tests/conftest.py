@@ -125,9 +125,9 @@ class OnnxModels(Mapping[str, Path]):
     def __getitem__(self, name: str) -> Path:
         def make(folder: Path) -> None:
             from anime_tf.export.onnx import convert_onnx
-            from anime_tf.inference.padded_generator import AnyPicture
+            from anime_tf.inference.padded_generator import PaddedGenerator
 
-            data = convert_onnx(AnyPicture(self._exports[name].model))
+            data = convert_onnx(PaddedGenerator(self._exports[name].model))
             (folder / f"{name}.onnx").write_bytes(data)
 
         return make_once(self._tmp_path_factory, f"onnx_{name}", make) / f"{name}.onnx"

@@ -182,7 +182,7 @@ def convert_arrays(
     resize = resize or RESIZES[0]
     if resize not in RESIZES:
         raise ValueError(f"resize must be one of {', '.join(RESIZES)}, received {resize!r}")
-    options = {"resize": resize, "epsilon": PORT_EPSILON} if model == "animegan_v2" else {}
+    options = {"upsampling": resize, "epsilon": PORT_EPSILON} if model == "animegan_v2" else {}
     shapes = {name: array.shape for name, array in arrays.items()}
     return convert(
         model,

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.inference.padded_generator import PaddedGenerator
 
 PICTURE_BYTES = tf.TensorSpec((None,), tf.string, name="picture_bytes")
 
@@ -107,7 +107,7 @@ class EncodedPictures:
         limits: What is refused; `Limits()` where it is left out.
     """
 
-    def __init__(self, network: AnyPicture, limits: Limits | None = None) -> None:
+    def __init__(self, network: PaddedGenerator, limits: Limits | None = None) -> None:
         self._network = network
         self._limits = limits or Limits()
         signature = [tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int64)]

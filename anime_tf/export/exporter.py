@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from anime_tf.export.card import ModelCard
     from anime_tf.export.checks import Limit, Measured
     from anime_tf.inference.engines.engine import KerasEngine
-    from anime_tf.inference.padded_generator import AnyPicture
+    from anime_tf.inference.padded_generator import PaddedGenerator
 
 RECORD = "export.json"
 """What makes a folder an export of ours."""
@@ -84,7 +84,9 @@ class Exported:
     failure: str = ""
 
 
-def _saved_model(network: AnyPicture, path: Path, options: ExportOptions, card: ModelCard) -> Limit:
+def _saved_model(
+    network: PaddedGenerator, path: Path, options: ExportOptions, card: ModelCard
+) -> Limit:
     from anime_tf.export import saved_model
     from anime_tf.export.encoded import MAX_PIXELS, Limits
 
@@ -93,12 +95,12 @@ def _saved_model(network: AnyPicture, path: Path, options: ExportOptions, card: 
     return saved_model.LIMIT
 
 
-def _tflite(network: AnyPicture, path: Path, options: ExportOptions, card: ModelCard) -> Limit:
+def _tflite(network: PaddedGenerator, path: Path, options: ExportOptions, card: ModelCard) -> Limit:
     from anime_tf.export import metadata, tflite
     from anime_tf.export.int8 import calibration_pictures
 
     if options.image_size is not None:
-        network = network.of_size(options.image_size)
+        network = network.with_size(options.image_size)
     photos: list[np.ndarray] = []
     if options.calibration is not None:
         photos = calibration_pictures(options.calibration, options.image_size)
@@ -108,7 +110,7 @@ def _tflite(network: AnyPicture, path: Path, options: ExportOptions, card: Model
     return tflite.QUANTIZATIONS[options.quantize].limit
 
 
-def _onnx(network: AnyPicture, path: Path, options: ExportOptions, card: ModelCard) -> Limit:
+def _onnx(network: PaddedGenerator, path: Path, options: ExportOptions, card: ModelCard) -> Limit:
     from anime_tf.export import onnx
 
     path.write_bytes(onnx.convert_onnx(network, card))
@@ -125,7 +127,7 @@ class Format:
     """
 
     name: str
-    write: Callable[[AnyPicture, Path, ExportOptions, ModelCard], Limit]
+    write: Callable[[PaddedGenerator, Path, ExportOptions, ModelCard], Limit]
 
 
 FORMATS: dict[str, Format] = {
@@ -316,10 +318,10 @@ def _held(model: keras.Model, options: ExportOptions) -> np.ndarray | None:
     if options.hold is None:
         return None
     from anime_tf.export.int8 import calibration_pictures
-    from anime_tf.inference.norm_statistics import Measure
+    from anime_tf.inference.norm_statistics import StatisticsEstimator
 
     photos = calibration_pictures(options.hold, options.image_size)
-    return Measure(model)([photo[0] for photo in photos])
+    return StatisticsEstimator(model)([photo[0] for photo in photos])
 
 
 def _export_part(

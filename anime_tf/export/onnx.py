@@ -13,7 +13,7 @@ from anime_tf.export.checks import Limit
 
 if TYPE_CHECKING:
     from anime_tf.export.card import ModelCard
-    from anime_tf.inference.padded_generator import AnyPicture
+    from anime_tf.inference.padded_generator import PaddedGenerator
 
 OPSET = 17
 """Of the operators; runtimes from 2022 on know it (ONNX Runtime 1.12), newer ones as well."""
@@ -42,7 +42,7 @@ def check_installed() -> None:
             )
 
 
-def convert_onnx(network: AnyPicture, card: ModelCard | None = None) -> bytes:
+def convert_onnx(network: PaddedGenerator, card: ModelCard | None = None) -> bytes:
     """Converts a network to an ONNX model for float32 pictures.
 
     It takes ``pictures_pm1``, RGB (batch, height, width, 3) in [-1, 1], and gives ``anime_pm1``

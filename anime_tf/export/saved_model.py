@@ -12,7 +12,7 @@ from anime_tf.export.checks import Limit
 from anime_tf.export.encoded import EncodedPictures, Limits
 from anime_tf.export.warmup import FILE as WARMUP_FILE
 from anime_tf.export.warmup import warmup_inputs, write_warmup
-from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.inference.padded_generator import PaddedGenerator
 
 EXTRA = "assets.extra"
 """Folder in a SavedModel for files that are no part of its graph."""
@@ -46,7 +46,7 @@ LIMIT = Limit(largest=1e-5)
 
 
 def write_saved_model(
-    network: AnyPicture,
+    network: PaddedGenerator,
     path: str | os.PathLike[str],
     *,
     card: ModelCard | None = None,

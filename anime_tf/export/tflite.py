@@ -14,7 +14,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from anime_tf.export.checks import Limit
 from anime_tf.export.int8 import quantize_convolutions
 from anime_tf.inference.engines.engine import TFLITE_IDENTIFIER, import_litert
-from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.inference.padded_generator import PaddedGenerator
 
 FORBIDDEN = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "CUSTOM"})
 """Operators of weights that were not frozen, and those that are not TFLite's own (Flex)."""
@@ -58,7 +58,7 @@ QUANTIZATIONS: dict[str, Quantization] = {
 
 
 def convert_tflite(
-    network: AnyPicture, quantize: str = "none", calibration: Sequence[np.ndarray] = ()
+    network: PaddedGenerator, quantize: str = "none", calibration: Sequence[np.ndarray] = ()
 ) -> bytes:
     """Converts a network to a TFLite model.
 
@@ -137,7 +137,7 @@ def operators(data: bytes) -> Counter[str]:
     )
 
 
-def check_tflite(data: bytes, network: AnyPicture, quantize: str = "none") -> None:
+def check_tflite(data: bytes, network: PaddedGenerator, quantize: str = "none") -> None:
     """Checks what a TFLite model is made of: its operators and its size.
 
     Args:

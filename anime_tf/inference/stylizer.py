@@ -6,6 +6,7 @@ import copy
 import math
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from absl import logging
 from anime_tf.inference import tiling
 from anime_tf.inference.engines.engine import KerasEngine, open_engine
 from anime_tf.inference.frozen import Freezer, FrozenEngine, can_freeze
+from anime_tf.inference.memory import fits_into_memory
 from anime_tf.inference.postprocess import finish
 from anime_tf.io import pictures
 from anime_tf.styles.builtin import weights_path
@@ -94,7 +96,7 @@ class Stylizer:
         self._path = weights_path(weights)
         self._engine = open_engine(self._path, engine, engine_precision, hold)
         precision = getattr(self._engine, "precision", "float32")
-        self._bytes_per_pixel = tiling.bytes_per_pixel(self._path, precision)
+        self._fits = partial(fits_into_memory, path=self._path, precision=precision)
         # What it needs it loads when it is needed, once for all that share it.
         may_freeze = can_freeze(self._path, self._engine)
         self._freezer = Freezer(self._path, self._engine) if may_freeze else None
@@ -305,7 +307,9 @@ class Stylizer:
         try:
             return engine.run_held(pictures.to_pm1(photo_u8[None]), None, 1.0, math.inf)[1]
         except MemoryError as error:
-            raise MemoryError(tiling.too_large((1, *photo_u8.shape), 0, False)) from error
+            raise MemoryError(
+                tiling.out_of_memory_message((1, *photo_u8.shape), 0, False)
+            ) from error
 
     def _held_of(self, photo_u8: np.ndarray) -> tuple[KerasEngine, np.ndarray]:
         """An engine that holds statistics, and a frame in the size that it is stylised in."""
@@ -332,14 +336,14 @@ class Stylizer:
         may_tile = network is self._engine and self.can_freeze
         if may_tile:
             size_hw = photos.shape[1], photos.shape[2]
-            side = tiling.side_for(size_hw, self.tile, self._bytes_per_pixel)
+            side = tiling.choose_tile_side(size_hw, self.tile, self._fits)
         try:
             if side:
                 animes = np.stack([self._in_tiles(photo, side, dtype) for photo in photos])
             else:
                 animes = pictures.from_pm1(network(pictures.to_pm1(photos)), dtype)
         except MemoryError as error:
-            raise MemoryError(tiling.too_large(photos.shape, side, may_tile)) from error
+            raise MemoryError(tiling.out_of_memory_message(photos.shape, side, may_tile)) from error
         if self.strength == 1 and not (self.keep_color or self.match_brightness):
             return animes
         return np.stack(
@@ -367,7 +371,7 @@ class Stylizer:
                 side,
             )
             engine = self._frozen([photo])
-        return engine.in_tiles(photo, side, dtype)
+        return engine.stylize_tiles(photo, side, dtype)
 
 
 def _check(photo_u8: np.ndarray) -> None:

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
-from keras import ops
 
-from anime_tf.models.layers import PACKAGE, reflect, to_picture
-from anime_tf.models.norms import PictureNorm, instance_norm, normed
+from anime_tf.models.generator import Generator, to_picture
+from anime_tf.models.layers import PACKAGE, ReflectPad
+from anime_tf.models.norms import PictureNorm, instance_norm
 
 EPSILON = 1e-9
-"""Of the published weights' instance norm: 1e-5 is visibly another network."""
-
-RESIDUAL_BLOCKS = 8
+"""Epsilon of the published weights' instance norm: 1e-5 visibly changes the result."""
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class CartoonGANGenerator(keras.Model):
-    """The CartoonGAN generator: 11,129,667 parameters at its published width.
+class CartoonGANGenerator(Generator):
+    """The CartoonGAN generator: 11,129,667 parameters at its published width of 64.
 
-    Input: pictures (n, height, width, 3) in [-1, 1], RGB; each side at least `MINIMUM_SIDE`.
-    Output: pictures in [-1, 1], float32 under every precision, of the input's size rounded up to a
-    multiple of `STRIDE`.
+    Sides that are not multiples of `STRIDE` are rounded up.
 
     Reflect padding on every side, also before strided convolutions; biases; instance norm; ReLU.
-    The blocks have the names of the published weights:
+    The layers have the names of the published weights:
 
         conv01_1 64 7x7, in01_1, relu
         conv02_1 128 s2, conv02_2 128, in02_1, relu                            to 1/2
@@ -35,102 +32,80 @@ class CartoonGANGenerator(keras.Model):
         deconv02_1 64 transposed s2, deconv02_2 64, in13_1, relu               to 1
         deconv03_1 3 7x7, tanh
 
-    Args:
-        width: Channels of the first convolution; all others scale with it. 64 as published.
-
-    Raises:
-        ValueError: `width` is less than 1.
-
     Reference: Chen, Lai, Liu, CartoonGAN, CVPR 2018, figure 2, and the published weights.
     """
 
-    built: bool
-
     STRIDE = 4
     MINIMUM_SIDE = 8
-    REACH = 88
+    RECEPTIVE_FIELD_RADIUS = 88
+    BYTES_PER_PIXEL = 1250
 
     def __init__(self, width: int = 64, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if width < 1:
-            raise ValueError(f"width must be at least 1, received {width}")
-        self.width = width
-        self.first = (self._conv("conv01_1", 1, kernel_size=7), self._norm("in01_1"))
-        self.down = [
-            (
-                self._conv(f"conv0{i}_1", multiple, strides=2),
-                self._conv(f"conv0{i}_2", multiple),
-                self._norm(f"in0{i}_1"),
+        super().__init__(width, **kwargs)
+        policy = self.dtype_policy
+
+        def conv(
+            name: str, filters: int, kernel_size: int = 3, strides: int = 1
+        ) -> tuple[ReflectPad, keras.layers.Conv2D]:
+            half = kernel_size // 2
+            return (
+                ReflectPad(half, half, dtype=policy),
+                keras.layers.Conv2D(filters, kernel_size, strides, name=name, dtype=policy),
             )
-            for i, multiple in ((2, 2), (3, 4))
+
+        def transposed(
+            name: str, filters: int
+        ) -> tuple[keras.layers.Conv2DTranspose, keras.layers.Cropping2D]:
+            # The first row and column of the 2 n + 1 are cropped.
+            return (
+                keras.layers.Conv2DTranspose(filters, 3, 2, name=name, dtype=policy),
+                keras.layers.Cropping2D(((1, 0), (1, 0)), dtype=policy),
+            )
+
+        def norm(name: str) -> PictureNorm:
+            return instance_norm(name, policy, EPSILON)
+
+        def relu() -> keras.layers.ReLU:
+            return keras.layers.ReLU(dtype=policy)
+
+        one, two, four = width, 2 * width, 4 * width
+        self.first = (*conv("conv01_1", one, 7), norm("in01_1"), relu())
+        self.down = [
+            (*conv(f"conv0{i}_1", c, strides=2), *conv(f"conv0{i}_2", c), norm(f"in0{i}_1"), relu())
+            for i, c in ((2, two), (3, four))
         ]
         self.residuals = [
-            tuple(
-                part
-                for j in (1, 2)
-                for part in (self._conv(f"conv{i:02}_{j}", 4), self._norm(f"in{i:02}_{j}"))
+            (
+                *conv(f"conv{i:02}_1", four),
+                norm(f"in{i:02}_1"),
+                relu(),
+                *conv(f"conv{i:02}_2", four),
+                norm(f"in{i:02}_2"),
             )
-            for i in range(4, 4 + RESIDUAL_BLOCKS)
+            for i in range(4, 12)
         ]
         self.up = [
             (
-                self._transposed(f"deconv0{i}_1", multiple),
-                self._conv(f"deconv0{i}_2", multiple),
-                self._norm(f"in{11 + i}_1"),
+                *transposed(f"deconv0{i}_1", c),
+                *conv(f"deconv0{i}_2", c),
+                norm(f"in{11 + i}_1"),
+                relu(),
             )
-            for i, multiple in ((1, 2), (2, 1))
+            for i, c in ((1, two), (2, one))
         ]
-        self.last = self._conv("deconv03_1", None, kernel_size=7)
+        self.last_pad, self.last = conv("deconv03_1", 3, 7)
         self.build((None, None, None, 3))
 
-    def _conv(
-        self, name: str, multiple: int | None, kernel_size: int = 3, strides: int = 1
-    ) -> keras.layers.Conv2D:
-        filters = 3 if multiple is None else multiple * self.width
-        return keras.layers.Conv2D(
-            filters, kernel_size, strides, "valid", name=name, dtype=self.dtype_policy
-        )
-
-    def _transposed(self, name: str, multiple: int) -> keras.layers.Conv2DTranspose:
-        return keras.layers.Conv2DTranspose(
-            multiple * self.width, 3, 2, "valid", name=name, dtype=self.dtype_policy
-        )
-
-    def _norm(self, name: str) -> PictureNorm:
-        return instance_norm(name, self.dtype_policy, EPSILON)
-
-    def build(self, input_shape: Any) -> None:
-        if self.built:
-            return
-        channels = input_shape[-1]
-        for block in (self.first, *self.down, *self.residuals, *self.up, (self.last,)):
-            for layer in block:
-                layer.build((None, None, None, channels))
-                channels = getattr(layer, "filters", channels)
-        self.built = True
-
     def call(self, inputs: Any) -> Any:
-        conv, norm = self.first
-        x = ops.relu(_padded(conv, inputs, norm))
-        for strided, conv, norm in self.down:
-            x = ops.relu(_padded(conv, _padded(strided, x), norm))
-        for conv_1, norm_1, conv_2, norm_2 in self.residuals:
-            y = ops.relu(_padded(conv_1, x, norm_1))
-            x = x + _padded(conv_2, y, norm_2)
-        for transposed, conv, norm in self.up:
-            # The first row and column of the 2 n + 1 are left out.
-            x = ops.relu(_padded(conv, transposed(x)[:, 1:, 1:], norm))
-        return to_picture(_padded(self.last, x))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "width": self.width}
+        x = _chain((self.first, *self.down), inputs)
+        for residual in self.residuals:
+            x = x + _chain((residual,), x)
+        x = _chain(self.up, x)
+        return to_picture(self.last(self.last_pad(x)))
 
 
-def _padded(conv: keras.layers.Conv2D, x: Any, norm: PictureNorm | None = None) -> Any:
-    """A convolution after reflect padding by half its kernel on every side, whatever its stride.
-
-    And its norm, if it has one.
-    """
-    side = conv.kernel_size[0] // 2
-    x = reflect(x, side, side)
-    return conv(x) if norm is None else normed(conv, norm, x)
+def _chain(stages: Iterable[Iterable[keras.layers.Layer]], x: Any) -> Any:
+    for stage in stages:
+        for layer in stage:
+            x = layer(x)
+    return x

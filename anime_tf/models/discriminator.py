@@ -8,8 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from anime_tf.models.layers import PACKAGE, SpectralNormConv2D, leaky_relu
-from anime_tf.models.norms import norm_of
+from anime_tf.models.layers import PACKAGE, make_leaky_relu
+from anime_tf.models.norms import make_norm
+from anime_tf.models.spectral_norm import SpectralNormConv2D
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -19,23 +20,23 @@ class AnimeGANDiscriminator(keras.Model):
     Input: pictures (n, height, width, 3) in [-1, 1], RGB. Output: logits, float32,
     (n, height / 4, width / 4, 1) for `depth` 3.
 
-    Zero padding, N(0, 0.02) initialiser, leaky ReLU 0.2.
-    Stride 2 pads top and left by one, bottom and right by none.
+    Zero padding, N(0, 0.02) initializer, leaky ReLU 0.2. Stride 2 pads only the top and the left,
+    by one.
 
         conv_0 32, lrelu; for i = 1, 2: conv_s2_i (stride 2), lrelu, conv_s1_i, norm, lrelu;
         last_conv 256, norm, lrelu; D_logit 1.
 
     Args:
-        width: Channels that the first convolution has twice (`ch` of the originals); 64.
-        depth: `n_dis` of the originals: depth - 1 halvings; 3.
-        spectral_norm: Whether every kernel is divided by its spectral norm.
-        norm: "layer", over each sample, as the second version has it, or "instance", as the first.
-        use_bias: Whether the convolutions have biases; the originals' have none.
-        dropout: Part of the values after each normalised block's activation that is set to 0 in
-            training, the others being divided by 1 - dropout; the originals have none.
+        width: Twice the channels of the first convolution (`ch` of the originals).
+        depth: `n_dis` of the originals; the picture is halved depth - 1 times.
+        spectral_norm: Whether to divide every kernel by its spectral norm.
+        norm: "layer" as in the second version, or "instance" as in the first.
+        use_bias: Whether the convolutions have biases; those of AnimeGAN have none.
+        dropout: Rate of dropout in training after each normalized block's activation; the originals
+            have none.
 
     Raises:
-        ValueError: `dropout` does not lie in 0..1, 1 excluded.
+        ValueError: `dropout` is not in [0, 1), or the norm is unknown.
 
     Reference: AnimeGAN, ISICA 2019, figure 3, and the code of its second version.
     """
@@ -54,7 +55,7 @@ class AnimeGANDiscriminator(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must lie in 0..1, 1 excluded, received {dropout}")
+            raise ValueError(f"expected dropout in [0, 1), got {dropout}")
         self.width = width
         self.depth = depth
         self.spectral_norm = spectral_norm
@@ -67,11 +68,12 @@ class AnimeGANDiscriminator(keras.Model):
         for i in range(1, depth):
             self.convs_s2.append(self._conv(f"conv_s2_{i}", channels * 2, strides=2))
             self.convs_s1.append(self._conv(f"conv_s1_{i}", channels * 4))
-            self.norms.append(norm_of(norm, f"1_norm_{i}", self.dtype_policy))
+            self.norms.append(make_norm(norm, f"1_norm_{i}", self.dtype_policy))
             channels *= 2
         self.last_conv = self._conv("last_conv", channels * 2)
-        self.last_norm = norm_of(norm, "2_ins_norm", self.dtype_policy)
+        self.last_norm = make_norm(norm, "2_ins_norm", self.dtype_policy)
         self.D_logit = self._conv("D_logit", 1)
+        self.activation = make_leaky_relu(self.dtype_policy)
         self.build((None, None, None, 3))
 
     def _conv(self, name: str, filters: int, strides: int = 1) -> keras.layers.Layer:
@@ -99,7 +101,7 @@ class AnimeGANDiscriminator(keras.Model):
         self.built = True
 
     def _convs_and_norms(self) -> list[tuple[keras.layers.Layer, keras.layers.Layer | None]]:
-        """Every convolution in the order of the forward pass, with the norm that follows it."""
+        """List the convolutions in the order of the forward pass, with the norms that follow."""
         pairs = [(self.conv_0, None)]
         for conv_s2, conv_s1, norm in zip(self.convs_s2, self.convs_s1, self.norms, strict=True):
             pairs += [(conv_s2, None), (conv_s1, norm)]
@@ -111,24 +113,21 @@ class AnimeGANDiscriminator(keras.Model):
         training: bool | None = None,
         noise: Callable[[Any], Any] | None = None,
     ) -> Any:
-        """Judges pictures.
+        """Compute the logits.
 
         Args:
             inputs: Pictures.
-            training: Whether spectral norm's vectors move and values are dropped.
-            noise: Shape (n, h, w, c) -> float32 values, uniform in [0, 1), by which values are
-                dropped. It is given, not drawn here, so that a run's choices follow from its seed
-                and step, on however many devices.
-
-        Returns:
-            Logits.
+            training: Whether to update the vectors of spectral norm and to apply dropout.
+            noise: Function from a shape (n, h, w, c) to float32 values, uniform in [0, 1), that
+                dropout compares with its rate. The caller draws it from the seed and step of the
+                run, so that it does not depend on the number of devices.
 
         Raises:
-            ValueError: Values are to be dropped, and there is no noise.
+            ValueError: Dropout without noise.
         """
         drops = bool(training and self.dropout)
         if drops and noise is None:
-            raise ValueError(f"noise is needed in training, since dropout is {self.dropout}")
+            raise ValueError(f"expected noise for dropout {self.dropout} in training, got None")
         x = inputs
         for conv, norm in self._convs_and_norms():
             if conv.strides in (2, (2, 2)):
@@ -137,7 +136,7 @@ class AnimeGANDiscriminator(keras.Model):
             if norm is not None:
                 x = norm(x)
             if conv is not self.D_logit:
-                x = leaky_relu(x)
+                x = self.activation(x)
             if drops and norm is not None and noise is not None:
                 kept = ops.cast(noise(ops.shape(x)) >= self.dropout, x.dtype)
                 x = x * kept * (1.0 / (1.0 - self.dropout))

@@ -1,4 +1,4 @@
-"""Name -> network, for flags, archives and converters."""
+"""Registry of networks by name, for flags, archives and converters."""
 
 from __future__ import annotations
 
@@ -10,17 +10,10 @@ from anime_tf.models.animegan_v2 import AnimeGANv2Generator
 from anime_tf.models.animegan_v2_light import AnimeGANv2LightGenerator
 from anime_tf.models.cartoongan import CartoonGANGenerator
 from anime_tf.models.discriminator import AnimeGANDiscriminator
+from anime_tf.models.generator import Generator
 from anime_tf.models.mobilenet_v2 import MobileNetV2Features
 from anime_tf.models.ue_animegan_v2 import UEAnimeGANv2Generator
 from anime_tf.models.vgg19 import VGG19Features
-
-Generator = (
-    AnimeGANv1Generator
-    | AnimeGANv2Generator
-    | AnimeGANv2LightGenerator
-    | CartoonGANGenerator
-    | UEAnimeGANv2Generator
-)
 
 GENERATORS: dict[str, type[Generator]] = {
     "animegan_v1": AnimeGANv1Generator,
@@ -29,16 +22,13 @@ GENERATORS: dict[str, type[Generator]] = {
     "cartoongan": CartoonGANGenerator,
     "ue_animegan_v2": UEAnimeGANv2Generator,
 }
-"""Each has `STRIDE` (sides that are multiples of it keep their size) and `MINIMUM_SIDE`, pixels;
-and `REACH`: with fixed statistics no pixel depends on others further away in height or width."""
-
 DISCRIMINATORS: dict[str, Callable[..., AnimeGANDiscriminator]] = {
     "animegan_v1": partial(AnimeGANDiscriminator, norm="instance"),
     "animegan_v2": AnimeGANDiscriminator,
-    # CartoonGAN's, from which AnimeGAN's come, has biases; its recipe has no spectral norm.
+    # CartoonGAN's has biases; its recipe has no spectral norm.
     "cartoongan": partial(AnimeGANDiscriminator, norm="instance", use_bias=True),
 }
-"""Name -> discriminator, given width, depth, spectral_norm and Keras' arguments."""
+"""Factories of discriminators, called with width, depth, spectral_norm and Keras' arguments."""
 
 PERCEPTUAL = {"vgg19": VGG19Features, "mobilenetv2": MobileNetV2Features}
-"""Name -> network from pictures to features."""
+"""Networks from pictures to features."""

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import keras
 
-from anime_tf.models.layers import (
-    PACKAGE,
-    ConvNormLReLU,
-    InvertedResidual,
-    picture_layer,
-    to_picture,
-)
+from anime_tf.models.generator import Generator, to_picture
+from anime_tf.models.layers import PACKAGE, ConvNormLReLU, InvertedResidual, make_out_layer
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class UEAnimeGANv2Generator(keras.Model):
-    """AnimeGANv2's generator with additive skips: 1,964,160 parameters at its own width.
+class UEAnimeGANv2Generator(Generator):
+    """AnimeGANv2's generator with additive skips: 1,964,160 parameters at its width of 32.
 
-    This is this project's own design. Of UE-AnimeGANv2 one sentence is known: AnimeGANv2 with a
-    U-Net generator and an edge loss, so that the background's colours and a face's details
-    survive; layers, operator and weight were not published. What goes down is added to what comes
-    up at each size, so that detail need not pass the bottleneck.
-
-    Input: pictures (n, height, width, 3) in [-1, 1], RGB; each side at least `MINIMUM_SIDE` and a
-    multiple of `STRIDE`. Output: pictures in [-1, 1], float32 under every precision, same size.
+    This is this project's own design. One sentence is known of UE-AnimeGANv2: AnimeGANv2 with a
+    U-Net generator and an edge loss, which keep the colors of the background and the details of
+    faces. Layers, edge operator and loss weight were not published. Each size on the way down is
+    added to the same size on the way up, so that detail need not pass the bottleneck.
 
     With CNL(c, k, s) = reflect pad, convolution, layer norm, leaky ReLU:
 
@@ -37,63 +30,34 @@ class UEAnimeGANv2Generator(keras.Model):
         E  = up, CNL(64), CNL(32), + x0, CNL(32, 7)              to 1
         out_layer  1x1 convolution to 3 without bias, tanh
 
-    Args:
-        width: Channels of the first convolution; all others scale with it.
-
-    Raises:
-        ValueError: `width` is less than 1.
-
     Reference: Chen, Liu, AnimeGAN, ISICA 2019, and its second version's code, for the blocks;
     Ronneberger et al., U-Net, MICCAI 2015, for the shape.
     """
 
-    built: bool
-
     STRIDE = 4
     MINIMUM_SIDE = 8
-    REACH = 52
+    RECEPTIVE_FIELD_RADIUS = 52
 
     def __init__(self, width: int = 32, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if width < 1:
-            raise ValueError(f"width must be at least 1, received {width}")
-        self.width = width
-        self.A: list[Any] = [self._block("A_0", 1, kernel_size=7)]
+        super().__init__(width, **kwargs)
+        cnl = partial(ConvNormLReLU, dtype=self.dtype_policy)
+        residual = partial(InvertedResidual, dtype=self.dtype_policy)
+        w, up = width, "legacy"
+        self.A = [cnl(w, 7, name="A_0")]
         self.B = [
-            [self._block("B_0", 2, strides=2), self._block("B_1", 2)],
-            [self._block("B_2", 4, strides=2), self._block("B_3", 4)],
+            [cnl(2 * w, strides=2, name="B_0"), cnl(2 * w, name="B_1")],
+            [cnl(4 * w, strides=2, name="B_2"), cnl(4 * w, name="B_3")],
         ]
-        self.C: list[Any] = [
-            self._block("C_0", 4),
-            *(
-                InvertedResidual(8 * width, name=f"r{i}", dtype=self.dtype_policy)
-                for i in range(1, 5)
-            ),
-            self._block("C_1", 4),
+        self.C = [
+            cnl(4 * w, name="C_0"),
+            *(residual(8 * w, name=f"r{i}") for i in range(1, 5)),
+            cnl(4 * w, name="C_1"),
         ]
-        self.D = [self._block("D_0", 4), self._block("D_1", 2)]
-        self.E = [self._block("E_0", 2), self._block("E_1", 1)]
-        self.last = self._block("E_2", 1, kernel_size=7)
-        self.out_layer = picture_layer("out_layer", self.dtype_policy)
+        self.D = [cnl(4 * w, upsampling=up, name="D_0"), cnl(2 * w, name="D_1")]
+        self.E = [cnl(2 * w, upsampling=up, name="E_0"), cnl(w, name="E_1")]
+        self.last = cnl(w, 7, name="E_2")
+        self.out_layer = make_out_layer(self.dtype_policy)
         self.build((None, None, None, 3))
-
-    def _block(
-        self, name: str, multiple: int, kernel_size: int = 3, strides: int = 1
-    ) -> ConvNormLReLU:
-        return ConvNormLReLU(
-            multiple * self.width, kernel_size, strides, name=name, dtype=self.dtype_policy
-        )
-
-    def build(self, input_shape: Any) -> None:
-        if self.built:
-            return
-        channels = input_shape[-1]
-        down: list[Any] = [block for stage in self.B for block in stage]
-        for block in (*self.A, *down, *self.C, *self.D, *self.E, self.last):
-            block.build((None, None, None, channels))
-            channels = block.filters
-        self.out_layer.build((None, None, None, channels))
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         x = inputs
@@ -102,15 +66,8 @@ class UEAnimeGANv2Generator(keras.Model):
             for block in stage:
                 x = block(x)
             skips.append(x)
-        for block in self.C:
-            x = block(x)
-        x = x + skips.pop()
-        for first, *others in (self.D, self.E):
-            x = first(x, upsampling="legacy")
-            for block in others:
+        for stage in (self.C, self.D, self.E):
+            for block in stage:
                 x = block(x)
             x = x + skips.pop()
         return to_picture(self.out_layer(self.last(x)))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "width": self.width}

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from anime_tf.losses import perceptual
 from anime_tf.losses.adversarial import GAN_TYPES
-from anime_tf.models.gradients import plain_operations
 from anime_tf.training.config import TrainConfig
+from anime_tf.training.lowering import lower_for_training
 
 TERM_WEIGHTS = {
     "g/adv": "g_adv_weight",
@@ -98,6 +98,7 @@ class Objective:
         self.features: Any = features
         self._config = config
         self._discriminator = discriminator
+        self._lowered_discriminator = lower_for_training(discriminator)
         self._gan_type = GAN_TYPES[config.gan_type]
 
     @property
@@ -193,9 +194,9 @@ class Objective:
         Returns:
             The gradient, float32 of the same shape; itself differentiable.
         """
-        # The gradient is differentiated once more.
-        with plain_operations(), tf.GradientTape() as tape:
+        with tf.GradientTape() as tape:
             tape.watch(point)
+            # The reference, not the lowered network: the gradient is differentiated once more.
             # training=False: the terms make the one power iteration of a step.
             logits = self._discriminator(point, training=False)
         return tape.gradient(logits, point)
@@ -209,14 +210,14 @@ class Objective:
         """
         joined = tf.concat(list(judged.values()), 0)
         if not self._config.discriminator_dropout:
-            return self._discriminator(joined, training=True)
+            return self._lowered_discriminator(joined, training=True)
         terms = list(TERM_WEIGHTS)
         seeds = [
             tf.random.fold_in(seed, DROPOUT + terms.index(term))
             for term in judged
             for seed in tf.unstack(batch["seed"])
         ]
-        return self._discriminator(joined, training=True, noise=_noise(tf.stack(seeds)))
+        return self._lowered_discriminator(joined, training=True, noise=_noise(tf.stack(seeds)))
 
     def _weighted_sum(self, terms: Terms) -> tf.Tensor:
         return sum((self.weights[term] * loss for term, loss in terms.items()), tf.zeros(()))

@@ -12,6 +12,7 @@ from anime_tf.conversion.perceptual import load_perceptual
 from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import part_of
+from anime_tf.training.lowering import lower_for_training
 from anime_tf.training.objective import Batch, Objective, Terms
 
 ADAM = {"beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
@@ -77,6 +78,7 @@ class Trainer:
     def _build(self, config: TrainConfig, perceptual_network: keras.Model | None) -> None:
         keras.utils.set_random_seed(config.seed)
         self.generator = self._make_generator()
+        self._lowered_generator = lower_for_training(self.generator)
         self.discriminator = DISCRIMINATORS[config.discriminator](
             width=config.discriminator_width,
             depth=config.discriminator_depth,
@@ -235,7 +237,7 @@ class Trainer:
 
     def _generate(self, chunk: Batch) -> Pass:
         with tf.GradientTape() as tape:
-            generated = self.generator(chunk["photo"], training=True)
+            generated = self._lowered_generator(chunk["photo"], training=True)
         return tape, generated
 
     def _init_gradients(self, chunk: Batch) -> Gradients:

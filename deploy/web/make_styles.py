@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the package of t
 
 import anime_tf
 from anime_tf.export.tflite import convert_tflite
-from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.models.archive import load_generator
 from anime_tf.styles.builtin import BUILTIN, weights_path
 
@@ -92,7 +92,7 @@ def resized(base: bytes, edits: list[list[int]], size_hw: tuple[int, int], strid
 
 def _converted(model: keras.Model, size_hw: tuple[int, int]) -> np.ndarray:
     """The model for one size, as int32 words that may be written to."""
-    data = convert_tflite(AnyPicture(model, size_hw))
+    data = convert_tflite(PaddedGenerator(model, size_hw))
     return np.frombuffer(data + bytes(-len(data) % 4), "<i4").copy()
 
 

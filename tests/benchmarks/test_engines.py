@@ -125,7 +125,7 @@ def test_engines_are_measured(tmp_path, capsys):
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
 def test_the_peers_network_is_ours():
     keras.utils.set_random_seed(0)
-    model = GENERATORS["animegan_v2"](width=4, resize="half_pixel", epsilon=1e-5)
+    model = GENERATORS["animegan_v2"](width=4, upsampling="half_pixel", epsilon=1e-5)
     network = peers.pytorch_network(model)
     picture = np.random.default_rng(0).uniform(-1, 1, (1, 32, 48, 3)).astype(np.float32)
     expected = np.array(model(picture))

@@ -21,7 +21,7 @@ from anime_tf import Stylizer
 from anime_tf.cli import app
 from anime_tf.cli.serving_client import COMMAND
 from anime_tf.export.saved_model import write_saved_model
-from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.io.pictures import (
     decode_picture,
     encode_picture,
@@ -56,7 +56,7 @@ def folders(tmp_path_factory) -> dict[str, Path]:
     networks = []
     for seed in (1, 2):
         keras.utils.set_random_seed(seed)
-        networks.append(AnyPicture(GENERATORS["animegan_v2_light"](width=4)))
+        networks.append(PaddedGenerator(GENERATORS["animegan_v2_light"](width=4)))
     for name, network in zip(("one", "two"), networks, strict=True):
         write_saved_model(network, root / name)
     signatures = {"serving_default": networks[0].pm1, "uint8": networks[0].u8}

@@ -40,7 +40,7 @@ def test_animegan2_pytorch_equals_pytorch(file, resize):
     golden = arrays("animegan2_pytorch")
     conversion = convert_torch(file, resize=resize)
     assert conversion.name == "animegan_v2"
-    assert conversion.model.get_config()["resize"] == resize
+    assert conversion.model.get_config()["upsampling"] == resize
     for i in (0, 1):
         assert_close(conversion.model(golden[f"input_{i}"]), golden[f"{resize}_{i}"], atol=PARITY)
 

@@ -25,7 +25,7 @@ from picture_files import (
 
 from anime_tf.export import encoded
 from anime_tf.export.encoded import EncodedPictures, Limits
-from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.io.pictures import decode_picture, encode_picture
 
 EXACT = 0  # the decoders are the same libraries
@@ -45,7 +45,7 @@ class Unchanged(keras.Model):
 
 @pytest.fixture(scope="module")
 def pictures():
-    return EncodedPictures(AnyPicture(Unchanged()))
+    return EncodedPictures(PaddedGenerator(Unchanged()))
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_what_is_not_taken_is_named(stylise):
 
 def test_limits_hold_before_anything_is_decoded():
     """The files hold headers alone, so that a decoder would complain of something else."""
-    small = EncodedPictures(AnyPicture(Unchanged()), Limits(max_bytes=2000, max_pixels=600))
+    small = EncodedPictures(PaddedGenerator(Unchanged()), Limits(max_bytes=2000, max_pixels=600))
     run = small.function()
     whole = encode_picture(noise(20, 30), ".png")
     assert len(whole) < 2000

@@ -15,7 +15,7 @@ from anime_tf.cli.export import COMMAND
 from anime_tf.export import checks
 from anime_tf.export.onnx import AXES, LIMIT, OPSET, check_installed, convert_onnx
 from anime_tf.inference.engines.engine import OnnxEngine
-from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.io import pictures
 from anime_tf.models.registry import GENERATORS
 
@@ -102,7 +102,7 @@ def test_what_is_missing_is_said_before_anything_is_done(exports, tmp_path, monk
     with pytest.raises(ValueError, match="needs onnx, which is not installed; pip install onnx tf"):
         check_installed()
     with pytest.raises(ValueError, match="not installed"):
-        convert_onnx(AnyPicture(exports["animegan_v2"].model))
+        convert_onnx(PaddedGenerator(exports["animegan_v2"].model))
     assert not (tmp_path / "out").exists()
 
 

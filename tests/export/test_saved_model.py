@@ -15,7 +15,7 @@ from tolerances import unless_flat
 
 from anime_tf.export.saved_model import EXTRA, SIGNATURES, write_saved_model
 from anime_tf.export.warmup import FILE as WARMUP_FILE
-from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.io import pictures
 from anime_tf.models.archive import load_generator
 from anime_tf.models.registry import GENERATORS
@@ -159,7 +159,7 @@ def test_every_precision(exports, tmp_path):
     x_u8 = smooth_noise(32, 48)[None]
     y_pm1 = expected_pm1(load_generator(archive), pictures.to_pm1(x_u8))
     model = load_generator(archive, precision="mixed_bfloat16")
-    write_saved_model(AnyPicture(model), tmp_path / "saved_model")
+    write_saved_model(PaddedGenerator(model), tmp_path / "saved_model")
     assert {p.name for p in Path(tmp_path / "saved_model" / EXTRA).iterdir()} == {WARMUP_FILE}
     signatures = tf.saved_model.load(str(tmp_path / "saved_model")).signatures
     anime_pm1 = signatures["serving_default"](tf.constant(pictures.to_pm1(x_u8)))["anime_pm1"]

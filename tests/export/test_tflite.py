@@ -20,7 +20,7 @@ from anime_tf.export.tflite import (
     size_range,
 )
 from anime_tf.inference.engines.engine import KerasEngine, TFLiteEngine
-from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.io import pictures
 from anime_tf.io.pictures import to_u8
 from anime_tf.models.registry import GENERATORS
@@ -79,7 +79,7 @@ def test_quantised_weights_are_smaller_and_close_to_the_network(exports):
 
 def test_the_check_refuses_what_is_not_the_network(exports):
     data = (exports["animegan_v2"].folder / "model.tflite").read_bytes()
-    wide = AnyPicture(GENERATORS["animegan_v2"](width=24))
+    wide = PaddedGenerator(GENERATORS["animegan_v2"](width=24))
     with pytest.raises(ValueError, match="model.tflite: has .* bytes, expected"):
         check_tflite(data, wide)
     with pytest.raises(ValueError, match="no TFLite model"):
@@ -99,7 +99,7 @@ def test_the_check_refuses_weights_that_were_not_frozen(exports):
         [run.get_concrete_function()], holder
     )
     converter.experimental_enable_resource_variables = True
-    network = AnyPicture(exports["animegan_v2"].model)
+    network = PaddedGenerator(exports["animegan_v2"].model)
     with pytest.raises(ValueError, match="holds .*READ_VARIABLE, VAR_HANDLE, expected frozen"):
         check_tflite(converter.convert(), network)
 
@@ -111,14 +111,14 @@ def test_size_range():
 
 def test_quantisations_are_those_of_the_flag(exports):
     assert tuple(QUANTIZATIONS) == exporter.QUANTIZE_CHOICES
-    network = AnyPicture(exports["animegan_v2"].model)
+    network = PaddedGenerator(exports["animegan_v2"].model)
     with pytest.raises(ValueError, match="quantize must be one of none, float16, dynamic, int8"):
         convert_tflite(network, "int4")
 
 
 def test_one_size_is_all_of_four_axes_and_has_no_padding_around(exports):
     model = exports["animegan_v2_light"].model
-    network = AnyPicture(model, (32, 48))
+    network = PaddedGenerator(model, (32, 48))
     data = convert_tflite(network, "float16")
     check_tflite(data, network, "float16")
     counts = operators(data)
@@ -131,7 +131,7 @@ def test_one_size_is_all_of_four_axes_and_has_no_padding_around(exports):
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_one_size_is_for_gpus(exports, name, capsys):
-    data = convert_tflite(AnyPicture(exports[name].model, (32, 48)), "float16")
+    data = convert_tflite(PaddedGenerator(exports[name].model, (32, 48)), "float16")
     tf.lite.experimental.Analyzer.analyze(model_content=data, gpu_compatibility=True)
     assert "looks compatible with GPU delegate" in capsys.readouterr().out
 
@@ -140,14 +140,14 @@ def test_a_size_that_the_network_cannot_take(exports):
     model = exports["animegan_v2_light"].model
     for size, nearest in (((250, 256), 248), ((256, 8), 16)):
         with pytest.raises(ValueError, match=f"not a multiple of 8 .* the nearest is {nearest}"):
-            AnyPicture(model, size)
+            PaddedGenerator(model, size)
 
 
 @pytest.mark.parametrize("size", [None, (32, 48)])
 def test_int8_takes_and_gives_pixels(exports, size):
     pytest.importorskip("ai_edge_quantizer", reason="the extra int8 is not installed")
     model = exports["animegan_v2"].model
-    network = AnyPicture(model, size)
+    network = PaddedGenerator(model, size)
     photos = [
         (to_u8(x[:1]) if size else to_u8(x[:1, :64, :64])) for x in probes_pm1([size or (64, 64)])
     ]
@@ -175,6 +175,6 @@ def test_int8_takes_and_gives_pixels(exports, size):
 
 
 def test_int8_needs_photos(exports):
-    network = AnyPicture(exports["animegan_v2"].model)
+    network = PaddedGenerator(exports["animegan_v2"].model)
     with pytest.raises(ValueError, match="int8 needs photos to calibrate with"):
         convert_tflite(network, "int8")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from anime_tf import Stylizer
-from anime_tf.inference import norm_statistics, tiling
+from anime_tf.inference import memory, norm_statistics, tiling
 from anime_tf.inference.frozen import Freezer, can_freeze
 
 LEVEL = 1  # of 255: where float rounding lies on the border between two levels
@@ -81,51 +80,40 @@ def test_tiles_by_their_size(stylizer, frozen, photo):
 def test_what_freezing_needs_is_loaded_once(archive, photo):
     """Also where the settings change from one picture to the next, as they do in the server."""
     stylizer = Stylizer(archive, engine="keras")
-    assert stylizer._freezer._measure is None
+    assert stylizer._freezer._estimate is None
     x = photo(70, 66)
     stylizer.with_settings(tile=64, strength=0.5)(x)
-    measure = stylizer._freezer._measure
-    assert measure is not None
+    estimate = stylizer._freezer._estimate
+    assert estimate is not None
     frozen = stylizer.with_settings(strength=0.5).freeze(x)
     assert frozen.strength == 0.5
-    assert frozen.with_settings(tile=64)._freezer._measure is measure
+    assert frozen.with_settings(tile=64)._freezer._estimate is estimate
 
 
 def test_tiles_where_memory_does_not_suffice(stylizer, photo, monkeypatch):
     x = photo(100, 130)
     monkeypatch.setattr(tiling, "TILE_SIDE", 64)
-    needed = 100 * 130 * tiling.OTHER_BYTES_PER_PIXEL
-    for free, side in ((None, 0), (needed, 64), (2 * needed, 0)):
-        monkeypatch.setattr(tiling, "free_memory", lambda free=free: free)
-        assert tiling.side_for((100, 130), "auto", tiling.OTHER_BYTES_PER_PIXEL) == side
-        assert tiling.side_for((100, 130), "never", tiling.OTHER_BYTES_PER_PIXEL) == 0
-    monkeypatch.setattr(tiling, "free_memory", lambda: needed)
+    for fits, side in ((False, 64), (True, 0)):
+        assert tiling.choose_tile_side((100, 130), "auto", lambda pixels, fits=fits: fits) == side
+        assert tiling.choose_tile_side((100, 130), "never", lambda pixels, fits=fits: fits) == 0
+    monkeypatch.setattr(memory, "free_memory", lambda: 100 * 130 * 850)
     expected = stylizer.with_settings(tile=64)(x)
     np.testing.assert_array_equal(stylizer(x), expected)
-    assert tiling.side_for((5000, 5000), "auto", 0.001) == 64, "too many values"
-
-
-def test_bytes_per_pixel(archive, tmp_path):
-    assert tiling.bytes_per_pixel(archive, "float32") == 850
-    assert tiling.bytes_per_pixel(archive, "bfloat16") == pytest.approx(552.5)
-    path = tmp_path / "x.keras"
-    path.write_bytes(b"none")
-    assert tiling.bytes_per_pixel(path, "float32") == 850
-    with zipfile.ZipFile(path, "w") as archive_file:
-        archive_file.writestr("config.json", '{"class_name": "AnimeGANv1Generator"}')
-    assert tiling.bytes_per_pixel(path, "float32") == 2800
+    assert tiling.choose_tile_side((5000, 5000), "auto", lambda pixels: True) == 64, (
+        "too many values"
+    )
 
 
 @pytest.mark.parametrize("tile", ("sometimes", 8, True, 64.0))
 def test_wrong_tiles(archive, tile):
-    with pytest.raises(ValueError, match="tile must be auto, never, or pixels, at least 64"):
+    with pytest.raises(ValueError, match="expected tile of auto, never, or at least 64 pixels"):
         Stylizer(archive, tile=tile)
 
 
 def test_what_cannot_be_frozen(stylizer, tmp_path):
     engine = stylizer._engine
     assert not can_freeze(tmp_path, engine) and not can_freeze(Path("x.tflite"), engine)
-    with pytest.raises(ValueError, match="x.onnx: only a .keras archive"):
+    with pytest.raises(ValueError, match="x.onnx: expected a .keras archive"):
         Freezer(Path("x.onnx"), engine)
 
 

@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from anime_tf.inference import norm_statistics
-from anime_tf.inference.padded_generator import AnyPicture
-from anime_tf.inference.tiling import tiles_of
+from anime_tf.inference.lowering.lower import CPU
+from anime_tf.inference.padded_generator import PaddedGenerator
+from anime_tf.inference.tiling import split_into_tiles
 from anime_tf.io import pictures
 from anime_tf.models.registry import GENERATORS
 
@@ -20,19 +21,19 @@ class Network:
     """A network in three ways: as it is, measuring itself, and with given statistics."""
 
     def __init__(self, model):
-        self.measure = norm_statistics.Measure(model)
+        self.measure = norm_statistics.StatisticsEstimator(model)
         self.stride = model.STRIDE
-        self._run = AnyPicture(model, runtime="tensorflow").holding().get_concrete_function()
-        self._keep = model
+        self._network = PaddedGenerator(model, lowering=CPU)
+        self._run = self._network.make_ema_function().get_concrete_function()
 
     def __call__(self, photo_u8, statistics=None):
         """What comes out, and what its norms used."""
         rate = 1.0 if statistics is None else 0.0
         if statistics is None:
-            statistics = np.zeros(self._run.structured_outputs["used"].shape)
+            statistics = np.zeros(self._network.statistics_length)
         x = tf.constant(pictures.to_pm1(photo_u8[None]))
         y = self._run(x, tf.constant(statistics, tf.float32), tf.constant(rate), tf.constant(1e9))
-        return y["anime_pm1"].numpy(), y["used"].numpy()
+        return y["anime_pm1"].numpy(), y["statistics"].numpy()
 
 
 @pytest.fixture(scope="module", params=("animegan_v2", "cartoongan"))
@@ -52,10 +53,10 @@ def test_a_pass_from_a_pictures_own_statistics_finds_them_again(network, photo):
     """Tiles with all of their surroundings, put together, are the picture."""
     picture = photo(96, 128)
     own = network(picture)[1]
-    tiles = tiles_of((96, 128), 48, 96, network.stride)
+    tiles = split_into_tiles((96, 128), 48, 96, network.stride)
     assert len(tiles) == 6
-    parts = ((pictures.to_pm1(tile.of(picture))[None], tile) for tile in tiles)
-    found = network.measure.one_by_one(parts, own)
+    parts = ((pictures.to_pm1(tile.crop(picture))[None], tile) for tile in tiles)
+    found = network.measure.measure_tiles(parts, own)
     np.testing.assert_allclose(found, own, rtol=ROUNDING, atol=ROUNDING)
 
 
@@ -77,7 +78,7 @@ def test_each_pass_brings_them_nearer(network, photo, monkeypatch):
 def test_a_pass_over_part_of_the_tiles(photo, monkeypatch):
     monkeypatch.setattr(norm_statistics, "PASS_SIDE", 32)
     monkeypatch.setattr(norm_statistics, "PASS_PIXELS", 5 * 32 * 32)
-    parts = list(norm_statistics.parts([photo(64, 128), photo(64, 32)], 4))
+    parts = list(norm_statistics.pass_tiles([photo(64, 128), photo(64, 32)], 4))
     assert len(parts) == 5, "of 10"
     for tile_pm1, tile in parts:
         assert tile_pm1.shape[1] == tile.outer[1] - tile.outer[0]
@@ -87,7 +88,7 @@ def test_the_sample_takes_of_each_photo_by_its_size(photo, monkeypatch):
     monkeypatch.setattr(norm_statistics, "SAMPLE_PIXELS", 8 * 64 * 64)
     small, large = photo(64, 64), photo(128, 96)
     small[:], large[:] = 0, 255
-    tiles = norm_statistics.sample([small, large], 4)
+    tiles = norm_statistics.sample_tiles([small, large], 4)
     assert tiles.shape == (8, 64, 64, 3)
     assert (tiles.mean((1, 2, 3)) < 0).sum() == 2, "a quarter of all pixels"
 

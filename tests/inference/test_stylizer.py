@@ -11,7 +11,7 @@ import tensorflow as tf
 from anime_tf import Stylizer
 from anime_tf.inference.engines.engine import _run_graph
 from anime_tf.inference.postprocess import finish
-from anime_tf.inference.tiling import too_large
+from anime_tf.inference.tiling import out_of_memory_message
 from anime_tf.io import pictures
 
 LEVEL = 1  # of 255: where float rounding lies on the border between two levels
@@ -169,7 +169,7 @@ def test_too_little_memory_is_one_line_that_says_what_helps(stylizer, photo):
     other._freezer = None
     with pytest.raises(MemoryError, match=r"2 x 14x10 pixels at once; limit the size \(--max"):
         other(np.stack([photo(10, 14)] * 2))
-    assert too_large((1, 10, 14, 3), 320, True).endswith(
+    assert out_of_memory_message((1, 10, 14, 3), 320, True).endswith(
         "in tiles of 320; take smaller ones (--tile) or limit the size (--max_side)"
     )
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from anime_tf.inference import tiling as tiles
 from anime_tf.inference.frozen import FrozenEngine
-from anime_tf.inference.norm_statistics import Measure
-from anime_tf.inference.padded_generator import AnyPicture
-from anime_tf.inference.tiling import in_tiles, tiles_of
+from anime_tf.inference.norm_statistics import StatisticsEstimator
+from anime_tf.inference.padded_generator import PaddedGenerator
+from anime_tf.inference.tiling import split_into_tiles, stylize_tiles
 from anime_tf.io.pictures import to_pm1, to_u8
 from anime_tf.models.registry import GENERATORS
 
@@ -22,7 +21,7 @@ SEAM = 1e-4  # of float32, where sums are taken in another order
 @pytest.mark.parametrize(("side", "margin", "stride"), ((32, 8, 4), (64, 5, 8), (1, 0, 4)))
 def test_tiles_cover_a_picture_once(height, width, side, margin, stride):
     size_hw = tuple(-(-length // stride) * stride for length in (height, width))
-    found = tiles_of(size_hw, side, margin, stride)
+    found = split_into_tiles(size_hw, side, margin, stride)
     count = np.zeros(size_hw, int)
     for tile in found:
         top, bottom, left, right = tile.inner
@@ -33,12 +32,17 @@ def test_tiles_cover_a_picture_once(height, width, side, margin, stride):
         assert (above >= margin or tile.outer[0] == 0) and (before >= margin or tile.outer[2] == 0)
         assert below >= margin or tile.outer[1] == size_hw[0]
         assert after >= margin or tile.outer[3] == size_hw[1]
-        assert tile.of(count).shape == (bottom - top + above + below, right - left + before + after)
+        assert tile.crop(count).shape == (
+            bottom - top + above + below,
+            right - left + before + after,
+        )
     np.testing.assert_array_equal(count, 1)
 
 
 NETWORKS = [(name, {}) for name in GENERATORS]
-NETWORKS += [("animegan_v2", {"resize": resize}) for resize in ("half_pixel", "align_corners")]
+NETWORKS += [
+    ("animegan_v2", {"upsampling": upsampling}) for upsampling in ("half_pixel", "align_corners")
+]
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=lambda network: " ".join(map(str, network)))
@@ -53,7 +57,7 @@ def statistics(model):
     """Unlike those of any picture, but with deviations of the right size."""
     random = np.random.default_rng(5)
     x = to_pm1(random.integers(0, 256, (1, 48, 64, 3), np.uint8))
-    return Measure(model).together(x)[1]
+    return StatisticsEstimator(model).measure_batch(x)[1]
 
 
 def test_tiles_have_no_seams(model, statistics, photo):
@@ -74,36 +78,29 @@ def test_tiles_have_no_seams(model, statistics, photo):
         errors.append(np.abs(inner - part).max())
         return y
 
-    geometry = {"reach": model.REACH, "stride": model.STRIDE, "minimum": model.MINIMUM_SIDE}
+    geometry = {
+        "margin": model.RECEPTIVE_FIELD_RADIUS,
+        "stride": model.STRIDE,
+        "minimum": model.MINIMUM_SIDE,
+    }
     u8 = np.dtype(np.uint8)
-    anime = in_tiles(run, picture, dtype=u8, side=80, **geometry)
+    anime = stylize_tiles(run, picture, dtype=u8, side=80, **geometry)
     assert len(errors) == 12 and max(errors) < SEAM, errors
     assert np.abs(anime.astype(int) - to_u8(whole)).max() <= 1, "where a level's border is"
-    np.testing.assert_array_equal(engine.in_tiles(picture, 80, u8), anime)
+    np.testing.assert_array_equal(engine.stylize_tiles(picture, 80, u8), anime)
     small = picture[:3, :5]
     expected = to_u8(engine(to_pm1(small[None]))[0])
-    np.testing.assert_array_equal(engine.in_tiles(small, 80, u8), expected)
+    np.testing.assert_array_equal(engine.stylize_tiles(small, 80, u8), expected)
 
 
-def test_the_reach_is_no_less_and_hardly_more(model, statistics):
-    run = AnyPicture(model, statistics=statistics).pm1
+def test_receptive_field_radius(model, statistics):
+    run = PaddedGenerator(model, statistics=statistics).pm1
     x = tf.constant(np.random.default_rng(6).uniform(-1, 1, (1, 256, 16, 3)).astype(np.float32))
-    reach = 0
+    radius = 0
     for row in range(128, 128 + model.STRIDE):
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = tf.reduce_sum(tf.square(run(x)["anime_pm1"][:, row]))
         depends = np.flatnonzero(tape.gradient(y, x).numpy().any(axis=(0, 2, 3)))
-        reach = max(reach, row - depends[0], depends[-1] - row)
-    assert reach <= model.REACH < reach + 12, reach
-
-
-def test_free_memory(tmp_path):
-    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   1234 kB\n")
-    assert list(tiles._available(tmp_path / "meminfo")) == [1234 * 1024]
-    assert list(tiles._available(tmp_path / "none")) == []
-    for name, text in (("max", "max"), ("current", "600"), ("stat", "anon 1\ninactive_file 50\n")):
-        (tmp_path / f"memory.{name}").write_text(text)
-    assert list(tiles._left_of_group(tmp_path)) == [], "no limit"
-    (tmp_path / "memory.max").write_text("1000\n")
-    assert list(tiles._left_of_group(tmp_path)) == [450]
+        radius = max(radius, row - depends[0], depends[-1] - row)
+    assert radius <= model.RECEPTIVE_FIELD_RADIUS < radius + 12, radius

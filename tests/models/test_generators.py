@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from golden_files import assert_close
 
-from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.models.archive import load_generator, save_generator
 from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
 from anime_tf.training import config
@@ -37,7 +37,7 @@ def test_stride_and_minimum_side(name):
 
 @every_generator
 def test_any_size_from_one_pixel_on(name):
-    network = AnyPicture(GENERATORS[name](width=2))
+    network = PaddedGenerator(GENERATORS[name](width=2))
     for shape in ((1, 1, 1, 3), (2, 5, 1, 3), (1, 17, 30, 3)):
         y = network.pm1(tf.constant(photo(*shape)))["anime_pm1"].numpy()
         assert y.shape == shape
@@ -85,7 +85,7 @@ def test_flat_pictures_are_finite(name):
 
 @every_generator
 def test_width_is_checked(name):
-    with pytest.raises(ValueError, match="width must be at least 1, received 0"):
+    with pytest.raises(ValueError, match="expected a width of at least 1, got 0"):
         GENERATORS[name](width=0)
 
 
@@ -109,5 +109,5 @@ def test_discriminators(name, spectral_norm, tmp_path):
 
 
 def test_an_unknown_norm_is_refused():
-    with pytest.raises(ValueError, match="norm must be one of layer, instance, received 'batch'"):
+    with pytest.raises(ValueError, match="expected a norm of layer, instance, got 'batch'"):
         DISCRIMINATORS["animegan_v2"](norm="batch")

@@ -5,16 +5,16 @@ import tensorflow as tf
 from golden_files import arrays, assert_close
 from golden_recipe import value
 
-from anime_tf.models.layers import (
-    ConvNormLReLU,
-    InvertedResidual,
-    SpectralNormConv2D,
-    reflect_pad,
+from anime_tf.models.layers import ConvNormLReLU, InvertedResidual, ReflectPad
+from anime_tf.models.norms import instance_norm, layer_norm
+from anime_tf.models.spectral_norm import SpectralNormConv2D
+from anime_tf.models.upsampling import (
+    UPSAMPLINGS,
+    Upsample2x,
     upsample_align_corners,
     upsample_half_pixel,
-    upsample_legacy_bilinear,
+    upsample_legacy,
 )
-from anime_tf.models.norms import choosing_statistics, instance_norm, layer_norm
 
 # One rounding of float32 at values near 1, a few operations deep.
 ROUNDING = 2e-6
@@ -32,7 +32,7 @@ def picture(*rows):
 
 
 def test_legacy_bilinear_by_hand():
-    doubled = upsample_legacy_bilinear(picture([0, 2], [4, 8]))
+    doubled = upsample_legacy(picture([0, 2], [4, 8]))
     expected = [[0, 1, 2, 2], [2, 3.5, 5, 5], [4, 6, 8, 8], [4, 6, 8, 8]]
     assert_close(doubled[0, ..., 0], expected)
 
@@ -40,7 +40,7 @@ def test_legacy_bilinear_by_hand():
 def test_legacy_bilinear_is_tensorflow_1s():
     x = np.random.default_rng(0).normal(size=(2, 5, 7, 3)).astype(np.float32)
     legacy = tf.compat.v1.image.resize_bilinear(x, (10, 14))
-    assert_close(upsample_legacy_bilinear(x), legacy, atol=ROUNDING)
+    assert_close(upsample_legacy(x), legacy, atol=ROUNDING)
     half_pixel = tf.image.resize(x, (10, 14))
     assert np.abs(half_pixel - legacy).max() > 0.1, "the trap that this layer avoids"
 
@@ -77,14 +77,14 @@ def test_other_bilinear_in_half_precision(upsample, dtype):
 def test_reflect_pad_is_even_for_stride_1_and_bottom_right_for_stride_2():
     x = picture([1, 2, 3], [4, 5, 6], [7, 8, 9])
     assert_close(
-        reflect_pad(x, 3, 1)[0, ..., 0],
+        ReflectPad.for_conv(3, 1, "float32")(x)[0, ..., 0],
         [[5, 4, 5, 6, 5], [2, 1, 2, 3, 2], [5, 4, 5, 6, 5], [8, 7, 8, 9, 8], [5, 4, 5, 6, 5]],
     )
     assert_close(
-        reflect_pad(x, 3, 2)[0, ..., 0],
+        ReflectPad.for_conv(3, 2, "float32")(x)[0, ..., 0],
         [[1, 2, 3, 2], [4, 5, 6, 5], [7, 8, 9, 8], [4, 5, 6, 5]],
     )
-    assert reflect_pad(x, 1, 1) is x
+    assert_close(ReflectPad.for_conv(1, 1, "float32")(x), x)
 
 
 def test_layer_norm_takes_its_statistics_over_a_whole_sample():
@@ -165,7 +165,7 @@ def test_spectral_norm_is_not_keras_own():
 
 
 def test_spectral_norm_needs_an_iteration():
-    with pytest.raises(ValueError, match="power_iterations must be at least 1, received 0"):
+    with pytest.raises(ValueError, match="expected power_iterations of at least 1, got 0"):
         SpectralNormConv2D(8, 3, power_iterations=0)
 
 
@@ -173,6 +173,10 @@ def test_spectral_norm_needs_an_iteration():
     "layer",
     [
         ConvNormLReLU(8, 7, 2, name="cnl"),
+        ConvNormLReLU(8, upsampling="half_pixel"),
+        ReflectPad(0, 1),
+        Upsample2x("legacy"),
+        layer_norm("norm"),
         InvertedResidual(8, 1.5, name="res"),
         SpectralNormConv2D(8, 3, 2, "valid", 2, keras.initializers.RandomNormal(stddev=0.02)),
     ],
@@ -211,28 +215,29 @@ def test_norms_are_group_normalisation_and_lose_no_digits_to_size(norm):
 
 
 @pytest.mark.parametrize("norm", [layer_norm, instance_norm])
-def test_chosen_statistics_are_used(norm):
+def test_norms_measure_and_normalize_apart(norm):
     x = np.random.default_rng(5).normal(3, 2, (2, 6, 7, 4)).astype(np.float32)
     layer = norm("norm", epsilon=1e-5)
     layer.build(x.shape)
     layer.gamma.assign([1, 2, 3, 4])
     layer.beta.assign([0, 1, 0, -1])
+    mean, variance = layer.measure(x)
+    axes = (1, 2, 3) if layer.across_channels else (1, 2)
+    assert_close(mean, x.mean(axes, keepdims=True), atol=ROUNDING)
+    assert_close(variance, x.var(axes, keepdims=True), atol=10 * ROUNDING)
+    assert mean.shape[1:] == (1, 1, layer.statistics_size)
+    np.testing.assert_array_equal(layer.normalize(x, mean, variance), layer(x))
     expected = (x - 10) / np.sqrt(4 + 1e-5) * [1, 2, 3, 4] + [0, 1, 0, -1]
+    assert_close(layer.normalize(x, 10.0, 4.0), expected, atol=10 * ROUNDING)
 
-    def fixed(norm, measure):
-        assert norm is layer
-        return np.float32(10), np.float32(4)
 
-    def measured_in_vain(norm, measure):
-        mean, variance = measure()
-        axes = (1, 2, 3) if layer.over_channels else (1, 2)
-        assert_close(mean, x.mean(axes, keepdims=True), atol=ROUNDING)
-        assert_close(variance, x.var(axes, keepdims=True), atol=10 * ROUNDING)
-        return np.float32(10), np.float32(4)
-
-    for choose in (fixed, measured_in_vain):
-        with choosing_statistics(choose):
-            assert_close(layer(x), expected, atol=10 * ROUNDING)
-    with choosing_statistics(lambda norm, measure: measure()):
-        measured = np.asarray(layer(x))
-    np.testing.assert_array_equal(measured, layer(x))
+def test_blocks_upsample_first():
+    x = np.random.default_rng(6).normal(size=(1, 6, 8, 3)).astype(np.float32)
+    for mode, upsample in UPSAMPLINGS.items():
+        block, plain = ConvNormLReLU(4, upsampling=mode), ConvNormLReLU(4)
+        plain.build((None, None, None, 3))
+        block.build((None, None, None, 3))
+        plain.set_weights(block.get_weights())
+        assert_close(block(x), plain(upsample(x)))
+    with pytest.raises(ValueError, match="expected upsampling of legacy, .* got 'nearest'"):
+        ConvNormLReLU(4, upsampling="nearest")

@@ -10,7 +10,7 @@ from moving_textures import texture, window
 from anime_tf import Stylizer
 from anime_tf.cli.video_flags import define_steady_flags
 from anime_tf.export.saved_model import write_saved_model
-from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
 from anime_tf.video import stabilizer as steady
@@ -320,7 +320,7 @@ def test_flags(stylizer):
 
 def test_an_engine_that_cannot_hold_statistics(stylizer, tmp_path):
     keras.utils.set_random_seed(5)
-    write_saved_model(AnyPicture(GENERATORS["animegan_v2"](width=2)), tmp_path / "model")
+    write_saved_model(PaddedGenerator(GENERATORS["animegan_v2"](width=2)), tmp_path / "model")
     other = Stylizer(tmp_path / "model")
     with pytest.raises(ValueError, match="cannot hold statistics; .* --steady=blend"):
         steadied(other, parsed("--steady=statistics"))

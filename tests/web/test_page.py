@@ -96,12 +96,12 @@ def pixels(data):
 def stylizer(weights, tmp_path_factory):
     """What `infer.py --engine=tflite` makes pictures with."""
     from anime_tf.export.tflite import convert_tflite
-    from anime_tf.inference.padded_generator import AnyPicture
+    from anime_tf.inference.padded_generator import PaddedGenerator
     from anime_tf.inference.stylizer import Stylizer
     from anime_tf.models.archive import load_generator
 
     path = tmp_path_factory.mktemp("tflite") / "model.tflite"
-    path.write_bytes(convert_tflite(AnyPicture(load_generator(weights))))
+    path.write_bytes(convert_tflite(PaddedGenerator(load_generator(weights))))
     return Stylizer(path, engine="tflite")
 
 

@@ -62,7 +62,7 @@ class KerasEngine:
     Args:
         model: A generator of `models.registry`.
         statistics: Of all its norms, to be fixed; None where each picture has its own. See
-            `inference.any_picture.AnyPicture`.
+            `inference.padded_generator.PaddedGenerator`.
 
     Attributes:
         network: The network as it is exported.
@@ -71,16 +71,17 @@ class KerasEngine:
 
     def __init__(self, model: keras.Model, statistics: np.ndarray | None = None) -> None:
         import_tensorflow()
-        from anime_tf.inference.padded_generator import AnyPicture
+        from anime_tf.inference.lowering.lower import tensorflow_lowering
+        from anime_tf.inference.padded_generator import PaddedGenerator
 
-        self.network = AnyPicture(model, statistics=statistics)
+        self.network = PaddedGenerator(model, statistics=statistics)
         self.precision = str(model.compute_dtype)
         # What runs; a concrete function does not keep its variables alive.
         self._running = self.network
-        runtime = tensorflow_runtime()
-        self._one_by_one = runtime is not None
-        if runtime is not None:
-            self._running = AnyPicture(model, runtime=runtime, statistics=statistics)
+        lowering = tensorflow_lowering()
+        self._one_by_one = lowering.cpu_optimized
+        if lowering.cpu_optimized:
+            self._running = PaddedGenerator(model, lowering=lowering, statistics=statistics)
         # Traced here and not at the first call, which several threads may make at once.
         self._run = self._running.pm1.get_concrete_function()
         self._run_held: Any = None  # traced when it is first asked for, as the next
@@ -143,25 +144,26 @@ class KerasEngine:
         """
         with self._lock:
             if self._run_held is None:
-                self._run_held = self._running.holding().get_concrete_function()
-            number = self._run_held.structured_outputs["used"].shape[0]
+                self._run_held = self._running.make_ema_function().get_concrete_function()
+            number = self._running.statistics_length
             if newest is not None and self._run_following is None:
-                self._run_following = self._running.following(number).get_concrete_function()
+                following = self._running.make_ema_function(measure=False)
+                self._run_following = following.get_concrete_function()
         import tensorflow as tf
 
         if held is None:
             held, rate = np.zeros(number, np.float32), 1.0
         moved = {
-            "held": tf.constant(held),
-            "rate": tf.constant(rate, tf.float32),
-            "leeway": tf.constant(min(leeway, _NO_LIMIT), tf.float32),
+            "previous": tf.constant(held),
+            "momentum": tf.constant(rate, tf.float32),
+            "tolerance": tf.constant(min(leeway, _NO_LIMIT), tf.float32),
         }
         if newest is None:
             outputs = _run_graph(self._run_held, picture_pm1, **moved)
         else:
             run = self._run_following
-            outputs = _run_graph(run, picture_pm1, **moved, newest=tf.constant(newest))
-        return outputs["anime_pm1"], outputs["used"]
+            outputs = _run_graph(run, picture_pm1, **moved, measured=tf.constant(newest))
+        return outputs["anime_pm1"], outputs["statistics"]
 
 
 class SavedModelEngine:
@@ -413,13 +415,6 @@ def import_litert() -> Any:
     return import_optional(
         "ai_edge_litert.interpreter", "TFLite models need LiteRT", LITERT_REQUIREMENT
     )
-
-
-def tensorflow_runtime() -> str | None:
-    """The runtime of `any_picture.AnyPicture` for TensorFlow here: "tensorflow", None with GPUs."""
-    import tensorflow as tf
-
-    return None if tf.config.list_physical_devices("GPU") else "tensorflow"
 
 
 def _run_graph(

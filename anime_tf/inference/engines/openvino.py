@@ -18,7 +18,7 @@ from anime_tf.inference import cache
 from anime_tf.metrics.similarity import psnr
 
 if TYPE_CHECKING:
-    from anime_tf.inference.padded_generator import AnyPicture
+    from anime_tf.inference.padded_generator import PaddedGenerator
 
 OPENVINO_REQUIREMENT = "openvino"
 """What to install; also the package's extra ``openvino``."""
@@ -189,10 +189,11 @@ def _read(path: Path) -> Any:
             from anime_tf.io.native_stderr import import_tensorflow
 
             import_tensorflow()
-            from anime_tf.inference.padded_generator import AnyPicture
+            from anime_tf.inference.lowering.lower import OPENVINO
+            from anime_tf.inference.padded_generator import PaddedGenerator
             from anime_tf.models.archive import load_generator
 
-            network = AnyPicture(load_generator(path), runtime="openvino")
+            network = PaddedGenerator(load_generator(path), lowering=OPENVINO)
             model = _converted(network)
     except RuntimeError as error:  # OpenVINO's own errors are of this kind
         raise ValueError(
@@ -204,7 +205,7 @@ def _read(path: Path) -> Any:
     return model
 
 
-def _converted(network: AnyPicture) -> Any:
+def _converted(network: PaddedGenerator) -> Any:
     """A network in OpenVINO's representation, with weights of its own."""
     # Shared ones lie in TensorFlow's memory, which may be another's once the network is gone.
     function = network.pm1.get_concrete_function()
@@ -294,7 +295,7 @@ def _only_user(node: Any) -> Any:
     return users[0].get_node() if len(users) == 1 else None
 
 
-def compiled(network: AnyPicture, precision: str) -> Compiled:
+def compiled(network: PaddedGenerator, precision: str) -> Compiled:
     """A network in "float32" or "bfloat16", compiled and not remembered."""
     openvino = import_openvino()
     model = _converted(network)

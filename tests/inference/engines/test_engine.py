@@ -25,7 +25,7 @@ from anime_tf.inference.engines.engine import (
     open_engine,
 )
 from anime_tf.inference.engines.openvino import PRECISIONS
-from anime_tf.inference.padded_generator import AnyPicture
+from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.io.pictures import to_pm1, to_u8
 from anime_tf.models.registry import GENERATORS
 
@@ -129,7 +129,7 @@ def test_threads_share_one_engine(exports, request, name):
 
 
 def test_a_tflite_model_of_one_size_takes_smaller_pictures(generator):
-    data = convert_tflite(AnyPicture(generator, (24, 32)))
+    data = convert_tflite(PaddedGenerator(generator, (24, 32)))
     engine, network = TFLiteEngine.from_bytes(data, "fixed.tflite"), KerasEngine(generator)
     random = np.random.default_rng(6)
     for shape in ((1, 24, 32, 3), (3, 24, 32, 3), (2, 17, 23, 3), (1, 1, 1, 3)):

@@ -1,0 +1,225 @@
+"""Norms with other statistics than the measured ones: overridden, or fused into convolutions.
+
+The statistics of a network are one vector (k,): mean and variance of one norm after the other, in
+definition order. `spans` says which part of it belongs to which layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from anime_tf.models.norms import Moments, PictureNorm, StatisticsLayer
+from anime_tf.models.tree import Replace, walk
+
+Choose = Callable[[slice, Callable[..., Moments]], Moments]
+"""Function that decides which moments a norm uses.
+
+Called with the span of the norm's statistics and with a function that measures them. Measuring
+takes two passes over the input, so do not call it without need. It accepts a function that crops
+the input to the part to measure. The result may have any shape that broadcasts against the measured
+moments.
+"""
+
+
+def spans(network: keras.layers.Layer) -> list[tuple[StatisticsLayer, slice]]:
+    """List the layers with statistics and the span of each in the vector of all statistics.
+
+    In a span the means come first, then the variances.
+    """
+    found, begin = [], 0
+    for layer in walk(network):
+        if isinstance(layer, StatisticsLayer):
+            end = begin + 2 * layer.statistics_size
+            found.append((layer, slice(begin, end)))
+            begin = end
+    return found
+
+
+def statistics_length(network: keras.layers.Layer) -> int:
+    """Return the length of the vector of all statistics of a network."""
+    return sum(2 * layer.statistics_size for layer, _ in spans(network))
+
+
+def mean_mask(network: keras.layers.Layer) -> np.ndarray:
+    """Return a boolean vector that selects the means among all statistics."""
+    return np.concatenate(
+        [np.repeat([True, False], layer.statistics_size) for layer, _ in spans(network)]
+    )
+
+
+def override_norm_statistics(network: keras.layers.Layer, choose: Choose) -> dict[int, Replace]:
+    """Let a function choose the statistics of each norm.
+
+    Args:
+        network: The reference.
+        choose: Called for each norm when it runs.
+
+    Returns:
+        Replacements for `swap_layers`.
+    """
+    return {id(layer): _overriding(span, choose) for layer, span in spans(network)}
+
+
+def _overriding(span: slice, choose: Choose) -> Replace:
+    def replace(norm: Any) -> Callable[[Any], Any]:
+        def run(x: Any) -> Any:
+            def measure(crop: Callable[[Any], Any] = lambda x: x) -> Moments:
+                return norm.measure(crop(x))
+
+            return norm.normalize(x, *choose(span, measure))
+
+        return run
+
+    return replace
+
+
+def fuse_norm_statistics(
+    network: keras.layers.Layer, statistics: Any, choose: Choose | None = None
+) -> dict[int, Replace]:
+    """Fuse norms with given statistics into the convolutions before them.
+
+    With scale = gamma / sqrt(variance + epsilon), convolution and norm are the convolution with
+    kernel * scale and the bias (bias - mean) * scale + beta. Layers with statistics that are no
+    `PictureNorm` use the given statistics without being fused.
+
+    Args:
+        network: The reference. The convolution before a norm is the last one defined before it.
+        statistics: (k,). Kernels and biases become constants of the graph for an array; for a
+            float32 tensor of known length the graph computes them, so that it serves all
+            statistics.
+        choose: Changes the given statistics, which it gets in place of measured ones.
+
+    Returns:
+        Replacements for `swap_layers`.
+
+    Raises:
+        ValueError: The number of statistics does not fit the network.
+    """
+    expected, got = statistics_length(network), int(statistics.shape[0])
+    if got != expected:
+        raise ValueError(
+            f"expected {expected} norm statistics for this network, got {got}; measure them with "
+            "this network"
+        )
+    if isinstance(statistics, np.ndarray):
+        statistics = statistics.astype(np.float64)
+    replacements: dict[int, Replace] = {}
+    span_of = {id(layer): span for layer, span in spans(network)}
+    conv: Any = None
+    for layer in walk(network):
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
+            conv = layer
+        elif isinstance(layer, StatisticsLayer):
+            given = _given_moments(layer, statistics, span_of[id(layer)], choose)
+            if isinstance(layer, PictureNorm):
+                fused = FusedConv(conv, layer, *given)
+                replacements[id(conv)] = lambda _, fused=fused: fused
+                replacements[id(layer)] = lambda _: lambda x: x
+            else:
+                replacements[id(layer)] = _overriding(slice(0), lambda *_, given=given: given)
+    return replacements
+
+
+def _given_moments(
+    layer: StatisticsLayer, statistics: Any, span: slice, choose: Choose | None
+) -> Moments:
+    size = layer.statistics_size
+    mean, variance = statistics[span][:size], statistics[span][size:]
+    if choose is not None:
+        shape = (1, 1, 1, size)
+        chosen = choose(span, lambda: (ops.reshape(mean, shape), ops.reshape(variance, shape)))
+        mean, variance = (ops.reshape(moment, (size,)) for moment in chosen)
+    return mean, variance
+
+
+class FusedConv:
+    """A convolution with the norm after it, as one convolution with a bias.
+
+    Args:
+        conv: A `Conv2D` or `DepthwiseConv2D` with padding "valid" and without activation.
+        norm: The norm.
+        mean: Its means, (size,), array or tensor.
+        variance: Its variances.
+
+    Attributes:
+        kernel: The kernel, float32, array or tensor.
+    """
+
+    def __init__(self, conv: Any, norm: PictureNorm, mean: Any, variance: Any) -> None:
+        is_constant = isinstance(mean, np.ndarray)
+        # Constants are computed in float64 and rounded once.
+        by: Any = np if is_constant else ops
+        values = _constant if is_constant else lambda weight: ops.cast(weight, "float32")
+        scale = values(norm.gamma) / by.sqrt(variance + norm.epsilon)
+        bias = values(conv.bias) if conv.use_bias else 0.0
+        self._bias = (bias - mean) * scale + values(norm.beta)
+        self._is_depthwise = isinstance(conv, keras.layers.DepthwiseConv2D)
+        kernel = values(conv.kernel)
+        kernel = kernel * (by.reshape(scale, kernel.shape[2:]) if self._is_depthwise else scale)
+        self.kernel = kernel.astype(np.float32) if is_constant else kernel
+        self._strides = conv.strides
+        self._dtype = conv.compute_dtype
+
+    def __call__(self, x: Any) -> Any:
+        x = ops.cast(x, self._dtype)
+        conv = ops.depthwise_conv if self._is_depthwise else ops.conv
+        kernel = ops.cast(ops.convert_to_tensor(self.kernel), x.dtype)
+        return self.add_bias(conv(x, kernel, self._strides, "valid"))
+
+    def add_bias(self, x: Any) -> Any:
+        """Add the bias, by the operation that TensorFlow merges into convolutions."""
+        bias = self._bias.astype(np.float32) if isinstance(self._bias, np.ndarray) else self._bias
+        return tf.nn.bias_add(x, ops.cast(ops.convert_to_tensor(bias), x.dtype))
+
+
+def _constant(weight: Any) -> np.ndarray:
+    with tf.init_scope():  # out of the graph that is being traced
+        return ops.convert_to_numpy(weight).astype(np.float64)
+
+
+class EmaStatistics:
+    """Moving average of norm statistics over the frames of a video; a `Choose`.
+
+    Each norm uses previous + momentum * (measured - previous), moved to within a tolerance of the
+    measured statistics.
+
+    Args:
+        previous: (k,) statistics that the frame before used.
+        momentum: Scalar in [0, 1]; 1 uses the measured statistics exactly.
+        tolerance: Largest distance from the measured statistics: means by so many standard
+            deviations, deviations by a factor of 1 + tolerance.
+    """
+
+    def __init__(self, previous: Any, momentum: Any, tolerance: Any) -> None:
+        self._previous = previous
+        self._momentum = momentum
+        self._tolerance = tolerance
+        self._used: dict[int, Any] = {}
+
+    def __call__(self, span: slice, measure: Callable[..., Moments]) -> Moments:
+        mean, variance = measure()
+        distance = self._tolerance * tf.sqrt(variance)
+        factor = tf.square(1.0 + self._tolerance)
+        middle = (span.start + span.stop) // 2
+        return (
+            self._mix(span.start, middle, mean, mean - distance, mean + distance),
+            self._mix(middle, span.stop, variance, variance / factor, variance * factor),
+        )
+
+    def _mix(self, start: int, stop: int, measured: Any, lowest: Any, highest: Any) -> Any:
+        previous = tf.reshape(self._previous[start:stop], (1, 1, 1, stop - start))
+        # Not by the difference: at a momentum of 1 the result is exactly the measured one.
+        used = (1.0 - self._momentum) * previous + self._momentum * measured
+        used = tf.minimum(tf.maximum(used, lowest), highest)
+        self._used[start] = tf.reshape(used, (stop - start,))
+        return used
+
+    def used(self) -> Any:
+        """Return the statistics that all norms used, (k,)."""
+        return tf.concat([self._used[start] for start in sorted(self._used)], axis=0)
