@@ -32,8 +32,6 @@ LAYERS = (
 PENDING = {
     "anime_tf/cli/dataset.py imports recipes.painter.paint_folder",
     "anime_tf/cli/dataset.py imports recipes.scenes.scene_folder",
-    "anime_tf/metrics/warping.py imports anime_tf.datasets.extract.shots.CutDetector",
-    "anime_tf/metrics/warping.py imports anime_tf.datasets.extract.shots.NumberedFrame",
     "anime_tf/video/stabilizer.py imports anime_tf.cli.video_flags.BLEND_SECONDS",
     "anime_tf/video/stabilizer.py imports anime_tf.cli.video_flags.MEASURE_SECONDS",
     "anime_tf/video/stabilizer.py imports anime_tf.cli.video_flags.STATISTICS_SECONDS",

@@ -11,9 +11,9 @@ from absl import flags, logging
 from anime_tf.cli import app
 from anime_tf.datasets.edge_smooth import RESAMPLINGS, smooth_folder
 from anime_tf.datasets.extract.crops import CROP_MODES
-from anime_tf.datasets.extract.duplicates import HASH_BITS
 from anime_tf.datasets.extract.extractor import FrameSettings
 from anime_tf.datasets.extract.quality import QualityLimits
+from anime_tf.metrics.perceptual_hash import HASH_BITS
 
 
 def _workers(values: flags.FlagValues) -> None:

@@ -61,20 +61,18 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _main(values: flags.FlagValues) -> int:
     from anime_tf.io import pictures
     from anime_tf.metrics.report import (
-        Folder,
+        PictureSet,
         contact_sheet,
         evaluate,
-        folder_of,
-        results_of,
-        table,
+        format_rows,
     )
 
     photos_dir = Path(values.photos)
-    photos: Folder = folder_of(photos_dir, "photos")
-    results = [results_of(Path(folder), photos_dir) for folder in values.results]
-    style = folder_of(Path(values.style), "style")
+    photos = PictureSet.from_folder(photos_dir, "photos")
+    results = [PictureSet.from_results(Path(folder), photos_dir) for folder in values.results]
+    style = PictureSet.from_folder(Path(values.style), "style")
     rows = evaluate(photos, results, style, _networks(values))
-    print(table(rows))
+    print(format_rows(rows))
     if values.json:
         pictures.write_bytes_whole(values.json, json.dumps(rows, indent=1).encode())
     if values.sheet:
@@ -85,17 +83,19 @@ def _main(values: flags.FlagValues) -> int:
 
 
 def _networks(values: flags.FlagValues) -> Any:
-    from anime_tf.metrics.report import Networks
+    from anime_tf.metrics.report import NetworkMetrics
 
     if not values.inception and not values.perceptual_weights:
-        return Networks()
+        return NetworkMetrics()
     app.import_tensorflow()
-    from anime_tf.metrics.networks import inception_features, perceptual_distance
+    from anime_tf.metrics.networks import make_inception_features, make_perceptual_distance
 
-    return Networks(
-        inception=inception_features(values.inception) if values.inception else None,
+    return NetworkMetrics(
+        inception=make_inception_features(values.inception) if values.inception else None,
         perceptual=(
-            perceptual_distance(values.perceptual_weights) if values.perceptual_weights else None
+            make_perceptual_distance(values.perceptual_weights)
+            if values.perceptual_weights
+            else None
         ),
     )
 

@@ -19,10 +19,11 @@ import numpy as np
 from tqdm import tqdm
 
 from anime_tf.datasets.edge_smooth import smooth_edges
-from anime_tf.datasets.extract.duplicates import HashIndex, perceptual_hash
+from anime_tf.datasets.extract.duplicates import HashIndex
 from anime_tf.datasets.extract.quality import QualityLimits, measure
 from anime_tf.io import pictures
 from anime_tf.io.folders import by_stem, find_pictures, relative_stem
+from anime_tf.metrics.perceptual_hash import perceptual_hash
 
 COLOUR_CAST = 8.0
 """Distance of two folders' mean (a, b) in CIE Lab from which on it is called a colour cast.

@@ -111,7 +111,7 @@ def measure(
                 "please report this"
             )
         largest.append(np.abs(actual - expected).max())
-        ratio.append(psnr(actual, expected, span=2))
+        ratio.append(psnr(actual, expected, data_range=2))
     # By numpy: Python's max and min pass over a NaN.
     milliseconds = _milliseconds(engine, probes[0])
     return Measured(float(np.max(largest)), float(np.min(ratio)), milliseconds, sizes[0])

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from anime_tf.datasets.extract.shots import CutDetector, NumberedFrame
 from anime_tf.faces.face_stylizer import FaceStylizer
 from anime_tf.faces.track import FaceTracker
+from anime_tf.metrics.cuts import CutDetector
 
 
 class FilmFaces:
@@ -36,7 +36,6 @@ class FilmFaces:
         self._face_stylizer = face_stylizer
         self._tracker = tracker
         self._cuts = CutDetector()
-        self._count = 0
 
     def __call__(self, rgb_u8: np.ndarray, seconds: float) -> np.ndarray:
         """Stylises the next frame.
@@ -48,8 +47,7 @@ class FilmFaces:
         Returns:
             What `draw_frame` makes of it, with its faces stylised apart.
         """
-        if self._cuts.begins_shot(NumberedFrame(self._count, seconds, rgb_u8)):
+        if self._cuts.begins_shot(rgb_u8, seconds):
             self._tracker.reset()
-        self._count += 1
         anime_u8 = self._draw_frame(rgb_u8, seconds)
         return self._face_stylizer.blend(rgb_u8, anime_u8, self._tracker(rgb_u8, seconds))

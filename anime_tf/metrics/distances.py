@@ -8,26 +8,26 @@ import numpy as np
 
 
 def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
-    """The Frechet distance of two sets, each taken for a normal distribution.
+    """Frechet distance of two sets, each modeled as a normal distribution.
 
         |mean_x - mean_y|^2 + trace(C_x + C_y - 2 (C_x C_y)^(1/2))
 
-    With Inception's features this is FID. It is biased: fewer vectors give larger values, so that
-    only sets of one size compare. Sets smaller than their vectors are long give no full covariance.
+    With Inception features this is FID. It is biased: smaller sets give larger values, so compare
+    only sets of the same size. A set with fewer vectors than features has a singular covariance.
 
     Args:
         x: (n, features) float, n at least 2.
         y: (m, features) float, m at least 2.
 
     Returns:
-        0 for equal sets, in squared units of the features.
+        Distance in squared units of the features; 0 for equal sets.
 
     Raises:
         ValueError: Sets of other shapes.
 
     Reference: Heusel et al., GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017.
     """
-    x, y = _checked(x, y)
+    x, y = _check(x, y)
     difference = x.mean(0) - y.mean(0)
     c_x, c_y = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
     # trace((C_x C_y)^(1/2)) = trace((r C_y r)^(1/2)) with r = C_x^(1/2), which is symmetric.
@@ -38,43 +38,42 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
     return float(max(distance, 0.0))
 
 
-def cubic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(a b / features + 1)^3 of each a in x and b in y: KID's kernel."""
+def cubic_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(a b / features + 1)^3 for each a in x and b in y: KID's kernel."""
     return (x @ y.T / x.shape[1] + 1) ** 3
 
 
-def gaussian(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """exp(-|a - b|^2 / (2 features)) of each a in x and b in y, for features of deviation 1.
+def gaussian_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """exp(-|a - b|^2 / (2 features)) for each a in x and b in y, for features of deviation 1.
 
-    Unlike `cubic` it is not ruled by the few vectors that lie far out.
+    Less sensitive to outliers than `cubic_kernel`.
     """
     squares = (x * x).sum(1)[:, None] + (y * y).sum(1) - 2 * x @ y.T
     return np.exp(-np.maximum(squares, 0) / (2 * x.shape[1]))
 
 
 def kernel_distance(
-    x: np.ndarray, y: np.ndarray, kernel: Callable[[np.ndarray, np.ndarray], np.ndarray] = cubic
+    x: np.ndarray,
+    y: np.ndarray,
+    kernel: Callable[[np.ndarray, np.ndarray], np.ndarray] = cubic_kernel,
 ) -> float:
-    """The squared maximum mean discrepancy of two sets, without bias.
+    """Unbiased estimate of the squared maximum mean discrepancy of two sets.
 
-    With Inception's features and the cubic kernel this is KID. Its mean does not depend on the
-    number of vectors, so it suits small sets; for two sets of one kind it is 0 on average, and so
-    it can be negative.
+    With Inception features and the cubic kernel this is KID. Its expectation does not depend on the
+    size of the sets, so it suits small ones; it is 0 for sets of one distribution, so an estimate
+    can be negative.
 
     Args:
         x: (n, features) float, n at least 2.
         y: (m, features) float, m at least 2.
-        kernel: `cubic` or `gaussian`.
-
-    Returns:
-        The distance.
+        kernel: `cubic_kernel` or `gaussian_kernel`.
 
     Raises:
         ValueError: Sets of other shapes.
 
     Reference: Binkowski et al., Demystifying MMD GANs, ICLR 2018.
     """
-    x, y = _checked(x, y)
+    x, y = _check(x, y)
     within = 0.0
     for z in (x, y):
         values = kernel(z, z)
@@ -82,11 +81,11 @@ def kernel_distance(
     return float(within - 2 * kernel(x, y).mean())
 
 
-def _checked(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _check(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
         raise ValueError(
-            "expected two sets of at least 2 feature vectors of one length, found shapes "
+            "expected two sets of at least 2 feature vectors of one length, got shapes "
             f"{x.shape} and {y.shape}"
         )
     return x, y

@@ -1,4 +1,4 @@
-"""Measures by networks whose weights must be there: InceptionV3, and VGG-19."""
+"""Metrics in the features of pretrained networks: InceptionV3 and VGG-19."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from anime_tf.io import pictures
 INCEPTION_SIDE = 299
 
 
-def inception_features(weights: str) -> Callable[[np.ndarray], np.ndarray]:
-    """InceptionV3's pooled features by `keras.applications`, in which FID and KID are taken.
+def make_inception_features(weights: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Load InceptionV3 of `keras.applications` as feature extractor for FID and KID.
 
-    Keras' weights are not those of the original FID, so figures compare among themselves only.
+    Keras' weights are not those of the original FID: compare its values among themselves only.
 
     Args:
-        weights: "imagenet", which Keras fetches once, or a `.h5` file of it without its top.
+        weights: "imagenet", which Keras downloads once, or a `.h5` file of it without its top.
 
     Returns:
         Function from (height, width, 3) RGB uint8 of any size to (1, 2048) float32.
 
     Raises:
-        FileNotFoundError: The weights cannot be had; tells the remedy.
+        FileNotFoundError: The weights cannot be read or downloaded.
     """
     try:
         network = keras.applications.InceptionV3(
@@ -36,10 +36,10 @@ def inception_features(weights: str) -> Callable[[np.ndarray], np.ndarray]:
             pooling="avg",
             input_shape=(INCEPTION_SIDE, INCEPTION_SIDE, 3),
         )
-    except Exception as error:  # Keras raises a bare one where a download fails
+    except Exception as error:  # Keras raises a bare one when a download fails
         raise FileNotFoundError(
             f"{weights}: InceptionV3's weights cannot be read ({error}); name a .h5 file of "
-            "keras.applications without its top, or leave --inception out"
+            "keras.applications without its top, or omit --inception"
         ) from error
 
     def features(picture_u8: np.ndarray) -> np.ndarray:
@@ -50,22 +50,21 @@ def inception_features(weights: str) -> Callable[[np.ndarray], np.ndarray]:
     return features
 
 
-def perceptual_distance(weights: str) -> Callable[[np.ndarray, np.ndarray], float]:
-    """A distance of two pictures in VGG-19's conv4_4, in the manner of LPIPS.
+def make_perceptual_distance(weights: str) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Load VGG-19 to measure a distance in conv4_4, similar to LPIPS.
 
-    The mean over places of |x / |x| - y / |y||^2 of the feature vectors: 0 for equal pictures, at
-    most 4. One layer and no learnt weights, unlike LPIPS (Zhang et al., CVPR 2018).
+    The mean over positions of |x / |x| - y / |y||^2 of the feature vectors: 0 for equal pictures,
+    at most 4. Unlike LPIPS (Zhang et al., CVPR 2018) it uses one layer and no learned weights.
 
     Args:
         weights: "imagenet", "random", or a file; see `conversion.perceptual`.
 
     Returns:
-        Function of two pictures, (height, width, 3) RGB uint8, the second brought to the first
-        one's size.
+        Function of two pictures, (height, width, 3) RGB uint8; the second is resized to the first.
 
     Raises:
-        FileNotFoundError: The weights cannot be had; tells the remedy.
-        ValueError: The file holds others.
+        FileNotFoundError: The weights cannot be read or downloaded.
+        ValueError: The file holds other weights.
     """
     network: Any = load_perceptual("vgg19", weights)
 

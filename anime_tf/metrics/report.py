@@ -1,4 +1,4 @@
-"""Photos, results and pictures of a style, measured and set side by side."""
+"""Report that compares photos, results and pictures of a style."""
 
 from __future__ import annotations
 
@@ -12,187 +12,184 @@ import numpy as np
 
 from anime_tf.io import pictures
 from anime_tf.io.folders import by_stem, find_pictures
-from anime_tf.metrics.descriptors import WINDOW, describe, standardised
-from anime_tf.metrics.distances import frechet_distance, gaussian, kernel_distance
-from anime_tf.metrics.style import Kept, Look, kept_of, lab_of, look_of
-
-Features = Callable[[np.ndarray], np.ndarray]
-"""(height, width, 3) RGB uint8 -> (any number, features): what describes a picture."""
-
-Likeness = Callable[[np.ndarray, np.ndarray], float]
-"""A photo and a result of one size, RGB uint8 -> a distance that needs a network."""
+from anime_tf.io.tables import format_table
+from anime_tf.metrics.descriptors import WINDOW, describe, standardize
+from anime_tf.metrics.distances import frechet_distance, gaussian_kernel, kernel_distance
+from anime_tf.metrics.style import (
+    ContentMetrics,
+    StyleMetrics,
+    content_metrics,
+    style_metrics,
+    to_lab,
+)
 
 
 @dataclass(frozen=True)
-class Networks:
-    """Measures that need weights, and are left out without.
+class NetworkMetrics:
+    """Optional metrics that need pretrained weights.
 
     Attributes:
-        inception: Describes a picture by InceptionV3, (1, 2048).
-        perceptual: Distance of a photo and a result in a perceptual network's features.
+        inception: Features of a picture, (height, width, 3) RGB uint8 -> (n, features).
+        perceptual: Distance of a photo and a result of the same size, RGB uint8.
     """
 
-    inception: Features | None = None
-    perceptual: Likeness | None = None
+    inception: Callable[[np.ndarray], np.ndarray] | None = None
+    perceptual: Callable[[np.ndarray, np.ndarray], float] | None = None
 
 
 @dataclass(frozen=True)
-class Folder:
-    """Pictures to be measured.
+class PictureSet:
+    """Pictures to measure.
 
     Attributes:
-        name: What the report calls them.
-        paths: Their paths; of results, in the order of the photos that they were made of.
+        name: Name in the report.
+        paths: Paths of the pictures; those of results are in the order of their photos.
     """
 
     name: str
     paths: tuple[Path, ...]
 
-    def pictures_u8(self) -> Iterator[np.ndarray]:
-        """Reads them, one after the other: (height, width, 3) RGB uint8.
+    @classmethod
+    def from_folder(cls, folder: Path, name: str | None = None) -> PictureSet:
+        """List the pictures of a folder and its subfolders.
 
         Raises:
-            ValueError: One cannot be read, or is too small; names the file.
+            FileNotFoundError: No such folder, or no picture in it.
+        """
+        return cls(name or str(folder), tuple(find_pictures(folder)))
+
+    @classmethod
+    def from_results(cls, folder: Path, photos_dir: Path) -> PictureSet:
+        """List the results in a folder that have the names of the photos in another.
+
+        Raises:
+            FileNotFoundError: A photo has no result of its name.
+            ValueError: Two results share a name.
+        """
+        index = by_stem(find_pictures(folder), folder)
+        stems = by_stem(find_pictures(photos_dir), photos_dir)
+        missing = [stem for stem in stems if stem not in index]
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise FileNotFoundError(
+                f"{folder / missing[0]}{more}: expected a result with the name of each photo, got "
+                f"none; stylize {photos_dir} again"
+            )
+        return cls(str(folder), tuple(index[stem] for stem in stems))
+
+    def read(self) -> Iterator[np.ndarray]:
+        """Read the pictures one by one, (height, width, 3) RGB uint8.
+
+        Raises:
+            ValueError: A picture cannot be read or is too small; names the file.
         """
         for path in self.paths:
             picture_u8 = pictures.read_picture(path).rgb_u8
             if min(picture_u8.shape[:2]) < WINDOW:
                 raise ValueError(
-                    f"{path}: pictures of at least {WINDOW}x{WINDOW} pixels can be measured, "
-                    f"found {picture_u8.shape[0]}x{picture_u8.shape[1]}; leave it out"
+                    f"{path}: expected a picture of at least {WINDOW}x{WINDOW} pixels, got "
+                    f"{picture_u8.shape[1]}x{picture_u8.shape[0]}; remove it"
                 )
             yield picture_u8
 
 
-def folder_of(folder: Path, name: str | None = None) -> Folder:
-    """The pictures of a folder and of those in it.
-
-    Raises:
-        FileNotFoundError: There is no such folder, or no picture in it.
-    """
-    return Folder(name or str(folder), tuple(find_pictures(folder)))
-
-
-def results_of(folder: Path, photos_dir: Path) -> Folder:
-    """The results in a folder, one for each photo of another.
-
-    Raises:
-        FileNotFoundError: A photo has no result of its name.
-        ValueError: Two share a name.
-    """
-    index = by_stem(find_pictures(folder), folder)
-    stems = by_stem(find_pictures(photos_dir), photos_dir)
-    missing = [stem for stem in stems if stem not in index]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise FileNotFoundError(
-            f"{folder / missing[0]}{more}: expected a result of each photo under its name, found "
-            f"none; stylise {photos_dir} anew"
-        )
-    return Folder(str(folder), tuple(index[stem] for stem in stems))
-
-
 @dataclass
-class _Found:
-    """What was measured of the pictures of a folder so far, one item each."""
+class _Measurements:
+    """Measurements of a set, one item a picture."""
 
-    looks: list[Look] = field(default_factory=list)
-    kept: list[Kept] = field(default_factory=list)
+    style: list[StyleMetrics] = field(default_factory=list)
+    content: list[ContentMetrics] = field(default_factory=list)
     distances: list[float] = field(default_factory=list)
     windows: list[np.ndarray] = field(default_factory=list)
     vectors: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, picture_u8: np.ndarray, networks: Networks) -> np.ndarray:
-        """Measures a picture by itself; returns its `lab_of`."""
-        lab = lab_of(picture_u8)
-        self.looks.append(look_of(lab))
+    def add(self, picture_u8: np.ndarray, networks: NetworkMetrics) -> np.ndarray:
+        """Measure a picture by itself; returns its `to_lab`."""
+        lab = to_lab(picture_u8)
+        self.style.append(style_metrics(lab))
         self.windows.append(describe(lab))
         if networks.inception is not None:
             self.vectors.append(networks.inception(picture_u8))
         return lab
 
     def row(self, name: str) -> dict[str, Any]:
-        """The medians of all that was measured picture by picture."""
-        row = {"name": name, "pictures": len(self.looks), **_medians(Look, self.looks)}
-        if self.kept:
-            row |= _medians(Kept, self.kept)
+        """Medians of the measurements."""
+        row = {"name": name, "pictures": len(self.style), **_medians(StyleMetrics, self.style)}
+        if self.content:
+            row |= _medians(ContentMetrics, self.content)
         if self.distances:
             row["perceptual"] = statistics.median(self.distances)
         return row
 
 
 def evaluate(
-    photos: Folder, results: Sequence[Folder], style: Folder, networks: Networks | None = None
+    photos: PictureSet,
+    results: Sequence[PictureSet],
+    style: PictureSet,
+    networks: NetworkMetrics | None = None,
 ) -> list[dict[str, Any]]:
-    """Measures photos, results and style pictures.
+    """Measure photos, results and style pictures.
 
     Args:
         photos: The photos.
-        results: What was made of them, by one or by several networks.
+        results: Their results, a set for each network.
         style: Pictures in the style.
-        networks: Measures that need weights.
+        networks: Metrics that need weights.
 
     Returns:
-        A row for the photos, for each of the results, and for the style: `name`, `pictures`, the
-        medians of `Look`, `frechet` and `kernel` to the style by `descriptors.describe` in units of
-        the photos' deviation, and of results also the medians of `Kept`; with networks
-        `fid_inception`, `kid_inception` and `perceptual`.
+        A row for the photos, each set of results, and the style. Every row has `name`, `pictures`,
+        the medians of `StyleMetrics`, and `frechet` and `kernel`, the distances to the style by
+        `descriptors.describe` in units of the photos' deviation. Rows of results also have the
+        medians of `ContentMetrics`; with networks there are `fid_inception`, `kid_inception` and
+        `perceptual`.
 
     Raises:
         ValueError: A picture cannot be read or measured.
     """
-    networks = networks or Networks()
-    folders = (photos, *results, style)
-    found = [_Found() for _ in folders]
-    # Photo by photo, so that each is read and measured once for all that was made of it.
-    readers = [folder.pictures_u8() for folder in folders[:-1]]
+    networks = networks or NetworkMetrics()
+    sets = (photos, *results, style)
+    measured = [_Measurements() for _ in sets]
+    # Photo by photo, so that each is read and measured once for all its results.
+    readers = [one.read() for one in sets[:-1]]
     for photo_u8, *results_u8 in zip(*readers, strict=True):
-        photo = found[0].add(photo_u8, networks)
-        for measured, result_u8 in zip(found[1:-1], results_u8, strict=True):
-            result = measured.add(result_u8, networks)
+        photo = measured[0].add(photo_u8, networks)
+        for measurements, result_u8 in zip(measured[1:-1], results_u8, strict=True):
+            result = measurements.add(result_u8, networks)
             if result_u8.shape != photo_u8.shape:
-                result = lab_of(pictures.resize(result_u8, photo_u8.shape[:2]))
-            measured.kept.append(kept_of(photo, result))
+                result = to_lab(pictures.resize(result_u8, photo_u8.shape[:2]))
+            measurements.content.append(content_metrics(photo, result))
             if networks.perceptual is not None:
-                measured.distances.append(networks.perceptual(photo_u8, result_u8))
-    for picture_u8 in style.pictures_u8():
-        found[-1].add(picture_u8, networks)
-    rows = [measured.row(folder.name) for measured, folder in zip(found, folders, strict=True)]
-    deep = [np.concatenate(measured.vectors) for measured in found if measured.vectors]
-    described = [np.concatenate(measured.windows) for measured in found]
-    described = standardised(described, described[0])
-    for row, features in zip(rows, described, strict=True):
-        row["frechet"] = frechet_distance(features, described[-1])
-        row["kernel"] = kernel_distance(features, described[-1], gaussian)
-    for row, features in zip(rows, deep, strict=False):
-        row["fid_inception"] = frechet_distance(features, deep[-1])
-        row["kid_inception"] = kernel_distance(features, deep[-1])
+                measurements.distances.append(networks.perceptual(photo_u8, result_u8))
+    for picture_u8 in style.read():
+        measured[-1].add(picture_u8, networks)
+    rows = [x.row(one.name) for x, one in zip(measured, sets, strict=True)]
+    windows = [np.concatenate(x.windows) for x in measured]
+    windows = standardize(windows, windows[0])
+    for row, features in zip(rows, windows, strict=True):
+        row["frechet"] = frechet_distance(features, windows[-1])
+        row["kernel"] = kernel_distance(features, windows[-1], gaussian_kernel)
+    vectors = [np.concatenate(x.vectors) for x in measured if x.vectors]
+    for row, features in zip(rows, vectors, strict=False):
+        row["fid_inception"] = frechet_distance(features, vectors[-1])
+        row["kid_inception"] = kernel_distance(features, vectors[-1])
     return rows
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as aligned text, with a dash for what was not measured."""
+def format_rows(rows: Sequence[dict[str, Any]]) -> str:
+    """Format rows of `evaluate` as a table, with a dash for missing metrics."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [columns] + [[_shown(row.get(key)) for key in columns] for row in rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    return format_table(columns, [[_format(row.get(key)) for key in columns] for row in rows])
 
 
 def contact_sheet(
-    photos: Folder, results: Sequence[Folder], *, count: int, side: int
+    photos: PictureSet, results: Sequence[PictureSet], *, count: int, side: int
 ) -> np.ndarray:
-    """Photos on the left, and beside each what was made of it.
+    """Arrange photos in the left column and their results beside them.
 
     Args:
         photos: The photos.
         results: The results, a column each.
-        count: How many photos, evenly taken from all.
+        count: Number of photos, evenly chosen.
         side: Longer side of a picture in the sheet, pixels.
 
     Returns:
@@ -203,22 +200,22 @@ def contact_sheet(
     for i in sorted({int(i) for i in chosen}):
         photo = pictures.limit_side(pictures.read_picture(photos.paths[i]), side)
         row = photo.rgb_u8
-        for folder in results:
-            result_u8 = pictures.read_picture(folder.paths[i]).rgb_u8
+        for one in results:
+            result_u8 = pictures.read_picture(one.paths[i]).rgb_u8
             row = pictures.side_by_side(row, pictures.resize(result_u8, photo.size_hw))
         rows.append(row)
     return pictures.stacked(rows)
 
 
-def _medians(kind: type, measures: Sequence[Any]) -> dict[str, float]:
-    values = [asdict(measure) for measure in measures]
+def _medians(kind: type, metrics: Sequence[Any]) -> dict[str, float]:
+    values = [asdict(one) for one in metrics]
     return {
         field.name: statistics.median(value[field.name] for value in values)
         for field in fields(kind)
     }
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     if value is None:
         return "-"
     if not isinstance(value, float):

@@ -1,4 +1,4 @@
-"""What makes a picture look drawn, and what a result keeps of its photo."""
+"""Metrics of how drawn a picture looks, and of the content that a result keeps of its photo."""
 
 from __future__ import annotations
 
@@ -10,67 +10,65 @@ import numpy as np
 from anime_tf.io import pictures
 
 SIDE = 512
-"""Shorter side, pixels, that larger pictures are brought to before they are measured."""
+"""Shorter side in pixels to which larger pictures are reduced before measuring."""
 
 FLAT_RANGE = 3.0
-"""What every channel of CIE Lab may span within 5x5 pixels of a flat place; 2.3 is just seen."""
+"""Largest range of each CIE Lab channel in the 5x5 pixels around a flat pixel; 2.3 is visible."""
 
 LINE_RANGE = 10.0
-"""What lightness must span within 9x9 pixels for an edge to be measured, of 100."""
+"""Smallest range of L (0..100) in the 9x9 pixels around an edge that is measured."""
 
-COLOUR_STEPS = (5.0, 8.0, 8.0)
-"""Steps of L, a and b that colours are counted in."""
+COLOR_STEPS = (5.0, 8.0, 8.0)
+"""Quantization of L, a and b for counting colors."""
 
-COLOUR_SHARE = 0.95
-"""Share of the pixels that the counted colours cover."""
+COLOR_SHARE = 0.95
+"""Share of the pixels that the counted colors cover."""
 
 EDGE_SHARE = 0.1
-"""Share of the pixels with the strongest gradients, which are a picture's edges."""
+"""Share of the pixels that count as edges: those with the strongest gradients."""
 
-EDGE_REACH = 2
-"""How far an edge may lie from its counterpart, pixels."""
+EDGE_TOLERANCE = 2
+"""Largest distance in pixels between an edge and its counterpart."""
 
 _STRUCTURE_CONSTANT = (0.03 * 100) ** 2 / 2  # SSIM's C_3, for lightness of 0..100
 
 
 @dataclass(frozen=True)
-class Look:
+class StyleMetrics:
     """How drawn a picture looks.
 
     Attributes:
-        flat: Share of the pixels in places of nearly one colour, 0..1: large in cel pictures, 0 in
-            grain.
-        sharpness: How steep edges are: of what lightness spans around an edge, the part that falls
-            between two neighbouring pixels; about 1 for a step, less for a blurred one.
-        colours: How many colours cover nearly all pixels: few in cel pictures.
+        flat: Share of pixels in areas of nearly one color, 0..1: high for cels, 0 for grain.
+        sharpness: Steepness of edges: the share of the lightness range around an edge that falls
+            between two neighboring pixels; about 1 for a step, less for a blurred edge.
+        colors: Number of colors that cover nearly all pixels: low for cel pictures.
     """
 
     flat: float
     sharpness: float
-    colours: float
+    colors: float
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What a result keeps of its photo.
+class ContentMetrics:
+    """How much content a result keeps of its photo.
 
     Attributes:
-        structure: Mean correlation of lightness in windows: 1 for the photo itself. SSIM's third
-            factor, blind to brightness and contrast.
-        edges: F1 of the edges of both, each found within 2 pixels of one of the other; 1 for the
-            photo itself.
-        lightness_shift: Mean L of the result less that of the photo, of 100.
-        colour_shift: Distance of their mean (a, b).
+        structure: Mean local correlation of lightness, SSIM's third factor, which ignores
+            brightness and contrast; 1 for the photo itself.
+        edges: F1 score of edges that match within 2 pixels; 1 for the photo itself.
+        lightness_shift: Mean L of the result minus that of the photo, of 100.
+        color_shift: Distance of their mean (a, b).
     """
 
     structure: float
     edges: float
     lightness_shift: float
-    colour_shift: float
+    color_shift: float
 
 
-def lab_of(picture_u8: np.ndarray) -> np.ndarray:
-    """CIE Lab of a picture whose shorter side is at most `SIDE`: what all measures are taken of.
+def to_lab(picture_u8: np.ndarray) -> np.ndarray:
+    """Reduce a picture to a shorter side of `SIDE` or less and convert it to CIE Lab.
 
     Args:
         picture_u8: (height, width, 3) RGB uint8.
@@ -86,59 +84,56 @@ def lab_of(picture_u8: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(picture_u8.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 
 
-def look_of(lab: np.ndarray) -> Look:
-    """Measures how drawn a picture looks.
+def style_metrics(lab: np.ndarray) -> StyleMetrics:
+    """Measure how drawn a picture looks.
 
     Args:
-        lab: What `lab_of` makes of it.
+        lab: The picture by `to_lab`.
 
     Returns:
-        The measures; `sharpness` is 0 for a picture without edges.
+        The metrics; `sharpness` is 0 for a picture without edges.
     """
     lightness = np.ascontiguousarray(lab[..., 0])
-    flat = (_span(lab, 5).max(axis=-1) < FLAT_RANGE).mean()
+    flat = (_local_range(lab, 5).max(axis=-1) < FLAT_RANGE).mean()
 
-    span = _span(lightness, 9)
-    edges = (span > max(np.percentile(span, 80), LINE_RANGE)).nonzero()
+    spread = _local_range(lightness, 9)
+    edges = (spread > max(np.percentile(spread, 80), LINE_RANGE)).nonzero()
     steepest = cv2.dilate(gradient(lightness, 0.5), np.ones((9, 9)))
-    sharpness = float((2 * steepest[edges] / span[edges]).mean()) if len(edges[0]) else 0.0
+    sharpness = float((2 * steepest[edges] / spread[edges]).mean()) if len(edges[0]) else 0.0
 
-    steps = np.round(lab / np.array(COLOUR_STEPS)).astype(np.int64).reshape(-1, 3)
-    # One number a colour: unique over rows is ten times slower.
+    steps = np.round(lab / np.array(COLOR_STEPS)).astype(np.int64).reshape(-1, 3)
+    # One number a color: unique over rows is ten times slower.
     _, counts = np.unique(steps @ np.array([1 << 20, 1 << 10, 1]), return_counts=True)
     shares = np.sort(counts)[::-1].cumsum() / counts.sum()
-    return Look(float(flat), sharpness, float(np.searchsorted(shares, COLOUR_SHARE) + 1))
+    return StyleMetrics(float(flat), sharpness, float(np.searchsorted(shares, COLOR_SHARE) + 1))
 
 
-def kept_of(photo: np.ndarray, result: np.ndarray) -> Kept:
-    """Measures what a result keeps of its photo.
+def content_metrics(photo: np.ndarray, result: np.ndarray) -> ContentMetrics:
+    """Measure how much content a result keeps of its photo.
 
     Args:
-        photo: What `lab_of` makes of it.
-        result: Likewise, of the same size.
-
-    Returns:
-        The measures.
+        photo: The photo by `to_lab`.
+        result: The result by `to_lab`, of the same size.
     """
     shift = result.mean(axis=(0, 1)) - photo.mean(axis=(0, 1))
     x, y = np.ascontiguousarray(photo[..., 0]), np.ascontiguousarray(result[..., 0])
-    return Kept(
+    return ContentMetrics(
         structure=_structure(x, y),
-        edges=_agreement(_edges(x), _edges(y)),
+        edges=_edge_f1(_edges(x), _edges(y)),
         lightness_shift=float(shift[0]),
-        colour_shift=float(np.hypot(shift[1], shift[2])),
+        color_shift=float(np.hypot(shift[1], shift[2])),
     )
 
 
 def gradient(lightness: np.ndarray, sigma: float) -> np.ndarray:
-    """Length of the gradient of a Gaussian-smoothed plane, a pixel; (height, width) float32."""
+    """Gradient magnitude per pixel of a Gaussian-smoothed plane; (height, width) float32."""
     smooth = cv2.GaussianBlur(lightness, (0, 0), sigma)
-    along, across = (cv2.Sobel(smooth, cv2.CV_32F, *d, scale=1 / 8) for d in ((1, 0), (0, 1)))
-    return np.hypot(along, across)
+    dx, dy = (cv2.Sobel(smooth, cv2.CV_32F, *d, scale=1 / 8) for d in ((1, 0), (0, 1)))
+    return np.hypot(dx, dy)
 
 
-def _span(planes: np.ndarray, side: int) -> np.ndarray:
-    """Largest less smallest value around each pixel, within side x side."""
+def _local_range(planes: np.ndarray, side: int) -> np.ndarray:
+    """Largest minus smallest value in the side x side pixels around each pixel."""
     square = np.ones((side, side), np.uint8)
     return cv2.dilate(planes, square) - cv2.erode(planes, square)
 
@@ -159,12 +154,12 @@ def _edges(lightness: np.ndarray) -> np.ndarray:
     return strength > max(float(np.quantile(strength, 1 - EDGE_SHARE)), 1e-3)
 
 
-def _agreement(x: np.ndarray, y: np.ndarray) -> float:
+def _edge_f1(x: np.ndarray, y: np.ndarray) -> float:
     if not x.any() and not y.any():
         return 1.0
     if not x.any() or not y.any():
         return 0.0
-    reach = np.ones((2 * EDGE_REACH + 1, 2 * EDGE_REACH + 1), np.uint8)
-    near_x, near_y = (cv2.dilate(z.astype(np.uint8), reach) > 0 for z in (x, y))
+    kernel = np.ones((2 * EDGE_TOLERANCE + 1, 2 * EDGE_TOLERANCE + 1), np.uint8)
+    near_x, near_y = (cv2.dilate(z.astype(np.uint8), kernel) > 0 for z in (x, y))
     recall, precision = float(near_y[x].mean()), float(near_x[y].mean())
     return 2 * recall * precision / (recall + precision) if recall + precision else 0.0

@@ -1,4 +1,4 @@
-"""Movement between frames, pictures moved along it, and the warping error: flicker, measured."""
+"""Optical flow, warping along it, and the warping error, a metric of flicker."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from anime_tf.datasets.extract.shots import CutDetector, NumberedFrame
 from anime_tf.io import pictures
+from anime_tf.metrics.cuts import CutDetector
 
 OCCLUSION_SHARE = 0.01
 OCCLUSION_SQUARE = 0.5
-"""Where the way there and back misses by more than this, a pixel is taken to be hidden.
+"""Thresholds of the forward-backward check, above which a pixel is occluded.
 
 |f + b|^2 > 0.01 (|f|^2 + |b|^2) + 0.5, in pixels squared. Reference: Ruder et al., Artistic Style
 Transfer for Videos, 2016, equation 5, after Sundaram et al. 2010.
 """
 
-_LEAST_SIDE = 64  # below 12 pixels OpenCV 5.0's DIS reads beyond its frames, and crashes
+_MIN_SIDE = 64  # below 12 pixels OpenCV 5.0's DIS reads out of bounds and crashes
 
 
 class FlowEstimator:
-    """Dense movement by inverse search (DIS), of OpenCV; not for several threads at once.
+    """Dense optical flow by OpenCV's inverse search (DIS); not thread-safe.
 
     Args:
-        preset: One of OpenCV's three, `cv2.DISOPTICAL_FLOW_PRESET_...`.
-        finest: The scale at which it ends, full size halved so often; None for the preset's own.
-        refinements: Steps of its variational refinement at each scale; None for the preset's own.
+        preset: One of `cv2.DISOPTICAL_FLOW_PRESET_...`.
+        finest: Number of halvings of the finest scale; None for the preset's default.
+        refinements: Steps of variational refinement per scale; None for the preset's default.
 
     Reference: Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016.
     """
@@ -43,18 +43,17 @@ class FlowEstimator:
             self._estimator.setVariationalRefinementIterations(refinements)
 
     def __call__(self, gray_u8: np.ndarray, other_u8: np.ndarray) -> np.ndarray:
-        """Finds where the pixels of a frame are in another one.
+        """Estimate the flow from one frame to another.
 
         Args:
             gray_u8: (height, width) uint8.
             other_u8: The same shape and type.
 
         Returns:
-            (height, width, 2) float32: the pixel (x, y) of the one lies at (x, y) + flow in the
-            other.
+            (height, width, 2) float32: pixel (x, y) of `gray_u8` is at (x, y) + flow in `other_u8`.
         """
         height, width = gray_u8.shape
-        padding = (0, max(0, _LEAST_SIDE - height), 0, max(0, _LEAST_SIDE - width))
+        padding = (0, max(0, _MIN_SIDE - height), 0, max(0, _MIN_SIDE - width))
         frames = [
             cv2.copyMakeBorder(frame, *padding, cv2.BORDER_REPLICATE)
             for frame in (gray_u8, other_u8)
@@ -64,77 +63,77 @@ class FlowEstimator:
         return flow[:height, :width]
 
 
-def places(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the pixels of a frame lie in the other one: x and y, (height, width) float32 each."""
+def flow_targets(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates to which a flow moves each pixel: x and y, (height, width) float32 each."""
     height, width = flow.shape[:2]
     x = flow[..., 0] + np.arange(width, dtype=np.float32)
     y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
     return x, y
 
 
-def warped(
+def warp(
     picture: np.ndarray, flow: np.ndarray, interpolation: int = cv2.INTER_LINEAR
 ) -> np.ndarray:
-    """A picture as it looks from the frame that the flow begins in.
+    """Warp a picture back to the frame in which a flow begins.
 
     Args:
         picture: (height, width) or (height, width, channels), uint8 or float32.
-        flow: (height, width, 2) float32: the pixel (x, y) lies at (x, y) + flow in `picture`.
+        flow: (height, width, 2) float32: pixel (x, y) is at (x, y) + flow in `picture`.
         interpolation: OpenCV's.
 
     Returns:
-        The same type and shape; beyond its border a picture is continued by its last pixel.
+        The same type and shape; border pixels are replicated.
     """
-    # As two maps: OpenCV 5.0 takes other places where one array holds x and y.
-    return cv2.remap(picture, *places(flow), interpolation, borderMode=cv2.BORDER_REPLICATE)
+    # Two maps: OpenCV 5.0 samples other coordinates if one array holds x and y.
+    return cv2.remap(picture, *flow_targets(flow), interpolation, borderMode=cv2.BORDER_REPLICATE)
 
 
-def miss_squared(flow: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far the way there and back misses, and how long it is.
+def forward_backward_error(flow: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Squared error of the forward-backward check, and the squared lengths of both flows.
 
     Args:
         flow: (height, width, 2) float32, from one frame to another.
-        back: The same from the other to the one.
+        back: The same, from the other frame to the first.
 
     Returns:
         |f + b|^2 and |f|^2 + |b|^2, (height, width) float32 each, in pixels squared; the first is
         infinite where the flow leaves the picture.
     """
     height, width = flow.shape[:2]
-    x, y = places(flow)
-    there = warped(back, flow)
-    miss = _square_length(flow + there)
-    miss[(x < 0) | (y < 0) | (x > width - 1) | (y > height - 1)] = np.inf
-    return miss, _square_length(flow) + _square_length(there)
+    x, y = flow_targets(flow)
+    back_there = warp(back, flow)
+    error = _square_length(flow + back_there)
+    error[(x < 0) | (y < 0) | (x > width - 1) | (y > height - 1)] = np.inf
+    return error, _square_length(flow) + _square_length(back_there)
 
 
 def _square_length(flow: np.ndarray) -> np.ndarray:
-    # Not by a sum over the last axis, which numpy is slow at where it is short.
+    # NumPy sums slowly over a short last axis.
     return np.square(flow[..., 0]) + np.square(flow[..., 1])
 
 
 def visible(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """Which pixels of a frame can be seen in the other one, by the way there and back.
+    """Mask of the pixels of a frame that are visible in the other, by the forward-backward check.
 
     Args:
         flow: (height, width, 2) float32, from the frame to the other.
-        back: The same from the other to the frame.
+        back: The same, from the other frame to the first.
 
     Returns:
         (height, width) bool.
     """
-    miss, lengths = miss_squared(flow, back)
-    return miss <= OCCLUSION_SHARE * lengths + OCCLUSION_SQUARE
+    error, lengths = forward_backward_error(flow, back)
+    return error <= OCCLUSION_SHARE * lengths + OCCLUSION_SQUARE
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A warping error of a film.
+class WarpingErrorResult:
+    """Warping error of a video.
 
     Attributes:
-        square: E_warp: mean square difference, of values in 0..1.
+        square: E_warp: mean square difference of values in 0..1.
         absolute: Mean absolute difference, in levels of 0..255.
-        pairs: How many pairs of frames it is the mean of; 0 where there was none, then both are 0.
+        pairs: Number of averaged pairs of frames; both errors are 0 if it is 0.
     """
 
     square: float
@@ -143,20 +142,18 @@ class Figure:
 
 
 class WarpingError:
-    """How far the frames of a film are from those before, moved as the photos' contents move.
+    """Difference between the frames of a video and the previous ones, warped by the source's flow.
 
         E(t) = sum_p v(p) |O_t(p) - O_t-1(p + f(p))|^2 / (channels sum_p v(p))
 
-    with the flow f from photo t to photo t - 1, taken of the photos alone, and v = 1 where the way
-    there and back agrees, 0 elsewhere; E_warp is the mean over all pairs of frames within a shot.
-    The photos' own error is its floor: noise, light, and what the flow gets wrong.
-
-    The flow is that of OpenCV's DIS in its slowest preset at full size, down to its finest scale.
+    with the flow f from source frame t to t - 1, and v = 1 where the forward-backward check passes,
+    0 elsewhere; E_warp is the mean over all pairs of frames within a shot. The source's own error
+    is the floor: noise, light, and errors of the flow, OpenCV's slowest DIS preset at full size.
 
         error = WarpingError()
         for photo_u8, anime_u8, seconds in frames:
             error.add(photo_u8, {"photo": photo_u8, "anime": anime_u8}, seconds)
-        error.figures()["anime"].square
+        error.results()["anime"].square
 
     Reference: Lai et al., Learning Blind Video Temporal Consistency, ECCV 2018, section 4.2.
     """
@@ -164,49 +161,49 @@ class WarpingError:
     def __init__(self) -> None:
         self._flow = FlowEstimator(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, finest=0)
         self._cuts = CutDetector()
-        self._count = 0
         self._gray: np.ndarray | None = None
-        self._films: dict[str, np.ndarray] = {}
+        self._frames: dict[str, np.ndarray] = {}
         self._sums: dict[str, np.ndarray] = {}
         self._pairs = 0
 
-    def add(self, photo_u8: np.ndarray, films_u8: Mapping[str, np.ndarray], seconds: float) -> None:
-        """Takes the next frame.
+    def add(
+        self, photo_u8: np.ndarray, frames_u8: Mapping[str, np.ndarray], seconds: float
+    ) -> None:
+        """Add the next frame of each video.
 
         Args:
-            photo_u8: (height, width, 3) uint8 RGB, the source's frame.
-            films_u8: Name -> what was made of it, of one size for all; the photo is brought to it.
-                The same names at every frame.
-            seconds: When it is shown.
+            photo_u8: (height, width, 3) uint8 RGB, the frame of the source.
+            frames_u8: Name of a video -> its frame. All have one size, to which the source's is
+                resized, and the names are the same in every call.
+            seconds: Presentation time.
 
         Raises:
             ValueError: Frames of several sizes, or other names than before.
         """
-        sizes = {film.shape for film in films_u8.values()}
-        if len(sizes) != 1 or (self._gray is not None and set(films_u8) != set(self._films)):
+        sizes = {frame.shape for frame in frames_u8.values()}
+        if len(sizes) != 1 or (self._gray is not None and set(frames_u8) != set(self._frames)):
             raise ValueError(
-                "expected a frame of each film, all of one size, received "
-                + ", ".join(f"{name} {film.shape}" for name, film in films_u8.items())
+                "expected a frame of each video, all of one size, got "
+                + ", ".join(f"{name} {frame.shape}" for name, frame in frames_u8.items())
             )
-        cut = self._cuts.begins_shot(NumberedFrame(self._count, seconds, photo_u8))
-        self._count += 1
+        cut = self._cuts.begins_shot(photo_u8, seconds)
         ((height, width, _),) = sizes
         gray = cv2.cvtColor(pictures.resize(photo_u8, (height, width)), cv2.COLOR_RGB2GRAY)
         if self._gray is not None and not cut:
             flow = self._flow(gray, self._gray)
-            seen = visible(flow, self._flow(self._gray, gray))
-            # A pair of which nothing is seen twice says nothing.
-            if seen.any():
+            mask = visible(flow, self._flow(self._gray, gray))
+            if mask.any():
                 self._pairs += 1
-                for name, film in films_u8.items():
-                    before = warped(self._films[name].astype(np.float32), flow)
-                    difference = (film - before)[seen]
+                for name, frame in frames_u8.items():
+                    previous = warp(self._frames[name].astype(np.float32), flow)
+                    difference = (frame - previous)[mask]
                     errors = [np.square(difference / 255.0).mean(), np.abs(difference).mean()]
                     self._sums[name] = self._sums.get(name, np.zeros(2)) + errors
-        self._gray, self._films = gray, dict(films_u8)
+        self._gray, self._frames = gray, dict(frames_u8)
 
-    def figures(self) -> dict[str, Figure]:
-        """Name -> what was measured so far."""
-        nothing = np.zeros(2)
-        means = {n: self._sums.get(n, nothing) / max(self._pairs, 1) for n in self._films}
-        return {n: Figure(float(m[0]), float(m[1]), self._pairs) for n, m in means.items()}
+    def results(self) -> dict[str, WarpingErrorResult]:
+        """Name of a video -> its error so far."""
+        means = {n: self._sums.get(n, np.zeros(2)) / max(self._pairs, 1) for n in self._frames}
+        return {
+            n: WarpingErrorResult(float(m[0]), float(m[1]), self._pairs) for n, m in means.items()
+        }

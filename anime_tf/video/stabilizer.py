@@ -24,14 +24,14 @@ import numpy as np
 from absl import flags, logging
 
 from anime_tf.cli.video_flags import BLEND_SECONDS, MEASURE_SECONDS, STATISTICS_SECONDS
-from anime_tf.datasets.extract.shots import CutDetector, NumberedFrame
 from anime_tf.io import pictures
+from anime_tf.metrics.cuts import CutDetector
 from anime_tf.metrics.warping import (
     OCCLUSION_SHARE,
     OCCLUSION_SQUARE,
     FlowEstimator,
-    miss_squared,
-    warped,
+    forward_backward_error,
+    warp,
 )
 
 if TYPE_CHECKING:
@@ -112,9 +112,9 @@ def trust(
     Returns:
         (height, width) float32 in 0..1; 0 where the flow leaves the picture.
     """
-    miss, lengths = miss_squared(flow, back)
+    miss, lengths = forward_backward_error(flow, back)
     there = np.exp(-miss / (OCCLUSION_SHARE * lengths + OCCLUSION_SQUARE))
-    moved = warped(before_u8, flow).astype(np.float32)
+    moved = warp(before_u8, flow).astype(np.float32)
     difference = cv2.GaussianBlur(photo_u8 - moved, (0, 0), _SAME_BLUR)
     change = np.maximum.reduce(cv2.split(np.abs(difference)))
     sure = there * np.exp(-np.square(change / SAME_LEVELS))
@@ -199,7 +199,7 @@ class MotionBlend:
         else:
             flow, back = self._flow(gray, self._gray), self._flow(self._gray, gray)
             weight = min(share, MOST_BEFORE) * trust(photo, self._photo, flow, back)
-            moved = warped(before, _enlarged_flow(flow, size_hw), cv2.INTER_CUBIC)
+            moved = warp(before, _enlarged_flow(flow, size_hw), cv2.INTER_CUBIC)
             steady = mixed(anime_u8, moved, pictures.resize(weight, size_hw))
             anime_u8 = np.rint(steady).clip(0, 255).astype(np.uint8)
         self._photo, self._gray, self._before, self._seconds = photo, gray, steady, seconds
@@ -302,7 +302,6 @@ class Steady:
 
     def _begin(self) -> None:
         self._cuts = CutDetector()
-        self._count = 0
         self._last: float | None = None
         self._held: np.ndarray | None = None
         self._newest: np.ndarray | None = None
@@ -312,13 +311,13 @@ class Steady:
         """Stylises the next frame; see `FrameStylizer`."""
         if self._last is not None and seconds < self._last:
             self._begin()
-        if self._cuts.begins_shot(NumberedFrame(self._count, seconds, rgb_u8)):
+        if self._cuts.begins_shot(rgb_u8, seconds):
             self._held = None
             self._light = _Light()
             if self._blend is not None:
                 self._blend.reset()
         elapsed = 0.0 if self._last is None else seconds - self._last
-        self._count, self._last = self._count + 1, seconds
+        self._last = seconds
         if self._statistics_seconds:
             rate = 1.0 - remaining(self._statistics_seconds, elapsed)
             anime_u8 = self._with_held(rgb_u8, seconds, rate)

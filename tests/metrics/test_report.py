@@ -7,9 +7,9 @@ import pytest
 from anime_tf.cli import app
 from anime_tf.cli.evaluate import COMMAND
 from anime_tf.io import pictures
-from anime_tf.metrics.descriptors import FEATURES, describe
-from anime_tf.metrics.report import contact_sheet, evaluate, folder_of, results_of, table
-from anime_tf.metrics.style import lab_of
+from anime_tf.metrics.descriptors import describe
+from anime_tf.metrics.report import PictureSet, contact_sheet, evaluate, format_rows
+from anime_tf.metrics.style import to_lab
 
 
 def drawing(seed):
@@ -24,7 +24,7 @@ def drawing(seed):
 
 
 def photo(seed):
-    """The same scene, soft and in grain."""
+    """The same scene, blurred and grainy."""
     noise = np.random.default_rng(seed).normal(0, 10, (128, 192, 3))
     return np.clip(cv2.GaussianBlur(drawing(seed), (0, 0), 2) + noise, 0, 255).astype(np.uint8)
 
@@ -42,18 +42,18 @@ def folders(tmp_path):
     return tmp_path
 
 
-def test_describe_is_a_row_a_window():
-    assert describe(lab_of(drawing(0))).shape == (2 * 3, FEATURES)
-    assert np.isfinite(describe(lab_of(np.zeros((64, 64, 3), np.uint8)))).all()
-    with pytest.raises(ValueError, match="at least 64x64 pixels can be described"):
-        describe(lab_of(np.zeros((63, 200, 3), np.uint8)))
+def test_describe_returns_a_row_a_window():
+    assert describe(to_lab(drawing(0))).shape == (2 * 3, 22)
+    assert np.isfinite(describe(to_lab(np.zeros((64, 64, 3), np.uint8)))).all()
+    with pytest.raises(ValueError, match="at least 64x64 pixels, got 200x63"):
+        describe(to_lab(np.zeros((63, 200, 3), np.uint8)))
 
 
-def test_results_come_out_in_the_order_that_an_eye_gives(folders):
-    photos = folder_of(folders / "photos", "photos")
+def test_metrics_rank_results_as_a_viewer_does(folders):
+    photos = PictureSet.from_folder(folders / "photos", "photos")
     names = ("photos", "between", "drawn")
-    results = [results_of(folders / name, folders / "photos") for name in names]
-    rows = evaluate(photos, results, folder_of(folders / "style", "style"))
+    results = [PictureSet.from_results(folders / name, folders / "photos") for name in names]
+    rows = evaluate(photos, results, PictureSet.from_folder(folders / "style", "style"))
     assert [row["name"] for row in rows][0::4] == ["photos", "style"]
     same, between, drawn = rows[1:4]
     assert same["frechet"] > between["frechet"] > drawn["frechet"] > rows[-1]["frechet"]
@@ -61,23 +61,26 @@ def test_results_come_out_in_the_order_that_an_eye_gives(folders):
     assert same["structure"] == pytest.approx(1) and same["edges"] == 1
     assert between["structure"] > drawn["structure"]
     assert drawn["flat"] > between["flat"] >= same["flat"]
-    shown = table(rows).splitlines()
+    shown = format_rows(rows).splitlines()
     assert len(shown) == 6 and shown[0].startswith("name") and " - " in shown[1]
 
 
-def test_results_of_another_size_are_brought_to_the_photos(folders):
-    photos, style = folder_of(folders / "photos"), folder_of(folders / "style")
+def test_results_of_another_size_are_resized(folders):
+    photos, style = (
+        PictureSet.from_folder(folders / "photos"),
+        PictureSet.from_folder(folders / "style"),
+    )
     made = folders / "made"
     made.mkdir()
     for path in photos.paths:
         photo_u8 = pictures.read_picture(path).rgb_u8
         pictures.write_picture(made / path.name, pictures.resize(photo_u8, (96, 144)))
-    _, smaller, same, _ = evaluate(photos, [folder_of(made), photos], style)
+    _, smaller, same, _ = evaluate(photos, [PictureSet.from_folder(made), photos], style)
     assert same["edges"] == 1 > smaller["edges"] > 0.8
     assert 0.5 < smaller["structure"] < 1
 
 
-def test_the_verb(folders, capsys):
+def test_the_command(folders, capsys):
     code = app.run(
         COMMAND,
         [
@@ -97,8 +100,8 @@ def test_the_verb(folders, capsys):
     assert pictures.read_picture(folders / "sheet.png").size_hw == (3 * 64, 3 * 96)
 
 
-def test_a_sheet_takes_photos_from_first_to_last(folders):
-    photos = folder_of(folders / "photos")
+def test_a_contact_sheet_shows_the_first_and_last_photo(folders):
+    photos = PictureSet.from_folder(folders / "photos")
     sheet = contact_sheet(photos, [photos], count=2, side=192)
     np.testing.assert_array_equal(sheet[:128, :192], photo(0))
     np.testing.assert_array_equal(sheet[128:, 192:], photo(3))
@@ -115,22 +118,22 @@ def test_a_photo_without_a_result(folders, capsys):
     )
     assert code == app.EXIT_NOTHING_DONE
     error = capsys.readouterr().err
-    assert str(folders / "drawn" / "2") in error and "stylise" in error
+    assert str(folders / "drawn" / "2") in error and "stylize" in error
 
 
-def test_networks_measure_where_their_weights_are(folders):
-    from anime_tf.metrics.networks import perceptual_distance
-    from anime_tf.metrics.report import Networks
+def test_network_metrics(folders):
+    from anime_tf.metrics.networks import make_perceptual_distance
+    from anime_tf.metrics.report import NetworkMetrics
 
-    photos = folder_of(folders / "photos")
-    networks = Networks(
+    photos = PictureSet.from_folder(folders / "photos")
+    networks = NetworkMetrics(
         inception=lambda picture: picture.mean(axis=(0, 1))[None],
-        perceptual=perceptual_distance("random"),
+        perceptual=make_perceptual_distance("random"),
     )
     rows = evaluate(
         photos,
-        [photos, results_of(folders / "drawn", folders / "photos")],
-        folder_of(folders / "style"),
+        [photos, PictureSet.from_results(folders / "drawn", folders / "photos")],
+        PictureSet.from_folder(folders / "style"),
         networks,
     )
     assert rows[1]["perceptual"] == pytest.approx(0, abs=1e-6) and rows[2]["perceptual"] > 0.01
@@ -138,7 +141,7 @@ def test_networks_measure_where_their_weights_are(folders):
 
 
 def test_inception_without_its_weights(tmp_path):
-    from anime_tf.metrics.networks import inception_features
+    from anime_tf.metrics.networks import make_inception_features
 
     with pytest.raises(FileNotFoundError, match="InceptionV3's weights cannot be read"):
-        inception_features(str(tmp_path / "missing.h5"))
+        make_inception_features(str(tmp_path / "missing.h5"))

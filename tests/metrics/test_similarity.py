@@ -1,4 +1,4 @@
-"""Likeness of pictures against numbers worked out by hand."""
+"""PSNR and SSIM against numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anime_tf.metrics.similarity import SSIM_CONSTANTS, psnr, ssim_u8
 
 FLOAT32 = 1e-4  # dB, of a difference of 0.02 in float32
 EXACT = 1e-12  # a few operations in float64
-BLUR = 1e-9  # a Gaussian window's weights add up to 1 but for rounding; squares reach 6e4
+BLUR = 1e-9  # rounding of a Gaussian window's weights, whose squares reach 6e4
 
 
 def test_psnr_of_pixels():
@@ -31,8 +31,8 @@ def test_ssim_of_flat_pictures_compares_their_means():
     assert ssim_u8(x, x) == pytest.approx(1, abs=BLUR)
 
 
-def test_ssim_by_its_definition_at_one_place():
-    """A picture as large as the window: the sums written out."""
+def test_ssim_by_its_definition():
+    """A picture of the size of the window."""
     random = np.random.default_rng(5)
     x, y = random.integers(0, 256, (2, 11, 11, 3), np.uint8).astype(float)
     line = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
@@ -50,10 +50,10 @@ def test_ssim_by_its_definition_at_one_place():
     assert actual == pytest.approx(expected.mean(), abs=BLUR)
 
 
-def test_ssim_takes_no_other_pictures():
+def test_ssim_rejects_other_pictures():
     x = np.zeros((11, 12, 3), np.uint8)
     for other in (x[:10], x[:, :11], x.astype(np.float32)):
         with pytest.raises(ValueError, match="two uint8 pictures of one shape, each side at least"):
             ssim_u8(x, other)
-    with pytest.raises(ValueError, match=r"received uint8 \(10, 12, 3\)"):
+    with pytest.raises(ValueError, match=r"got uint8 \(10, 12, 3\)"):
         ssim_u8(x[:10], x[:10])

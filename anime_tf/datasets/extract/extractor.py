@@ -25,7 +25,7 @@ from anime_tf.datasets.extract.crops import (
     shared,
     windows,
 )
-from anime_tf.datasets.extract.duplicates import HASH_BITS, HashIndex, distance, perceptual_hash
+from anime_tf.datasets.extract.duplicates import HashIndex
 from anime_tf.datasets.extract.letterbox import find_bars
 from anime_tf.datasets.extract.manifest import MANIFEST, Entry, FilmRecord, Manifest
 from anime_tf.datasets.extract.quality import Quality, QualityLimits, measure
@@ -34,6 +34,7 @@ from anime_tf.io import pictures
 from anime_tf.io.folders import find_pictures
 from anime_tf.io.video.demux import FilmReader
 from anime_tf.io.video.paths import check_names
+from anime_tf.metrics.perceptual_hash import HASH_BITS, hamming_distance, perceptual_hash
 
 NEAR_DUPLICATE, SHORT_SHOT = "near-duplicate", "shot too short"
 BLANK_CROP, NEAR_CROP = "crop without detail", "crop like another"
@@ -397,7 +398,7 @@ class _Taker:
             return []
         value = perceptual_hash(rgb)
         run = self._run
-        if run is not None and distance(run.first_hash, value) < settings.min_distance:
+        if run is not None and hamming_distance(run.first_hash, value) < settings.min_distance:
             _count(record, NEAR_DUPLICATE)
             # Better than the best, and not like what was written before the run began.
             if _is_better(quality, run.quality) and not self._is_near(value):
@@ -459,7 +460,7 @@ class _Taker:
                 _count(record, BLANK_CROP)
                 continue
             value = perceptual_hash(picture)
-            near = any(distance(value, other) < settings.min_distance for other in hashes)
+            near = any(hamming_distance(value, other) < settings.min_distance for other in hashes)
             if near or self._is_near(value):
                 _count(record, NEAR_CROP)
                 continue

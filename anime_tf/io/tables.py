@@ -1,0 +1,29 @@
+"""Text tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def format_table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], *, markdown: bool = False
+) -> str:
+    """Format rows as aligned columns, the first to the left and the others to the right.
+
+    Args:
+        header: Titles of the columns.
+        rows: Cells, as many as titles; converted by `str`.
+        markdown: Format a Markdown table instead.
+    """
+    lines = [list(header), *([str(cell) for cell in row] for row in rows)]
+    if markdown:
+        lines.insert(1, ["---"] * len(header))
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
