@@ -1,8 +1,8 @@
 """``.keras`` archives of generators: the project's own weights format.
 
-An archive holds the config and the weights of one generator of `models.registry`, so the file alone
-says which network it is. Under which precision it runs is decided when it is loaded, not when it is
-saved. Nothing in an archive is ever executed: only the arguments of a known class are read from it.
+An archive holds the config and the weights of one generator of `models.registry`. Its precision is
+chosen on loading, not on saving. Loading executes nothing from the archive: it only reads the
+arguments of a known class.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from anime_tf.errors import first_line
 from anime_tf.models.registry import GENERATORS
 
 STORAGES = ("float32", "float16")
-"""Number types that an archive can hold its weights in."""
+"""Dtypes that an archive can store its weights in."""
 
 FLOAT16_MAX = float(np.finfo(np.float16).max)
 
@@ -32,32 +32,33 @@ _PARTS = frozenset({"config.json", "model.weights.h5"})
 def save_generator(
     model: keras.Model, path: str | os.PathLike[str], *, storage: str = "float32"
 ) -> None:
-    """Saves a generator as an archive; the file appears whole under its name or not at all.
+    """Save a generator as an archive, atomically.
 
     Args:
         model: A generator of `GENERATORS`, under any dtype policy.
-        path: The archive, ending in ``.keras``; an existing file is replaced, missing parent
-            folders are made.
-        storage: "float32", or "float16" for a file of half the size, whose weights are rounded
-            to 11 significant bits.
+        path: The archive, ending in ``.keras``; replaces an existing file and creates missing
+            parent folders.
+        storage: "float32", or "float16" for half the size, with weights rounded to 11 significant
+            bits.
 
     Raises:
-        ValueError: Not a generator of this project, another suffix or storage, or weights that
-            float16 cannot hold.
+        ValueError: Not a generator of this project, another suffix or storage, or weights out of
+            the range of float16.
         OSError: The file cannot be written; names `path`.
     """
     path = Path(path)
     if type(model) not in GENERATORS.values():
         raise ValueError(
-            f"{path}: can only save a generator ({', '.join(GENERATORS)}), "
-            f"received a {type(model).__name__}"
+            f"{path}: expected a generator ({', '.join(GENERATORS)}), got {type(model).__name__}"
         )
     if path.suffix != ".keras":
-        raise ValueError(f"{path}: a weights archive must end in .keras; rename the output")
+        raise ValueError(
+            f"{path}: expected an archive that ends in .keras, got {path.suffix!r}; rename it"
+        )
     if storage not in STORAGES:
-        raise ValueError(f"storage must be one of {', '.join(STORAGES)}, received {storage!r}")
+        raise ValueError(f"expected storage of {', '.join(STORAGES)}, got {storage!r}")
 
-    # A copy, so that neither the policy of training nor this object's name gets into the file.
+    # A copy: the file must hold neither the dtype policy of training nor this object's name.
     name = next(key for key, kind in GENERATORS.items() if kind is type(model))
     copy = type(model)(**{**model.get_config(), "name": name, "dtype": storage})
     weights = [np.asarray(weight, np.float32) for weight in model.get_weights()]
@@ -79,26 +80,25 @@ def save_generator(
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        # The same error, told of the file that the caller knows.
+        # The same error, with the name that the caller knows.
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def load_generator(path: str | os.PathLike[str], *, precision: str = "float32") -> keras.Model:
-    """Loads a generator from an archive.
+    """Load a generator from an archive.
 
     Args:
         path: The archive.
-        precision: Dtype policy that the generator is built under: "float32", "mixed_float16",
-            "mixed_bfloat16" or any other name that `keras.DTypePolicy` knows; whatever number type
-            the archive stores is converted.
+        precision: Dtype policy of the generator, a name of `keras.DTypePolicy`: "float32",
+            "mixed_float16", "mixed_bfloat16"... The weights are converted from their storage.
 
     Returns:
         The generator, built, with the archive's weights.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not a whole archive of a generator of this project, or Keras knows no
-            such precision.
+        ValueError: It is not a complete archive of a generator of this project, or the precision is
+            unknown.
     """
     path = Path(path)
     policy = keras.DTypePolicy(precision)
@@ -108,30 +108,30 @@ def load_generator(path: str | os.PathLike[str], *, precision: str = "float32") 
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{path}: its config does not fit {kind.__name__} ({first_line(error)}); "
-            "was it written by another version of anime_tf?"
+            "re-create it with this version of anime_tf"
         ) from error
     try:
         model.load_weights(path)
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise ValueError(
             f"{path}: its weights do not fit {kind.__name__} ({first_line(error)}); "
-            "was it written by another version of anime_tf?"
+            "re-create it with this version of anime_tf"
         ) from error
     return model
 
 
 def _read_config(path: Path) -> tuple[type[keras.Model], dict[str, Any]]:
-    """Checks that a file is a whole archive; returns its generator's class and arguments."""
+    """Check that a file is a complete archive; return its generator's class and arguments."""
     if path.is_dir():
-        raise ValueError(f"{path}: expected a .keras archive, found a folder; name the file in it")
+        raise ValueError(f"{path}: expected a .keras archive, got a folder; name the file in it")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected a .keras archive")
     with path.open("rb") as file:
         start = file.read(4)
     if start != b"PK\x03\x04":
-        found = "an empty file" if not start else "another kind of file"
+        kind = "an empty file" if not start else "another kind of file"
         raise ValueError(
-            f"{path}: expected a .keras archive, found {found}; legacy weights are converted with "
+            f"{path}: expected a .keras archive, got {kind}; convert legacy weights with "
             "anime-tf convert"
         )
     try:
@@ -139,7 +139,7 @@ def _read_config(path: Path) -> tuple[type[keras.Model], dict[str, Any]]:
             missing = _PARTS.difference(archive.namelist())
             if missing:
                 raise ValueError(
-                    f"{path}: expected a .keras archive, found a zip file without "
+                    f"{path}: expected a .keras archive, got a zip file without "
                     f"{' and '.join(sorted(missing))}"
                 )
             if archive.testzip() is not None:
@@ -147,8 +147,8 @@ def _read_config(path: Path) -> tuple[type[keras.Model], dict[str, Any]]:
             content = json.loads(archive.read("config.json"))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise ValueError(
-            f"{path}: the .keras archive is cut off or damaged ({first_line(error)}); "
-            "copy or make it anew"
+            f"{path}: the .keras archive is incomplete or damaged ({first_line(error)}); "
+            "copy or create it again"
         ) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: its config.json is not JSON ({first_line(error)})") from error
@@ -159,7 +159,7 @@ def _read_config(path: Path) -> tuple[type[keras.Model], dict[str, Any]]:
     if name not in known or not isinstance(config, dict):
         holds = content.get("class_name") if isinstance(content, dict) else None
         raise ValueError(
-            f"{path}: holds {holds or 'no model'}, expected a generator of anime_tf "
-            f"({', '.join(GENERATORS)})"
+            f"{path}: expected a generator of anime_tf ({', '.join(GENERATORS)}), got "
+            f"{holds or 'no model'}"
         )
     return known[name], config

@@ -1,4 +1,4 @@
-"""MobileNetV2 up to block_6_expand, a light perceptual network."""
+"""MobileNetV2 up to block_6_expand, the light perceptual network."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from anime_tf.models.layers import PACKAGE
+from anime_tf.models.tree import build_in_order
 
 ALPHA = 1.3
 """Width multiplier; the channels below are the paper's times this, in multiples of 8."""
@@ -20,7 +21,7 @@ BLOCKS = ((24, 1), (32, 2), (32, 1), (40, 2), (40, 1), (40, 1))
 """(channels, stride) of expanded_conv and of block_1 to block_5."""
 
 EXPANSION = 6
-"""Channels inside a block for each channel that comes in; 1 in expanded_conv."""
+"""Channels inside a block per input channel; 1 in expanded_conv."""
 
 NORM_EPSILON = 1e-3
 """Epsilon of the batch norms."""
@@ -41,17 +42,15 @@ NAMES = tuple(_names())
 class MobileNetV2Features(keras.Model):
     """MobileNetV2's block_6_expand at width 1.3: the convolution, before its batch norm.
 
-    Input: pictures (n, height, width, 3) in [-1, 1], RGB, which is what the network was trained on.
-    Output: features, float32, (n, height / 8, width / 8, 240), sizes rounded up. Zero padding,
-    ReLU6. The weights are not trainable.
+    Input: pictures (n, height, width, 3) in [-1, 1], RGB, as in its training. Output: features,
+    float32, (n, height / 8, width / 8, 240), sizes rounded up. Zero padding, ReLU6. The weights are
+    not trainable; batch norms are fused into the convolutions before them.
 
-    A batch norm with frozen statistics is a scale and an offset a channel, so each stands in the
-    kernel and the bias of the convolution before it. Written out rather than cut from
-    `keras.applications`, whose network draws from Python's global generator, takes the global dtype
-    policy, and pads odd sides otherwise where the size is unknown.
+    `keras.applications` has the same network, but it draws from Python's global random generator,
+    uses the global dtype policy, and pads odd sides differently when the size is unknown.
 
     Args:
-        seed: Seed of the normal values that the kernels have until others are loaded.
+        seed: Seed of the random initial kernels.
 
     Reference: Sandler et al., MobileNetV2, CVPR 2018, table 2.
     """
@@ -88,8 +87,8 @@ class MobileNetV2Features(keras.Model):
         )
 
     def _depthwise(self, name: str, strides: int) -> keras.layers.DepthwiseConv2D:
-        # Keras takes all channels for the fan-in of a depthwise kernel; its fan-out is 9, which
-        # is what an output really sums.
+        # Each output sums 9 values, which is Keras' fan-out of a depthwise kernel; its fan-in
+        # counts all channels.
         return keras.layers.DepthwiseConv2D(
             3,
             strides,
@@ -100,23 +99,19 @@ class MobileNetV2Features(keras.Model):
         )
 
     def _initializer(self, name: str, gain: float, mode: str) -> keras.initializers.Initializer:
-        # Gain 2 after a ReLU6 and 1 elsewhere keep the spread from layer to layer (He et al. 2015);
-        # 2 throughout would drive every ReLU6 to its upper bound.
+        # Gain 2 after a ReLU6 and 1 elsewhere keep the variance (He et al. 2015); 2 throughout
+        # would drive every ReLU6 to its upper bound.
         seed = self.seed + 100 * NAMES.index(name)
         return keras.initializers.VarianceScaling(gain, mode, "truncated_normal", seed=seed)
 
     def build(self, input_shape: Any) -> None:
-        if self.built:
-            return
-        channels = input_shape[-1]
-        for conv in self.convolutions:
-            conv.build((None, None, None, channels))
-            channels = getattr(conv, "filters", channels)
-        self.built = True
+        if not self.built:
+            build_in_order(self, input_shape)
+            self.built = True
 
     @property
     def convolutions(self) -> list[keras.layers.Layer]:
-        """Conv1 to block_6_expand in order."""
+        """List Conv1 to block_6_expand in order."""
         return [self.stem, *(conv for block in self.blocks for conv in block), self.expand]
 
     def call(self, inputs: Any) -> Any:

@@ -8,12 +8,13 @@ import keras
 from keras import ops
 
 from anime_tf.models.layers import PACKAGE, he_normal
+from anime_tf.models.tree import build_in_order
 
 BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512))
 """(convolutions, channels) of the blocks up to conv4_4; 2x2 max pooling between blocks."""
 
 MEAN_BGR = (103.939, 116.779, 123.68)
-"""Means of ImageNet in the order blue, green, red, which VGG's inputs are reduced by."""
+"""Means of ImageNet, blue, green, red, subtracted from VGG's inputs."""
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -21,11 +22,11 @@ class VGG19Features(keras.Model):
     """VGG-19's conv4_4 before its activation.
 
     Input: pictures (n, height, width, 3) in [-1, 1], RGB. Output: features, float32,
-    (n, height / 8, width / 8, 512). The picture is turned into (x + 1) / 2 * 255, BGR, minus
-    `MEAN_BGR`, in float32. Zero padding, ReLU, 2x2 max pooling. The weights are not trainable.
+    (n, height / 8, width / 8, 512). The network sees (x + 1) / 2 * 255, BGR, minus `MEAN_BGR`,
+    computed in float32. Zero padding, ReLU, 2x2 max pooling. The weights are not trainable.
 
     Args:
-        seed: Seed of the He-normal values that the weights have until others are loaded.
+        seed: Seed of the random initial weights, He normal.
 
     Reference: Simonyan, Zisserman, ICLR 2015, configuration E.
     """
@@ -33,7 +34,7 @@ class VGG19Features(keras.Model):
     built: bool
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
-        # autocast=False: preprocessing needs all 8 bits of a pixel, which bfloat16 has not.
+        # autocast=False: preprocessing needs all 8 bits of a pixel, which bfloat16 does not hold.
         super().__init__(autocast=False, **kwargs)
         self.seed = seed
         self.blocks = [
@@ -54,17 +55,13 @@ class VGG19Features(keras.Model):
         self.build((None, None, None, 3))
 
     def build(self, input_shape: Any) -> None:
-        if self.built:
-            return
-        channels = input_shape[-1]
-        for conv in self.convolutions:
-            conv.build((None, None, None, channels))
-            channels = conv.filters
-        self.built = True
+        if not self.built:
+            build_in_order(self, input_shape)
+            self.built = True
 
     @property
     def convolutions(self) -> list[keras.layers.Conv2D]:
-        """conv1_1 to conv4_4 in order."""
+        """List conv1_1 to conv4_4 in order."""
         return [conv for block in self.blocks for conv in block]
 
     def call(self, inputs: Any) -> Any:

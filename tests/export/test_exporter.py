@@ -112,7 +112,7 @@ def test_what_is_asked_for(exports, tmp_path, monkeypatch):
     ):
         with pytest.raises(ValueError, match=words):
             check_request(new, options)
-    with pytest.raises(ValueError, match="expected a .keras archive, found a folder"):
+    with pytest.raises(ValueError, match="expected a .keras archive, got a folder"):
         export(exports["animegan_v2"].folder / "saved_model", new, SAVED_MODEL)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(ValueError, match="pip install ai-edge-litert"):

@@ -58,7 +58,7 @@ def test_engine_names(archive, tmp_path):
     assert isinstance(open_engine(archive, "auto"), KerasEngine)
     with pytest.raises(ValueError, match="engine must be one of auto, keras, .*, received 'torch'"):
         open_engine(archive, "torch")
-    with pytest.raises(ValueError, match="expected a .keras archive, found a folder"):
+    with pytest.raises(ValueError, match="expected a .keras archive, got a folder"):
         open_engine(tmp_path, "keras")
     assert set(ENGINE_OF_SUFFIX.values()) <= set(ENGINES)
     assert ["auto", *ENGINES] == infer.ENGINE_CHOICES

@@ -102,7 +102,7 @@ def test_what_is_no_network_of_ours(exports, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="broken.onnx: OpenVINO cannot read it"):
         open_engine(broken, "openvino")
     (tmp_path / "text.keras").write_text("no archive")
-    with pytest.raises(ValueError, match="expected a .keras archive, found another kind of file"):
+    with pytest.raises(ValueError, match="expected a .keras archive, got another kind of file"):
         open_engine(tmp_path / "text.keras", "openvino")
 
     import tensorflow as tf

@@ -1,0 +1,98 @@
+"""Norms with overridden and fused statistics."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from anime_tf.inference.lowering.lower import CPU, PORTABLE, lower
+from anime_tf.inference.lowering.norm_statistics import mean_mask, spans, statistics_length
+from anime_tf.models.norms import StatisticsLayer
+from anime_tf.models.registry import GENERATORS
+
+FUSED = 1e-4  # of float32: the same products, whose factors were multiplied before
+
+
+class MeanShift(StatisticsLayer):
+    """A layer with statistics that is no norm after a convolution."""
+
+    statistics_size = 1
+
+    def measure(self, x):
+        mean = tf.reduce_mean(x, (1, 2, 3), keepdims=True)
+        return mean, tf.ones_like(mean)
+
+    def normalize(self, x, mean, variance):
+        return x - mean
+
+
+class Shifted(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.shift = MeanShift()
+        self.generator = GENERATORS["animegan_v2"](width=2)
+
+    def build(self, input_shape):
+        self.built = True
+
+    def call(self, inputs, training=False):
+        return self.generator(self.shift(inputs))
+
+
+def picture(seed=0):
+    values = np.random.default_rng(seed).uniform(-1, 1, (1, 32, 40, 3))
+    return tf.constant(values, tf.float32)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_norms_run_in_definition_order(name):
+    """The networks define their layers in the order in which they run."""
+    model = GENERATORS[name](width=2)
+    seen = []
+
+    def choose(span, measure):
+        seen.append(span)
+        return measure()
+
+    y = lower(model, PORTABLE, choose=choose)(picture(), training=False)
+    assert seen == [span for _, span in spans(model)]
+    assert seen[-1].stop == statistics_length(model) == len(mean_mask(model))
+    np.testing.assert_allclose(y, lower(model, PORTABLE)(picture(), training=False))
+
+
+def test_layers_that_cannot_be_fused_use_the_given_statistics():
+    keras.utils.set_random_seed(1)
+    network = Shifted()
+    measured = {}
+
+    def record(span, measure):
+        mean, variance = measure()
+        measured[span.start] = np.ravel(np.concatenate([np.ravel(mean), np.ravel(variance)]))
+        return mean, variance
+
+    expected = lower(network, CPU, choose=record)(picture())
+    statistics = np.concatenate([measured[start] for start in sorted(measured)])
+    for given in (statistics, tf.constant(statistics)):
+        np.testing.assert_allclose(
+            lower(network, CPU, statistics=given)(picture()), expected, atol=FUSED
+        )
+    other = lower(network, CPU, statistics=statistics)(picture() + 0.25)
+    assert np.abs(other - expected).max() > 0.01, "not its own mean"
+
+
+def test_measuring_a_part():
+    model = GENERATORS["cartoongan"](width=2)
+    means = []
+
+    def choose(span, measure):
+        mean, variance = measure(lambda x: x[:, :4])
+        means.append(mean)
+        return measure()
+
+    x = picture()
+    lower(model, PORTABLE, choose=choose)(x, training=False)
+    conv, norm = model.first[1:3]
+    expected = norm.measure(conv(model.first[0](x))[:, :4])[0]
+    np.testing.assert_allclose(means[0], expected, rtol=1e-6)
