@@ -39,6 +39,7 @@ class FrozenEngine:
         self, model: Generator, statistics: np.ndarray, engine: str, precision: str
     ) -> None:
         from anime_tf.inference.lowering.lower import OPENVINO, tensorflow_lowering
+        from anime_tf.inference.lowering.resize import depends_on_picture_size
         from anime_tf.inference.padded_generator import PaddedGenerator
 
         self.precision = precision
@@ -54,8 +55,7 @@ class FrozenEngine:
         else:
             self._run = KerasEngine(model, statistics)
         self._run_tile: Any = None
-        if getattr(model, "upsampling", None) == "align_corners":
-            # Its sample positions depend on the size of the whole picture.
+        if depends_on_picture_size(model):
             self._network = PaddedGenerator(
                 model, lowering=tensorflow_lowering(), statistics=statistics
             )

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from anime_tf.errors import first_line
+from anime_tf.models.generator import Generator
 from anime_tf.models.registry import GENERATORS
 
 STORAGES = ("float32", "float16")
@@ -84,7 +85,7 @@ def save_generator(
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
-def load_generator(path: str | os.PathLike[str], *, precision: str = "float32") -> keras.Model:
+def load_generator(path: str | os.PathLike[str], *, precision: str = "float32") -> Generator:
     """Load a generator from an archive.
 
     Args:
@@ -120,7 +121,7 @@ def load_generator(path: str | os.PathLike[str], *, precision: str = "float32") 
     return model
 
 
-def _read_config(path: Path) -> tuple[type[keras.Model], dict[str, Any]]:
+def _read_config(path: Path) -> tuple[type[Generator], dict[str, Any]]:
     """Check that a file is a complete archive; return its generator's class and arguments."""
     if path.is_dir():
         raise ValueError(f"{path}: expected a .keras archive, got a folder; name the file in it")

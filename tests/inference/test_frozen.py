@@ -1,4 +1,4 @@
-"""Networks whose statistics are fixed, by way of `Stylizer`."""
+"""Engines with frozen statistics, through `Stylizer`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anime_tf import Stylizer
 from anime_tf.inference import memory, norm_statistics, tiling
 from anime_tf.inference.frozen import Freezer, can_freeze
 
-LEVEL = 1  # of 255: where float rounding lies on the border between two levels
+LEVEL = 1  # of 255: rounding at the border of a level
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +29,16 @@ def difference(a, b):
     return np.abs(a.astype(int) - b.astype(int)).max()
 
 
-def test_the_photo_itself_comes_out_as_it_does_alone(stylizer, frozen, photo):
+def test_the_photo_itself_is_unchanged(stylizer, frozen, photo):
     assert difference(frozen(photo(100, 130)), stylizer(photo(100, 130))) <= LEVEL
 
 
-def test_others_come_out_with_its_statistics(stylizer, frozen, photo):
+def test_other_photos_use_its_statistics(stylizer, frozen, photo):
     other = photo(40, 50, seed=3) // 2
     assert difference(frozen(other), stylizer(other)) > 10 * LEVEL
     part = photo(100, 130)[:96, :96]
     whole = frozen(photo(100, 130))
-    near = 40  # what lies right and below of it matters less and less
+    near = 40  # pixels further right and below depend on what was cropped
     assert difference(frozen(part)[:near, :near], whole[:near, :near]) <= LEVEL
 
 
@@ -68,8 +68,8 @@ def test_several_photos_count_as_one(stylizer, photo, monkeypatch):
     assert all(difference(both(light), y) > LEVEL for y in apart)
 
 
-def test_tiles_by_their_size(stylizer, frozen, photo):
-    """They have the statistics of their picture, and are parts of it."""
+def test_tiles_of_given_size(stylizer, frozen, photo):
+    """Tiles use the statistics of their picture."""
     x = photo(100, 130)
     assert difference(stylizer.with_settings(tile=64)(x), frozen(x)) <= LEVEL
     assert difference(frozen.with_settings(tile=64)(x), frozen(x)) <= LEVEL
@@ -77,8 +77,8 @@ def test_tiles_by_their_size(stylizer, frozen, photo):
     np.testing.assert_array_equal(stylizer.with_settings(tile=64)(small), stylizer(small))
 
 
-def test_what_freezing_needs_is_loaded_once(archive, photo):
-    """Also where the settings change from one picture to the next, as they do in the server."""
+def test_freezing_loads_once(archive, photo):
+    """Also when settings change from picture to picture, as in the server."""
     stylizer = Stylizer(archive, engine="keras")
     assert stylizer._freezer._estimate is None
     x = photo(70, 66)
@@ -90,7 +90,7 @@ def test_what_freezing_needs_is_loaded_once(archive, photo):
     assert frozen.with_settings(tile=64)._freezer._estimate is estimate
 
 
-def test_tiles_where_memory_does_not_suffice(stylizer, photo, monkeypatch):
+def test_tiles_when_memory_is_short(stylizer, photo, monkeypatch):
     x = photo(100, 130)
     monkeypatch.setattr(tiling, "TILE_SIDE", 64)
     for fits, side in ((False, 64), (True, 0)):
@@ -105,19 +105,19 @@ def test_tiles_where_memory_does_not_suffice(stylizer, photo, monkeypatch):
 
 
 @pytest.mark.parametrize("tile", ("sometimes", 8, True, 64.0))
-def test_wrong_tiles(archive, tile):
+def test_tile_is_checked(archive, tile):
     with pytest.raises(ValueError, match="expected tile of auto, never, or at least 64 pixels"):
         Stylizer(archive, tile=tile)
 
 
-def test_what_cannot_be_frozen(stylizer, tmp_path):
+def test_other_weights_cannot_be_frozen(stylizer, tmp_path):
     engine = stylizer._engine
     assert not can_freeze(tmp_path, engine) and not can_freeze(Path("x.tflite"), engine)
     with pytest.raises(ValueError, match="x.onnx: expected a .keras archive"):
         Freezer(Path("x.onnx"), engine)
 
 
-def test_wrong_photos(stylizer):
+def test_photos_are_checked(stylizer):
     with pytest.raises(ValueError, match="at least one photo"):
         stylizer.freeze([])
     with pytest.raises(ValueError, match="expected photos"):

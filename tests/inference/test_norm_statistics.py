@@ -1,4 +1,4 @@
-"""Statistics measured once: against those that the network itself takes of the whole picture."""
+"""Estimated statistics against those that the network measures over the whole picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROUNDING = 1e-4  # of float32, in statistics through two dozen norms
 
 
 class Network:
-    """A network in three ways: as it is, measuring itself, and with given statistics."""
+    """A network with an estimator, and with measured or given statistics."""
 
     def __init__(self, model):
         self.measure = norm_statistics.StatisticsEstimator(model)
@@ -27,7 +27,7 @@ class Network:
         self._run = self._network.make_ema_function().get_concrete_function()
 
     def __call__(self, photo_u8, statistics=None):
-        """What comes out, and what its norms used."""
+        """Return the output and the statistics that the norms used."""
         rate = 1.0 if statistics is None else 0.0
         if statistics is None:
             statistics = np.zeros(self._network.statistics_length)
@@ -38,19 +38,19 @@ class Network:
 
 @pytest.fixture(scope="module", params=("animegan_v2", "cartoongan"))
 def network(request):
-    """One whose layers share statistics over channels, and one whose channels have their own."""
+    """One network with layer norm and one with instance norm."""
     keras.utils.set_random_seed(11)
     return Network(GENERATORS[request.param](width=2))
 
 
-def test_of_a_small_picture_they_are_its_own(network, photo):
+def test_small_pictures_are_measured_exactly(network, photo):
     picture = photo(64, 96)
     own = network(picture)[1]
     np.testing.assert_allclose(network.measure([picture]), own, rtol=ROUNDING, atol=ROUNDING)
 
 
-def test_a_pass_from_a_pictures_own_statistics_finds_them_again(network, photo):
-    """Tiles with all of their surroundings, put together, are the picture."""
+def test_a_pass_reproduces_exact_statistics(network, photo):
+    """Tiles with all of their surroundings have the moments of the picture."""
     picture = photo(96, 128)
     own = network(picture)[1]
     tiles = split_into_tiles((96, 128), 48, 96, network.stride)
@@ -60,11 +60,11 @@ def test_a_pass_from_a_pictures_own_statistics_finds_them_again(network, photo):
     np.testing.assert_allclose(found, own, rtol=ROUNDING, atol=ROUNDING)
 
 
-def test_each_pass_brings_them_nearer(network, photo, monkeypatch):
+def test_each_pass_reduces_the_error(network, photo, monkeypatch):
     monkeypatch.setattr(norm_statistics, "SAMPLE_PIXELS", 6 * 64 * 64)
     monkeypatch.setattr(norm_statistics, "PASS_SIDE", 96)
     picture = photo(192, 256)
-    picture[:, 128:] //= 3  # tiles are unlike each other
+    picture[:, 128:] //= 3  # tiles differ from each other
     expected, _ = network(picture)
 
     def error(passes):
@@ -75,7 +75,7 @@ def test_each_pass_brings_them_nearer(network, photo, monkeypatch):
     assert errors[0] > 2 * errors[1] > 4 * errors[2], errors
 
 
-def test_a_pass_over_part_of_the_tiles(photo, monkeypatch):
+def test_a_pass_measures_a_limited_number_of_tiles(photo, monkeypatch):
     monkeypatch.setattr(norm_statistics, "PASS_SIDE", 32)
     monkeypatch.setattr(norm_statistics, "PASS_PIXELS", 5 * 32 * 32)
     parts = list(norm_statistics.pass_tiles([photo(64, 128), photo(64, 32)], 4))
@@ -84,7 +84,7 @@ def test_a_pass_over_part_of_the_tiles(photo, monkeypatch):
         assert tile_pm1.shape[1] == tile.outer[1] - tile.outer[0]
 
 
-def test_the_sample_takes_of_each_photo_by_its_size(photo, monkeypatch):
+def test_the_sample_is_proportional_to_area(photo, monkeypatch):
     monkeypatch.setattr(norm_statistics, "SAMPLE_PIXELS", 8 * 64 * 64)
     small, large = photo(64, 64), photo(128, 96)
     small[:], large[:] = 0, 255
@@ -93,6 +93,6 @@ def test_the_sample_takes_of_each_photo_by_its_size(photo, monkeypatch):
     assert (tiles.mean((1, 2, 3)) < 0).sum() == 2, "a quarter of all pixels"
 
 
-def test_without_photos(network):
+def test_photos_are_required(network):
     with pytest.raises(ValueError, match="at least one photo"):
         network.measure([])

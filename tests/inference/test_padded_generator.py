@@ -1,4 +1,4 @@
-"""The graph around a generator against the numpy rules of data.pictures."""
+"""`PaddedGenerator` against the numpy rules of io.pictures."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from anime_tf.inference.padded_generator import PaddedGenerator, reflect_to_mult
 from anime_tf.io import pictures
 from anime_tf.models.registry import GENERATORS
 
-FUSED = 1e-4  # of float32: the same products, whose factors were multiplied before
+FUSED = 1e-4  # of float32: kernels are multiplied before the sums, not after
 ROUNDING = 1e-5  # of float32, in some twenty layers that divide by small deviations
 
 
 @pytest.mark.parametrize(("stride", "minimum"), [(1, 1), (4, 16), (8, 16), (32, 256)])
-def test_padding_is_that_of_pictures(stride, minimum):
+def test_padding(stride, minimum):
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 1), tf.int32)], autograph=False)
     def pad(x):
         x = reflect_to_multiple(x, 1, stride, minimum)
@@ -31,18 +31,18 @@ def test_padding_is_that_of_pictures(stride, minimum):
         np.testing.assert_array_equal(pad(x), expected)
 
 
-def test_pixels_are_those_of_pictures(generator, photo):
+def test_pixels(generator, photo):
     network = PaddedGenerator(generator)
     for size in ((16, 20), (1, 1), (21, 7)):
         x = photo(*size)[None]
         floats = network.pm1(tf.constant(pictures.to_pm1(x)))["anime_pm1"].numpy()
         pixels = network.u8(tf.constant(x))["anime_u8"].numpy()
         assert (pixels.dtype, pixels.shape) == (np.uint8, x.shape)
-        level = 1  # where a rounding error lies on the border between two levels
+        level = 1  # rounding at the border of a level
         assert np.abs(pixels.astype(int) - pictures.to_u8(floats)).max() <= level
 
 
-def test_it_is_traced_once_for_all_sizes(generator):
+def test_one_trace_serves_all_sizes(generator):
     network = PaddedGenerator(generator)
     for shape in ((1, 16, 16, 3), (2, 5, 40, 3)):
         network.pm1(tf.zeros(shape))

@@ -1,4 +1,4 @@
-"""Pictures in tiles against the same pictures whole."""
+"""Pictures stylized in tiles against the same pictures stylized whole."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def model(request):
 
 @pytest.fixture(scope="module")
 def statistics(model):
-    """Unlike those of any picture, but with deviations of the right size."""
+    """Statistics of noise: unlike those of the picture, but of the right size."""
     random = np.random.default_rng(5)
     x = to_pm1(random.integers(0, 256, (1, 48, 64, 3), np.uint8))
     return StatisticsEstimator(model).measure_batch(x)[1]
 
 
 def test_tiles_have_no_seams(model, statistics, photo):
-    """Each tile is the same part of the picture stylised whole."""
+    """Each tile equals its part of the picture stylized whole."""
     picture = photo(230, 301)
     engine = FrozenEngine(model, statistics, "keras", "float32")
     whole = engine(to_pm1(picture[None]))[0]
@@ -86,7 +86,7 @@ def test_tiles_have_no_seams(model, statistics, photo):
     u8 = np.dtype(np.uint8)
     anime = stylize_tiles(run, picture, dtype=u8, side=80, **geometry)
     assert len(errors) == 12 and max(errors) < SEAM, errors
-    assert np.abs(anime.astype(int) - to_u8(whole)).max() <= 1, "where a level's border is"
+    assert np.abs(anime.astype(int) - to_u8(whole)).max() <= 1, "rounding at the border of a level"
     np.testing.assert_array_equal(engine.stylize_tiles(picture, 80, u8), anime)
     small = picture[:3, :5]
     expected = to_u8(engine(to_pm1(small[None]))[0])

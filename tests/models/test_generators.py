@@ -1,4 +1,4 @@
-"""What every generator of the registry keeps to."""
+"""Properties of every generator of the registry."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from anime_tf.models.archive import load_generator, save_generator
 from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
 from anime_tf.training import config
 
-ROUNDING = 1e-4  # another order of additions; a sample that leaks into another is off by more
+ROUNDING = 1e-4  # another order of additions; leaks between samples are larger
 MIXED = 0.1  # mean difference; bfloat16 keeps 8 bits, through up to 30 norms of random networks
 
 every_generator = pytest.mark.parametrize("name", GENERATORS)
@@ -21,7 +21,7 @@ def photo(*shape, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
 
 
-def test_one_file_a_network():
+def test_one_network_per_file():
     assert {kind.__module__.rsplit(".", 1)[1] for kind in GENERATORS.values()} == set(GENERATORS)
 
 
@@ -70,7 +70,7 @@ def test_mixed_precision_is_near_float32(name, policy, tmp_path):
 
 
 @every_generator
-def test_one_sample_does_not_touch_another(name):
+def test_samples_are_independent(name):
     model = GENERATORS[name](width=4)
     x = photo(2, 32, 32, 3)
     assert_close(model(x)[1:], model(x[1:]), atol=ROUNDING)
@@ -89,7 +89,7 @@ def test_width_is_checked(name):
         GENERATORS[name](width=0)
 
 
-def test_the_command_line_knows_them():
+def test_settings_list_all_networks():
     assert set(GENERATORS) == set(config.MODELS)
     assert set(DISCRIMINATORS) == set(config.DISCRIMINATORS)
 
@@ -108,6 +108,6 @@ def test_discriminators(name, spectral_norm, tmp_path):
     assert len(biases) == (5 if name == "cartoongan" else 0)
 
 
-def test_an_unknown_norm_is_refused():
+def test_norm_is_checked():
     with pytest.raises(ValueError, match="expected a norm of layer, instance, got 'batch'"):
         DISCRIMINATORS["animegan_v2"](norm="batch")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import tensorflow as tf
 
+from anime_tf.models.tree import walk
 from anime_tf.models.upsampling import Upsample2x, align_corners_axis
 
 
@@ -25,6 +27,11 @@ class NativeUpsample2x(Upsample2x):
             half_pixel_centers=self.mode == "half_pixel",
         )
         return tf.cast(upsampled, inputs.dtype)
+
+
+def depends_on_picture_size(network: keras.layers.Layer) -> bool:
+    """Tell whether a network upsamples with aligned corners, so that tiles need a `TileBox`."""
+    return any(isinstance(x, Upsample2x) and x.mode == "align_corners" for x in walk(network))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from anime_tf.inference.lowering.norm_statistics import mean_mask, spans, statis
 from anime_tf.models.norms import StatisticsLayer
 from anime_tf.models.registry import GENERATORS
 
-FUSED = 1e-4  # of float32: the same products, whose factors were multiplied before
+FUSED = 1e-4  # of float32: kernels are multiplied before the sums, not after
 
 
 class MeanShift(StatisticsLayer):
