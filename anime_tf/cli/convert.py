@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from anime_tf.conversion import tf1, torch
 from anime_tf.training.config import PRESETS, TrainConfig, preset_of
 
 if TYPE_CHECKING:
-    from anime_tf.conversion.tables import Conversion
+    from anime_tf.conversion.name_table import Conversion
 
 SOURCES: dict[str, Callable[[flags.FlagValues], Conversion]] = {
     "tf1": lambda values: tf1.convert_tf1(values.input, values.model),
@@ -140,22 +139,15 @@ def main(values: flags.FlagValues) -> int:
     if values.resize is not None and values.source == "tf1":
         raise app.UsageError("--resize is for weights of animegan2-pytorch; leave it out")
     app.import_tensorflow()
-    from anime_tf.conversion.verify import verify
-    from anime_tf.models.archive import save_generator
+    from anime_tf.conversion.verify import write_archive
 
     conversion = SOURCES[values.source](values)
-    unfinished = output.with_name(f".{output.stem[:100]}.{secrets.token_hex(6)}.keras")
-    try:
-        save_generator(conversion.model, unfinished)
-        verified = verify(unfinished, conversion) if values.verify else None
-        if verified is not None and verified.failure:
-            app.complain(f"{output}: {verified.failure}; not written, please report this")
-            return app.EXIT_SOME_FAILED
-        unfinished.replace(output)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    verified = write_archive(conversion, output, verify=values.verify)
+    if verified is not None and verified.failure:
+        app.complain(f"{output}: {verified.failure}; not written, please report this")
+        return app.EXIT_SOME_FAILED
     for reason, count in conversion.ignored.items():
-        logging.info("left behind: %d variables (%s)", count, reason)
+        logging.info("ignored: %d variables (%s)", count, reason)
     logging.info(
         "%s: %s from %d variables, %s parameters",
         output,
@@ -164,7 +156,7 @@ def main(values: flags.FlagValues) -> int:
         f"{conversion.model.count_params():,}",
     )
     if verified is not None:
-        logging.info("verified: %s", verified.told)
+        logging.info("verified: %s", verified.summary)
     return app.EXIT_DONE
 
 
@@ -179,27 +171,15 @@ def _convert_training(values: flags.FlagValues) -> int:
     if missing:
         raise app.UsageError(f"missing: {', '.join(missing)}, as train.py takes them")
     app.import_tensorflow()
-    from anime_tf.training.import_tf1 import convert_training, training_settings
+    from anime_tf.training.import_tf1 import import_training, read_settings
 
-    told: dict[str, Any] = training_settings(values.input, values.model)
-    preset = values.preset or preset_of(told["model"], values.style)
+    found: dict[str, Any] = read_settings(values.input, values.model)
+    preset = values.preset or preset_of(found["model"], values.style)
     given = settings_given(values, SETTINGS)
-    config = TrainConfig.from_dict({**PRESETS[preset], **given, **told, "run_dir": values.output})
-    done = convert_training(values.input, config, epoch=values.epoch, verify=values.verify)
-    logging.info(
-        "%s: %s, all %d variables, after %d steps of %d an epoch (told by %s); updates: %s",
-        done.run_dir,
-        done.config.model,
-        done.variables,
-        done.step,
-        done.config.steps_per_epoch,
-        done.told_by,
-        ", ".join(
-            f"{name} {'more than 87,000' if count is None else count}"
-            for name, count in done.updates.items()
-        ),
-    )
-    logging.info("go on: python train.py --run_dir=%s --resume", done.run_dir)
+    config = TrainConfig.from_dict({**PRESETS[preset], **given, **found, "run_dir": values.output})
+    done = import_training(values.input, config, epoch=values.epoch, verify=values.verify)
+    logging.info("%s", done.summary)
+    logging.info("resume: anime-tf train --run_dir=%s --resume", done.run_dir)
     return app.EXIT_DONE
 
 

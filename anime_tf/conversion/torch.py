@@ -1,26 +1,31 @@
-"""PyTorch's weights: the names of animegan2-pytorch and of CartoonGAN, and their conversion."""
+"""PyTorch weights of animegan2-pytorch and CartoonGAN: name tables and conversion."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from anime_tf.conversion.tables import Conversion, NameTable, Source, convert, table_of
+from anime_tf.conversion.name_table import (
+    Conversion,
+    NameTable,
+    Source,
+    Transform,
+    convert,
+    select_model,
+)
 from anime_tf.conversion.torch_file import read_state_dict
+from anime_tf.errors import first_line
 
 PORT_EPSILON = 1e-5
-"""Of the port's layer norms: PyTorch's default, where the original has 1e-12."""
+"""Epsilon of animegan2-pytorch's layer norms: PyTorch's default; the original has 1e-12."""
 
 RESIZES = ("align_corners", "half_pixel")
-"""How the port upsamples: its network by default, and its script by default."""
-
-RESIDUAL_BLOCKS = range(4, 12)
-"""Numbers of CartoonGAN's residual blocks."""
+"""Upsampling of animegan2-pytorch: its network's default, and its script's default."""
 
 
 def kernel(array: np.ndarray) -> np.ndarray:
@@ -34,17 +39,17 @@ def depthwise_kernel(array: np.ndarray) -> np.ndarray:
 
 
 def first_kernel(array: np.ndarray) -> np.ndarray:
-    """`kernel`, with channels in turned from BGR to RGB."""
+    """`kernel` with input channels flipped from BGR to RGB."""
     return kernel(array)[:, :, ::-1]
 
 
 def last_kernel(array: np.ndarray) -> np.ndarray:
-    """`kernel`, with channels out turned from BGR to RGB."""
+    """`kernel` with output channels flipped from BGR to RGB."""
     return kernel(array)[..., ::-1]
 
 
 def last_bias(array: np.ndarray) -> np.ndarray:
-    """Channels turned from BGR to RGB."""
+    """Channels flipped from BGR to RGB."""
     return array[::-1]
 
 
@@ -59,7 +64,7 @@ def _animegan_v2() -> dict[str, Source]:
         sources[f"{ours}/conv/kernel"] = Source(f"{theirs}.1.weight", kernel)
         norm(f"{ours}/norm", f"{theirs}.2")
 
-    # Stage -> places of its CNL blocks; between those of C lie the residual blocks.
+    # Stage -> indices of its CNL blocks; C's residual blocks lie between its own.
     for stage, places in {
         "A": (0, 1, 2),
         "B": (0, 1),
@@ -82,18 +87,18 @@ def _animegan_v2() -> dict[str, Source]:
 
 
 def _cartoongan() -> dict[str, Source]:
-    residuals = [f"{i:02}_{j}" for i in RESIDUAL_BLOCKS for j in (1, 2)]
+    residuals = [f"{i:02}_{j}" for i in range(4, 12) for j in (1, 2)]
     convs = [f"conv{n}" for n in ("01_1", "02_1", "02_2", "03_1", "03_2", *residuals)]
     convs += [f"deconv{n}" for n in ("01_1", "01_2", "02_1", "02_2", "03_1")]
     sources: dict[str, Source] = {}
     for name in convs:
-        # Strided ones of "deconv" too: (in, out, height, width) -> (height, width, out, in).
+        # A transposed convolution: (in, out, height, width) -> (height, width, out, in).
         sources[f"{name}/kernel"] = Source(f"{name}.weight", kernel)
         sources[f"{name}/bias"] = Source(f"{name}.bias")
     for name in (f"in{n}" for n in ("01_1", "02_1", "03_1", "12_1", "13_1", *residuals)):
         sources[f"{name}/gamma"] = Source(f"{name}.scale")
         sources[f"{name}/beta"] = Source(f"{name}.shift")
-    # The published network takes and gives BGR.
+    # The published network works on BGR.
     sources["conv01_1/kernel"] = Source("conv01_1.weight", first_kernel)
     sources["deconv03_1/kernel"] = Source("deconv03_1.weight", last_kernel)
     sources["deconv03_1/bias"] = Source("deconv03_1.bias", last_bias)
@@ -104,54 +109,54 @@ TABLES: dict[str, NameTable] = {
     "animegan_v2": NameTable(_animegan_v2()),
     "cartoongan": NameTable(_cartoongan()),
 }
-"""Name of a generator -> its names in PyTorch's state dicts."""
+"""Key of a generator in `models.registry` -> its names in PyTorch state dicts."""
 
 
 def convert_torch(
     path: str | os.PathLike[str], model: str | None = None, resize: str | None = None
 ) -> Conversion:
-    """Converts a generator's state dict, of animegan2-pytorch or of CartoonGAN's PyTorch code.
+    """Convert a generator's state dict, of animegan2-pytorch or of CartoonGAN's PyTorch code.
 
     PyTorch need not be installed, and nothing in the file is executed.
 
     Args:
         path: The file, ``.pt`` or ``.pth``.
-        model: Which generator it holds, a key of `TABLES`; None to tell by its names.
-        resize: How animegan2-pytorch is to upsample, one of `RESIZES`; the weights serve both.
-            None: the first, and the only choice for another generator.
+        model: The generator, a key of `TABLES`; by default the best match of the names.
+        resize: Upsampling of animegan2-pytorch, one of `RESIZES`, by default the first; the weights
+            serve both. None for other generators.
 
     Returns:
-        The generator under the float32 policy, equal to the port: with its epsilon and its resize.
+        The generator under the float32 policy, with the port's epsilon and upsampling.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It cannot be read, or is not such a generator: the message then lists both
-            sides of every mismatch.
+        FileNotFoundError: The file does not exist.
+        ValueError: It cannot be read, or is not such a generator; lists both sides of every
+            mismatch.
     """
-    return convert_arrays(read_state_dict(path), str(path), TABLES, model, resize)
+    return _convert(read_state_dict(path), str(path), TABLES, model, resize)
 
 
 def convert_folder(
     path: str | os.PathLike[str], model: str | None = None, resize: str | None = None
 ) -> Conversion:
-    """Converts CartoonGAN's published arrays: a folder with a ``NAME.npy`` for each.
+    """Convert CartoonGAN's published arrays: a folder with a ``NAME.npy`` for each.
 
     Args:
         path: The folder, of ``conv01_1.weight.npy`` and so on, or the ``.pth`` file.
         model: "cartoongan" or None.
-        resize: None; there is nothing to choose.
+        resize: None.
 
     Returns:
-        The generator under the float32 policy; it takes and gives RGB.
+        The generator under the float32 policy; it works on RGB.
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It cannot be read, or is not such a generator.
+        FileNotFoundError: The folder does not exist or holds no arrays.
+        ValueError: An array cannot be read, or they are not such a generator.
     """
     path = Path(path)
     tables = {"cartoongan": TABLES["cartoongan"]}
     if path.is_file():
-        return convert_arrays(read_state_dict(path), str(path), tables, model, resize)
+        return _convert(read_state_dict(path), str(path), tables, model, resize)
     if not path.is_dir():
         raise FileNotFoundError(
             f"{path}: no such folder; expected one of NAME.npy files, or a .pth"
@@ -161,51 +166,48 @@ def convert_folder(
         try:
             arrays[file.name.removesuffix(".npy")] = np.load(file, allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"{file}: not a whole array of numbers ({reason})") from error
+            raise ValueError(
+                f"{file}: not a whole array of numbers ({first_line(error)})"
+            ) from error
     if not arrays:
-        raise FileNotFoundError(f"{path}: holds no .npy files; expected conv01_1.weight.npy, ...")
-    return convert_arrays(arrays, str(path), tables, model, resize)
+        raise FileNotFoundError(
+            f"{path}: expected conv01_1.weight.npy, ..., got a folder without .npy files"
+        )
+    return _convert(arrays, str(path), tables, model, resize)
 
 
-def convert_arrays(
+def _convert(
     arrays: dict[str, np.ndarray],
     source: str,
-    tables: dict[str, NameTable],
+    tables: Mapping[str, NameTable],
     model: str | None,
     resize: str | None,
 ) -> Conversion:
-    """Converts the arrays of a state dict; see `convert_torch`."""
-    model = table_of(tables, arrays, model)
+    model = select_model(tables, arrays, model)
     if model != "animegan_v2" and resize is not None:
-        raise ValueError(f"{source}: {model} has no resize to choose; leave {resize!r} out")
+        raise ValueError(f"{source}: {model} has no resize to choose, got {resize!r}; omit it")
     resize = resize or RESIZES[0]
     if resize not in RESIZES:
-        raise ValueError(f"resize must be one of {', '.join(RESIZES)}, received {resize!r}")
+        raise ValueError(f"expected resize to be one of {', '.join(RESIZES)}, got {resize!r}")
     options = {"upsampling": resize, "epsilon": PORT_EPSILON} if model == "animegan_v2" else {}
-    shapes = {name: array.shape for name, array in arrays.items()}
     return convert(
         model,
         tables[model],
-        shapes,
+        {name: array.shape for name, array in arrays.items()},
         arrays.__getitem__,
         source=source,
         options=options,
-        run=_runner(model, arrays, resize),
-        by="PyTorch's operations",
+        reference=_reference(model, arrays, resize),
+        reference_name="PyTorch's operations",
     )
 
 
-def _runner(
-    model: str, arrays: dict[str, np.ndarray], resize: str
-) -> Callable[[np.ndarray], np.ndarray] | None:
-    """What the source makes of pictures, by PyTorch where that is installed."""
+def _reference(model: str, arrays: dict[str, np.ndarray], resize: str) -> Transform | None:
+    """Return the network in PyTorch, or None where PyTorch is not installed."""
     if importlib.util.find_spec("torch") is None:
         return None
-    from anime_tf.conversion import torch_networks
+    from anime_tf.conversion import torch_reference
 
-    run: dict[str, Callable[..., np.ndarray]] = {
-        "animegan_v2": partial(torch_networks.animegan2, resize=resize),
-        "cartoongan": torch_networks.cartoongan,
-    }
-    return partial(run[model], arrays)
+    if model == "animegan_v2":
+        return partial(torch_reference.animegan2, arrays, resize=resize)
+    return partial(torch_reference.cartoongan, arrays)

@@ -1,4 +1,4 @@
-"""Files of `torch.save`, read without PyTorch and without executing anything in them."""
+"""Reader of `torch.save` files, without PyTorch and without executing anything in them."""
 
 from __future__ import annotations
 
@@ -24,48 +24,46 @@ STORAGES = {
     "LongStorage": "<i8",
     "IntStorage": "<i4",
 }
-"""Name of a storage's class in `torch` -> number type; bfloat16 is the upper half of a float32."""
+"""Name of a storage class in `torch` -> dtype; bfloat16 is the upper half of a float32."""
 
-NOT_OURS = "another kind of file than torch.save writes, or one cut off; copy or download it anew"
+WRAPPER_KEYS = ("state_dict", "params_ema", "params", "generator", "model")
+"""Keys under which training code nests a state dict."""
 
-NESTED_UNDER = ("state_dict", "params_ema", "params", "generator", "model")
-"""Keys that training code keeps a state dict under."""
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+"""First pickle of a file written before PyTorch 1.6."""
 
 _DAMAGE = (
     *(EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError, MemoryError),
-    *(RuntimeError, zipfile.BadZipFile, zlib.error),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error, OSError),
 )
-"""What reading garbage raises; a `RuntimeError` is an encrypted zip file."""
-
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-"""What the first pickle of a file written before PyTorch 1.6 holds."""
+"""Errors of reading garbage; a `RuntimeError` is an encrypted zip file."""
 
 
 @dataclass
 class _Storage:
-    """Numbers that tensors look into."""
+    """Flat values that tensors are views of."""
 
     type: str
     count: int
     data: bytes | None = None
 
+    @property
+    def nbytes(self) -> int:
+        return self.count * np.dtype(STORAGES[self.type]).itemsize
+
     def values(self) -> np.ndarray:
-        """The numbers, floats as float32 or float64."""
-        if self.data is None or len(self.data) != self.count * self.item_size:
+        """Return the values, floats as float16, float32 or float64."""
+        if self.data is None or len(self.data) != self.nbytes:
             raise ValueError("the values of a tensor are cut off")
         values = np.frombuffer(self.data, STORAGES[self.type])
         if self.type == "BFloat16Storage":
             return (values.astype(np.uint32) << 16).view(np.float32)
         return values
 
-    @property
-    def item_size(self) -> int:
-        return np.dtype(STORAGES[self.type]).itemsize
-
 
 @dataclass
 class _Tensor:
-    """What a pickle says of a tensor, held until the numbers are there."""
+    """A tensor whose storage may not be read yet."""
 
     storage: _Storage
     offset: int
@@ -73,30 +71,30 @@ class _Tensor:
     strides: tuple[int, ...]
 
     def array(self) -> np.ndarray:
-        """The values, a copy."""
+        """Return a copy of the values."""
         values = self.storage.values()
         if len(self.shape) != len(self.strides):
-            raise ValueError("a tensor whose shape and strides do not belong together")
-        reach = self.offset + sum(
+            raise ValueError("a tensor's shape and strides have different lengths")
+        last = self.offset + sum(
             (side - 1) * stride for side, stride in zip(self.shape, self.strides, strict=True)
         )
         parts = (self.offset, *self.shape, *self.strides)
-        if any(part < 0 for part in parts) or (0 not in self.shape and reach >= len(values)):
-            raise ValueError("a tensor looks beyond its values")
+        if any(part < 0 for part in parts) or (0 not in self.shape and last >= len(values)):
+            raise ValueError("a tensor extends beyond its values")
         steps = [stride * values.itemsize for stride in self.strides]
         view = np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, steps)
         return np.array(view)
 
 
 class _Dict(dict[Any, Any]):
-    """Stands for an ordered dict, whose attributes are of no use here."""
+    """Stands for an ordered dict; ignores its attributes."""
 
     def __setstate__(self, state: Any) -> None:
         pass
 
 
 class _StorageType(str):
-    """Name of a storage's class; a string, which no pickle can change."""
+    """Name of a storage class; a string, which no pickle can change."""
 
     __slots__ = ()
 
@@ -109,7 +107,7 @@ def _parameter(data: _Tensor, *_: Any) -> _Tensor:
     return data
 
 
-KNOWN: dict[tuple[str, str], Any] = {
+STAND_INS: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): _Dict,
     ("torch._utils", "_rebuild_tensor"): _tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
@@ -117,12 +115,12 @@ KNOWN: dict[tuple[str, str], Any] = {
     ("torch", "Size"): tuple,
     **{("torch", name): _StorageType(name) for name in STORAGES},
 }
-"""What a state dict's pickle asks for -> what stands for it."""
+"""Name that the pickle of a state dict refers to -> its stand-in."""
 
 
 @dataclass
 class _Storages:
-    """The storages that a pickle refers to, by key."""
+    """Storages that a pickle refers to, by key."""
 
     read: Callable[[str, int], bytes] | None = None
     found: dict[str, _Storage] = field(default_factory=dict)
@@ -136,29 +134,30 @@ class _Storages:
         if key not in self.found:
             storage = self.found[key] = _Storage(str(kind), int(count))
             if self.read is not None:
-                storage.data = self.read(key, storage.count * storage.item_size)
+                storage.data = self.read(key, storage.nbytes)
         return self.found[key]
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Reads a state dict that `torch.save` wrote, in today's form or that before PyTorch 1.6.
+    """Read a state dict that `torch.save` wrote, in the zip format or that before PyTorch 1.6.
 
     Args:
         path: The file, ``.pt`` or ``.pth``.
 
     Returns:
-        Name of each tensor -> its values. A state dict kept under one of `NESTED_UNDER` is found;
-        ``module.``, which training on several GPUs puts before all names, is left out.
+        Name of each tensor -> its values. Unwraps a state dict nested under one of `WRAPPER_KEYS`
+        and strips the ``module.`` of multi-GPU training from all names.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not a whole file of a state dict; says what was found.
+        FileNotFoundError: The file does not exist.
+        ValueError: It is damaged or no state dict.
     """
     path = Path(path)
+    expected = "expected a state dict that torch.save wrote, .pt or .pth"
+    if path.is_dir():
+        raise ValueError(f"{path}: {expected}, got a folder")
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        error = ValueError if path.is_dir() else FileNotFoundError
-        raise error(f"{path}: {found}; expected a state dict that torch.save wrote, .pt or .pth")
+        raise FileNotFoundError(f"{path}: no such file; {expected}")
     try:
         if zipfile.is_zipfile(path):
             content = _read_zip(path)
@@ -170,7 +169,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: {_refusal(str(error))}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    except (*_DAMAGE, OSError) as error:
+    except _DAMAGE as error:
         raise ValueError(
             f"{path}: the file is cut off or damaged ({first_line(error)}); "
             "copy or download it anew"
@@ -178,71 +177,67 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def _refusal(reason: str) -> str:
-    expected = (
-        "expected a state dict; in PyTorch, load it where you trust it and "
-        "torch.save(model.state_dict(), ...)"
-    )
+    remedy = "in PyTorch, load it if you trust it and torch.save(model.state_dict(), ...)"
     if "__torch__" in reason:
-        return f"holds a TorchScript program, {expected}"
+        return f"expected a state dict, got a TorchScript program; {remedy}"
     if reason.startswith("it asks for"):
-        return f"its pickle is more than tensors: {reason}; {expected}"
-    return f"no file of torch.save, or a damaged one ({reason}); {expected}"
+        return f"expected a state dict, got a pickle of more than tensors: {reason}; {remedy}"
+    return f"expected a file of torch.save, got another or a damaged one ({reason}); {remedy}"
 
 
 def _read_zip(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
         found = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(found) != 1:
-            names = ", ".join(archive.namelist()[:3])
-            raise ValueError(f"a zip file that holds no state dict, but {names or 'nothing'}")
+            names = ", ".join(archive.namelist()[:3]) or "nothing"
+            raise ValueError(f"expected a state dict, got a zip file of {names}")
         root = found[0].removesuffix("data.pkl")
         if f"{root}byteorder" in archive.namelist():
             order = archive.read(f"{root}byteorder").decode("ascii", "replace")
             if order != "little":
-                raise ValueError(f"values in {order}-endian order, expected little-endian")
+                raise ValueError(f"expected little-endian values, got {order}-endian ones")
 
         def read(key: str, size: int) -> bytes:
             entry = archive.getinfo(f"{root}data/{key}")
             if entry.file_size != size:
-                raise ValueError(f"{entry.filename} holds {entry.file_size} bytes, expected {size}")
+                raise ValueError(f"{entry.filename}: expected {size} bytes, got {entry.file_size}")
             return archive.read(entry)
 
         with archive.open(found[0]) as file:
-            return InertUnpickler(file, KNOWN, _Storages(read)).load()
+            return InertUnpickler(file, STAND_INS, _Storages(read)).load()
 
 
 def _read_legacy(file: IO[bytes]) -> Any:
-    """The older form: pickles of a magic number, a version and the machine, then the content."""
+    """Read pickles of magic number, version and machine, the content, then the storages."""
+    unknown = "expected a file of torch.save, got another kind of file or one cut off"
     try:
         magic = InertUnpickler(file, {}).load()
     except Exception as error:
-        raise ValueError(NOT_OURS) from error
+        raise ValueError(unknown) from error
     if magic != LEGACY_MAGIC:
-        raise ValueError(NOT_OURS)
+        raise ValueError(unknown)
     InertUnpickler(file, {}).load()  # version of the protocol
     machine = InertUnpickler(file, {}).load()
     if not machine.get("little_endian", True):
-        raise ValueError("values in big-endian order, expected little-endian")
+        raise ValueError("expected little-endian values, got big-endian ones")
     storages = _Storages()
-    content = InertUnpickler(file, KNOWN, storages).load()
+    content = InertUnpickler(file, STAND_INS, storages).load()
     for key in InertUnpickler(file, {}).load():
         storage = storages.found[key]
-        count = int.from_bytes(file.read(8), "little")
-        if count != storage.count:
+        if int.from_bytes(file.read(8), "little") != storage.count:
             raise ValueError("the values of a tensor are cut off")
-        storage.data = file.read(count * storage.item_size)
+        storage.data = file.read(storage.nbytes)
     return content
 
 
 def _arrays(content: Any) -> dict[str, np.ndarray]:
-    """The tensors of a state dict, or of one that it is nested in."""
     if isinstance(content, dict) and not any(isinstance(v, _Tensor) for v in content.values()):
-        content = next((content[key] for key in NESTED_UNDER if key in content), content)
+        content = next((content[key] for key in WRAPPER_KEYS if key in content), content)
     if not isinstance(content, dict) or not content:
-        raise ValueError(f"holds a {type(content).__name__}, expected a state dict")
-    odd = [str(name) for name, value in content.items() if not isinstance(value, _Tensor)]
-    if odd:
-        raise ValueError(f"holds {', '.join(odd[:5])}, which are no tensors; expected a state dict")
+        raise ValueError(f"expected a state dict, got a {type(content).__name__}")
+    others = [str(name) for name, value in content.items() if not isinstance(value, _Tensor)]
+    if others:
+        raise ValueError(f"expected tensors alone, got other values for {', '.join(others[:5])}")
     arrays = {str(name): tensor.array() for name, tensor in content.items()}
     if all(name.startswith("module.") for name in arrays):
         arrays = {name.removeprefix("module."): array for name, array in arrays.items()}

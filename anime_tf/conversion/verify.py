@@ -1,38 +1,60 @@
-"""Whether a converted archive is what it was converted from."""
+"""Writing of converted archives, and their verification against the source."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from anime_tf.conversion.tables import Conversion
-from anime_tf.models.archive import load_generator
+from anime_tf.conversion.name_table import Conversion
+from anime_tf.models.archive import load_generator, save_generator
 
 PICTURE_LIMIT = 2e-4
-"""In [-1, 1]: two implementations add in another order, through up to 30 norms; 1e-4 was seen. A
-wrong epsilon, padding or resize is off by 1e-3 and more, a fortieth of a grey level by no more."""
+"""Largest allowed difference of a picture in [-1, 1]. Another order of additions through up to 30
+norms causes about 1e-4; a wrong epsilon, padding or resize causes 1e-3 and more."""
 
 SIZE = (64, 96)
-"""Height and width of the picture, pixels; each a multiple of every network's stride."""
+"""Height and width of the test picture, pixels; multiples of every network's stride."""
 
 
 @dataclass(frozen=True)
-class Verified:
-    """How far an archive is from its source.
+class Verification:
+    """Result of a verification.
 
     Attributes:
-        told: What was compared and found, in words.
-        failure: What is further off than it may be, in words; empty where all is well.
+        summary: The comparisons and their results.
+        failure: The mismatch; empty on success.
     """
 
-    told: str
+    summary: str
     failure: str = ""
 
 
+def write_archive(
+    conversion: Conversion, output: str | os.PathLike[str], *, verify: bool = True
+) -> Verification | None:
+    """Write a converted generator to a `.keras` archive, unless its verification fails.
+
+    Returns:
+        The result of `check_archive`; None without `verify`.
+    """
+    output = Path(output)
+    temporary = output.with_name(f".{output.stem[:100]}.{secrets.token_hex(6)}.keras")
+    try:
+        save_generator(conversion.model, temporary)
+        verification = check_archive(temporary, conversion) if verify else None
+        if verification is None or not verification.failure:
+            temporary.replace(output)
+        return verification
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def picture() -> np.ndarray:
-    """A test picture (1, height, width, 3) in [-1, 1]: waves of colour with a hard-edged patch."""
+    """Draw a test picture (1, height, width, 3) in [-1, 1]: color waves and a hard-edged patch."""
     y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
     waves = [np.sin(x * a + y * b) for a, b in ((0.11, 0.05), (0.03, 0.17), (0.07, -0.09))]
     result = 0.7 * np.stack(waves, axis=-1)
@@ -40,16 +62,11 @@ def picture() -> np.ndarray:
     return result[None]
 
 
-def verify(archive: str | os.PathLike[str], conversion: Conversion) -> Verified:
-    """Reads an archive back and compares it with what it was converted from.
+def check_archive(archive: str | os.PathLike[str], conversion: Conversion) -> Verification:
+    """Read an archive back and compare it with its source.
 
-    Args:
-        archive: The archive that was written.
-        conversion: What was converted.
-
-    Returns:
-        What was found. Weights must be equal to the last bit; a picture may differ by
-        `PICTURE_LIMIT`.
+    Weights must be equal to the last bit; a picture may differ by `PICTURE_LIMIT` from the
+    reference implementation's.
     """
     model = load_generator(archive)
     found = {weight.path.partition("/")[2]: weight.numpy() for weight in model.weights}
@@ -59,15 +76,15 @@ def verify(archive: str | os.PathLike[str], conversion: Conversion) -> Verified:
         if name not in found or not np.array_equal(found[name], value)
     ]
     if wrong or len(found) != len(conversion.values):
-        return Verified("", f"{len(wrong)} weights are not those of the source ({wrong[:3]})")
-    told = f"all {len(found)} weights equal the source's to the last bit"
-    if conversion.run is None:
-        return Verified(f"{told}; no other implementation of its network is here to compare with")
+        return Verification("", f"{len(wrong)} weights differ from the source's ({wrong[:3]})")
+    summary = f"all {len(found)} weights equal the source's"
+    if conversion.reference is None:
+        return Verification(f"{summary}; no reference implementation is available")
     photo = picture()
-    apart = float(np.abs(np.asarray(model(photo)) - conversion.run(photo)).max())
-    told += (
-        f"; a picture differs by {apart:.2g} of 2 at most from what {conversion.by} make of them"
+    difference = float(np.abs(np.asarray(model(photo)) - conversion.reference(photo)).max())
+    summary += (
+        f"; a picture differs by at most {difference:.2g} of 2 from {conversion.reference_name}"
     )
-    if not apart <= PICTURE_LIMIT:
-        return Verified(told, f"{told}, expected no more than {PICTURE_LIMIT:g}")
-    return Verified(told)
+    if not difference <= PICTURE_LIMIT:  # NaN fails too
+        return Verification(summary, f"{summary}, expected at most {PICTURE_LIMIT:g}")
+    return Verification(summary)

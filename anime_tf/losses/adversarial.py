@@ -1,8 +1,8 @@
-"""Adversarial terms of the discriminator and the generator for each GAN type.
+"""Adversarial losses of discriminator and generator for each GAN type.
 
-Logits are float tensors of any shape; every term is a float32 scalar, the mean over all logits.
-Real has target 1; fake, gray and smooth have target 0. Some types add a penalty on the gradient of
-the discriminator with respect to a picture near or between those that it judges.
+Logits are float tensors of any shape; every loss is a float32 scalar, the mean over all logits.
+Real pictures have target 1; fake, gray and smooth ones have target 0. Some types add a penalty on
+the discriminator's gradient with respect to its input.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from keras import ops
 Term = Callable[[Any], Any]
 
 NORM_EPSILON = 1e-12
-"""Added to the squared norm of a gradient: the root has no derivative at 0."""
+"""Added to the squared norm of a gradient, since the root has no derivative at 0."""
 
 
 def _float32(x: Any) -> Any:
@@ -64,14 +64,7 @@ def negative_mean(logits: Any) -> Any:
 
 
 def gradient_norm(gradient: Any) -> Any:
-    """The l2 norm |g| over each sample.
-
-    Args:
-        gradient: Gradients (n, height, width, channels).
-
-    Returns:
-        (n,), float32.
-    """
+    """The l2 norm |g| of each sample: (n, height, width, channels) to (n,), float32."""
     squares = ops.sum(ops.square(_float32(gradient)), axis=(1, 2, 3))
     return ops.sqrt(squares + NORM_EPSILON)
 
@@ -87,26 +80,26 @@ def lipschitz_penalty(gradient: Any) -> Any:
 
 
 def toward_generated(real: Any, generated: Any, noise: Any) -> Any:
-    """Where WGANs' gradients are taken, from: the generated pictures."""
+    """End of the line on which WGANs take the gradient: the generated pictures."""
     return generated
 
 
 def toward_noise(real: Any, generated: Any, noise: Any) -> Any:
-    """Where DRAGAN's gradients are taken, from: real + std noise / 2, std over the whole batch."""
+    """DRAGAN's end of that line: real + std noise / 2, std over the whole batch."""
     _, variance = ops.moments(_float32(real), axes=(0, 1, 2, 3))
     return real + 0.5 * ops.sqrt(variance) * noise
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """A penalty on the discriminator's gradient g at real + alpha (end - real).
+    """Penalty on the discriminator's gradient at real + alpha (end - real).
 
     alpha is uniform in [0, 1) for each sample.
 
     Attributes:
-        end: (real, generated, noise) -> the other end, pictures of the same shape; the noise is
-            uniform in [0, 1) for each value.
-        term: Of the gradient there, pictures (n, height, width, 3).
+        end: (real, generated, noise) -> pictures of the same shape; the noise is uniform in [0, 1)
+            for each value.
+        term: Penalty of the gradient, (n, height, width, 3), at that point.
     """
 
     end: Callable[[Any, Any, Any], Any]
@@ -115,13 +108,13 @@ class Penalty:
 
 @dataclass(frozen=True)
 class GanType:
-    """The terms of a GAN type.
+    """Losses of a GAN type.
 
     Attributes:
-        real: Discriminator's term for pictures that are to score 1.
-        fake: Discriminator's term for pictures that are to score 0.
-        generator: Generator's term for its own pictures.
-        penalty: Penalty on the discriminator's gradient, if it has one.
+        real: Discriminator's loss for pictures with target 1.
+        fake: Discriminator's loss for pictures with target 0.
+        generator: Generator's loss.
+        penalty: Penalty on the discriminator's gradient, if any.
     """
 
     real: Term
@@ -151,4 +144,4 @@ GAN_TYPES: dict[str, GanType] = {
         Penalty(toward_noise, unit_penalty),
     ),
 }
-"""GAN types by the names of `--gan_type`."""
+"""Value of `--gan_type` -> losses."""

@@ -1,7 +1,7 @@
-"""Content, style, colour and total variation: what the generator must keep and take on.
+"""Content, style, color, edge, paired and total variation losses of the generator.
 
-Pictures are float32 (n, height, width, 3) in [-1, 1], RGB; features (n, h, w, c). Every function
-returns a float32 scalar.
+Pictures are float32 (n, height, width, 3) in [-1, 1], RGB; features (n, h, w, c). Every loss is a
+float32 scalar.
 
 Reference: Chen, Liu, AnimeGAN, ISICA 2019, section 3.2, and the code of its second version.
 """
@@ -20,13 +20,13 @@ RGB_TO_YUV = (
 """Rows R, G, B; columns Y, U, V: the matrix of `tf.image.rgb_to_yuv`."""
 
 TONE_EPSILON = 1e-4
-"""Added to variances when tones are matched: a spread of about one level of 255."""
+"""Added to variances in `match_tone`: a spread of about one level of 255."""
 
 SOBEL_EPSILON = 1e-8
-"""Added to the squared slope, as the root has no derivative at 0: a hundredth of a level."""
+"""Added to the squared slope, since the root has no derivative at 0: 1/100 level."""
 
 LUMA = (0.299, 0.587, 0.114)
-"""Weights of R, G and B in the luma (ITU-R BT.601)."""
+"""Weights of R, G and B (ITU-R BT.601)."""
 
 
 def _float32(x: Any) -> Any:
@@ -51,13 +51,10 @@ def content_loss(photo_features: Any, generated_features: Any) -> Any:
 
 
 def gram_matrix(features: Any) -> Any:
-    """F^T F / (h w c) of each sample, F the features as a matrix (h w, c).
-
-    Args:
-        features: Tensor (n, h, w, c).
+    """F^T F / (h w c) of each sample with the features as a matrix F (h w, c).
 
     Returns:
-        Tensor (n, c, c), float32.
+        (n, c, c), float32.
     """
     features = _float32(features)
     _, height, width, channels = ops.shape(features)
@@ -88,38 +85,34 @@ def color_loss(photo: Any, generated: Any) -> Any:
 
 
 def _differences(picture: Any) -> tuple[Any, Any]:
-    """Differences of neighbouring pixels down and across, float32."""
+    """Differences of neighboring pixels, vertical and horizontal, float32."""
     picture = _float32(picture)
     return picture[:, 1:] - picture[:, :-1], picture[:, :, 1:] - picture[:, :, :-1]
 
 
 def total_variation_loss(picture: Any) -> Any:
-    """mean(dh^2) / 2 + mean(dw^2) / 2, dh and dw the differences of neighbouring pixels."""
+    """mean(dh^2) / 2 + mean(dw^2) / 2, dh and dw the differences of neighboring pixels."""
     dh, dw = _differences(picture)
     return 0.5 * ops.mean(ops.square(dh)) + 0.5 * ops.mean(ops.square(dw))
 
 
 def gradient_difference_loss(x: Any, y: Any) -> Any:
-    """Distance of lines and flat areas, whatever the tone: L1(dh) + L1(dw), d as above.
+    """L1(dh) + L1(dw), dh and dw the differences of neighboring pixels: edges without tone.
 
-    Reference: Mathieu et al., Deep multi-scale video prediction, ICLR 2016, section 3.3 (here
-    signed differences are compared).
+    Reference: Mathieu et al., Deep multi-scale video prediction, ICLR 2016, section 3.3; here with
+    signed differences.
     """
     (dh_x, dw_x), (dh_y, dw_y) = _differences(x), _differences(y)
     return l1_loss(dh_x, dh_y) + l1_loss(dw_x, dw_y)
 
 
 def sobel_magnitude(picture: Any) -> Any:
-    """sqrt(gx^2 + gy^2) of the luma, gx and gy by Sobel's operator scaled to a slope a pixel.
-
-    Args:
-        picture: Pictures (n, height, width, 3), each side at least 3.
+    """sqrt(gx^2 + gy^2) of the luma, gx and gy by Sobel's operator as slope per pixel.
 
     Returns:
-        (n, height - 2, width - 2), float32: the pixels that have all eight neighbours.
+        (n, height - 2, width - 2), float32: the pixels with all eight neighbors.
     """
     luma = ops.sum(_float32(picture) * ops.convert_to_tensor(LUMA, "float32"), -1)
-
     slope, blur = (-0.5, 0.0, 0.5), (0.25, 0.5, 0.25)
     gy = _correlate(_correlate(luma, 1, slope), 2, blur)
     gx = _correlate(_correlate(luma, 1, blur), 2, slope)
@@ -127,44 +120,36 @@ def sobel_magnitude(picture: Any) -> Any:
 
 
 def _correlate(x: Any, axis: int, weights: tuple[float, float, float]) -> Any:
-    """Weighs each value of (n, h, w) and its two neighbours along an axis, which gets 2 shorter."""
+    """Correlate (n, h, w) with three weights along an axis, without padding."""
     if axis == 1:
-        neighbours = x[:, :-2], x[:, 1:-1], x[:, 2:]
+        neighbors = x[:, :-2], x[:, 1:-1], x[:, 2:]
     else:
-        neighbours = x[:, :, :-2], x[:, :, 1:-1], x[:, :, 2:]
-    return sum(weight * part for weight, part in zip(weights, neighbours, strict=True))
+        neighbors = x[:, :, :-2], x[:, :, 1:-1], x[:, :, 2:]
+    return sum(weight * part for weight, part in zip(weights, neighbors, strict=True))
 
 
 def edge_loss(photo: Any, generated: Any) -> Any:
-    """L1 distance of the Sobel magnitudes of luma: edges stay where the photo has them.
+    """L1 distance of the Sobel magnitudes of photo and generated picture.
 
-    Reference: this project's own design after the sentence that is known of UE-AnimeGANv2.
+    Reference: own design; UE-AnimeGANv2's publication describes its edge loss in one sentence.
     """
     return l1_loss(sobel_magnitude(photo), sobel_magnitude(generated))
 
 
 def match_tone(picture: Any, reference: Any) -> Any:
-    """Gives each picture the mean and the spread that its reference has over all its values.
+    """Shift and scale each picture to the mean and standard deviation of its reference.
 
-    The generators are blind to a photo's contrast: they have no biases before their norms, so that
-    G(a x) = G(x) for every a > 0. A comparison after this is blind to it as well, and is left with
-    what the generator can learn.
-
-    Args:
-        picture: Pictures (n, height, width, 3).
-        reference: Pictures of the same shape.
-
-    Returns:
-        Pictures of the same shape, float32; differentiable in `picture`.
+    The generators cannot reproduce a photo's contrast: without biases before their norms,
+    G(a x) = G(x) for every a > 0. A comparison after this ignores what they cannot learn.
     """
     axes = (1, 2, 3)
     mean, variance = ops.moments(_float32(picture), axes, keepdims=True)
-    wanted_mean, wanted_variance = ops.moments(_float32(reference), axes, keepdims=True)
-    scale = ops.sqrt((wanted_variance + TONE_EPSILON) / (variance + TONE_EPSILON))
-    return (_float32(picture) - mean) * scale + wanted_mean
+    target_mean, target_variance = ops.moments(_float32(reference), axes, keepdims=True)
+    scale = ops.sqrt((target_variance + TONE_EPSILON) / (variance + TONE_EPSILON))
+    return (_float32(picture) - mean) * scale + target_mean
 
 
 def to_gray(picture: Any) -> Any:
-    """The luma of an RGB picture in all three channels, same range."""
+    """Luma of an RGB picture in all three channels, same range."""
     luma = ops.sum(_float32(picture) * ops.convert_to_tensor(LUMA, "float32"), -1, keepdims=True)
     return ops.repeat(luma, 3, axis=-1)

@@ -1,4 +1,4 @@
-"""Where a run's networks live: one device, several of one machine, or several machines."""
+"""Distribution strategies: one device, several of one machine, or several machines."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import tensorflow as tf
 
 
 def make_strategy(distribute: str) -> tf.distribute.Strategy | None:
-    """Makes the strategy of a run; for several machines before TensorFlow runs anything else.
+    """Make the strategy of a run; for several machines before TensorFlow runs anything else.
 
     Args:
-        distribute: "none"; "mirrored" for all GPUs of this machine, or all its (logical) CPU
-            devices where it has no GPU; "multi_worker" for the machines of TF_CONFIG.
+        distribute: "none"; "mirrored" for all GPUs of this machine, or without a GPU all its
+            logical CPU devices; "multi_worker" for the machines of TF_CONFIG.
 
     Returns:
         The strategy; None for one device.
 
     Raises:
-        ValueError: TF_CONFIG, which names the machines, is missing.
+        ValueError: TF_CONFIG is missing.
     """
     if distribute == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
@@ -26,16 +26,16 @@ def make_strategy(distribute: str) -> tf.distribute.Strategy | None:
     if distribute == "multi_worker":
         if not os.environ.get("TF_CONFIG"):
             raise ValueError(
-                "distribute=multi_worker needs the machines in the environment variable TF_CONFIG: "
-                '{"cluster": {"worker": ["host0:port", "host1:port"]}, '
-                '"task": {"type": "worker", "index": 0}}'
+                "distribute=multi_worker: expected the machines in the environment variable "
+                'TF_CONFIG, got none; set it to {"cluster": {"worker": ["host0:port", '
+                '"host1:port"]}, "task": {"type": "worker", "index": 0}}'
             )
         return tf.distribute.MultiWorkerMirroredStrategy()
     return None
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes what a run leaves behind: the first of several workers."""
+    """Return whether this process writes the run directory: the first of several workers."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return True
@@ -44,8 +44,8 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_id == 0
 
 
-def part_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
-    """Which part of every batch this process reads: (number, of how many)."""
+def worker_rank(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """Return this worker's number, and so its part of every batch, and the number of workers."""
     local = len(strategy.extended.worker_devices) if strategy.num_replicas_in_sync > 1 else 1
     workers = strategy.num_replicas_in_sync // local
     if workers == 1:

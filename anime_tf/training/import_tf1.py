@@ -1,7 +1,6 @@
-"""Whole TensorFlow 1 trainings: checkpoints of G, D and their optimisers, to run directories.
+"""Import of whole TensorFlow 1 trainings (G, D and their optimizers) as run directories.
 
-The originals save all variables of their graph, so that a training can be gone on with. Here it
-goes on in a run directory, by `train.py --resume`.
+The originals save all variables of their graph, so `train.py --resume` continues their trainings.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from anime_tf.conversion.tables import Ignored, NameTable, Source, fill_variables, table_of
+from anime_tf.conversion.name_table import Ignored, NameTable, Source, fill, select_model
 from anime_tf.conversion.tf1 import TABLES, find_checkpoint, open_checkpoint
 from anime_tf.datasets.pipeline import TrainingPictures
 from anime_tf.io.folders import dataset_folders
@@ -27,21 +26,21 @@ from anime_tf.training.config import TrainConfig
 from anime_tf.training.run_dir import CONFIG, RunDir
 from anime_tf.training.trainer import ADAM, Trainer
 
-WHOLE = 0.25
-"""How far an optimiser's count of updates may be from a whole number. Repeated multiplication in
-float32, which is what TensorFlow does, gives it exactly; one power by another program is off by a
+COUNT_TOLERANCE = 0.25
+"""Largest distance of a computed count of updates from an integer. Repeated multiplication in
+float32, as TensorFlow does it, gives the exact count; a single power by another program is off by a
 few thousandths after ten thousand updates."""
 
 
 @dataclass(frozen=True)
-class Optimizer:
-    """What TensorFlow 1 calls the state of one of its Adam optimisers.
+class AdamNames:
+    """TensorFlow 1's names of the state of an Adam optimizer.
 
     Attributes:
-        network: The network that it trains.
-        momentum: What the mean of the gradients is called, after the variable's own name.
-        velocity: What the mean of their squares is called.
-        powers: What the names of the powers of beta 1 and beta 2 end in.
+        network: Network that it trains.
+        momentum: Suffix of the mean of the gradients, after the variable's own name.
+        velocity: Suffix of the mean of their squares.
+        powers: Suffix of the powers of beta 1 and beta 2.
     """
 
     network: str
@@ -51,76 +50,88 @@ class Optimizer:
 
 
 OPTIMIZERS = {
-    "init": Optimizer("generator", "Adam", "Adam_1", ""),
-    "g": Optimizer("generator", "Adam_2", "Adam_3", "_1"),
-    "d": Optimizer("discriminator", "Adam", "Adam_1", "_2"),
+    "init": AdamNames("generator", "Adam", "Adam_1", ""),
+    "g": AdamNames("generator", "Adam_2", "Adam_3", "_1"),
+    "d": AdamNames("discriminator", "Adam", "Adam_1", "_2"),
 }
-"""Name of each optimiser of `Trainer` -> its names, which TensorFlow 1 numbered as the originals
-made them."""
+"""Prefix of an optimizer of `Trainer` -> its names, numbered in the originals' order."""
 
 NORMS = {
     "animegan_v2": ("1_norm_{}", "2_ins_norm"),
     "animegan_v1": ("ins_norm_{}", "last_ins_norm"),
 }
-"""Name of a discriminator -> the scopes of its norms: of stage i, and the last one."""
+"""Key of a discriminator -> the scopes of its norms: of stage i, and the last one."""
 
-COUNTED = (
+COUNTERS = (
     Ignored(re.compile(r"beta[12]_power(_[12])?"), "powers of beta, turned into counts of updates"),
     Ignored(re.compile(r"(.+/)?global_step"), "count of training steps"),
 )
-"""What is read, but not as the value of a variable."""
+"""Variables that are read, but not into a variable of ours."""
 
 
 @dataclass(frozen=True)
-class Continued:
-    """A training that can be gone on with.
+class ImportedTraining:
+    """An imported training.
 
     Attributes:
         run_dir: Its run directory.
         config: Its settings.
         step: Steps done.
-        updates: Name of each optimiser -> updates done; None for more than float32 can count.
-        variables: Variables taken over.
-        told_by: What said how many steps are done, in words.
+        step_source: Origin of that number: a flag, `global_step` or the optimizers' counts.
+        updates: Prefix of each optimizer -> updates done; None for more than float32 can count.
+        variables: Number of imported variables.
     """
 
     run_dir: Path
     config: TrainConfig
     step: int
+    step_source: str
     updates: Mapping[str, int | None]
     variables: int
-    told_by: str
+
+    @property
+    def summary(self) -> str:
+        """The result in one line."""
+        updates = ", ".join(
+            f"{name} {'more than 87,000' if count is None else count}"
+            for name, count in self.updates.items()
+        )
+        return (
+            f"{self.run_dir}: {self.config.model}, all {self.variables} variables, step "
+            f"{self.step} (from {self.step_source}) at {self.config.steps_per_epoch} steps per "
+            f"epoch; updates: {updates}"
+        )
 
 
-def training_settings(path: str | os.PathLike[str], model: str | None = None) -> dict[str, Any]:
-    """The settings of `TrainConfig` that a checkpoint itself tells.
+def read_settings(path: str | os.PathLike[str], model: str | None = None) -> dict[str, Any]:
+    """Read the settings of `TrainConfig` that a checkpoint itself determines.
 
     Args:
-        path: As for `weights.tf1.find_checkpoint`.
-        model: Which generator it holds; None to tell by its names.
+        path: As for `conversion.tf1.find_checkpoint`.
+        model: Its generator; by default the best match of the names.
 
     Returns:
         `model`, `discriminator`, `spectral_norm`, and the sizes of both networks.
 
     Raises:
-        FileNotFoundError: There is no checkpoint there.
+        FileNotFoundError: There is no checkpoint.
         ValueError: It cannot be read, or holds no discriminator.
     """
     prefix = find_checkpoint(path)
     shapes, _ = open_checkpoint(prefix)
     if not any(name.startswith("discriminator/") for name in shapes):
         raise ValueError(
-            f"{prefix}: expected a whole training, found no variable of a discriminator; leave out "
+            f"{prefix}: expected a whole training, got no variable of a discriminator; omit "
             "--training to convert the generator alone"
         )
-    model = table_of(TABLES, shapes, model)
+    model = select_model(TABLES, shapes, model)
     is_v1 = "discriminator/last_ins_norm/gamma" in shapes
     settings: dict[str, Any] = {
         "model": model,
         "discriminator": "animegan_v1" if is_v1 else "animegan_v2",
         "spectral_norm": any(name.endswith("/u") for name in shapes),
     }
-    # Where these are missing the defaults stay; filling then names what is missing.
+    # If one of these is missing its default stays, and filling the networks names it.
     last = shapes.get(TABLES[model].sources["out_layer/kernel"].name)
     if last:
         settings["generator_width"] = last[2]
@@ -133,70 +144,66 @@ def training_settings(path: str | os.PathLike[str], model: str | None = None) ->
     return settings
 
 
-def convert_training(
+def import_training(
     path: str | os.PathLike[str],
     config: TrainConfig,
     *,
     epoch: int | None = None,
     verify: bool = True,
-) -> Continued:
-    """Converts a whole training to a run directory, which appears whole or not at all.
+) -> ImportedTraining:
+    """Convert a whole training to a run directory, which appears complete or not at all.
 
     Args:
-        path: As for `weights.tf1.find_checkpoint`.
-        config: The run's settings, `training_settings` among them.
-        epoch: Epochs done. Without it `global_step` tells, or else the optimisers' counts.
-        verify: Whether the run directory is read back and compared.
-
-    Returns:
-        What the run directory holds.
+        path: As for `conversion.tf1.find_checkpoint`.
+        config: Settings of the run, `read_settings` among them.
+        epoch: Epochs done; by default from `global_step`, or else the optimizers' counts.
+        verify: Whether to read the run directory back and compare it.
 
     Raises:
         FileNotFoundError: The checkpoint or the data set is missing.
-        FileExistsError: `config.run_dir` is there already.
-        ValueError: The checkpoint cannot be read, is not such a training (the message then lists
-            both sides of every mismatch), or does not agree with the settings.
+        FileExistsError: `config.run_dir` exists.
+        ValueError: The checkpoint cannot be read, is not such a training (lists both sides of every
+            mismatch), or contradicts the settings.
     """
     run_dir = Path(config.run_dir)
     if run_dir.exists():
-        raise FileExistsError(f"{run_dir}: is there already; choose another name for the run")
+        raise FileExistsError(f"{run_dir}: exists already; choose another name for the run")
     prefix = find_checkpoint(path)
     shapes, read = open_checkpoint(prefix)
     config = config.replace(steps_per_epoch=config.steps_per_epoch or _steps_per_epoch(config))
-    # Perceptual networks are looked for where weights ask for them, and have no part in this.
+    # Without these weights no perceptual network is loaded, which takes no part here.
     trainer = Trainer(config.replace(content_weight=0.0, style_weight=0.0))
     variables, table = _variables(trainer), _table(trainer)
-    what = f"a whole training of {config.model}"
-    fill_variables(variables, table, shapes, read, source=f"{prefix}", what=what)
+    target = f"a whole training of {config.model}"
+    fill(variables, table, shapes, read, source=str(prefix), target=target)
     if trainer.exported is not trainer.generator:
         trainer.exported.set_weights(trainer.generator.get_weights())
     updates = _fill_counts(trainer, prefix, shapes, read)
-    step, told_by = _steps_done(config, prefix, shapes, read, updates, epoch)
+    step, step_source = _steps_done(config, prefix, shapes, read, updates, epoch)
     trainer.step.assign(step)
     trainer.epoch.assign(step // config.steps_per_epoch)
 
     run_dir.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = run_dir.with_name(f".{run_dir.name[:100]}.{secrets.token_hex(6)}")
+    temporary = run_dir.with_name(f".{run_dir.name[:100]}.{secrets.token_hex(6)}")
     try:
-        with RunDir(config, trainer, resume=False, path=unfinished) as run:
+        with RunDir(config, trainer, resume=False, path=temporary) as run:
             run.save()
         if verify:
-            _read_back(config, trainer, unfinished, variables)
-        unfinished.rename(run_dir)
+            _verify(config, trainer, temporary, variables)
+        temporary.rename(run_dir)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return Continued(run_dir, config, step, updates, len(variables), told_by)
+        shutil.rmtree(temporary, ignore_errors=True)
+    return ImportedTraining(run_dir, config, step, step_source, updates, len(variables))
 
 
 def _kernel(layer: str, spectral_norm: bool) -> str:
-    # Without spectral norm the originals' kernels come from tf.layers, in a scope of their own.
-    return (
-        f"discriminator/{layer}/kernel" if spectral_norm else f"discriminator/{layer}/conv2d/kernel"
-    )
+    # Without spectral norm the originals use tf.layers, which adds a scope.
+    scope = layer if spectral_norm else f"{layer}/conv2d"
+    return f"discriminator/{scope}/kernel"
 
 
 def _discriminator(config: TrainConfig) -> dict[str, str]:
-    """Path of each of the discriminator's weights within it -> the original's variable."""
+    """Map the path of each of D's weights to the original's variable."""
     stages = range(1, config.discriminator_depth)
     convs = [f"conv_s{stride}_{i}" for i in stages for stride in (2, 1)]
     names: dict[str, str] = {}
@@ -213,13 +220,13 @@ def _discriminator(config: TrainConfig) -> dict[str, str]:
 
 
 def _adam(trainer: Trainer, name: str) -> Any:
-    """An optimiser of the trainer, without what scales its losses."""
+    """Return an optimizer of the trainer without its loss scaling."""
     optimizer = getattr(trainer, f"{name}_optimizer")
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _table(trainer: Trainer) -> NameTable:
-    """Path of every variable of the training -> the original's."""
+    """Make the name table of a whole training."""
     sources = TABLES[trainer.config.model].sources
     networks = {
         "generator": {ours: source.name for ours, source in sources.items()},
@@ -237,11 +244,11 @@ def _table(trainer: Trainer) -> NameTable:
             slot = f"{name}_adam/{optimizer.network}_{ours.replace('/', '_')}"
             names[f"{slot}_momentum"] = f"{theirs}/{optimizer.momentum}"
             names[f"{slot}_velocity"] = f"{theirs}/{optimizer.velocity}"
-    return NameTable({ours: Source(theirs) for ours, theirs in names.items()}, COUNTED)
+    return NameTable({ours: Source(theirs) for ours, theirs in names.items()}, COUNTERS)
 
 
 def _variables(trainer: Trainer) -> dict[str, keras.Variable]:
-    """Path of every variable of the training but counts and settings -> the variable."""
+    """Map the path of every variable of the training, except counters and settings, to it."""
     holders = [trainer.generator, trainer.discriminator]
     holders += [_adam(trainer, name) for name in OPTIMIZERS]
     return {
@@ -258,7 +265,7 @@ def _fill_counts(
     shapes: Mapping[str, tuple[int, ...]],
     read: Callable[..., np.ndarray],
 ) -> dict[str, int | None]:
-    """Sets the optimisers' counts of updates from TensorFlow 1's powers; returns them."""
+    """Set the optimizers' counts of updates from TensorFlow 1's powers; return them."""
     updates: dict[str, int | None] = {}
     for name, optimizer in OPTIMIZERS.items():
         powers = []
@@ -266,12 +273,12 @@ def _fill_counts(
             power = f"beta{i}_power{optimizer.powers}"
             if power not in shapes:
                 raise ValueError(
-                    f"{prefix}: expected {power}, which says how many updates an Adam optimiser "
-                    "has done, found no such variable; take a checkpoint of the whole training"
+                    f"{prefix}: expected {power}, which counts the updates of an Adam "
+                    "optimizer, got no such variable; take a checkpoint of the whole training"
                 )
             powers.append(float(read(power)))
         try:
-            updates[name] = updates_done(*powers)
+            updates[name] = count_updates(*powers)
         except ValueError as error:
             raise ValueError(f"{prefix}: beta*_power{optimizer.powers}: {error}") from error
         count = updates[name]
@@ -281,55 +288,54 @@ def _fill_counts(
 
 @functools.cache
 def _powers() -> np.ndarray:
-    """What TensorFlow 1 has for the power of beta 2 after 0, 1, ... updates, float32.
+    """Compute TensorFlow 1's beta2_power after 0, 1, ... updates, as repeated float32 products.
 
-    It starts at beta 2 and is multiplied by it at each update, in float32. The list ends before
-    numbers become subnormal, which some machines take for 0.
+    The list ends before numbers become subnormal, which some machines flush to 0.
     """
     beta = np.float32(ADAM["beta_2"])
     products = np.multiply.accumulate(np.full(100_000, beta, np.float32), dtype=np.float32)
     return products[products >= np.finfo(np.float32).tiny]
 
 
-def updates_done(beta1_power: float, beta2_power: float) -> int | None:
-    """How many updates an Adam optimiser of TensorFlow 1 has done.
+def count_updates(beta1_power: float, beta2_power: float) -> int | None:
+    """Compute the number of updates that an Adam optimizer of TensorFlow 1 has done.
 
     Args:
-        beta1_power: Beta 1 (0.5) to the power of one more than the updates.
-        beta2_power: Beta 2 (0.999) likewise. It tells the count; beta 1's ends at 0 after some 150.
+        beta1_power: Beta 1 (0.5) to the power of updates + 1; 0 after some 150 updates.
+        beta2_power: Beta 2 (0.999) to the power of updates + 1, which determines the count.
 
     Returns:
-        The count; None where there were more than 87,000 or so, whose power float32 cannot hold.
-        To Adam they are all alike: it uses 1 - power.
+        The count; None above some 87,000, whose power float32 cannot hold. To Adam, which uses
+        1 - power, these are all alike.
 
     Raises:
-        ValueError: They are no such powers, or those of different counts.
+        ValueError: They are no such powers, or powers of different counts.
     """
-    remedy = "the originals' Adam with beta1=0.5 and beta2=0.999 alone can be gone on with"
+    remedy = "only the originals' Adam with beta1=0.5 and beta2=0.999 can be resumed"
     tiny = float(np.finfo(np.float32).tiny)
     count = None
     if not 0 <= beta2_power < tiny:
         if not tiny <= beta2_power < 1:
-            raise ValueError(f"{beta2_power:.9g} is no power of beta 2; {remedy}")
+            raise ValueError(f"expected a power of beta 2, got {beta2_power:.9g}; {remedy}")
         off = np.abs(np.log(beta2_power / _powers().astype(np.float64)) / np.log(ADAM["beta_2"]))
         count = int(off.argmin())
-        if off[count] > WHOLE:
+        if off[count] > COUNT_TOLERANCE:
             raise ValueError(
-                f"{beta2_power:.9g} is not a whole power of {ADAM['beta_2']}, the nearest is that "
-                f"after {count} updates; {remedy}"
+                f"expected an integer power of {ADAM['beta_2']}, got {beta2_power:.9g}, the "
+                f"nearest is that after {count} updates; {remedy}"
             )
     expected = ADAM["beta_1"] ** (count + 1) if count is not None else 0.0
     if abs(beta1_power - expected) > 1e-3 * expected + tiny:
-        said = "more than 87,000" if count is None else str(count)
+        updates = "more than 87,000" if count is None else str(count)
         raise ValueError(
-            f"beta 2's power says {said} updates, beta 1's is {beta1_power:.9g} where "
-            f"{expected:.9g} was expected; {remedy}"
+            f"expected {expected:.9g} for the power of beta 1 after {updates} updates (by the "
+            f"power of beta 2), got {beta1_power:.9g}; {remedy}"
         )
     return count
 
 
 def _steps_per_epoch(config: TrainConfig) -> int:
-    """Steps in which the data set's photos or style pictures, the more, are seen once."""
+    """Count the steps of one pass over the larger of photos and style pictures."""
     folders = dataset_folders(config.dataset_dir, config.style, need_smooth=False)
     return TrainingPictures(
         folders, image_size=config.image_size, batch_size=config.batch_size, seed=config.seed
@@ -344,35 +350,36 @@ def _steps_done(
     updates: Mapping[str, int | None],
     epoch: int | None,
 ) -> tuple[int, str]:
-    """Steps done, and what said so."""
+    """Return the steps done, and where the number comes from."""
     counted = [updates["init"], updates["g"]]
     if epoch is not None:
-        step, told_by = epoch * config.steps_per_epoch, f"--epoch={epoch}"
+        step, source = epoch * config.steps_per_epoch, f"--epoch={epoch}"
     elif "global_step" in shapes:
-        step, told_by = int(read("global_step", whole=True)), "global_step"
+        step, source = int(read("global_step", integer=True)), "global_step"
     elif None not in counted:
-        step, told_by = sum(count or 0 for count in counted), "the updates of G's optimisers"
+        step, source = sum(count or 0 for count in counted), "the updates of G's optimizers"
     else:
         raise ValueError(
-            f"{prefix}: has no global_step, and more updates than Adam's powers can count; give "
-            "the epochs done by --epoch (the originals' NAME-99 is the end of their 100th)"
+            f"{prefix}: expected a global_step or at most 87,000 updates, got none and more "
+            "updates than Adam's powers can count; give the epochs done by --epoch (the "
+            "originals' NAME-99 is the end of their 100th)"
         )
     begin_gan = config.init_epochs * config.steps_per_epoch
     begun = updates["g"] != 0
     if (begun and step < begin_gan) or (not begun and step > begin_gan):
         raise ValueError(
-            f"{prefix}: the training against D has {'begun' if begun else 'not begun'}, but after "
-            f"{step} steps (by {told_by}) of {config.steps_per_epoch} an epoch the run would be "
-            f"{'in' if step < begin_gan else 'past'} its {config.init_epochs} epochs of "
-            "initialisation; give --epoch, --init_epochs or --steps_per_epoch as they were"
+            f"{prefix}: the GAN phase has {'begun' if begun else 'not begun'}: expected "
+            f"{'at least' if begun else 'at most'} {begin_gan} steps ({config.init_epochs} epochs "
+            f"of initialization at {config.steps_per_epoch} steps), got {step} (from {source}); "
+            "give --epoch, --init_epochs or --steps_per_epoch as in the original training"
         )
-    return step, told_by
+    return step, source
 
 
-def _read_back(
+def _verify(
     config: TrainConfig, trainer: Trainer, path: Path, variables: Mapping[str, keras.Variable]
 ) -> None:
-    """Restores a run directory's checkpoint, and compares it with what it was written from."""
+    """Restore the run directory's checkpoint and compare it with the variables."""
     expected = {name: np.array(variable.numpy()) for name, variable in variables.items()}
     step = int(trainer.step.numpy())
     for variable in variables.values():
@@ -386,6 +393,6 @@ def _read_back(
         ]
         if wrong or run.step != step:
             raise ValueError(
-                f"{path / CONFIG}: {len(wrong)} variables ({wrong[:3]}) and step {run.step} are "
-                "not those that were written; please report this"
+                f"{path / CONFIG}: expected the written variables at step {step}, got {len(wrong)} "
+                f"others ({wrong[:3]}) at step {run.step}; please report this"
             )

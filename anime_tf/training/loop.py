@@ -20,9 +20,9 @@ from anime_tf.datasets.pipeline import TrainingPictures
 from anime_tf.io.folders import DatasetFolders, dataset_folders
 from anime_tf.io.pictures import write_picture
 from anime_tf.io.signals import caught_signals
-from anime_tf.training.collapse import ADVICE, CollapseWatch
+from anime_tf.training.collapse import ADVICE, CollapseDetector
 from anime_tf.training.config import TrainConfig
-from anime_tf.training.devices import make_strategy, part_of
+from anime_tf.training.devices import make_strategy, worker_rank
 from anime_tf.training.objective import network_inputs
 from anime_tf.training.run_dir import RunDir
 from anime_tf.training.samples import sample_sheet
@@ -34,187 +34,185 @@ class NonFiniteLossError(ValueError):
 
 
 def train(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -> int:
-    """Trains until the last epoch, or until a signal asks for an end.
+    """Train until the last epoch, a collapse of D, or SIGINT or SIGTERM.
 
     Args:
-        config: The run's settings.
-        resume: Whether the run of `config.run_dir` goes on from its newest checkpoint.
-        from_epoch: After how many epochs it goes on instead, by a checkpoint that was kept then.
+        config: Settings of the run.
+        resume: Whether to resume the run in `config.run_dir` from its newest checkpoint.
+        from_epoch: Epoch of a kept checkpoint to resume from instead; 0 for the newest.
 
     Returns:
-        0 when all epochs are done; 1 when the run was ended early since D had collapsed; 128 + the
-        signal's number when SIGINT or SIGTERM ended it. A checkpoint is written in each case.
+        0 after all epochs, 1 after a collapse of D, 128 + the signal's number after a signal. Each
+        writes a checkpoint.
 
     Raises:
         FileNotFoundError: The data set lacks a folder or pictures, or there is no such checkpoint.
-        FileExistsError: `run_dir` holds a run already and `resume` is False.
+        FileExistsError: `run_dir` holds a run and `resume` is False.
         NonFiniteLossError: A loss became NaN or infinite; no checkpoint is written after that.
-        ValueError: A setting, a picture pair or a checkpoint is wrong.
+        ValueError: A setting, a picture pair or a checkpoint is invalid.
     """
     strategy = make_strategy(config.distribute)
-    source = training_pictures(config, part_of(strategy) if strategy else (0, 1))
+    pictures = _find_pictures(config, worker_rank(strategy) if strategy else (0, 1))
     config = dataclasses.replace(
-        config, steps_per_epoch=config.steps_per_epoch or source.steps_per_epoch
+        config, steps_per_epoch=config.steps_per_epoch or pictures.steps_per_epoch
     )
     trainer = Trainer(config, strategy=strategy)
-    with RunDir(config, trainer, resume=resume, from_epoch=from_epoch) as run:
-        code = _Run(config, trainer, source, run).go_on()
-    if source.broken:
-        logging.warning("%d broken pictures were left out", len(source.broken))
+    with RunDir(config, trainer, resume=resume, from_epoch=from_epoch) as run_dir:
+        code = _Loop(config, trainer, pictures, run_dir).run()
+    if pictures.broken:
+        logging.warning("skipped %d broken pictures", len(pictures.broken))
     return code
 
 
-def training_pictures(config: TrainConfig, part: tuple[int, int] = (0, 1)) -> TrainingPictures:
-    """Finds the data set's pictures; makes the edge-smoothed ones where they are missing.
-
-    Args:
-        config: The run's settings.
-        part: Which part of every batch is read here, and of how many.
-
-    Raises:
-        FileNotFoundError: A folder is missing or empty; with several parts also the edge-smoothed
-            one, which several machines cannot make at once.
-    """
+def _find_pictures(config: TrainConfig, rank: tuple[int, int]) -> TrainingPictures:
+    """List the data set's pictures; make the edge-smoothed ones if they are missing."""
     adversarial = config.init_epochs < config.epochs
-    if adversarial:
-        style_dir = Path(config.dataset_dir) / config.style / "style"
-        smooth_dir = style_dir.with_name("smooth")
-        if not smooth_dir.exists() and part[1] == 1:
-            # All else that is needed is looked for before the work begins.
-            dataset_folders(
-                config.dataset_dir, config.style, need_smooth=False, need_paired=config.is_paired
-            )
-            logging.info("%s: missing, made now", smooth_dir)
-            size_hw = (config.image_size, config.image_size) if config.fit == "resize" else None
-            smooth_folder(style_dir, smooth_dir, size_hw)
+    style_dir = Path(config.dataset_dir) / config.style / "style"
+    smooth_dir = style_dir.with_name("smooth")
+    # Several machines cannot make them at the same time.
+    if adversarial and not smooth_dir.exists() and rank[1] == 1:
+        # Fail before the long work if anything else is missing.
+        dataset_folders(
+            config.dataset_dir, config.style, need_smooth=False, need_paired=config.is_paired
+        )
+        logging.info("%s: missing, making it now", smooth_dir)
+        size_hw = (config.image_size, config.image_size) if config.fit == "resize" else None
+        smooth_folder(style_dir, smooth_dir, size_hw)
     folders = dataset_folders(
         config.dataset_dir, config.style, need_smooth=adversarial, need_paired=config.is_paired
     )
+    return make_pictures(config, folders, rank)
+
+
+def make_pictures(
+    config: TrainConfig, folders: DatasetFolders, rank: tuple[int, int] = (0, 1)
+) -> TrainingPictures:
+    """Make the batches of a run; `rank` is this worker's number, and the number of workers."""
     return TrainingPictures(
         folders,
         image_size=config.image_size,
         batch_size=config.batch_size,
         seed=config.seed,
         fit=config.fit,
-        part=part,
+        part=rank,
         augment_flip=config.augment_flip,
         augment_resize=config.augment_resize,
     )
 
 
-class _Run:
-    """One call of `train`: what the loop needs to know from step to step."""
+class _Loop:
+    """State of one call of `train`."""
 
     def __init__(
-        self, config: TrainConfig, trainer: Trainer, source: TrainingPictures, run: RunDir
+        self, config: TrainConfig, trainer: Trainer, pictures: TrainingPictures, run_dir: RunDir
     ) -> None:
         self.config = config
         self.trainer = trainer
-        self.source = source
-        self.run = run
-        self.step = run.step
+        self.pictures = pictures
+        self.run_dir = run_dir
+        self.step = run_dir.step
         self.saved_at = time.monotonic()
         self.stop_signal = 0
-        self.watch = CollapseWatch(config.gan_type, config.collapse_epochs)
-        self.collapsed: str | None = None
+        self.detector = CollapseDetector(config.gan_type, config.collapse_epochs)
+        self.collapse: str | None = None
 
-    def go_on(self) -> int:
-        """Runs every step that is left; returns the exit code."""
+    def run(self) -> int:
+        """Run all remaining steps; return the exit code."""
         per_epoch = self.config.steps_per_epoch
-        begin_gan, end = self.config.init_epochs * per_epoch, self.config.epochs * per_epoch
-        begin_gan = min(begin_gan, end)
+        end = self.config.epochs * per_epoch
+        begin_gan = min(self.config.init_epochs * per_epoch, end)
         if self.step >= end:
-            logging.info("%s: all %d epochs are done", self.run.path, self.config.epochs)
-        with caught_signals(self._stop):
+            logging.info("%s: all %d epochs are done", self.run_dir.path, self.config.epochs)
+        with caught_signals(self._on_signal):
             for phase, until in (("init", begin_gan), ("gan", end)):
-                while self.step < until and not self.stop_signal and not self.collapsed:
+                while self.step < until and not self.stop_signal and not self.collapse:
                     epoch = self.step // per_epoch
                     self._train_epoch(phase, epoch, (epoch + 1) * per_epoch)
         if self.stop_signal:
             return 128 + self.stop_signal
-        if self.collapsed and self.step < end:
+        if self.collapse and self.step < end:
             logging.error(
-                "%s: ended after epoch %d of %d: for %d epochs %s",
-                self.run.path,
+                "%s: stopped after epoch %d of %d: for %d epochs %s",
+                self.run_dir.path,
                 self.step // per_epoch,
                 self.config.epochs,
                 self.config.collapse_epochs,
-                ADVICE[self.collapsed],
+                ADVICE[self.collapse],
             )
             return 1
         return 0
 
-    def _stop(self, number: int, _: FrameType | None) -> None:
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
         self.stop_signal = number
-        logging.warning("%s: saving before the end", signal.Signals(number).name)
+        logging.warning("%s: saving, then stopping", signal.Signals(number).name)
 
     def _train_epoch(self, phase: str, epoch: int, until: int) -> None:
-        """Runs the steps of an epoch that are left, from `self.step` to `until`."""
-        begun_at, first = time.monotonic(), self.step
+        """Run the epoch's remaining steps, from `self.step` to `until`."""
+        started_at, first = time.monotonic(), self.step
+        losses: dict[str, float] = {}
         with tqdm(
             total=self.config.steps_per_epoch,
             initial=self.config.steps_per_epoch - (until - self.step),
             desc=f"epoch {epoch + 1}/{self.config.epochs} {phase}",
             disable=not sys.stderr.isatty(),
         ) as bar:
-            losses: dict[str, float] = {}
-            for inputs in self._batches(phase, until):
-                losses, seconds = self._train_step(phase, inputs)
-                self.watch.add(losses)
+            for batch in self._batches(phase, until):
+                losses, seconds = self._train_step(phase, batch)
+                self.detector.add(losses)
                 self._log(phase, epoch, seconds, losses)
-                bar.set_postfix_str(_postfix(losses, seconds, self.config.batch_size))
+                pace = f"{seconds:.2f} s/step {self.config.batch_size / seconds:.2f} pictures/s"
+                bar.set_postfix_str(f"{pace} {_format(losses)}")
                 bar.update()
                 if self.trainer.any_worker(bool(self.stop_signal)):
-                    self.stop_signal = self.stop_signal or signal.SIGTERM  # another's was
+                    self.stop_signal = self.stop_signal or signal.SIGTERM  # of another worker
                     break
                 if self._checkpoint_is_due() and self.step < until:
                     self._save(epoch)
         done = self.step == until
         if done and not self.stop_signal:
-            self._show(epoch + 1)
-        for_good = done and _is_due(self.config.keep_every_epochs, epoch + 1)
-        self._save(epoch + 1 if done else epoch, f"epoch-{epoch + 1}" if for_good else None)
+            self._write_samples(epoch + 1)
+        keep = done and _is_due(self.config.keep_every_epochs, epoch + 1)
+        self._save(epoch + 1 if done else epoch, f"epoch-{epoch + 1}" if keep else None)
         if done:
-            # Of an epoch that was gone on with only what was seen: enough for a rule of means.
-            self.collapsed = self.watch.end_epoch()
+            # After a resume mid-epoch from the steps since then, which suffice for means.
+            self.collapse = self.detector.end_epoch()
         if not sys.stderr.isatty():
-            terms = " ".join(f"{name}={value:.4g}" for name, value in losses.items())
-            pace = (time.monotonic() - begun_at) / max(1, self.step - first)
-            logging.info(
-                "step %d epoch %d %s %.2f s/step %s", self.step, epoch + 1, phase, pace, terms
-            )
+            seconds = (time.monotonic() - started_at) / max(1, self.step - first)
+            message = f"step {self.step} epoch {epoch + 1} {phase} {seconds:.2f} s/step"
+            logging.info("%s %s", message, _format(losses))
 
     def _batches(self, phase: str, until: int) -> Iterator[dict[str, tf.Tensor]]:
         objective = self.trainer.objective
         streams = objective.init_streams if phase == "init" else objective.gan_streams
-        for batch in self.source.iterate(self.step, until - self.step, streams):
+        for batch in self.pictures.iterate(self.step, until - self.step, streams):
             yield network_inputs(batch)
 
     def _train_step(
-        self, phase: str, inputs: dict[str, tf.Tensor]
+        self, phase: str, batch: dict[str, tf.Tensor]
     ) -> tuple[dict[str, float], float]:
-        begun_at = time.monotonic()
+        """Run a step; return its losses and seconds."""
+        started_at = time.monotonic()
         if phase == "init":
-            outcome = self.trainer.init_step(inputs)
+            terms = self.trainer.init_step(batch)
         else:
             update_discriminator = self.step % self.config.training_rate == 0
-            outcome = self.trainer.gan_step(inputs, update_discriminator)
-        losses = {name: float(value) for name, value in outcome.items()}
+            terms = self.trainer.gan_step(batch, update_discriminator)
+        losses = {name: float(value) for name, value in terms.items()}
         self.step += 1
-        wrong = [name for name, value in losses.items() if not math.isfinite(value)]
+        wrong = {name: value for name, value in losses.items() if not math.isfinite(value)}
         if wrong:
-            values = ", ".join(f"{name} is {losses[name]}" for name in wrong)
+            values = ", ".join(f"{name} is {value}" for name, value in wrong.items())
             raise NonFiniteLossError(
                 f"step {self.step}: {values}; the newest good checkpoint is "
-                f"{self.run.newest_checkpoint or 'none'}; lower the learning rate or the weight of "
-                "that term, or train in float32, and --resume"
+                f"{self.run_dir.newest_checkpoint or 'none'}; lower the learning rate or the "
+                "weight of that term, or train in float32, and --resume"
             )
-        return losses, time.monotonic() - begun_at
+        return losses, time.monotonic() - started_at
 
     def _log(self, phase: str, epoch: int, seconds: float, losses: dict[str, float]) -> None:
         if self.step % self.config.log_steps == 0:
             line = {"step": self.step, "epoch": epoch, "phase": phase}
-            self.run.log({**line, "seconds": round(seconds, 4)}, losses)
+            self.run_dir.log({**line, "seconds": round(seconds, 4)}, losses)
 
     def _checkpoint_is_due(self) -> bool:
         if self.config.checkpoint_steps and self.step % self.config.checkpoint_steps == 0:
@@ -223,28 +221,27 @@ class _Run:
 
     def _save(self, epoch: int, keep_as: str | None = None) -> None:
         self.trainer.epoch.assign(epoch)
-        self.run.save(keep_as)
+        self.run_dir.save(keep_as)
         self.saved_at = time.monotonic()
 
-    def _show(self, epochs: int) -> None:
-        """Shows what the run has come to after so many epochs: samples and histograms."""
-        if not self.run.writes:
+    def _write_samples(self, epochs: int) -> None:
+        """Write the sheet of samples and the histograms that are due after so many epochs."""
+        if not self.run_dir.writes:
             return
         if _is_due(self.config.histogram_epochs, epochs):
-            self.run.show_weights()
+            self.run_dir.log_histograms()
         if self.config.samples and _is_due(self.config.sample_epochs, epochs):
-            folders: DatasetFolders = self.source.folders
+            folders = self.pictures.folders
             photos = (folders.val or folders.train_photo)[: self.config.samples]
             sheet = sample_sheet(self.trainer.exported, photos)
             if sheet is not None:
-                write_picture(self.run.samples / f"epoch_{epochs:04d}.png", sheet)
-                self.run.show("samples", sheet)
+                write_picture(self.run_dir.samples / f"epoch_{epochs:04d}.png", sheet)
+                self.run_dir.log_picture("samples", sheet)
 
 
 def _is_due(every: int, epochs: int) -> bool:
     return bool(every) and epochs % every == 0
 
 
-def _postfix(losses: dict[str, float], seconds: float, batch_size: int) -> str:
-    terms = " ".join(f"{name}={value:.3g}" for name, value in losses.items())
-    return f"{seconds:.2f} s/step {batch_size / seconds:.2f} pictures/s {terms}"
+def _format(losses: dict[str, float]) -> str:
+    return " ".join(f"{name}={value:.4g}" for name, value in losses.items())

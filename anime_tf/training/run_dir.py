@@ -1,11 +1,11 @@
-"""What a run directory holds, and how a run is found again in it.
+"""Run directories: writing, and restoring to resume a run.
 
-config.json      the settings: with the checkpoints enough to go on, or to audit
-stats.jsonl      a line a logged step: step, epoch, phase, seconds, loss terms
-checkpoints/     the newest checkpoints, step-N; in kept/ those kept for good, epoch-N
-samples/         photos of `val`, before and after
-events/          TensorBoard
-generator.keras  the generator of the newest checkpoint
+config.json      settings: enough to resume or audit, together with the checkpoints
+stats.jsonl      one line per logged step: step, epoch, phase, seconds, loss terms
+checkpoints/     newest checkpoints, step-N; in kept/ permanent ones, epoch-N
+samples/         photos of `val` and their stylized versions
+events/          TensorBoard events
+generator.keras  generator of the newest checkpoint
 """
 
 from __future__ import annotations
@@ -31,61 +31,58 @@ CONFIG, STATS, GENERATOR = "config.json", "stats.jsonl", "generator.keras"
 
 
 def resumed_config(run_dir: str | os.PathLike[str], changes: Mapping[str, Any]) -> TrainConfig:
-    """The settings of a run that goes on, with those changed that may be.
-
-    Args:
-        run_dir: The run directory.
-        changes: Settings given anew.
-
-    Returns:
-        The run's config with the changes.
+    """Return the settings of the run in `run_dir` with `changes` applied.
 
     Raises:
         FileNotFoundError: `run_dir` holds no run.
-        ValueError: Its config cannot be read, or a change is one that would make another run.
+        ValueError: Its config cannot be read, or a change is not allowed in a resumed run.
     """
     path = Path(run_dir) / CONFIG
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; --resume goes on with a run that was begun")
+        raise FileNotFoundError(f"{path}: no such file; --resume needs an existing run")
     try:
         config = TrainConfig.from_dict(json.loads(path.read_text()))
     except (json.JSONDecodeError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not the config of a run ({error})") from error
+        raise ValueError(
+            f"{path}: expected the config of a run, got another file ({error})"
+        ) from error
     for name, value in changes.items():
         old = getattr(config, name)
         if value == old or name == "run_dir":
             continue
         if TrainConfig.__dataclass_fields__[name].metadata["fixed"]:
             raise ValueError(
-                f"{path}: the run has {name}={old}, which cannot become {value} when it is "
-                "resumed; begin a new run for that"
+                f"{path}: expected {name}={old}, which a resumed run cannot change, got {value}; "
+                "start a new run"
             )
         logging.info("%s changes from %s to %s", name, old, value)
     return config.replace(**{**changes, "run_dir": os.fspath(run_dir)})
 
 
 class RunDir:
-    """A run directory that a run writes: a context manager.
+    """Run directory of a run, a context manager.
 
-    Entering it restores the newest checkpoint where the run goes on, or one that was kept, which
-    then becomes the newest, and opens the logs. It raises FileExistsError where the directory holds
-    a run and `resume` is False, FileNotFoundError where that checkpoint was not kept,
-    BlockingIOError where another process trains in it at this moment, and ValueError where the
-    checkpoint does not fit the trainer. Of several machines that train together the chief alone
-    writes; the others read the checkpoint.
+    Entering it restores a checkpoint if the run resumes, and opens the logs. A kept checkpoint then
+    becomes the newest. Of several machines only the chief writes; the others read the checkpoint.
 
     Args:
-        config: The run's settings.
-        trainer: The run's networks.
-        resume: Whether the directory's run goes on; else it must hold none.
-        from_epoch: After how many epochs it goes on, by the checkpoint kept then; 0 for the newest.
-        path: Where the directory is now, if not yet at `config.run_dir`.
+        config: Settings of the run.
+        trainer: Networks of the run.
+        resume: Whether the directory must hold a run; else it must hold none.
+        from_epoch: Epoch of a kept checkpoint to resume from; 0 for the newest.
+        path: Current path of the directory if it is not yet at `config.run_dir`.
 
     Attributes:
         path: The directory.
-        samples: The folder in it for sample pictures.
-        step: Steps that the run had done when it was entered.
+        samples: Folder in it for sample pictures.
+        step: Steps done on entering.
         writes: Whether this process writes.
+
+    Raises:
+        FileExistsError: On entering: it holds a run and `resume` is False.
+        FileNotFoundError: There is no such kept checkpoint.
+        BlockingIOError: Another process trains in it.
+        ValueError: The checkpoint does not fit the trainer.
     """
 
     def __init__(
@@ -120,17 +117,15 @@ class RunDir:
                 self._restore()
             self.step = int(self.trainer.step.numpy())
             return self
-        if (self.path / CONFIG).exists() and not self._resume:
-            raise FileExistsError(
-                f"{self.path}: already holds a run; go on with --resume, or choose another run_dir"
-            )
+        if not self._resume:
+            check_unused(self.path)
         self.samples.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             stack.enter_context(_locked(self.path))
             if self._resume:
                 self._restore()
                 if self._from_epoch:
-                    # Before the log is cut back: should the process end here, both still fit.
+                    # Before the log is truncated: if the process ends here, both still agree.
                     self._save_newest()
             settings = json.dumps(dataclasses.asdict(self._config), indent=1)
             write_bytes_whole(self.path / CONFIG, settings.encode())
@@ -146,7 +141,7 @@ class RunDir:
 
     @property
     def newest_checkpoint(self) -> str | None:
-        """Prefix of the newest checkpoint, None before the first."""
+        """Prefix of the newest checkpoint; None before the first."""
         return self._manager.latest_checkpoint
 
     def _restore(self) -> None:
@@ -156,10 +151,10 @@ class RunDir:
         elif newest:
             found_at = newest
         else:
-            logging.info("%s: no checkpoint yet, the run begins anew", self.path)
+            logging.info("%s: no checkpoint yet, starting from step 0", self.path)
             return
         seed = int(self.trainer.seed.numpy())
-        # Those that are kept are not numbered, as those of the manager are.
+        # Kept checkpoints carry no save counter, unlike the manager's.
         read = self._checkpoint.read if kept else self._checkpoint.restore
         try:
             read(found_at).assert_consumed()
@@ -167,14 +162,14 @@ class RunDir:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(
                 f"{found_at}: does not fit this run's networks, or is damaged ({reason}); "
-                + ("go on from another" if kept else "remove it to go on from the one before")
+                + ("resume from another" if kept else "remove it to resume from the one before")
             ) from error
         found = int(self.trainer.seed.numpy())
         if found != seed:
-            raise ValueError(f"{found_at}: written with seed {found}, {CONFIG} says {seed}")
+            raise ValueError(f"{found_at}: expected seed {seed}, as in {CONFIG}, got {found}")
 
     def _open_stats(self) -> TextIO:
-        """Opens the log; lines later than the checkpoint, of steps to be run again, go."""
+        """Open the log without the lines after the checkpoint, whose steps will run again."""
         path = self.path / STATS
         if path.exists():
             kept = []
@@ -189,7 +184,7 @@ class RunDir:
         return path.open("a", encoding="utf-8")
 
     def log(self, line: Mapping[str, Any], losses: Mapping[str, float]) -> None:
-        """Writes a step's line to the log and its losses to TensorBoard."""
+        """Write a step's line to the log and its losses to TensorBoard."""
         if not self.writes:
             return
         self._stats.write(json.dumps({**line, **losses}) + "\n")
@@ -198,8 +193,8 @@ class RunDir:
             for name, value in losses.items():
                 tf.summary.scalar(name, value)
 
-    def show_weights(self) -> None:
-        """Shows a histogram of every weight of both networks in TensorBoard."""
+    def log_histograms(self) -> None:
+        """Write a histogram of every weight of both networks to TensorBoard."""
         if not self.writes:
             return
         with self._events.as_default(step=int(self.trainer.step.numpy())):
@@ -207,16 +202,16 @@ class RunDir:
                 for weight in network.weights:
                     tf.summary.histogram(weight.path, weight.value)
 
-    def show(self, name: str, picture_u8: Any) -> None:
-        """Shows a sample picture, uint8 (h, w, 3), in TensorBoard."""
+    def log_picture(self, name: str, picture_u8: Any) -> None:
+        """Write a picture, uint8 (h, w, 3), to TensorBoard."""
         with self._events.as_default(step=int(self.trainer.step.numpy())):
             tf.summary.image(name, picture_u8[None])
 
     def save(self, keep_as: str | None = None) -> None:
-        """Writes a checkpoint and `generator.keras`.
+        """Write a checkpoint and `generator.keras`.
 
         Args:
-            keep_as: Name under which both are kept for good as well, if they are.
+            keep_as: Name of a permanent copy of both, if any.
 
         Raises:
             ValueError: A weight is not finite; the checkpoint before it stays the newest.
@@ -226,13 +221,14 @@ class RunDir:
             for weight in network.weights:
                 if not bool(tf.reduce_all(tf.math.is_finite(weight.value))):
                     raise ValueError(
-                        f"step {step}: the weight {weight.path} is not finite; the newest good "
-                        f"checkpoint is {self.newest_checkpoint or 'none'}"
+                        f"step {step}: expected finite weights, got NaN or infinity in "
+                        f"{weight.path}; the newest good checkpoint is "
+                        f"{self.newest_checkpoint or 'none'}"
                     )
         if not self.writes:
             return
         if keep_as is not None:
-            # First, so that a run that is killed in between does it anew when it goes on.
+            # First, so that a run killed in between repeats it after a resume.
             kept = self.path / "checkpoints" / "kept" / keep_as
             kept.parent.mkdir(exist_ok=True, parents=True)
             self._checkpoint.write(os.fspath(kept))
@@ -245,11 +241,19 @@ class RunDir:
         save_generator(self.trainer.exported, self.path / GENERATOR)
 
 
+def check_unused(run_dir: Path) -> None:
+    """Raise FileExistsError if a folder holds a run."""
+    if (run_dir / CONFIG).exists():
+        raise FileExistsError(
+            f"{run_dir}: already holds a run; continue it with --resume, or choose another run_dir"
+        )
+
+
 def kept_checkpoint(run_dir: Path, epoch: int) -> Path:
-    """The prefix of the checkpoint that was kept after so many epochs.
+    """Return the prefix of the checkpoint kept after so many epochs.
 
     Raises:
-        FileNotFoundError: None was; tells those that were.
+        FileNotFoundError: There is none; lists the existing ones.
     """
     folder = run_dir / "checkpoints" / "kept"
     path = folder / f"epoch-{epoch}"
@@ -257,7 +261,7 @@ def kept_checkpoint(run_dir: Path, epoch: int) -> Path:
         names = [file.stem.removeprefix("epoch-") for file in folder.glob("epoch-*.index")]
         there = ", ".join(sorted(names, key=lambda name: (len(name), name))) or "none"
         raise FileNotFoundError(
-            f"{path}: no such checkpoint; expected one that --keep_every_epochs kept, found those "
+            f"{path}: no such checkpoint; expected one that --keep_every_epochs kept, got those "
             f"after epochs: {there}"
         )
     return path
@@ -265,9 +269,9 @@ def kept_checkpoint(run_dir: Path, epoch: int) -> Path:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Keeps a second process out of a run directory.
+    """Lock a run directory against a second process.
 
-    The operating system lets go of the lock when the process ends, however it ends.
+    The operating system releases the lock when the process ends, however it ends.
     """
     try:
         import fcntl
@@ -280,7 +284,7 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     except BlockingIOError as error:
         raise BlockingIOError(
-            f"{path}: another process trains here; wait for its end, or choose another run_dir"
+            f"{path}: another process trains here; wait until it ends, or choose another run_dir"
         ) from error
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Sheets of sample pictures: fixed photos, and what the generator makes of them."""
+"""Sheets of sample pictures: fixed photos beside their stylized versions."""
 
 from __future__ import annotations
 
@@ -16,15 +16,12 @@ SAMPLE_SIDE = 512
 
 
 def sample_sheet(generator: keras.Model, paths: Iterable[Path]) -> np.ndarray | None:
-    """Draws a sheet: a row for each photo, on the left as it is, on the right as generated.
+    """Draw a sheet with a row for each photo: the photo left, the generated picture right.
 
-    Args:
-        generator: The generator.
-        paths: The photos; one that cannot be read is named on the log and left out.
+    Unreadable photos are logged and skipped; narrow rows are padded with white.
 
     Returns:
-        uint8 RGB (height, width, 3); rows narrower than the widest are filled up with white. None
-        where no photo could be read.
+        uint8 RGB (height, width, 3); None if no photo is readable.
     """
     rows = []
     for path in paths:

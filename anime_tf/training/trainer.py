@@ -11,7 +11,7 @@ import tensorflow as tf
 from anime_tf.conversion.perceptual import load_perceptual
 from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
 from anime_tf.training.config import TrainConfig
-from anime_tf.training.devices import part_of
+from anime_tf.training.devices import worker_rank
 from anime_tf.training.lowering import lower_for_training
 from anime_tf.training.objective import Batch, Objective, Terms
 
@@ -178,7 +178,7 @@ class Trainer:
 
     def any_worker(self, flag: bool) -> bool:
         """Return whether a flag is set on any of the machines that train together."""
-        if part_of(self.strategy)[1] == 1:
+        if worker_rank(self.strategy)[1] == 1:
             return flag
 
         def flags(context: tf.distribute.ValueContext) -> tf.Tensor:

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from golden_recipe import value
 
-from anime_tf.conversion.tables import Ignored, NameTable, Source, fill
+from anime_tf.conversion.name_table import Ignored, NameTable, Source, fill
 from anime_tf.conversion.tf1 import TABLES, convert_tf1, find_checkpoint
 from anime_tf.models.registry import GENERATORS
 
@@ -132,12 +132,12 @@ def test_what_is_no_checkpoint(tmp_path):
         find_checkpoint(tmp_path / "x.ckpt")
     other = tmp_path / "style.keras"
     other.write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"style.keras: expected .* found another kind of file"):
+    with pytest.raises(ValueError, match=r"style.keras: expected .* got another kind of file"):
         find_checkpoint(other)
     (tmp_path / "x.ckpt.index").write_bytes(b"no table")
     with pytest.raises(FileNotFoundError, match=r"x.ckpt.data-00000-of-00001: no such file"):
         find_checkpoint(tmp_path / "x.ckpt")
-    with pytest.raises(ValueError, match="model must be one of animegan_v2, .*received 'unet'"):
+    with pytest.raises(ValueError, match="expected model to be one of animegan_v2, .*got 'unet'"):
         convert_tf1(tmp_path, "unet")
 
 
@@ -176,7 +176,7 @@ def test_a_full_training_checkpoint_gives_its_generator(generator_variables, con
     variables["global_step"] = np.int64(7)
     result = convert_tf1(save(tmp_path / "AnimeGANv2.model-100", variables))
     assert dict(result.ignored) == {
-        "state of the Adam optimiser": 4 * 77 + 2 + 6,
+        "state of the Adam optimizer": 4 * 77 + 2 + 6,
         "discriminator, needed for training only": 2,
         "count of training steps": 1,
     }
@@ -195,15 +195,15 @@ def test_both_sides_of_every_mismatch(generator_variables, tmp_path):
     with pytest.raises(ValueError) as caught:
         convert_tf1(save(tmp_path / "odd.ckpt", variables))
     lines = str(caught.value).splitlines()
-    assert lines[0].startswith(f"{tmp_path / 'odd.ckpt'}: this is not the generator animegan_v2")
+    assert lines[0].startswith(f"{tmp_path / 'odd.ckpt'}: expected the generator animegan_v2, got")
     assert [line.strip() for line in lines[1:]] == [
-        "missing, wanted <- expected in the file: 2",
+        "missing: weight <- array that the file lacks: 2",
         f"A_0/conv/kernel (7, 7, 3, 32) <- {root}/A/Conv/weights",
         f"r2/norm_2/gamma (256,) <- {root}/C/r2/2/gamma",
-        "extra, in the file and not used: 2",
+        "extra: array that no weight uses: 2",
         f"{root}/F/Conv/weights (3, 3)",
         "generator/ema (1,)",
-        "misshapen, wanted <- found in the file: 1",
+        "wrong shape: weight <- array: 1",
         f"D_0/conv/kernel (3, 3, 128, 128) <- {root}/D/Conv/weights (3, 3, 128, 64)",
     ]
 
@@ -212,7 +212,7 @@ def test_both_sides_of_every_mismatch(generator_variables, tmp_path):
 def test_values_that_are_not_finite(generator_variables, tmp_path, bad):
     name = "generator/G_MODEL/E/LayerNorm/beta"
     variables = {**generator_variables, name: generator_variables[name] * bad}
-    with pytest.raises(ValueError, match=f"the values of {name} are not all finite"):
+    with pytest.raises(ValueError, match=f"expected finite values, got NaN or infinity in {name}"):
         convert_tf1(save(tmp_path / "nan.ckpt", variables))
 
 
@@ -221,7 +221,7 @@ def test_other_types_of_number(generator_variables, tmp_path):
     double = {**generator_variables, name: generator_variables[name].astype(np.float64)}
     convert_tf1(save(tmp_path / "double.ckpt", double))
     whole = {**generator_variables, name: np.zeros(64, np.int32)}
-    with pytest.raises(ValueError, match=f"{name} holds int32, expected floats"):
+    with pytest.raises(ValueError, match=f"{name}: expected floats, got int32"):
         convert_tf1(save(tmp_path / "whole.ckpt", whole))
 
 
@@ -241,7 +241,7 @@ def test_table_and_network_must_agree_and_transforms_count():
 
     def run(table, values):
         shapes = {name: array.shape for name, array in values.items()}
-        return fill(model, table, shapes, values.__getitem__, source="file", kind="network")
+        return fill(weights, table, shapes, values.__getitem__, source="file", target="network")
 
     assert run(table, values) == {"a spare": 1}
     np.testing.assert_array_equal(weights[swapped], values["swapped"].transpose(3, 2, 1, 0))

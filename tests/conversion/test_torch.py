@@ -11,7 +11,7 @@ from golden_files import arrays, assert_close, numbers
 from golden_recipe import value as cartoongan_value
 from torch_files import value, write_state_dict
 
-from anime_tf.conversion.tables import fill
+from anime_tf.conversion.name_table import fill
 from anime_tf.conversion.torch import RESIZES, TABLES, convert_folder, convert_torch
 from anime_tf.conversion.verify import picture
 from anime_tf.models.registry import GENERATORS
@@ -70,7 +70,9 @@ def cartoongan_arrays(width: int) -> dict[str, np.ndarray]:
 def test_cartoongan_takes_and_gives_rgb():
     model, theirs = GENERATORS["cartoongan"](width=8), cartoongan_arrays(8)
     shapes = {name: array.shape for name, array in theirs.items()}
-    fill(model, TABLES["cartoongan"], shapes, theirs.__getitem__, source="x", kind="cartoongan")
+    weights = {w.path.partition("/")[2]: w for w in model.weights}
+    table = TABLES["cartoongan"]
+    fill(weights, table, shapes, theirs.__getitem__, source="x", target="cartoongan")
     golden = arrays("cartoongan_generator")
     for i in (0, 1):
         assert_close(model(golden[f"input_{i}"]), golden[f"output_{i}"], atol=PARITY)
@@ -97,23 +99,25 @@ def test_mismatches_are_reported_whole(state, tmp_path):
     with pytest.raises(ValueError) as caught:
         convert_torch(path)
     report = str(caught.value)
-    assert f"{path}: this is not the generator animegan_v2; nothing was converted" in report
-    assert "missing, wanted <- expected in the file: 1" in report
+    assert f"{path}: expected the generator animegan_v2, got other names or shapes" in report
+    assert "missing: weight <- array that the file lacks: 1" in report
     assert "r2/project/kernel (1, 1, 512, 256) <- block_c.2.layers.2.weight" in report
     assert "extra (3,)" in report
     assert "A_0/conv/kernel (7, 7, 3, 32) <- block_a.0.1.weight (32, 3, 5, 7)" in report
-    with pytest.raises(ValueError, match="this is not the generator cartoongan"):
+    with pytest.raises(ValueError, match="expected the generator cartoongan, got"):
         convert_torch(path, "cartoongan")
     with pytest.raises(ValueError, match="cartoongan has no resize to choose"):
         convert_torch(path, "cartoongan", "half_pixel")
-    with pytest.raises(ValueError, match="model must be one of animegan_v2, cartoongan"):
+    with pytest.raises(
+        ValueError, match="expected model to be one of animegan_v2, cartoongan, got"
+    ):
         convert_torch(path, "animegan_v1")
 
 
 def test_folders_that_are_none(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such folder"):
         convert_folder(tmp_path / "none")
-    with pytest.raises(FileNotFoundError, match="holds no .npy files"):
+    with pytest.raises(FileNotFoundError, match="got a folder without .npy files"):
         convert_folder(tmp_path)
     np.save(tmp_path / "conv01_1.weight.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"conv01_1.weight.npy: not a whole array of numbers"):

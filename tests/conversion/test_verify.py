@@ -1,4 +1,4 @@
-"""What is found when an archive is not what it was converted from."""
+"""Verification of archives that equal their source, and of others."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from anime_tf.conversion.tables import Conversion
-from anime_tf.conversion.verify import PICTURE_LIMIT, SIZE, verify
+from anime_tf.conversion.name_table import Conversion
+from anime_tf.conversion.verify import PICTURE_LIMIT, SIZE, check_archive
 from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
 
@@ -30,29 +30,31 @@ def archive(conversion, tmp_path_factory):
 
 
 def test_weights_alone(conversion, archive):
-    found = verify(archive, conversion)
+    found = check_archive(archive, conversion)
     assert not found.failure
-    assert found.told.startswith(f"all {len(conversion.values)} weights equal the source's")
-    assert found.told.endswith("no other implementation of its network is here to compare with")
+    assert found.summary.startswith(f"all {len(conversion.values)} weights equal the source's")
+    assert found.summary.endswith("no reference implementation is available")
 
 
 def test_a_picture_too(conversion, archive):
     for shift, fails in ((0, False), (PICTURE_LIMIT * 0.9, False), (PICTURE_LIMIT * 2, True)):
         run = lambda x, shift=shift: np.asarray(conversion.model(x)) + np.float32(shift)  # noqa: E731
-        found = verify(archive, dataclasses.replace(conversion, run=run, by="waves"))
+        found = check_archive(
+            archive, dataclasses.replace(conversion, reference=run, reference_name="waves")
+        )
         assert bool(found.failure) is fails
-        assert "a picture differs by" in found.told
-        assert "of 2 at most from what waves make of them" in found.told
-        assert ("expected no more than 0.0002" in found.failure) is fails
-    nan = dataclasses.replace(conversion, run=lambda x: x * np.nan)
-    assert "differs by nan" in verify(archive, nan).failure
+        assert "a picture differs by at most" in found.summary
+        assert "of 2 from waves" in found.summary
+        assert ("expected at most 0.0002" in found.failure) is fails
+    nan = dataclasses.replace(conversion, reference=lambda x: x * np.nan)
+    assert "differs by at most nan" in check_archive(archive, nan).failure
 
 
 def test_a_weight_that_is_another(conversion, archive):
     values = dict(conversion.values)
     values["x0/norm/beta"] = values["x0/norm/beta"] + 1
-    found = verify(archive, dataclasses.replace(conversion, values=values))
-    assert found.failure == "1 weights are not those of the source (['x0/norm/beta'])"
+    found = check_archive(archive, dataclasses.replace(conversion, values=values))
+    assert found.failure == "1 weights differ from the source's (['x0/norm/beta'])"
 
 
 def test_the_picture_suits_every_network():

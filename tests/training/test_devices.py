@@ -148,6 +148,6 @@ def free_ports(count):
 
 def test_machines_that_are_not_named(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    with pytest.raises(ValueError, match="distribute=multi_worker needs .* TF_CONFIG"):
+    with pytest.raises(ValueError, match="distribute=multi_worker: expected .* TF_CONFIG"):
         make_strategy("multi_worker")
     assert make_strategy("none") is None

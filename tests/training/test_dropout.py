@@ -42,7 +42,7 @@ def test_kept_values_are_scaled_and_dropped_ones_are_0():
     assert not np.any(dropping(x, training=True, noise=lambda shape: np.zeros(shape, np.float32)))
 
 
-def test_the_noise_asked_for_is_that_of_the_normalised_blocks():
+def test_noise_has_the_shape_of_the_normalized_blocks():
     shapes = []
 
     def noise(shape):
@@ -53,7 +53,7 @@ def test_the_noise_asked_for_is_that_of_the_normalised_blocks():
     assert shapes == [(2, 16, 16, 16), (2, 8, 8, 32), (2, 8, 8, 32)]
 
 
-def test_what_is_refused():
+def test_invalid_settings_are_refused():
     with pytest.raises(ValueError, match="dropout must lie in 0..1, 1 excluded, received 1"):
         AnimeGANDiscriminator(8, dropout=1.0)
     with pytest.raises(ValueError, match="discriminator_dropout must lie in 0..1"):
@@ -100,7 +100,7 @@ def test_terms_follow_from_the_seeds():
         assert abs(float(first[name] - term)) > 1e-6
 
 
-def test_every_term_and_picture_drops_other_values():
+def test_every_term_and_picture_drops_different_values():
     """One picture under every name, twice: where two had one seed, their logits were the same."""
     objective = Objective(config(), None, discriminator(dropout=0.3))
     x = tf.constant(np.repeat(pictures(1), 2, axis=0))
@@ -134,7 +134,7 @@ def test_mixed_precision(precision):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_goes_on_as_the_unbroken_one(tmp_path):
+def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path):
     random = np.random.default_rng(0)
     names = ("photo", "anime", "smooth")
     batch = network_inputs(

@@ -23,7 +23,7 @@ def everything(folder):
     return sorted(str(path) for path in folder.rglob("*"))
 
 
-def test_tells_what_a_run_will_take_and_writes_nothing(data, tmp_path):
+def test_estimates_a_run_and_writes_nothing(data, tmp_path):
     before = everything(data)
     run_dir = tmp_path / "run"
     flags = {**SETTINGS, **NO_VGG, "dataset_dir": data, "run_dir": run_dir, "color_weight": 1}
@@ -31,7 +31,7 @@ def test_tells_what_a_run_will_take_and_writes_nothing(data, tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
     told = done.stderr
     assert done.returncode == 0, told
-    assert "5 photos, 3 style pictures, 5 steps an epoch" in told
+    assert "5 photos, 3 style pictures, 5 steps per epoch" in told
     assert "Dots/smooth: missing, the run will make it" in told
     assert "init: 5 steps of " in told
     assert "gan: 5 steps of " in told
@@ -39,12 +39,12 @@ def test_tells_what_a_run_will_take_and_writes_nothing(data, tmp_path):
     assert (everything(data), everything(tmp_path)) == (before, [])
 
 
-def test_what_is_left_of_a_run(data, tmp_path):
+def test_estimates_the_rest_of_a_run(data, tmp_path):
     paths = {"dataset_dir": str(data), "run_dir": str(tmp_path / "run")}
     config = TrainConfig(**{**SETTINGS, **NO_VGG, **paths, "epochs": 1})
     assert train(config) == 0
     before = everything(tmp_path)
-    with pytest.raises(FileExistsError, match="already holds a run; go on with --resume"):
+    with pytest.raises(FileExistsError, match="already holds a run; continue it with --resume"):
         dry_run(config)
     left = dry_run(config.replace(epochs=3, init_epochs=3), resume=True)
     assert left.steps == {"init": 10, "gan": 0}
@@ -53,17 +53,17 @@ def test_what_is_left_of_a_run(data, tmp_path):
     assert everything(tmp_path) == before
 
 
-def test_what_would_fail_fails(data, tmp_path):
+def test_invalid_runs_are_refused(data, tmp_path):
     config = TrainConfig(**{**SETTINGS, **NO_VGG, "dataset_dir": str(tmp_path), "run_dir": "run"})
     with pytest.raises(FileNotFoundError, match="train_photo"):
         dry_run(config)
     paired = config.replace(dataset_dir=str(data), paired_weight=1.0)
     with pytest.raises(FileNotFoundError, match="paired"):
         dry_run(paired)
-    with pytest.raises(ValueError, match="dry_run tries one device"):
+    with pytest.raises(ValueError, match="expected distribute=none, got distribute=mirrored"):
         dry_run(config.replace(distribute="mirrored"))
 
 
-def test_the_total():
+def test_total_seconds():
     estimate = Estimate({"init": 10, "gan": 100}, {"init": 0.5, "gan": 2.0}, None)
     assert_close(estimate.total_seconds, 205)

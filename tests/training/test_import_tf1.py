@@ -1,4 +1,4 @@
-"""Whole TensorFlow 1 trainings, written by TensorFlow 1's own Saver, gone on with here."""
+"""Whole TensorFlow 1 trainings, written by TensorFlow 1's own Saver, resumed here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from small_data_set import make_data_set
 from tf1_trainings import power, save, state_of, write
 
 from anime_tf.training.config import TrainConfig
-from anime_tf.training.import_tf1 import convert_training, training_settings, updates_done
+from anime_tf.training.import_tf1 import count_updates, import_training, read_settings
 from anime_tf.training.run_dir import RunDir, resumed_config
 from anime_tf.training.trainer import Trainer
 
@@ -28,7 +28,7 @@ from anime_tf.training.trainer import Trainer
 UPDATE = 3e-7
 
 # Two runs of the same steps in one process: threads add in another order.
-GONE_ON = 1e-5
+RESUMED = 1e-5
 
 SMALL = {
     "generator_width": 2,
@@ -50,8 +50,8 @@ def assert_same_state(trainer: Trainer, other: Trainer) -> None:
 
 
 def config_of(checkpoint: Path, run_dir: Path, **settings) -> TrainConfig:
-    told = training_settings(checkpoint)
-    return TrainConfig(**{**SMALL, **settings, **told, "run_dir": str(run_dir)})
+    found = read_settings(checkpoint)
+    return TrainConfig(**{**SMALL, **settings, **found, "run_dir": str(run_dir)})
 
 
 def resumed(run_dir: Path, perceptual_network=None) -> Trainer:
@@ -75,8 +75,8 @@ def test_six_steps_of_a_converted_training_equal_the_originals(tmp_path):
             variables[name] = value(name, shape)
     checkpoint = save(tmp_path / "AnimeGANv2.model-0", variables)
 
-    told = training_settings(checkpoint)
-    assert told == {
+    found = read_settings(checkpoint)
+    assert found == {
         "model": "animegan_v2",
         "discriminator": "animegan_v2",
         "spectral_norm": False,
@@ -85,9 +85,9 @@ def test_six_steps_of_a_converted_training_equal_the_originals(tmp_path):
         "discriminator_depth": 3,
     }
     config = TrainConfig(
-        **told, batch_size=2, image_size=64, steps_per_epoch=2, run_dir=str(tmp_path / "run")
+        **found, batch_size=2, image_size=64, steps_per_epoch=2, run_dir=str(tmp_path / "run")
     )
-    done = convert_training(checkpoint, config)
+    done = import_training(checkpoint, config)
     assert (done.step, done.variables) == (0, 430 - 6)
     assert done.updates == {"init": 0, "g": 0, "d": 0}
     assert_trajectory(
@@ -103,16 +103,16 @@ def batch() -> dict[str, tf.Tensor]:
     }
 
 
-def test_a_training_gone_on_with_equals_the_unbroken_one(tmp_path):
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
     trainer = Trainer(TrainConfig(**SMALL))
     for _ in range(3):
         trainer.gan_step(batch())
     checkpoint = save(tmp_path / "AnimeGANv2.model-3", state_of(trainer))
 
     config = config_of(checkpoint, tmp_path / "run", init_epochs=0)
-    done = convert_training(checkpoint, config)
+    done = import_training(checkpoint, config)
     assert done.updates == {"init": 0, "g": 3, "d": 3}
-    assert (done.step, done.told_by) == (3, "the updates of G's optimisers")
+    assert (done.step, done.step_source) == (3, "the updates of G's optimizers")
     other = resumed(tmp_path / "run")
     assert int(other.step) == 3
     assert_same_state(other, trainer)
@@ -120,10 +120,10 @@ def test_a_training_gone_on_with_equals_the_unbroken_one(tmp_path):
         row, expected = other.gan_step(batch()), trainer.gan_step(batch())
         assert set(row) == set(expected)
         for name in row:
-            assert_close(row[name], expected[name], rtol=GONE_ON)
+            assert_close(row[name], expected[name], rtol=RESUMED)
 
 
-def test_optimisers_go_on_as_tensorflow_1s_own(tmp_path):
+def test_optimizers_continue_as_tensorflow_1s_own(tmp_path):
     """Its Adam updates these variables in a graph, on gradients that are given; we go on."""
     trainer = Trainer(TrainConfig(**SMALL))
     names = generator_names(trainer.generator) | discriminator_names(trainer.discriminator)
@@ -171,7 +171,7 @@ def test_optimisers_go_on_as_tensorflow_1s_own(tmp_path):
     config = config.replace(
         init_epochs=2, init_learning_rate=1e-3, g_learning_rate=1e-3, d_learning_rate=1e-3
     )
-    done = convert_training(tmp_path / "x.model-7", config)
+    done = import_training(tmp_path / "x.model-7", config)
     assert done.updates == updates
     assert done.step == 5
     ours = resumed(tmp_path / "run")
@@ -198,66 +198,78 @@ def state() -> dict[str, np.ndarray]:
     [
         (
             {"generator/G_MODEL/A/Conv/weights/Adam_3": None},
-            r"this is not a whole training of animegan_v2; nothing was converted\n"
+            r"expected a whole training of animegan_v2, got other names or shapes; nothing .*\n"
             r"  missing.*: 1\n    g_adam/generator_A_0_conv_kernel_velocity \(7, 7, 3, 2\) <- ",
         ),
         ({"discriminator/conv_0/u": None}, r"discriminator/conv_0/u \(1, 4\) <- "),
         ({"other": np.zeros(3, np.float32)}, r"extra.*: 1\n    other \(3,\)"),
-        ({"beta2_power_1": None}, "expected beta2_power_1, which says how many updates"),
-        ({"beta2_power_1": np.float32(0.9985)}, r"beta\*_power_1: 0.9984.* nearest .* 1 upd"),
-        ({"beta2_power_2": np.float32(np.nan)}, r"beta\*_power_2: nan is no power of beta 2"),
-        ({"beta1_power": np.float32(0.25)}, "says 0 updates, beta 1's is 0.25 where 0.5 was"),
-        ({"global_step": np.int64(3)}, "against D has not begun, but after 3 steps .by global_s"),
-        ({"global_step": np.float32(3)}, "global_step holds float32, expected whole numbers"),
+        ({"beta2_power_1": None}, "expected beta2_power_1, which counts the updates"),
+        (
+            {"beta2_power_1": np.float32(0.9985)},
+            r"beta\*_power_1: .* got 0.9984.* nearest .* 1 upd",
+        ),
+        (
+            {"beta2_power_2": np.float32(np.nan)},
+            r"_power_2: expected a power of beta 2, got nan",
+        ),
+        (
+            {"beta1_power": np.float32(0.25)},
+            "expected 0.5 for .* beta 1 after 0 updates .* got 0.25",
+        ),
+        (
+            {"global_step": np.int64(3)},
+            "has not begun: expected at most 1 steps .* got 3 .from gl",
+        ),
+        ({"global_step": np.float32(3)}, "global_step: expected integers, got float32"),
         (
             {"discriminator/1_norm_1/beta": np.full(16, np.inf, np.float32)},
-            "the values of discriminator/1_norm_1/beta are not all finite",
+            "got NaN or infinity in discriminator/1_norm_1/beta",
         ),
     ],
 )
-def test_what_does_not_fit_is_named_and_nothing_is_written(changes, words, state, tmp_path):
+def test_mismatches_are_reported_and_nothing_is_written(changes, words, state, tmp_path):
     changed = {name: x for name, x in {**state, **changes}.items() if x is not None}
     arrays = {name: np.asarray(x) for name, x in changed.items()}
     checkpoint = write(tmp_path / "x.ckpt", arrays)
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(ValueError, match=words) as caught:
-        convert_training(checkpoint, config_of(checkpoint, tmp_path / "run"))
+        import_training(checkpoint, config_of(checkpoint, tmp_path / "run"))
     assert str(caught.value).startswith(str(checkpoint))
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_where_a_run_goes_on(state, tmp_path):
+def test_the_resumed_step(state, tmp_path):
     data = make_data_set(tmp_path / "data", photos=6)
     where = {"dataset_dir": str(data), "style": "Dots", "steps_per_epoch": 0, "init_epochs": 4}
 
     def step(name, epoch=None, **changes):
         checkpoint = write(tmp_path / name, {**state, **changes})
         config = config_of(checkpoint, tmp_path / f"run {name}", **where)
-        done = convert_training(checkpoint, config, epoch=epoch, verify=False)
+        done = import_training(checkpoint, config, epoch=epoch, verify=False)
         assert done.config.steps_per_epoch == 3  # 6 photos, 2 a step
         assert resumed_config(done.run_dir, {}).steps_per_epoch == 3
-        return done.step, done.told_by
+        return done.step, done.step_source
 
     assert step("a", global_step=np.asarray(9)) == (9, "global_step")
     five = {"beta1_power": power(0.5, 5), "beta2_power": power(0.999, 5)}
-    assert step("c", **five) == (5, "the updates of G's optimisers")
+    assert step("c", **five) == (5, "the updates of G's optimizers")
     many = {"beta1_power": np.asarray(np.float32(0)), "beta2_power": np.asarray(np.float32(0))}
     with pytest.raises(ValueError, match="more updates than Adam's powers can count; give the ep"):
         step("d", **many)
     assert step("e", epoch=4, global_step=np.asarray(9), **many) == (12, "--epoch=4")
-    with pytest.raises(ValueError, match="past its 4 epochs of initialisation"):
+    with pytest.raises(ValueError, match="not begun: expected at most 12 steps .4 ep.* got 15 "):
         step("f", epoch=5)
     begun = {"beta1_power_1": power(0.5, 5), "beta2_power_1": power(0.999, 5)}
-    with pytest.raises(ValueError, match="has begun, but after 5 steps .* in its 4 epochs of init"):
+    with pytest.raises(ValueError, match="has begun: expected at least 12 steps .4 ep.* got 5 "):
         step("g", **begun)
-    with pytest.raises(FileExistsError, match="run a: is there already"):
+    with pytest.raises(FileExistsError, match="run a: exists already"):
         step("a")
 
 
 def test_a_generator_alone_is_no_training(state, tmp_path):
     generator = {n: x for n, x in state.items() if n.startswith("gen") and "Adam" not in n}
-    with pytest.raises(ValueError, match="found no variable of a discriminator; leave out --tr"):
-        training_settings(write(tmp_path / "x.ckpt", generator))
+    with pytest.raises(ValueError, match="got no variable of a discriminator; omit --tr"):
+        read_settings(write(tmp_path / "x.ckpt", generator))
 
 
 def test_the_first_versions_discriminator_has_names_of_its_own(tmp_path):
@@ -271,19 +283,19 @@ def test_the_first_versions_discriminator_has_names_of_its_own(tmp_path):
     checkpoint = write(tmp_path / "AnimeGAN.model-9", renamed)
     config = config_of(checkpoint, tmp_path / "run")
     assert (config.model, config.discriminator) == ("animegan_v1", "animegan_v1")
-    convert_training(checkpoint, config)
+    import_training(checkpoint, config)
     assert_same_state(resumed(tmp_path / "run"), trainer)
 
 
 @pytest.mark.parametrize("updates", [0, 1, 2, 124, 125, 126, 555, 16_000, 56_000, 87_000])
 def test_powers_count_updates_exactly(updates):
     powers = np.multiply.accumulate(np.full(updates + 1, 0.999, np.float32), dtype=np.float32)
-    assert updates_done(0.5 ** (updates + 1), float(powers[-1])) == updates
+    assert count_updates(0.5 ** (updates + 1), float(powers[-1])) == updates
 
 
-def test_powers_of_other_programs_and_of_very_long_trainings():
-    assert updates_done(0.5**10001, float(np.float32(0.999**10001))) == 10000
-    assert updates_done(0.0, 0.0) is None
-    assert updates_done(0.0, 1e-40) is None
+def test_powers_of_other_programs_and_of_long_trainings():
+    assert count_updates(0.5**10001, float(np.float32(0.999**10001))) == 10000
+    assert count_updates(0.0, 0.0) is None
+    assert count_updates(0.0, 1e-40) is None
     with pytest.raises(ValueError, match=r"nearest is that after 104 .* beta1=0.5 and beta2=0.999"):
-        updates_done(0.0, 0.9)
+        count_updates(0.0, 0.9)

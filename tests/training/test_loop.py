@@ -18,7 +18,7 @@ from anime_tf.cli import app
 from anime_tf.cli.train import COMMAND
 from anime_tf.io.pictures import read_picture, write_bytes_whole
 from anime_tf.models.archive import load_generator
-from anime_tf.training.collapse import UPDATES
+from anime_tf.training.collapse import MINIMUM_UPDATES
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.dry_run import dry_run
 from anime_tf.training.loop import NonFiniteLossError, train
@@ -27,7 +27,7 @@ from anime_tf.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 
-AS_THREADS_ADD_UP = 1e-2  # of losses: here in any order, in train.py always in the same one
+THREAD_ORDER = 1e-2  # relative, of losses: here threads add in any order, in train.py always in one
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def whole_run(data, tmp_path_factory):
     return run_dir
 
 
-def test_a_run_directory_holds_what_the_interface_says(whole_run, data):
+def test_contents_of_a_run_directory(whole_run, data):
     names = {path.name for path in whole_run.iterdir()}
     assert names == {
         "config.json",
@@ -84,7 +84,7 @@ def test_a_run_directory_holds_what_the_interface_says(whole_run, data):
     }
 
 
-def test_samples_are_before_and_after(whole_run, data):
+def test_samples_show_photo_and_result(whole_run, data):
     names = sorted(path.name for path in (whole_run / "samples").iterdir())
     assert names == ["epoch_0001.png", "epoch_0002.png"]
     sheet = read_picture(whole_run / "samples" / names[0]).rgb_u8
@@ -116,31 +116,31 @@ def test_kept_checkpoints(whole_run):
     assert reader.get_tensor("step/.ATTRIBUTES/VARIABLE_VALUE") == 10
 
 
-def test_a_run_whose_discriminator_guesses_ends_early(data, tmp_path, caplog):
+def test_a_guessing_discriminator_stops_the_run(data, tmp_path, caplog):
     settings = {"content_weight": 0.0, "style_weight": 0.0, "init_epochs": 0, "epochs": 4}
-    settings["steps_per_epoch"] = UPDATES // 2
+    settings["steps_per_epoch"] = MINIMUM_UPDATES // 2
     guessing = config(data, tmp_path / "run", **settings, d_learning_rate=0.0, collapse_epochs=2)
     with caplog.at_level("ERROR"):
         assert train(guessing) == 1
-    assert "ended after epoch 2 of 4: for 2 epochs D tells nothing apart" in caplog.text
-    assert rows(tmp_path / "run")[-1]["step"] == UPDATES
-    assert (tmp_path / "run" / "checkpoints" / f"step-{UPDATES}.index").exists()
+    assert "stopped after epoch 2 of 4: for 2 epochs D tells no pictures apart" in caplog.text
+    assert rows(tmp_path / "run")[-1]["step"] == MINIMUM_UPDATES
+    assert (tmp_path / "run" / "checkpoints" / f"step-{MINIMUM_UPDATES}.index").exists()
 
 
-def test_generator_is_that_of_the_newest_checkpoint(whole_run):
+def test_the_saved_generator_loads(whole_run):
     model = load_generator(whole_run / "generator.keras")
     assert model.width == 2
     assert np.isfinite(model(np.zeros((1, 32, 32, 3), np.float32))).all()
 
 
-def test_a_run_is_not_written_over(whole_run, data):
+def test_a_run_is_not_overwritten(whole_run, data):
     before = (whole_run / "stats.jsonl").read_bytes()
-    with pytest.raises(FileExistsError, match="already holds a run; go on with --resume"):
+    with pytest.raises(FileExistsError, match="already holds a run; continue it with --resume"):
         train(config(data, whole_run))
     assert (whole_run / "stats.jsonl").read_bytes() == before
 
 
-def test_a_finished_run_has_nothing_left_to_do(whole_run):
+def test_resuming_a_finished_run_changes_nothing(whole_run):
     before = losses(whole_run)
     assert train(resumed_config(whole_run, {}), resume=True) == 0
     assert losses(whole_run) == before
@@ -166,7 +166,7 @@ def rows_so_far(run_dir):
 
 
 @pytest.mark.slow
-def test_killed_stopped_and_resumed_equals_unbroken(whole_run, data, tmp_path):
+def test_killed_stopped_and_resumed_equals_uninterrupted(whole_run, data, tmp_path):
     """SIGKILL, then SIGTERM, both in the middle of an epoch: the log ends up the same."""
     run_dir = tmp_path / "broken"
     killed_at = random.randint(2, 4)
@@ -181,7 +181,7 @@ def test_killed_stopped_and_resumed_equals_unbroken(whole_run, data, tmp_path):
     second.send_signal(signal.SIGTERM)
     _, told = second.communicate(timeout=120)
     assert second.returncode == 128 + signal.SIGTERM, told
-    assert "SIGTERM: saving before the end" in told
+    assert "SIGTERM: saving, then stopping" in told
     stopped = rows(run_dir)[-1]
     assert 7 <= stopped["step"] < 10
 
@@ -191,16 +191,16 @@ def test_killed_stopped_and_resumed_equals_unbroken(whole_run, data, tmp_path):
     assert losses(run_dir) == losses(whole_run), f"killed at step {killed_at}"
 
 
-def test_going_back_to_a_checkpoint_that_was_kept(data, tmp_path):
-    """The run is then what it was after that epoch, and goes on from there even if it is killed."""
+def test_resuming_from_a_kept_checkpoint(data, tmp_path):
+    """The run directory then equals the one after that epoch, even if the run is killed."""
     settings = {"content_weight": 0.0, "style_weight": 0.0, "init_epochs": 0}
-    begun = config(data, tmp_path / "run", **settings, epochs=3, keep_every_epochs=1)
-    assert train(begun) == 0
-    unbroken = losses(tmp_path / "run")
+    first = config(data, tmp_path / "run", **settings, epochs=3, keep_every_epochs=1)
+    assert train(first) == 0
+    uninterrupted = losses(tmp_path / "run")
     again = resumed_config(tmp_path / "run", {"epochs": 2})
     with pytest.raises(FileNotFoundError, match=r"epoch-4: no such .* after epochs: 1, 2, 3"):
         train(again, resume=True, from_epoch=4)
-    assert losses(tmp_path / "run") == unbroken, "nothing is touched"
+    assert losses(tmp_path / "run") == uninterrupted, "nothing is touched"
     assert dry_run(again, resume=True, from_epoch=1).steps == {"init": 0, "gan": 5}
 
     trainer = Trainer(again)
@@ -214,9 +214,9 @@ def test_going_back_to_a_checkpoint_that_was_kept(data, tmp_path):
         ]
         assert_close(*kernels)
     assert train(again, resume=True) == 0
-    for row, expected in zip(losses(tmp_path / "run"), unbroken[:10], strict=True):
+    for row, expected in zip(losses(tmp_path / "run"), uninterrupted[:10], strict=True):
         assert row.pop("phase") == expected.pop("phase")
-        assert row == pytest.approx(expected, rel=AS_THREADS_ADD_UP)
+        assert row == pytest.approx(expected, rel=THREAD_ORDER)
     names = {path.stem for path in (tmp_path / "run" / "checkpoints").glob("*.index")}
     assert names == {"step-15", "step-5", "step-10"}, "what came later stays among the newest"
     assert tf.train.latest_checkpoint(tmp_path / "run" / "checkpoints").endswith("step-10")
@@ -229,14 +229,14 @@ def test_going_back_to_a_checkpoint_that_was_kept(data, tmp_path):
         (["--from_epoch=0", "--resume"], "--from_epoch=0"),
     ],
 )
-def test_going_back_needs_a_run(tmp_path, capsys, flags, words):
+def test_from_epoch_needs_resume(tmp_path, capsys, flags, words):
     assert app.run(COMMAND, [f"--run_dir={tmp_path / 'run'}", *flags]) == app.EXIT_NOTHING_DONE
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
     assert not (tmp_path / "run").exists()
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path):
+def test_a_non_finite_loss_stops_the_run(data, tmp_path):
     run_dir = tmp_path / "run"
     assert train(config(data, run_dir, epochs=1)) == 0
     logged = losses(run_dir)
@@ -252,14 +252,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path):
     assert all(np.isfinite(w.numpy()).all() for w in weights)
 
 
-def test_a_broken_picture_is_left_out(data, tmp_path, caplog):
+def test_broken_pictures_are_skipped(data, tmp_path, caplog):
     broken = tmp_path / "data"
     shutil.copytree(data, broken)
     write_bytes_whole(broken / "train_photo" / "bad.png", b"no picture")
     with caplog.at_level("WARNING"):
         assert train(config(broken, tmp_path / "run", epochs=1)) == 0
     assert "bad.png" in caplog.text
-    assert "1 broken pictures were left out" in caplog.text
+    assert "skipped 1 broken pictures" in caplog.text
 
 
 def test_missing_folders_are_named(tmp_path):

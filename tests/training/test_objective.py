@@ -6,7 +6,7 @@ from anime_tf.training.objective import Objective
 
 
 @pytest.mark.parametrize(("in_color", "expected"), [(False, 3.0), (True, 2.0)])
-def test_the_style_is_that_of_gray_pictures_or_of_coloured_ones(in_color, expected):
+def test_the_style_target_is_gray_or_in_color(in_color, expected):
     config = TrainConfig(style_color=in_color, perceptual_weights="random")
     objective = Objective(config, lambda x: x, lambda x: x)
     one = tf.ones((2, 4, 4, 3))

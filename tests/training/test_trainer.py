@@ -108,7 +108,7 @@ def test_content_alone_falls():
 
 
 @pytest.mark.eager
-def test_terms_without_weight_are_left_out():
+def test_terms_without_weight_are_not_computed():
     settings = {name: 0.0 for name in ("content_weight", "style_weight", "color_weight")}
     trainer = Trainer(
         small_config(
@@ -129,7 +129,7 @@ def test_terms_without_weight_are_left_out():
 
 
 @pytest.mark.eager
-def test_discriminator_rests_when_told():
+def test_the_discriminator_update_can_be_skipped():
     trainer = Trainer(small_config(**NO_VGG))
     kernel = trainer.discriminator.conv_0.kernel
     before = kernel.numpy().copy()
@@ -192,7 +192,7 @@ def test_gradient_penalties_equal_the_originals():
         ("dragan", "mixed_float16"),
     ],
 )
-def test_penalised_types_train(gan_type, precision):
+def test_gan_types_with_a_penalty_train(gan_type, precision):
     trainer = Trainer(small_config(**NO_VGG, gan_type=gan_type, precision=precision))
     inputs = network_inputs(batch())
     before = [w.numpy().copy() for w in trainer.discriminator.trainable_weights]
@@ -223,14 +223,14 @@ def test_penalties_are_the_same_in_mixed_precision():
     assert_close(norms["mixed_float16"], norms["float32"], rtol=5e-3)
 
 
-SHARED_OUT = 2e-5  # relative; the order of additions
+SPLIT = 2e-5  # relative; the order of additions
 
 
 def assert_same_training(trainer, other, rows, other_rows):
     for row, expected in zip(rows, other_rows, strict=True):
         assert set(row) == set(expected)
         for name in row:
-            assert_close(row[name], expected[name], rtol=SHARED_OUT, atol=1e-6)
+            assert_close(row[name], expected[name], rtol=SPLIT, atol=1e-6)
     for network in ("generator", "discriminator"):
         weights = [getattr(t, network).weights for t in (trainer, other)]
         for weight, expected in zip(*weights, strict=True):
@@ -252,12 +252,12 @@ def test_chunks_make_the_update_of_the_whole_batch(gan_type):
     assert_same_training(trainers[1], trainers[0], rows[1], rows[0])
 
 
-def test_batches_that_cannot_be_shared_out():
+def test_batches_that_cannot_be_split_evenly():
     with pytest.raises(ValueError, match="multiple of 4 .* accumulation=4.*, got 2"):
         Trainer(small_config(accumulation=4))
 
 
-def test_the_moving_average_is_what_is_exported():
+def test_the_moving_average_is_exported():
     assert (plain := Trainer(small_config())).exported is plain.generator
     trainer = Trainer(small_config(**NO_VGG, ema_decay=0.5))
     average = trainer.exported.weights[0].numpy().copy()

@@ -1,9 +1,8 @@
-"""The networks behind TensorFlow 1's weights, by its own operations: what a conversion is held to.
+"""Independent implementations of the generators in TensorFlow 1's operations, for verification.
 
-They take a checkpoint's variables and pictures (n, height, width, 3) in [-1, 1], RGB, and give the
-same shape; both sides must be multiples of the network's stride. Nothing here is shared with
-`models`, and the variables are taken by their own names, so that a fault there or in a name table
-shows.
+They take a checkpoint's variables and pictures (n, height, width, 3) in [-1, 1], RGB, and return
+pictures of the same shape; both sides must be multiples of the network's stride. They share nothing
+with `models` and use the variables' original names, so that faults in models and name tables show.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ LAYER_EPSILON, INSTANCE_EPSILON, SEPARABLE_EPSILON = 1e-12, 1e-5, 1e-6
 
 
 class _Scope:
-    """The variables below a scope, and the operations that the networks are made of."""
+    """Variables below a scope, and the layers of the networks."""
 
     def __init__(self, arrays: Arrays, path: str = ROOT) -> None:
         self._arrays = arrays
@@ -38,31 +37,31 @@ class _Scope:
         return f"{self._path}/{name}" in self._arrays
 
     def conv(self, x: Any, name: str, stride: int = 1) -> Any:
-        """Reflect pad and convolution."""
+        """Apply reflect padding and a convolution."""
         kernel = self(f"{name}/weights")
         return tf.nn.conv2d(_pad(x, kernel.shape[0], stride), kernel, stride, "VALID")
 
     def norm(self, x: Any, name: str, axes: tuple[int, ...], epsilon: float) -> Any:
-        """Normalises over the axes of each sample."""
+        """Normalize over the axes of each sample."""
         mean, variance = tf.nn.moments(x, axes, keepdims=True)
         return tf.nn.batch_normalization(
             x, mean, variance, self(f"{name}/beta"), self(f"{name}/gamma"), epsilon
         )
 
     def layer(self, x: Any, number: int, stride: int = 1, norm: int | None = None) -> Any:
-        """Convolution, layer norm of the same number unless told, leaky ReLU."""
+        """Apply convolution, layer norm (of the same number by default) and leaky ReLU."""
         x = self.conv(x, _nth("Conv", number), stride)
         name = _nth("LayerNorm", number if norm is None else norm)
         return _lrelu(self.norm(x, name, LAYER_AXES, LAYER_EPSILON))
 
     def instance(self, x: Any, number: int) -> Any:
-        """Convolution, instance norm, leaky ReLU."""
+        """Apply convolution, instance norm and leaky ReLU."""
         x = self.conv(x, _nth("Conv", number))
         name = _nth("InstanceNorm", number)
         return _lrelu(self.norm(x, name, INSTANCE_AXES, INSTANCE_EPSILON))
 
     def separable(self, x: Any, number: int, stride: int = 1) -> Any:
-        """Separable convolution, instance norm, leaky ReLU."""
+        """Apply separable convolution, instance norm and leaky ReLU."""
         scope = self / _nth("SeparableConv2d", number)
         x = tf.nn.separable_conv2d(
             _pad(x, 3, stride),
@@ -74,7 +73,7 @@ class _Scope:
         return _lrelu(scope.norm(x, "InstanceNorm", INSTANCE_AXES, SEPARABLE_EPSILON))
 
     def residual(self, x: Any, name: str, norm: str, axes: tuple[int, ...], epsilon: float) -> Any:
-        """Inverted residual block."""
+        """Apply an inverted residual block."""
         scope = self / name
         y = _lrelu(scope.norm(scope.conv(x, "Conv"), norm, axes, epsilon))
         y = tf.nn.depthwise_conv2d(_pad(y, 3, 1), scope(f"{name}/w"), (1, 1, 1, 1), "VALID")
@@ -94,7 +93,7 @@ def _lrelu(x: Any) -> Any:
 
 
 def _pad(x: Any, size: int, stride: int) -> Any:
-    """Reflects: on every side, for a stride of 2 at the bottom and the right alone."""
+    """Reflect-pad every side, for a stride of 2 only bottom and right."""
     if size == 1:
         return x
     sides = (0, 1) if stride == 2 else (size // 2, size // 2)
@@ -110,7 +109,7 @@ def _up(x: Any) -> Any:
 
 
 def animegan_v1(arrays: Arrays, pictures: np.ndarray) -> np.ndarray:
-    """AnimeGAN's generator, the first version."""
+    """Run AnimeGAN's generator."""
     net = _Scope(arrays)
 
     def down(x: Any, scope: _Scope, number: int) -> Any:
@@ -131,7 +130,7 @@ def animegan_v1(arrays: Arrays, pictures: np.ndarray) -> np.ndarray:
 
 
 def animegan_v2(arrays: Arrays, pictures: np.ndarray) -> np.ndarray:
-    """AnimeGANv2's generator."""
+    """Run AnimeGANv2's generator."""
     net = _Scope(arrays)
     a, b, c, d, e = (net / name for name in "ABCDE")
     x = a.layer(tf.constant(pictures, tf.float32), 0)
@@ -147,13 +146,13 @@ def animegan_v2(arrays: Arrays, pictures: np.ndarray) -> np.ndarray:
 
 
 def animegan_v2_light(arrays: Arrays, pictures: np.ndarray) -> np.ndarray:
-    """AnimeGANv2's light generator."""
+    """Run AnimeGANv2's light generator."""
     net = _Scope(arrays)
     x0 = net.layer(tf.constant(pictures, tf.float32), 0)
     x1 = net.layer(net.layer(x0, 1, 2), 2)
     x2 = net.layer(net.layer(x1, 3, 2), 4)
     x = net.layer(net.layer(x2, 5, 2), 6)
-    for i in range(4):  # their convolutions are counted on; their norms are not
+    for i in range(4):  # their convolutions continue the numbering; their norms do not
         y = x
         for j in (0, 1):
             y = net.conv(y, f"Conv_{7 + 3 * i + j}")
@@ -171,4 +170,4 @@ NETWORKS: dict[str, Callable[[Arrays, np.ndarray], np.ndarray]] = {
     "animegan_v2": animegan_v2,
     "animegan_v2_light": animegan_v2_light,
 }
-"""Name of a generator -> what runs it."""
+"""Key of a generator in `models.registry` -> its implementation."""

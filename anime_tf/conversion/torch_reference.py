@@ -1,7 +1,7 @@
-"""The networks behind PyTorch's weights, by PyTorch: what a conversion is compared with.
+"""Independent implementations of the generators in PyTorch's operations, for verification.
 
-They take a state dict and pictures (n, height, width, 3) in [-1, 1], RGB, and give the same shape.
-Used only where PyTorch is installed.
+They take a state dict and pictures (n, height, width, 3) in [-1, 1], RGB, and return pictures of
+the same shape. Only imported where PyTorch is installed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class _Weights:
-    """A state dict's tensors by name."""
+    """Tensors of a state dict by name."""
 
     def __init__(self, arrays: Arrays) -> None:
         self._arrays = arrays
@@ -30,7 +30,7 @@ class _Weights:
 
 
 def _run(network: Any, pictures: np.ndarray, channels: slice) -> np.ndarray:
-    """Runs a network of (n, 3, height, width), with channels turned before and after."""
+    """Run a network of (n, 3, height, width); `channels` reorders them before and after."""
     x = torch.from_numpy(np.ascontiguousarray(pictures[..., channels].transpose(0, 3, 1, 2)))
     with torch.no_grad():
         y = network(x).numpy().transpose(0, 2, 3, 1)
@@ -38,7 +38,7 @@ def _run(network: Any, pictures: np.ndarray, channels: slice) -> np.ndarray:
 
 
 def animegan2(arrays: Arrays, pictures: np.ndarray, resize: str) -> np.ndarray:
-    """animegan2-pytorch's generator; `resize` is "align_corners" or "half_pixel"."""
+    """Run animegan2-pytorch's generator; `resize` is "align_corners" or "half_pixel"."""
     weight = _Weights(arrays)
 
     def conv(x: torch.Tensor, name: str, pad: Any, stride: int = 1, groups: int = 1) -> Any:
@@ -80,7 +80,7 @@ def animegan2(arrays: Arrays, pictures: np.ndarray, resize: str) -> np.ndarray:
 
 
 def cartoongan(arrays: Arrays, pictures: np.ndarray) -> np.ndarray:
-    """CartoonGAN's generator, which itself takes and gives BGR."""
+    """Run CartoonGAN's generator, which itself works on BGR."""
     weight = _Weights(arrays)
 
     def conv(x: torch.Tensor, name: str, stride: int = 1) -> torch.Tensor:

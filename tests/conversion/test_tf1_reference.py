@@ -9,7 +9,7 @@ from golden_recipe import value
 from tolerances import network_rounding
 
 from anime_tf.conversion.tf1 import TABLES
-from anime_tf.conversion.tf1_networks import NETWORKS
+from anime_tf.conversion.tf1_reference import NETWORKS
 
 # Equal operations, but the CPU decides in which order a convolution sums its products: 9 * 256 of
 # them in v1's residual blocks, a few hundred in v2's inverted residuals.
