@@ -1,9 +1,8 @@
-"""Exports a style; `python export.py --help` shows an example and every flag."""
+"""Export a style: `python export.py` is the same as `anime-tf export`."""
 
 import sys
 
-from anime_tf.cli import app
-from anime_tf.cli.export import COMMAND
+from anime_tf.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(app.run(COMMAND))
+    sys.exit(main(["export", *sys.argv[1:]]))

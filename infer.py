@@ -1,9 +1,8 @@
-"""Stylises pictures: ``python infer.py --input=photos --output=anime``."""
+"""Stylize pictures: `python infer.py` is the same as `anime-tf infer`."""
 
 import sys
 
-from anime_tf.cli import app
-from anime_tf.cli.infer import COMMAND
+from anime_tf.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(app.run(COMMAND))
+    sys.exit(main(["infer", *sys.argv[1:]]))

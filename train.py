@@ -1,9 +1,8 @@
-"""Trains a style; `python train.py --help` shows an example and every flag."""
+"""Train a style: `python train.py` is the same as `anime-tf train`."""
 
 import sys
 
-from anime_tf.cli import app
-from anime_tf.cli.train import COMMAND
+from anime_tf.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(app.run(COMMAND))
+    sys.exit(main(["train", *sys.argv[1:]]))

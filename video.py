@@ -1,9 +1,8 @@
-"""Stylises a film: ``python video.py --input=holiday.mp4 --output=anime.mp4``."""
+"""Stylize a video: `python video.py` is the same as `anime-tf video`."""
 
 import sys
 
-from anime_tf.cli import app
-from anime_tf.cli.video import COMMAND
+from anime_tf.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(app.run(COMMAND))
+    sys.exit(main(["video", *sys.argv[1:]]))

@@ -1,24 +1,36 @@
-"""anime_tf: AnimeGAN on TensorFlow 2 and Keras 3.
+"""AnimeGAN on TensorFlow 2 and Keras 3.
 
-``from anime_tf import Stylizer`` is the way in for Python code; importing the package itself loads
-neither TensorFlow nor Keras.
+Importing the package loads neither TensorFlow nor Keras; they are loaded with the first name that
+needs them.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from anime_tf import errors
+    from anime_tf.inference.config import StylizerConfig
     from anime_tf.inference.stylizer import Stylizer
+    from anime_tf.models.archive import load_generator
+    from anime_tf.training.loop import train
 
 __version__ = "0.1.0"
-__all__ = ["Stylizer", "__version__"]
+__all__ = ["Stylizer", "StylizerConfig", "__version__", "errors", "load_generator", "train"]
+
+_MODULES = {
+    "Stylizer": "anime_tf.inference.stylizer",
+    "StylizerConfig": "anime_tf.inference.config",
+    "load_generator": "anime_tf.models.archive",
+    "train": "anime_tf.training.loop",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Imports `Stylizer`, and with it TensorFlow, when it is first asked for."""
-    if name == "Stylizer":
-        from anime_tf.inference.stylizer import Stylizer
-
-        return Stylizer
+    """Imports a public name on first use."""
+    if name == "errors":
+        return importlib.import_module("anime_tf.errors")
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'anime_tf' has no attribute '{name}'")

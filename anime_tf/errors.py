@@ -1,4 +1,4 @@
-"""What other packages' errors become: one line, and the remedy where one is not installed."""
+"""Messages for users made from the errors of other packages."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from typing import Any
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, which may go on for pages; else the error's name."""
+    """Returns the first line of an error's message, or else the name of its class."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def error_line(error: BaseException) -> str:
+    """Returns an error's message for a user: an OSError of the system as ``PATH: reason``."""
+    if isinstance(error, OSError) and error.strerror:
+        reason = error.strerror[0].lower() + error.strerror[1:]
+        return reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
+    return str(error) or type(error).__name__
+
+
 def import_optional(module: str, need: str, requirement: str) -> Any:
-    """A module that only some uses of this package need.
+    """Imports a module that only some uses of this package need.
 
     Args:
         module: Its name.
-        need: What needs what, as the beginning of a sentence.
-        requirement: What pip installs it by.
-
-    Returns:
-        The module.
+        need: Beginning of the error's sentence, such as "TFLite models need LiteRT".
+        requirement: Name of the distribution for pip.
 
     Raises:
         ValueError: It is not installed, or cannot be imported.
@@ -35,21 +40,18 @@ def import_optional(module: str, need: str, requirement: str) -> Any:
 
 
 def cannot_run(
-    runtime: str, named: str | os.PathLike[str], shape: tuple[int, ...], error: BaseException
+    runtime: str, name: str | os.PathLike[str], shape: tuple[int, ...], error: BaseException
 ) -> ValueError:
-    """What a runtime's error becomes.
+    """Makes a ValueError of a runtime's error.
 
     Args:
         runtime: Name of the runtime.
-        named: The network's file, or what else messages call it.
-        shape: Of the pictures, (n, height, width, 3).
-        error: Its error.
-
-    Returns:
-        To be raised.
+        name: Name of the network in messages, usually its file.
+        shape: Shape of the pictures, (n, height, width, 3).
+        error: The runtime's error.
     """
     n, height, width = shape[:3]
     return ValueError(
-        f"{os.fspath(named)}: {runtime} cannot run {n} x {width}x{height} pixels "
+        f"{os.fspath(name)}: {runtime} cannot run {n} x {width}x{height} pixels "
         f"({first_line(error)})"
     )

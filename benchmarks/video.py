@@ -18,7 +18,7 @@ def speed_runs(
 ) -> dict[str, Callable[[int], float]]:
     """What is timed in turns: the network alone, and from file to file.
 
-    Each frame is drawn by itself, as with ``--steady=off``, in its own size.
+    Each frame is drawn by itself, as with ``--stabilize=off``, in its own size.
 
     Args:
         film: Any film.

@@ -92,14 +92,15 @@ class Exports(Mapping[str, Export]):
     def _make(self, name: str, folder: Path) -> None:
         import keras
 
-        from anime_tf.export.exporter import ExportOptions, export
+        from anime_tf.export.config import ExportConfig
+        from anime_tf.export.exporter import export
         from anime_tf.models.archive import save_generator
         from anime_tf.models.registry import GENERATORS
 
         keras.utils.set_random_seed(11)
         save_generator(GENERATORS[name](width=8), folder / "small.keras")
         verify = name in ("animegan_v2", "animegan_v2_light")
-        export(folder / "small.keras", folder / "exported", ExportOptions(verify=verify))
+        export(ExportConfig(folder / "exported", folder / "small.keras", verify=verify))
 
     def __iter__(self) -> Iterator[str]:
         from anime_tf.models.registry import GENERATORS

@@ -2,7 +2,8 @@
 
 from anime_tf.io.video.codecs import DEFAULT_CODING
 from anime_tf.io.video.demux import Frame
-from anime_tf.io.video.readers import WHOLE, open_source
+from anime_tf.io.video.readers import open_source
+from anime_tf.io.video.span import WHOLE
 from anime_tf.io.video.writers import open_writer
 
 

@@ -8,6 +8,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from anime_tf.inference.config import StylizerConfig
 from anime_tf.web import server
 from anime_tf.web.limits import Limits
 from anime_tf.web.service import Studio
@@ -26,7 +27,9 @@ class WebServer:
 
     def __init__(self, weights, limits: Limits, page, folder: Path) -> None:
         self.limits, self.folder = limits, folder
-        self.studio = Studio(find_styles([str(weights)]), engine="keras", limits=limits)
+        self.studio = Studio(
+            find_styles([str(weights)]), StylizerConfig(engine="keras"), limits=limits
+        )
         self._page = page
 
     def __enter__(self) -> WebServer:

@@ -20,6 +20,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
+from anime_tf.datasets.config import RESAMPLINGS
 from anime_tf.io import pictures
 from anime_tf.io.folders import SMOOTH_RECORD, by_stem, find_pictures
 
@@ -30,9 +31,6 @@ CANNY_THRESHOLDS = (100, 200)
 """Lower and upper threshold of the edge detector."""
 
 _STRIP = 32  # rows at a time: the sums are in float64, 8 times the picture and more
-
-RESAMPLINGS = ("area", "linear")
-"""Ways in which `smooth_folder` brings a picture to the size wanted."""
 
 
 def smooth_edges(picture_u8: np.ndarray, size_hw: tuple[int, int] | None) -> np.ndarray:
@@ -148,7 +146,9 @@ def smooth_folder(
     """
     style_dir, smooth_dir = Path(style_dir), Path(smooth_dir)
     if resampling not in RESAMPLINGS:
-        raise ValueError(f"resampling must be one of {', '.join(RESAMPLINGS)}, got {resampling!r}")
+        raise ValueError(
+            f"resampling: expected one of {', '.join(RESAMPLINGS)}, got {resampling!r}"
+        )
     if size_hw is not None and min(size_hw) < 1:
         raise ValueError(f"the size must be at least 1x1, got {size_hw}")
     sources = by_stem(find_pictures(style_dir), style_dir)

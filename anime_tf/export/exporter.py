@@ -7,10 +7,12 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from anime_tf.export.config import ExportConfig
 
 if TYPE_CHECKING:
     import keras
@@ -25,46 +27,6 @@ RECORD = "export.json"
 """What makes a folder an export of ours."""
 
 RECORD_KIND = "anime_tf export 1"
-
-QUANTIZE_CHOICES = ("none", "float16", "dynamic", "int8")
-"""The keys of `export.tflite.QUANTIZATIONS`, which needs TensorFlow."""
-
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-"""Keras dtype policies that a SavedModel can compute under; the weights stay float32."""
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What an export is to be like.
-
-    Attributes:
-        formats: Keys of `FORMATS`.
-        quantize: How the TFLite model stores its weights, one of `QUANTIZE_CHOICES`.
-        calibration: Folder of photos that the steps of "int8" are chosen on.
-        hold: Folder of photos whose statistics take the place of each picture's own; None for its
-            own. What is exported then has no norms: convolutions alone, one after the other.
-        image_size: Height and width of the one size that the TFLite model is to take, pixels; None
-            for every size.
-        verify: Whether each part is read back and compared with the network.
-        precision: Of the SavedModel's computations, one of `PRECISIONS`.
-        max_pixels: Of a picture that the SavedModel takes as a file; None for what
-            `export.encoded` takes.
-        style_name: For the model card; empty for the name of the weights.
-        licence: Of the weights, for the model card; empty where it is not to be stated.
-        training_data: What they learnt from, likewise.
-    """
-
-    formats: Sequence[str] = ("saved_model", "tflite")
-    quantize: str = "none"
-    calibration: str | os.PathLike[str] | None = None
-    hold: str | os.PathLike[str] | None = None
-    image_size: tuple[int, int] | None = None
-    verify: bool = True
-    precision: str = "float32"
-    max_pixels: int | None = None
-    style_name: str = ""
-    licence: str = ""
-    training_data: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,32 +47,32 @@ class Exported:
 
 
 def _saved_model(
-    network: PaddedGenerator, path: Path, options: ExportOptions, card: ModelCard
+    network: PaddedGenerator, path: Path, config: ExportConfig, card: ModelCard
 ) -> Limit:
     from anime_tf.export import saved_model
     from anime_tf.export.encoded import MAX_PIXELS, Limits
 
-    limits = Limits(max_pixels=options.max_pixels or MAX_PIXELS)
+    limits = Limits(max_pixels=config.max_pixels or MAX_PIXELS)
     saved_model.write_saved_model(network, path, card=card, limits=limits)
     return saved_model.LIMIT
 
 
-def _tflite(network: PaddedGenerator, path: Path, options: ExportOptions, card: ModelCard) -> Limit:
+def _tflite(network: PaddedGenerator, path: Path, config: ExportConfig, card: ModelCard) -> Limit:
     from anime_tf.export import metadata, tflite
     from anime_tf.export.int8 import calibration_pictures
 
-    if options.image_size is not None:
-        network = network.with_size(options.image_size)
+    if config.image_size is not None:
+        network = network.with_size(config.image_size)
     photos: list[np.ndarray] = []
-    if options.calibration is not None:
-        photos = calibration_pictures(options.calibration, options.image_size)
-    data = tflite.convert_tflite(network, options.quantize, photos)
-    tflite.check_tflite(data, network, options.quantize)
+    if config.calibration is not None:
+        photos = calibration_pictures(config.calibration, config.image_size)
+    data = tflite.convert_tflite(network, config.quantize, photos)
+    tflite.check_tflite(data, network, config.quantize)
     path.write_bytes(metadata.add_metadata(data, card))
-    return tflite.QUANTIZATIONS[options.quantize].limit
+    return tflite.QUANTIZATIONS[config.quantize].limit
 
 
-def _onnx(network: PaddedGenerator, path: Path, options: ExportOptions, card: ModelCard) -> Limit:
+def _onnx(network: PaddedGenerator, path: Path, config: ExportConfig, card: ModelCard) -> Limit:
     from anime_tf.export import onnx
 
     path.write_bytes(onnx.convert_onnx(network, card))
@@ -127,7 +89,7 @@ class Format:
     """
 
     name: str
-    write: Callable[[PaddedGenerator, Path, ExportOptions, ModelCard], Limit]
+    write: Callable[[PaddedGenerator, Path, ExportConfig, ModelCard], Limit]
 
 
 FORMATS: dict[str, Format] = {
@@ -138,48 +100,15 @@ FORMATS: dict[str, Format] = {
 """Value of --formats -> what it writes."""
 
 
-def check_request(output: str | os.PathLike[str], options: ExportOptions) -> None:
-    """Finds what is wrong with an export before TensorFlow is loaded; touches nothing.
-
-    Args:
-        output: The folder to write.
-        options: What is to be written.
+def check_request(config: ExportConfig) -> None:
+    """Finds errors of an export before TensorFlow is loaded; touches no file.
 
     Raises:
-        ValueError: Unknown or missing formats or quantisation, or a folder that is not replaced
-            because it holds other things than an export, or a package is needed and not installed.
+        ValueError: The folder holds other files than an export, or a package is not installed.
         NotADirectoryError: A file stands where a folder is needed.
         PermissionError: No permission to write there.
     """
-    formats, quantize = options.formats, options.quantize
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown or not formats:
-        raise ValueError(
-            f"formats must be some of {', '.join(FORMATS)}, received {', '.join(unknown) or 'none'}"
-        )
-    if quantize not in QUANTIZE_CHOICES:
-        raise ValueError(f"quantize must be one of {', '.join(QUANTIZE_CHOICES)}, not {quantize!r}")
-    if quantize != "none" and "tflite" not in formats:
-        raise ValueError(f"quantize={quantize} is for tflite, which is not among the formats")
-    if (quantize == "int8") != (options.calibration is not None):
-        raise ValueError(
-            "quantize=int8 and calibration, a folder of photos to choose its steps on, go together"
-        )
-    if options.image_size is not None and "tflite" not in formats:
-        raise ValueError("image_size is for tflite, which is not among the formats")
-    if options.precision not in PRECISIONS:
-        raise ValueError(
-            f"precision must be one of {', '.join(PRECISIONS)}, not {options.precision!r}"
-        )
-    others = [name for name in formats if name != "saved_model"]
-    if options.precision != "float32" and others:
-        raise ValueError(
-            f"precision={options.precision} is for saved_model alone; export {', '.join(others)} "
-            "apart, into another folder"
-        )
-    if options.max_pixels is not None and options.max_pixels < 1:
-        raise ValueError(f"max_pixels must be 1 or more, received {options.max_pixels}")
-
+    output, formats = config.output, config.formats
     folder = Path(output).resolve()  # also what a link names, or "."
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{output}: expected a folder for the export, found a file")
@@ -194,22 +123,22 @@ def check_request(output: str | os.PathLike[str], options: ExportOptions) -> Non
         from anime_tf.inference.engines.engine import import_litert
 
         import_litert()
-    if options.hold is not None:
+    if config.freeze is not None:
         from anime_tf.io.folders import find_pictures
 
-        find_pictures(options.hold)
-    if options.calibration is not None:
+        find_pictures(config.freeze)
+    if config.calibration is not None:
         from anime_tf.export.int8 import import_quantizer
         from anime_tf.io.folders import find_pictures
 
-        find_pictures(options.calibration)
+        find_pictures(config.calibration)
         import_quantizer()
     if "onnx" in formats:
         from anime_tf.export.onnx import check_installed
         from anime_tf.inference.engines.engine import import_onnxruntime
 
         check_installed()
-        if options.verify:
+        if config.verify:
             import_onnxruntime()
 
 
@@ -236,31 +165,23 @@ def _is_record(path: Path) -> bool:
     return isinstance(content, dict) and content.get("kind") == RECORD_KIND
 
 
-def export(
-    weights: str | os.PathLike[str],
-    output: str | os.PathLike[str],
-    options: ExportOptions | None = None,
-) -> list[Exported]:
-    """Exports a generator; what it writes is read back and compared with the network first.
+def export(config: ExportConfig) -> list[Exported]:
+    """Exports a generator, and verifies each part against the network.
 
-    Args:
-        weights: Name of a built-in style, or the path of a ``.keras`` archive.
-        output: The folder: it will hold ``saved_model/``, ``model.tflite``, ``model.onnx`` and
-            ``export.json``, as far as asked for, and nothing of an earlier export, which is
-            replaced as a whole.
-            A part that passes its limit is left out; where none is left, nothing is written.
-        options: What is to be written; a SavedModel and a TFLite model, where it is left out.
+    `config.output` will hold ``saved_model/``, ``model.tflite``, ``model.onnx`` and
+    ``export.json``, and nothing of an earlier export, which is replaced as a whole. A part that
+    exceeds its tolerance is left out; if none remains, nothing is written.
 
     Returns:
-        Each part, in the order of `FORMATS`, those that failed among them.
+        All parts in the order of `FORMATS`, failed ones included.
 
     Raises:
         FileNotFoundError: There are no such weights.
         ValueError: As for `check_request`; or weights that cannot be exported.
         OSError: The folder cannot be written.
     """
-    options = options or ExportOptions()
-    check_request(output, options)
+    check_request(config)
+    output = config.output
     import tensorflow as tf
 
     from anime_tf.export.card import ModelCard
@@ -268,23 +189,23 @@ def export(
     from anime_tf.models.archive import load_generator
     from anime_tf.styles.builtin import weights_path
 
-    model = load_generator(weights_path(weights), precision=options.precision)
+    model = load_generator(weights_path(config.weights), precision=config.precision)
     card = ModelCard.from_weights(
-        weights,
+        config.weights,
         model,
-        style_name=options.style_name,
-        licence=options.licence,
-        training_data=options.training_data,
+        style_name=config.style_name,
+        licence=config.license,
+        training_data=config.training_data,
     )
-    network = KerasEngine(model, statistics=_held(model, options))
+    network = KerasEngine(model, statistics=_held(model, config))
     folder = Path(output).resolve()
     unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.tmp")
     try:
         unfinished.mkdir(parents=True)
         parts = [
-            _export_part(kind, network, unfinished, Path(output), options, card)
+            _export_part(kind, network, unfinished, Path(output), config, card)
             for name, kind in FORMATS.items()
-            if name in options.formats
+            if name in config.formats
         ]
         written = [part for part in parts if not part.failure]
         if not written:
@@ -297,9 +218,9 @@ def export(
             "generator": card.network,
             "weights_sha256": card.weights_sha256,
             "precision": card.precision,
-            "quantize": options.quantize,
-            "holds_statistics": options.hold is not None,
-            "image_size": options.image_size,
+            "quantize": config.quantize,
+            "holds_statistics": config.freeze is not None,
+            "image_size": config.image_size,
             "files": {part.path.name: _as_record(part) for part in written},
         }
         text = json.dumps(record, indent=2) + "\n"
@@ -313,14 +234,14 @@ def export(
     return parts
 
 
-def _held(model: keras.Model, options: ExportOptions) -> np.ndarray | None:
-    """Statistics of the photos of `options.hold`."""
-    if options.hold is None:
+def _held(model: keras.Model, config: ExportConfig) -> np.ndarray | None:
+    """Statistics of the photos of `config.freeze`."""
+    if config.freeze is None:
         return None
     from anime_tf.export.int8 import calibration_pictures
     from anime_tf.inference.norm_statistics import StatisticsEstimator
 
-    photos = calibration_pictures(options.hold, options.image_size)
+    photos = calibration_pictures(config.freeze, config.image_size)
     return StatisticsEstimator(model)([photo[0] for photo in photos])
 
 
@@ -329,7 +250,7 @@ def _export_part(
     network: KerasEngine,
     unfinished: Path,
     output: Path,
-    options: ExportOptions,
+    config: ExportConfig,
     card: ModelCard,
 ) -> Exported:
     """Writes one part into the unfinished folder, and takes it out again where it fails."""
@@ -337,11 +258,11 @@ def _export_part(
     from anime_tf.inference.engines.engine import engine_of, open_engine
 
     path = unfinished / kind.name
-    limit = kind.write(network.network, path, options, card)
+    limit = kind.write(network.network, path, config, card)
     size = _size(path)
-    if not options.verify:
+    if not config.verify:
         return Exported(output / kind.name, size, None)
-    one_size = [options.image_size] if path.suffix == ".tflite" and options.image_size else []
+    one_size = [config.image_size] if path.suffix == ".tflite" and config.image_size else []
     measured = measure(open_engine(path, engine_of(path)), network, one_size or PROBE_SIZES)
     failure = measured.beyond(limit)
     if failure:

@@ -12,11 +12,9 @@ import cv2
 import numpy as np
 
 from anime_tf.faces.align import Square, between, portrait, square_of
+from anime_tf.faces.config import FaceConfig
 from anime_tf.faces.dlib_models import import_dlib, load_model, model_path
 from anime_tf.faces.face import POINTS, Box, Face, apply, overlap, resizing
-
-DETECTORS = ("hog", "cnn")
-"""The frontal detector on gradients, and the network of max-margin object detection (mmod)."""
 
 DETECTOR_PIXELS = {"hog": 80, "cnn": 55}
 """How wide the smallest face is that a detector finds."""
@@ -37,59 +35,26 @@ FOLLOWED_PIXELS = 200
 class FaceFinder:
     """Finds the faces of pictures.
 
-    The picture is searched in one size: enlarged until a face of `smallest` pixels is as large as
+    The picture is searched in one size: enlarged until a face of `min_size` pixels is as large as
     the detector needs, but not beyond four fifths of `search_megapixels`; pictures of more than
     `search_megapixels` are shrunk to that.
     No face is a result like any other. Several threads must not share one finder.
 
     Args:
-        detector: "hog", frontal faces turned by some 35 degrees at most, quick; or "cnn", which
-            finds more turned and covered faces and is many times slower without a GPU.
-        landmarks: "68", "5", or the path of a file of dlib's landmarks of either kind.
-        threshold: Added to the detector's own threshold: less than 0 finds more, and more that is
-            no face.
-        smallest: Width in pixels of the smallest face that is looked for.
-        search_megapixels: Size of the largest picture that is searched, in millions of pixels;
-            smaller ones are enlarged to four fifths of it at most.
-        tilted: Look also in copies turned by 60 degrees either way; takes four times as long.
-
-    Attributes:
-        detector: As given.
-        threshold: As given.
-        smallest: As given.
-        search_megapixels: As given.
-        tilted: As given.
+        config: Settings; the defaults without one.
+        **settings: Settings of the config by name.
 
     Raises:
         FileNotFoundError: A model file is missing.
-        ValueError: dlib is missing, a file is none of its models, or an argument is out of range.
+        ValueError: dlib is missing, a file is none of its models, or an invalid setting.
     """
 
-    def __init__(
-        self,
-        detector: str = "hog",
-        *,
-        landmarks: str | os.PathLike[str] = "68",
-        threshold: float = 0.0,
-        smallest: float = 24.0,
-        search_megapixels: float = 1.5,
-        tilted: bool = False,
-    ) -> None:
-        if detector not in DETECTORS:
-            raise ValueError(f"detector must be one of {', '.join(DETECTORS)}, received {detector}")
-        if not smallest > 0 or not search_megapixels > 0:
-            raise ValueError(
-                "smallest and search_megapixels must be greater than 0, received "
-                f"{smallest} and {search_megapixels}"
-            )
-        self.detector = detector
-        self.threshold = float(threshold)
-        self.smallest = float(smallest)
-        self.search_megapixels = float(search_megapixels)
-        self.tilted = bool(tilted)
+    def __init__(self, config: FaceConfig | None = None, **settings: Any) -> None:
+        self.config = (config or FaceConfig()).replace(**settings)
+        landmarks = self.config.landmarks
         self._dlib = import_dlib()
         self._landmarks = load_model("shape_predictor", model_path(landmarks))
-        if detector == "cnn":
+        if self.config.detector == "cnn":
             self._cnn = load_model("cnn_face_detection_model_v1", model_path("cnn"))
         else:
             self._hog = self._dlib.get_frontal_face_detector()
@@ -114,7 +79,7 @@ class FaceFinder:
                 f"{photo_u8.dtype} {photo_u8.shape}"
             )
         found: list[Face] = []
-        if self.detector == "hog":
+        if self.config.detector == "hog":
             # Of colours it would take the steepest plane; luma finds the same in 0.7 of the time.
             photo_u8 = cv2.cvtColor(photo_u8, cv2.COLOR_RGB2GRAY)
         for searched_u8, matrix in self._copies(photo_u8):
@@ -139,7 +104,7 @@ class FaceFinder:
         before = square_of(face)
         around = Square(((left + right) / 2, (top + bottom) / 2), 2 * (right - left), before.angle)
         cut_u8 = portrait(photo_u8, around, 2 * FOLLOWED_PIXELS)
-        if self.detector == "hog":
+        if self.config.detector == "hog":
             cut_u8 = cv2.cvtColor(cut_u8, cv2.COLOR_RGB2GRAY)
         low, high = FOLLOWED_PIXELS / 2, FOLLOWED_PIXELS * 3 / 2
         points = apply(
@@ -152,14 +117,14 @@ class FaceFinder:
     def _copies(self, photo_u8: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The picture in the size that is searched, and turned, each with the map to it."""
         height, width = photo_u8.shape[:2]
-        to_most = math.sqrt(self.search_megapixels * 1e6 / (height * width))
+        to_most = math.sqrt(self.config.search_megapixels * 1e6 / (height * width))
         enlarged = max(1.0, to_most * math.sqrt(ENLARGED_TO))
-        scale = min(DETECTOR_PIXELS[self.detector] / self.smallest, enlarged, to_most)
+        scale = min(DETECTOR_PIXELS[self.config.detector] / self.config.min_size, enlarged, to_most)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         upright = np.ascontiguousarray(cv2.resize(photo_u8, size, interpolation=method))
         matrix = resizing((height, width), size[::-1])
-        for degrees in TURNS if self.tilted else TURNS[:1]:
+        for degrees in TURNS if self.config.tilted else TURNS[:1]:
             if degrees == 0:
                 yield upright, matrix
                 continue
@@ -175,11 +140,11 @@ class FaceFinder:
 
     def _detect(self, searched_u8: np.ndarray) -> list[tuple[Box, float]]:
         """Boxes and scores of the faces of a picture, in its own pixels."""
-        if self.detector == "cnn":
+        if self.config.detector == "cnn":
             found = [(hit.rect, hit.confidence) for hit in self._cnn(searched_u8, 0)]
-            found = [(rect, score) for rect, score in found if score > self.threshold]
+            found = [(rect, score) for rect, score in found if score > self.config.threshold]
         else:
-            rects, scores, _ = self._hog.run(searched_u8, 0, self.threshold)
+            rects, scores, _ = self._hog.run(searched_u8, 0, self.config.threshold)
             found = list(zip(rects, scores, strict=True))
         return [
             ((float(r.left()), float(r.top()), float(r.right()), float(r.bottom())), float(score))

@@ -6,19 +6,18 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from anime_tf.faces.align import Square, paste, portrait, square_of
 from anime_tf.faces.blend import face_mask, match_colours, weight_of_colours
+from anime_tf.faces.config import FaceConfig
 from anime_tf.faces.face import Face, resizing
 from anime_tf.io import pictures
 
 Stylise = Callable[[np.ndarray], np.ndarray]
 """A `Stylizer`, or what takes and gives pictures as it does."""
-
-FACE_SIZE = 224
-"""Height and width in which faces are stylised."""
 
 MAGNIFIED = 2.5
 """By how much a portrait is magnified at most when it is pasted; larger faces get larger ones."""
@@ -40,12 +39,12 @@ class FaceStylizer:
         stylizer: Stylises the picture.
         finder: Finds the faces of an RGB picture, as `FaceFinder` does.
         face_stylizer: Stylises the portraits; `stylizer` where it is None. It must keep sizes.
-        size: Height and width of the portraits in pixels. Faces that are more than `MAGNIFIED`
-            times as large are pasted from larger ones.
-        padding: How much more than the face a portrait shows, as `square_of` takes it.
+        config: Settings; the defaults without one. Faces more than `MAGNIFIED` times as large as
+            `size` are pasted from larger portraits.
+        **settings: Settings of the config by name.
 
     Raises:
-        ValueError: An argument out of its range.
+        ValueError: An invalid setting.
     """
 
     def __init__(
@@ -54,15 +53,10 @@ class FaceStylizer:
         finder: Callable[[np.ndarray], list[Face]],
         *,
         face_stylizer: Stylise | None = None,
-        size: int = FACE_SIZE,
-        padding: float = 0.0,
+        config: FaceConfig | None = None,
+        **settings: Any,
     ) -> None:
-        if size < 32:
-            raise ValueError(f"size must be at least 32 pixels, received {size}")
-        if not -0.25 <= padding <= 2:
-            raise ValueError(f"padding must lie in -0.25..2, received {padding}")
-        self.size = int(size)
-        self.padding = float(padding)
+        self.config = (config or FaceConfig()).replace(**settings)
         self._stylizer = stylizer
         self._finder = finder
         self._face_stylizer = stylizer if face_stylizer is None else face_stylizer
@@ -125,8 +119,8 @@ class FaceStylizer:
         Returns:
             Portraits (size, size, 3) uint8 in the order of the faces.
         """
-        squares = [square_of(face, self.padding) for face in faces]
-        return [self._drawn(portrait(photo_u8, square, self.size)) for square in squares]
+        squares = [square_of(face, self.config.padding) for face in faces]
+        return [self._drawn(portrait(photo_u8, square, self.config.size)) for square in squares]
 
     def _cut_out_found(self, photo_u8: np.ndarray) -> tuple[list[Face], list[_CutOut]]:
         """The faces of a photo, and what is pasted for them."""
@@ -137,7 +131,7 @@ class FaceStylizer:
         """What is pasted for faces, in this order."""
         cuts = []
         for face in sorted(faces, key=lambda face: square_of(face).side):
-            square = square_of(face, self.padding)
+            square = square_of(face, self.config.padding)
             size = self._size_within(square)
             mask = face_mask(face, square, size)
             # Half the size is enough to tell the colours, and takes a quarter of the time.
@@ -158,7 +152,7 @@ class FaceStylizer:
     def _size_within(self, square: Square) -> int:
         """In what size the face in a square is stylised where it is pasted back."""
         least = math.ceil(square.side / MAGNIFIED / SIZE_STEP) * SIZE_STEP
-        return self.size if square.side <= MAGNIFIED * self.size else least
+        return self.config.size if square.side <= MAGNIFIED * self.config.size else least
 
     def _drawn(self, portrait_u8: np.ndarray) -> np.ndarray:
         """A portrait, stylised, in its own size."""

@@ -1,11 +1,10 @@
-"""Many files: which picture goes where, and reading, stylising and writing at the same time."""
+"""Many files: which picture becomes which file; reading, stylizing and writing in parallel."""
 
 from __future__ import annotations
 
 import glob
 import os
 import re
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from absl import logging
-from tqdm import tqdm
 
+from anime_tf.errors import error_line
 from anime_tf.io.folders import PICTURE_SUFFIXES, find_pictures
 from anime_tf.io.pictures import (
     DEEP_SUFFIXES,
@@ -26,11 +25,12 @@ from anime_tf.io.pictures import (
     read_picture,
     write_picture,
 )
+from anime_tf.io.terminal import Progress, write_line
 
 _MAGIC = re.compile(r"[*?[]")
 
 READERS = min(4, os.cpu_count() or 1)
-"""Threads that read and decode; OpenCV lets go of the interpreter's lock meanwhile."""
+"""Threads that read and decode; OpenCV releases the interpreter's lock meanwhile."""
 
 WRITERS = 2
 """Threads that encode and write."""
@@ -39,17 +39,17 @@ Source = TypeVar("Source")
 Result = TypeVar("Result")
 
 
-class EngineLost(OSError):
-    """What stylises is gone: the pictures that are left fail untried, for the same reason."""
+class BackendUnavailableError(OSError):
+    """The backend is gone: the remaining pictures fail untried, for the same reason."""
 
 
 _FAILURES = (ValueError, OSError, MemoryError)
-"""Faults of a picture or of the machine; anything else is a fault of the program."""
+"""Errors of a picture or of the machine; any other is a bug of the program."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """A picture to be read, and the file that it becomes.
+class Task:
+    """A picture to read, and the file that it becomes.
 
     Attributes:
         source: The file to read.
@@ -62,45 +62,44 @@ class Job:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """How a batch of files went, in the order of the jobs.
+    """Results of a batch in the order of the tasks.
 
     Attributes:
         written: The files that were written.
-        failures: The files that were not read, stylised or written, and why: one line each, which
-            begins with the path.
+        failures: A line for each file that failed, which begins with its path.
     """
 
     written: tuple[Path, ...]
     failures: tuple[str, ...]
 
 
-def plan(source: str, output: str, *, bits: int = 8) -> list[Job]:
+def plan(source: str, output: str | None, *, bits: int = 8) -> list[Task]:
     """Decides which file each picture becomes; touches no file.
 
-    A folder and a glob are written into a folder, in the structure that lies below the folder, or
-    below the part of the glob before its first wildcard. Each name keeps its suffix where that can
-    be written, else it gets ``.png``. Pictures that already lie in an output folder inside of the
-    input folder are not taken.
+    The pictures of a folder or glob go into a folder with the same structure, below the folder or
+    below the part of the glob before its first wildcard. Each name keeps its suffix if that format
+    can be written, else it gets ``.png``. Pictures in an output folder inside the input folder are
+    skipped.
 
     Args:
-        source: A file, a folder (with all below it), or a glob, with ``**`` for any depth.
-        output: A folder; for a single file also the file to write. A folder that does not exist
-            yet is told from a file by an ending ``/``.
-        bits: 8, or 16: then files of kinds that hold only 8 bits a value are not written, and
-            names of such get ``.png``.
+        source: A file, a folder (with all subfolders), or a glob, with ``**`` for any depth.
+        output: A folder, or for a single file also the file to write; a new folder for a single
+            file ends in ``/``. None for `default_output`.
+        bits: 8, or 16 for formats with 16 bits per channel alone.
 
     Returns:
-        At least one job; no two write the same file, and none writes a file that is read.
+        At least one task; no two write the same file, and none writes a file that is read.
 
     Raises:
         FileNotFoundError: No such file, folder or match, or no picture among them.
         NotADirectoryError: A file stands where a folder is needed.
         PermissionError: The output's folder cannot be written to.
-        ValueError: An output that would overwrite an input, or of a kind that is not written.
+        ValueError: An output that would overwrite an input, or in a format that is not written.
     """
+    output = output or default_output(source)
     suffixes = WRITABLE_SUFFIXES if bits == 8 else DEEP_SUFFIXES
     if os.path.isfile(source):
-        jobs = [Job(Path(source), _single_target(Path(source), output, suffixes))]
+        tasks = [Task(Path(source), _single_target(Path(source), output, suffixes))]
     else:
         folder, found = _find(source)
         root = Path(output)
@@ -113,9 +112,28 @@ def plan(source: str, output: str, *, bits: int = 8) -> list[Job]:
             raise NotADirectoryError(
                 f"{output}: expected a folder for the pictures of {source}, found a file"
             )
-        jobs = _targets(folder, _not_inside(found, folder, root), root, suffixes)
-    _check_outputs(jobs)
-    return jobs
+        tasks = _targets(folder, _not_inside(found, folder, root), root, suffixes)
+    _check_outputs(tasks)
+    return tasks
+
+
+def default_output(source: str) -> str:
+    """Returns ``NAME_anime`` beside a picture or a folder.
+
+    Raises:
+        ValueError: The source is neither of them.
+    """
+    path = Path(source)
+    if path.name in ("", ".."):
+        path = path.resolve()
+    if path.is_dir():
+        return f"{path.with_name(f'{path.name}_anime')}/"
+    if path.is_file():
+        suffix = path.suffix if path.suffix.lower() in WRITABLE_SUFFIXES else ".png"
+        return str(path.with_name(f"{path.stem}_anime{suffix}"))
+    if _MAGIC.search(source):
+        raise ValueError("output: expected a folder for the pictures of a pattern, got none")
+    return source  # missing, which the search reports
 
 
 def _single_target(source: Path, output: str, suffixes: Sequence[str]) -> Path:
@@ -175,7 +193,7 @@ def _written_name(source: Path, suffixes: Sequence[str]) -> str:
     return source.name if known else source.with_suffix(".png").name
 
 
-def _targets(folder: Path, found: list[Path], root: Path, suffixes: Sequence[str]) -> list[Job]:
+def _targets(folder: Path, found: list[Path], root: Path, suffixes: Sequence[str]) -> list[Task]:
     """Distinct targets in the structure below `folder`; names that need no change come first."""
     places = {path: root / path.relative_to(folder) for path in found}
     targets = {
@@ -193,21 +211,21 @@ def _targets(folder: Path, found: list[Path], root: Path, suffixes: Sequence[str
             number += 1
         targets[path] = target
         taken.add(target)
-    return [Job(path, targets[path]) for path in found]
+    return [Task(path, targets[path]) for path in found]
 
 
-def _check_outputs(jobs: Sequence[Job]) -> None:
+def _check_outputs(tasks: Sequence[Task]) -> None:
     """Refuses to overwrite an input, and folders that cannot be written to."""
-    inputs = {job.source.resolve() for job in jobs}
-    identities = {_identity(job.source) for job in jobs}
-    for job in jobs:
+    inputs = {task.source.resolve() for task in tasks}
+    identities = {_identity(task.source) for task in tasks}
+    for task in tasks:
         # Also by identity: a name in other case is the same file on some disks.
-        same = job.target.exists() and _identity(job.target) in identities
-        if same or job.target.resolve() in inputs:
+        same = task.target.exists() and _identity(task.target) in identities
+        if same or task.target.resolve() in inputs:
             raise ValueError(
-                f"{job.target}: this output would overwrite an input; name another --output"
+                f"{task.target}: this output would overwrite an input; name another --output"
             )
-    for parent in {job.target.parent for job in jobs}:
+    for parent in {task.target.parent for task in tasks}:
         existing = next(place for place in (parent, *parent.absolute().parents) if place.exists())
         if not existing.is_dir():
             raise NotADirectoryError(f"{parent}: expected a folder, but {existing} is a file")
@@ -220,90 +238,85 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def run(
-    jobs: Sequence[Job],
-    stylise: Callable[[Any], Any],
+def stylize_files(
+    tasks: Sequence[Task],
+    stylize: Callable[[Any], Any],
     *,
     quality: int = 95,
     bits: int = 8,
-    tell: Callable[[str], None] | None = None,
+    log: Callable[[str], None] = write_line,
 ) -> BatchReport:
-    """Reads, stylises and writes pictures, each on threads of its own.
+    """Reads, stylizes and writes pictures in parallel.
 
-    A file that fails does not stop the others. At most a few pictures are held at a time.
+    A file that fails does not stop the others. Only a few pictures are in memory at a time.
 
     Args:
-        jobs: What to read and write; missing folders are made.
-        stylise: What happens to a picture; called from this thread alone. It takes and gives a
-            `Picture`; with 16 bits it takes an array as of `pictures.read_array`, and gives one of
-            uint16.
-        quality: Of JPEG and WebP, 1..100.
-        bits: 8 or 16 a value.
-        tell: Called with the line of each failure as it happens; writes to stderr by default.
-
-    Returns:
-        What was written and what failed.
+        tasks: Files to read and write; missing folders are made.
+        stylize: Stylizes a picture; called from this thread alone. It maps `Picture` to `Picture`;
+            with 16 bits an array of `pictures.read_array` to one of uint16.
+        quality: Quality of JPEG and WebP, 1..100.
+        bits: 8 or 16 bits per channel.
+        log: Takes the line of each failure at once; by default to stderr.
     """
     read: Callable[[Path], Any] = read_picture if bits == 8 else read_array
-    return run_batches(
-        jobs,
-        read=lambda job: read(job.source),
-        work=lambda pictures: [stylise(picture) for picture in pictures],
-        write=lambda job, picture: write_picture(job.target, picture, quality=quality),
-        tell=tell,
+    return run_tasks(
+        tasks,
+        read=lambda task: read(task.source),
+        work=lambda pictures: [stylize(picture) for picture in pictures],
+        write=lambda task, picture: write_picture(task.target, picture, quality=quality),
+        log=log,
     )
 
 
-def run_several(
-    jobs: Sequence[Job],
-    stylise: Callable[[Picture], Sequence[Picture]],
+def extract_files(
+    tasks: Sequence[Task],
+    extract: Callable[[Picture], Sequence[Picture]],
     name: str,
     *,
-    tell: Callable[[str], None] | None = None,
+    log: Callable[[str], None] = write_line,
 ) -> BatchReport:
-    """Makes any number of pictures out of each: `run` for what is cut out of pictures.
+    """Makes any number of pictures from each, such as one per face.
 
     Args:
-        jobs: What to read, and where to write: ``out/a.jpg`` becomes ``out/a_NAME1.png`` and so on.
-        stylise: What is made of a picture, from none to many; called from this thread alone.
-        name: What follows the name of the picture.
-        tell: As of `run`.
+        tasks: Files to read and write: ``out/a.jpg`` becomes ``out/a_NAME1.png`` and so on.
+        extract: Makes pictures from a picture; called from this thread alone.
+        name: Suffix of the picture's name.
+        log: As of `stylize_files`.
 
     Returns:
-        The pictures that were written, and what failed; a picture out of which nothing is made is
-        neither.
+        The written pictures and the failures. A picture without results is neither.
     """
-    stems = _distinct_stems(jobs)
-    inputs = {job.source.resolve() for job in jobs}
+    stems = _distinct_stems(tasks)
+    inputs = {task.source.resolve() for task in tasks}
     written: dict[Path, list[Path]] = {}
 
-    def write(job: Job, made: Sequence[Picture]) -> None:
-        done = written.setdefault(job.target, [])
+    def write(task: Task, made: Sequence[Picture]) -> None:
+        done = written.setdefault(task.target, [])
         for number, picture in enumerate(made, start=1):
-            path = job.target.with_name(f"{stems[job.target]}_{name}{number}.png")
+            path = task.target.with_name(f"{stems[task.target]}_{name}{number}.png")
             if path.resolve() in inputs:
                 raise ValueError(f"{path}: would overwrite an input; name another --output")
             write_picture(path, picture)
             done.append(path)
         if not made:
-            logging.info("%s: no %s found", job.source, name)
+            logging.info("%s: no %s found", task.source, name)
 
-    report = run_batches(
-        jobs,
-        read=lambda job: read_picture(job.source),
-        work=lambda pictures: [stylise(picture) for picture in pictures],
+    report = run_tasks(
+        tasks,
+        read=lambda task: read_picture(task.source),
+        work=lambda pictures: [extract(picture) for picture in pictures],
         write=write,
-        tell=tell,
+        log=log,
     )
-    in_order = [path for job in jobs for path in written.get(job.target, [])]
+    in_order = [path for task in tasks for path in written.get(task.target, [])]
     return BatchReport(tuple(in_order), report.failures)
 
 
-def _distinct_stems(jobs: Sequence[Job]) -> dict[Path, str]:
+def _distinct_stems(tasks: Sequence[Task]) -> dict[Path, str]:
     """Target -> its name without the suffix, where that is another's, too, with it: a, a_png."""
     stems: dict[Path, str] = {}
     taken: set[Path] = set()
-    for target in [job.target for job in jobs]:
+    for target in [task.target for task in tasks]:
         stem, tail = target.stem, 1
         while target.with_name(stem) in taken:
             stem = f"{target.stem}_{target.suffix[1:]}" + (f"_{tail}" if tail > 1 else "")
@@ -313,124 +326,113 @@ def _distinct_stems(jobs: Sequence[Job]) -> dict[Path, str]:
     return stems
 
 
-def run_batches(
-    jobs: Sequence[Job],
+def run_tasks(
+    tasks: Sequence[Task],
     *,
-    read: Callable[[Job], Source],
+    read: Callable[[Task], Source],
     work: Callable[[list[Source]], Sequence[Result | Exception]],
-    write: Callable[[Job, Result], None],
+    write: Callable[[Task, Result], None],
     batch_size: int = 1,
-    tell: Callable[[str], None] | None = None,
+    log: Callable[[str], None] = write_line,
 ) -> BatchReport:
-    """Reads, works on and writes files, each on threads of its own: `run` for any kind of work.
+    """Reads, processes and writes files in parallel.
 
     Args:
-        jobs: What to read and write; missing folders are made.
-        read: Reads the source of a job; called from several threads.
-        work: What happens to what was read, `batch_size` at a time or fewer; called from this
-            thread alone. Returns a result for each, or the error that stands in its place. What it
-            raises itself counts for all that it was given, and an `EngineLost` for all that
-            follow, too; that is raised where nothing has been written yet.
-        write: Writes a result to the target of a job; called from several threads.
+        tasks: Files to read and write; missing folders are made.
+        read: Reads the source of a task; called from several threads.
+        work: Processes up to `batch_size` sources; called from this thread alone. Returns a result
+            or an error for each. An error that it raises counts for the whole batch, and a
+            `BackendUnavailableError` for all later tasks, too.
+        write: Writes a result to the target of a task; called from several threads.
         batch_size: At least 1.
-        tell: As of `run`.
-
-    Returns:
-        What was written and what failed.
+        log: As of `stylize_files`.
 
     Raises:
-        EngineLost: Nothing could be done.
+        BackendUnavailableError: Before the first file was written.
     """
-    tell = tell or _tell
     written: list[Path] = []
     failures: list[str] = []
-    pending: deque[tuple[Job, Future[None]]] = deque()
+    pending: deque[tuple[Task, Future[None]]] = deque()
     readers = ThreadPoolExecutor(READERS, "reader")
     writers = ThreadPoolExecutor(WRITERS, "writer")
-    # disable=None: no bar where stderr is not a terminal.
-    bar = tqdm(total=len(jobs), unit=" pictures", disable=None, file=sys.stderr)
+    progress = Progress(len(tasks), "pictures")
 
     def fail(path: Path, error: Exception) -> None:
         line = _line(path, error)
         failures.append(line)
-        tell(line)
-        bar.update()
+        log(line)
+        progress.update()
 
-    def settle(job: Job, future: Future[None]) -> None:
+    def settle(task: Task, future: Future[None]) -> None:
         try:
             future.result()
         except _FAILURES as error:
-            fail(job.target, error)
+            fail(task.target, error)
         else:
-            written.append(job.target)
-            bar.update()
+            written.append(task.target)
+            progress.update()
 
-    def put(job: Job, result: Result) -> None:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        write(job, result)
+    def put(task: Task, result: Result) -> None:
+        task.target.parent.mkdir(parents=True, exist_ok=True)
+        write(task, result)
 
     try:
-        ahead = _read_ahead(readers, jobs, read)
+        ahead = _read_ahead(readers, tasks, read)
         begun = 0
         while group := list(islice(ahead, batch_size)):
             begun += len(group)
-            ready: list[tuple[Job, Source]] = []
-            for job, reading in group:
+            ready: list[tuple[Task, Source]] = []
+            for task, reading in group:
                 try:
-                    ready.append((job, reading.result()))
+                    ready.append((task, reading.result()))
                 except _FAILURES as error:
-                    fail(job.source, error)
+                    fail(task.source, error)
             if not ready:
                 continue
             try:
                 results = work([source for _, source in ready])
-            except EngineLost as error:
+            except BackendUnavailableError as error:
                 while pending:
                     settle(*pending.popleft())
                 if not written:
                     raise
-                for job in [job for job, _ in ready] + list(jobs[begun:]):
-                    fail(job.source, error)
+                for task in [task for task, _ in ready] + list(tasks[begun:]):
+                    fail(task.source, error)
                 break
             except _FAILURES as error:
                 results = [error] * len(ready)
-            for (job, _), result in zip(ready, results, strict=True):
+            for (task, _), result in zip(ready, results, strict=True):
                 if isinstance(result, Exception):
-                    fail(job.source, result)
+                    fail(task.source, result)
                     continue
                 if len(pending) >= 2 * WRITERS:
                     settle(*pending.popleft())
-                pending.append((job, writers.submit(put, job, result)))
+                pending.append((task, writers.submit(put, task, result)))
         while pending:
             settle(*pending.popleft())
     finally:
         # Without cancelling, an interrupt would wait for every picture that is queued.
         readers.shutdown(cancel_futures=True)
         writers.shutdown(cancel_futures=True)
-        bar.close()
+        progress.close()
     return BatchReport(tuple(written), tuple(failures))
 
 
 def _read_ahead(
-    readers: ThreadPoolExecutor, jobs: Sequence[Job], read: Callable[[Job], Source]
-) -> Iterator[tuple[Job, Future[Source]]]:
-    """Yields each job with what was read for it, while the next ones are being read."""
-    ahead: deque[tuple[Job, Future[Source]]] = deque()
-    for job in jobs:
-        ahead.append((job, readers.submit(read, job)))
+    readers: ThreadPoolExecutor, tasks: Sequence[Task], read: Callable[[Task], Source]
+) -> Iterator[tuple[Task, Future[Source]]]:
+    """Yields each task with what was read for it, while the next ones are being read."""
+    ahead: deque[tuple[Task, Future[Source]]] = deque()
+    for task in tasks:
+        ahead.append((task, readers.submit(read, task)))
         if len(ahead) > READERS:
             yield ahead.popleft()
     yield from ahead
 
 
-def _tell(line: str) -> None:
-    """Writes to stderr without tearing a progress bar."""
-    tqdm.write(line, file=sys.stderr)
-
-
 def _line(path: Path, error: Exception) -> str:
-    """One line that begins with the path and says what went wrong."""
+    """Returns one line that begins with the path and says what went wrong."""
     if isinstance(error, OSError) and error.strerror:
         return f"{path}: {error.strerror[0].lower()}{error.strerror[1:]}"
-    reason = " ".join((str(error) or type(error).__name__).split())
+    reason = " ".join(error_line(error).split())
     return reason if reason.startswith(f"{path}: ") else f"{path}: {reason}"

@@ -1,14 +1,11 @@
-"""What is done to a stylised picture after the network: brightness, colour, strength.
+"""Steps after the network: brightness, color, strength, in this order.
 
-The steps come in this order, each on what the one before gave:
+1. `pictures.brightness_gain`: the mean luma of the photo.
+2. `transfer_color`: the photo's chroma under the result's luma.
+3. `blend`: a picture between the photo and the result, by strength.
 
-1. `pictures.match_brightness`: the mean luma of the photo.
-2. `with_color_of`: the photo's chroma under the result's luma.
-3. `blend`: the way back to the photo, by the strength.
-
-Every step but the first is local: a pixel depends on those within `REACH` rows and columns. The
-first needs one number of the whole picture, `pictures.brightness_gain`. Large pictures are
-therefore worked on in strips of rows, with the result of the whole.
+Step 1 needs one number of the whole picture. The others are local: a pixel depends on those within
+`HALO` rows and columns. Large pictures are therefore processed in strips of rows.
 """
 
 from __future__ import annotations
@@ -19,22 +16,22 @@ import numpy as np
 from anime_tf.io import pictures
 
 RADIUS = 8
-"""Half the side in pixels of the windows in which a photo's colours are fitted to a result."""
+"""Radius in pixels of the guided filter's windows."""
 
-REACH = 20
-"""How far in pixels `blend` looks: two windows, and two pixels for resizing at each end."""
+HALO = 20
+"""Rows and columns that `blend` looks at around a pixel: two windows and the resizing."""
 
-VARIANCE = (10 / 255) ** 2
-"""Of a window, for black 0 and white 1: far below it, it counts as flat; far above, as an edge."""
+EPSILON = (10 / 255) ** 2
+"""The guided filter's regularization: windows with a smaller variance count as flat."""
 
-HASTE = 3
-"""Detail keeps (1 - strength) to this power of the photo's, colours (1 - strength)."""
+DETAIL_EXPONENT = 3
+"""Detail keeps (1 - strength) to this power of the photo's, base color (1 - strength)."""
 
 STRIP = 512
-"""Rows that are worked on at once; even, because `blend` halves the size."""
+"""Rows per strip; even, because `blend` halves the size."""
 
 
-def finish(
+def postprocess(
     photo: np.ndarray,
     anime: np.ndarray,
     *,
@@ -42,25 +39,25 @@ def finish(
     keep_color: bool = False,
     match_brightness: bool = False,
 ) -> np.ndarray:
-    """Takes a picture from what the network made of it to what was asked for.
+    """Applies the steps that the settings of `StylizerConfig` choose.
 
     Args:
         photo: (height, width, 3) RGB, of a type of `pictures.WHITE`.
-        anime: The network's picture in the same size, of a type of `pictures.WHITE`, perhaps
-            another; it may be overwritten.
-        strength: From 0, the photo, to 1, all of the style; see `blend`.
-        keep_color: Whether the photo's chroma is kept; see `with_color_of`.
-        match_brightness: Whether the result gets the photo's mean luma.
+        anime: The network's result in the same size, of any type of `pictures.WHITE`; it may be
+            overwritten.
+        strength: From 0, the photo, to 1, the full style; see `blend`.
+        keep_color: Keep the photo's chroma; see `transfer_color`.
+        match_brightness: Give the result the photo's mean luma.
 
     Returns:
-        The picture in the type of `anime`: `anime` itself where nothing is asked for.
+        The picture in the type of `anime`: `anime` itself without any step.
 
     Raises:
-        ValueError: The sizes differ.
+        ValueError: The shapes differ.
     """
     if photo.shape != anime.shape:
         raise ValueError(
-            f"a photo and its result must have one shape, received {photo.shape} and {anime.shape}"
+            f"expected a photo and its result in one shape, got {photo.shape} and {anime.shape}"
         )
     if strength == 0:
         return pictures.as_type(photo, anime.dtype)
@@ -72,33 +69,33 @@ def finish(
         return anime
     out = np.empty_like(anime)
     for rows in _strips(len(anime)):
-        halo = 0 if strength == 1 else REACH
+        halo = 0 if strength == 1 else HALO
         first, last = max(0, rows.start - halo), min(len(anime), rows.stop + halo)
         near = slice(first, last)
         before = pictures.as_type(photo[near], np.float32)
         after = pictures.as_type(anime[near], np.float32)
         if keep_color:
-            after = with_color_of(before, after)
+            after = transfer_color(before, after)
         if strength < 1:
             after = blend(before, after, strength)
         out[rows] = pictures.as_type(after[rows.start - first : rows.stop - first], anime.dtype)
     return out
 
 
-def with_color_of(photo: np.ndarray, anime: np.ndarray) -> np.ndarray:
-    """Luma of one picture, chroma of another.
+def transfer_color(photo: np.ndarray, anime: np.ndarray) -> np.ndarray:
+    """Combines the luma of one picture with the chroma of another.
 
-    With luma Y of ITU-R BT.601 and the chroma (R - Y, G - Y, B - Y), which is Cb and Cr before
-    they are scaled: ``Y(anime) + k * (photo - Y(photo))``. k is 1 where that is a colour from black
-    to white, else as large as it may be: luma and hue stay, saturation gives way. So black lines
-    stay black, and nothing is clipped.
+    With luma Y of ITU-R BT.601 and chroma (R - Y, G - Y, B - Y), that is unscaled Cb and Cr:
+    ``Y(anime) + k * (photo - Y(photo))``. k is 1, or the largest value that keeps the color between
+    black and white: luma and hue stay, saturation decreases. So black lines stay black, and nothing
+    is clipped.
 
     Args:
         photo: (height, width, 3) RGB float32 in 0..1.
         anime: The same.
 
     Returns:
-        The same, new.
+        A new array of the same shape, type and range.
     """
     weights = np.array([pictures.LUMA_WEIGHTS], np.float32)
     luma = cv2.transform(anime, weights)
@@ -113,27 +110,26 @@ def with_color_of(photo: np.ndarray, anime: np.ndarray) -> np.ndarray:
 
 
 def blend(photo: np.ndarray, anime: np.ndarray, strength: float) -> np.ndarray:
-    """A picture between a photo and its result, with the lines of one picture, not of two.
+    """Returns a picture between a photo and its result without double lines.
 
-    A mean of the two pixel by pixel would show the photo's texture through flat areas, and lines
-    twice where the network has moved them. Here the difference is taken apart by the guided
-    filter, with the result as the guide:
+    A pixelwise mean shows the photo's texture in flat areas, and lines twice where the network has
+    moved them. Here a guided filter with the result as guide splits the difference:
 
         base = a * anime + b, a and b fitted to photo - anime in windows of `RADIUS`
         detail = photo - anime - base
 
-    The base is what can be said of the photo by recolouring the drawing: it has the drawing's edges
-    and no others. The detail is the rest: the photo's texture, and what cancels the drawn lines.
-    Of the base 1 - strength is added to the result, of the detail (1 - strength)^3: colours and
-    light move evenly, while texture goes and lines come early.
+    The base is the recoloring of the drawing that is closest to the photo: it has the drawing's
+    edges and no others. The detail is the rest: the photo's texture, and the negative of the drawn
+    lines. The result gets 1 - strength of the base and (1 - strength)^3 of the detail: color and
+    light change evenly, while texture goes and lines come early.
 
     Args:
         photo: (height, width, 3) float32 in 0..1.
         anime: The same.
-        strength: 0..1; at 0 the photo, at 1 the result, but for rounding.
+        strength: 0..1; 0 is the photo and 1 the result, up to rounding.
 
     Returns:
-        The same, new; at strong edges it may leave 0..1 a little.
+        A new array of the same shape; at strong edges it may slightly leave 0..1.
 
     Reference:
         He, Sun, Tang, "Guided Image Filtering", 2013, section 3; at half the size as He and Sun,
@@ -141,7 +137,7 @@ def blend(photo: np.ndarray, anime: np.ndarray, strength: float) -> np.ndarray:
     """
     height, width = anime.shape[:2]
     odd = (0, height % 2, 0, width % 2)
-    # At half the size of whole pairs of pixels: sizes that are odd would shift the grid.
+    # Half the size, in whole pairs of pixels: odd sizes would shift the grid.
     half = (width // 2 + odd[3], height // 2 + odd[1])
     even = [
         cv2.copyMakeBorder(x, *odd, cv2.BORDER_REPLICATE) if any(odd) else x for x in (photo, anime)
@@ -150,10 +146,10 @@ def blend(photo: np.ndarray, anime: np.ndarray, strength: float) -> np.ndarray:
     difference = small_photo - guide
     mean_guide, mean_difference = _box(guide), _box(difference)
     covariance = _box(guide * difference) - mean_guide * mean_difference
-    a = covariance / (_box(guide * guide) - mean_guide * mean_guide + np.float32(VARIANCE))
+    a = covariance / (_box(guide * guide) - mean_guide * mean_guide + np.float32(EPSILON))
     b = mean_difference - a * mean_guide
     # anime + (1 - s) base + w detail, as (1 - w + c a) anime + w photo + c b.
-    weight = (1 - strength) ** HASTE
+    weight = (1 - strength) ** DETAIL_EXPONENT
     share = 1 - strength - weight
     slope = cv2.resize(_box(a) * np.float32(share) + np.float32(1 - weight), None, fx=2, fy=2)
     offset = cv2.resize(_box(b) * np.float32(share), None, fx=2, fy=2)
@@ -163,11 +159,11 @@ def blend(photo: np.ndarray, anime: np.ndarray, strength: float) -> np.ndarray:
 
 
 def _box(array: np.ndarray) -> np.ndarray:
-    """Means over windows, at half the size; reflected at the borders."""
+    """Returns means over windows at half the size, reflected at the borders."""
     side = RADIUS // 2 * 2 + 1
     return cv2.blur(array, (side, side), borderType=cv2.BORDER_REFLECT)
 
 
 def _strips(height: int) -> list[slice]:
-    """Rows in strips that begin at even rows."""
+    """Returns slices of rows that begin at even rows."""
     return [slice(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]

@@ -13,157 +13,82 @@ import numpy as np
 from absl import logging
 
 from anime_tf.inference import tiling
+from anime_tf.inference.config import StylizerConfig
 from anime_tf.inference.engines.engine import KerasEngine, open_engine
 from anime_tf.inference.frozen import Freezer, FrozenEngine, can_freeze
 from anime_tf.inference.memory import fits_into_memory
-from anime_tf.inference.postprocess import finish
+from anime_tf.inference.postprocess import postprocess
 from anime_tf.io import pictures
 from anime_tf.styles.builtin import weights_path
 
-_TYPES = tuple(dtype.name for dtype in pictures.WHITE)
-
 
 class Stylizer:
-    """Stylises photos with one generator.
+    """Stylizes photos with one generator.
 
-    Each call stands by itself: nothing is kept from one to the next, and several threads may call
-    one `Stylizer` at once. The network sees pixel / 127.5 - 1 in RGB, reflect-padded where its
-    strides need it and cropped back afterwards; a pixel out is round((y + 1) * 127.5), clipped.
-    With the defaults a picture is the network's output and nothing else.
+    A `Stylizer` keeps no state between calls, and several threads may call it at once. The network
+    sees pixel / 127.5 - 1 in RGB, reflect-padded where its strides need it and cropped back
+    afterwards; a pixel out is round((y + 1) * 127.5), clipped. With the default settings a picture
+    is the network's output and nothing else.
 
-        stylizer = Stylizer("cel")
+        stylizer = Stylizer("cel", strength=0.7)
         anime = stylizer(photo)
 
     Args:
-        weights: Name of a built-in style, or the path of a ``.keras`` archive, of a SavedModel
-            folder, or of a ``.tflite`` or ``.onnx`` file.
-        engine: What runs the network, a key of `inference.engines.ENGINES`, or "auto".
-        engine_precision: What it computes in: "float32", "bfloat16", or "auto" for the engine's own
-            choice; see `inference.engines.open_engine`.
-        hold: Whether `stylise_held` will be called: "auto" is then an engine that can hold
-            statistics, where the weights have one.
-        strength: From 0, the photo itself, to 1, what the network makes of it. Between them light
-            and colour move evenly, while the photo's texture goes and the drawing's lines come
-            early; see `inference.finish.blend`.
-        match_brightness: Give each picture the mean luma of its photo.
-        keep_color: Give each picture the chroma of its photo under the luma of the result. The
-            steps come in this order: brightness, colour, strength.
-        tile: What is done with pictures that may be too large for the memory that is free. "auto"
-            stylises them in tiles, with statistics that are held (`freeze`), where the weights
-            allow that; "never" stylises every picture whole; a number of pixels is height and width
-            of the tiles, for every picture that is larger.
-        max_side: Shrink pictures whose longer side has more pixels than this before they are
-            stylised; they come out in the smaller size. 0 keeps every size.
-        dtype: Type of the pictures that come out: "uint8", "uint16", or "float32" in 0..1; None
-            for the type of the photo. What the network gives is rounded to it once, so that uint16
-            holds more than 8 bits of it whatever the photo's type.
+        config: A `StylizerConfig`, or its `weights`: the name of a built-in style or a path.
+        **settings: Settings of the config by name.
 
     Attributes:
-        strength: As given.
-        match_brightness: As given.
-        keep_color: As given.
-        max_side: As given.
-        tile: As given.
-        dtype: As given.
+        config: The settings.
 
     Raises:
         FileNotFoundError: There are no such weights.
-        ValueError: An argument out of its range, or weights that cannot be read.
+        ValueError: An invalid setting, or weights that cannot be read.
     """
 
     def __init__(
-        self,
-        weights: str | os.PathLike[str] = "cel",
-        *,
-        engine: str = "auto",
-        engine_precision: str = "auto",
-        hold: bool = False,
-        strength: float = 1.0,
-        match_brightness: bool = False,
-        keep_color: bool = False,
-        max_side: int = 0,
-        tile: str | int = "auto",
-        dtype: str | None = None,
+        self, config: StylizerConfig | str | os.PathLike[str] = "cel", **settings: Any
     ) -> None:
-        self._set(
-            strength=strength,
-            match_brightness=match_brightness,
-            keep_color=keep_color,
-            max_side=max_side,
-            tile=tile,
-            dtype=dtype,
+        if not isinstance(config, StylizerConfig):
+            config = StylizerConfig(weights=config)
+        self.config = config = config.replace(**settings)
+        self._path = weights_path(config.weights)
+        self._engine = open_engine(
+            self._path, config.engine, config.engine_precision, config.ema_statistics
         )
-        self._path = weights_path(weights)
-        self._engine = open_engine(self._path, engine, engine_precision, hold)
         precision = getattr(self._engine, "precision", "float32")
         self._fits = partial(fits_into_memory, path=self._path, precision=precision)
-        # What it needs it loads when it is needed, once for all that share it.
+        # Loads what it needs on first use, once for all stylizers that share it.
         may_freeze = can_freeze(self._path, self._engine)
         self._freezer = Freezer(self._path, self._engine) if may_freeze else None
         self._check_tiles()
 
-    def _set(
-        self,
-        *,
-        strength: float,
-        match_brightness: bool,
-        keep_color: bool,
-        max_side: int,
-        tile: str | int,
-        dtype: str | None,
-    ) -> None:
-        if not 0 <= strength <= 1:
-            raise ValueError(f"strength must lie in 0..1, received {strength}")
-        if max_side < 0:
-            raise ValueError(f"max_side must be 0 (no limit) or more, received {max_side}")
-        if dtype not in (None, *_TYPES):
-            raise ValueError(f"dtype must be None or one of {', '.join(_TYPES)}, received {dtype}")
-        tiling.check_tile(tile)
-        self.strength = float(strength)
-        self.match_brightness = bool(match_brightness)
-        self.keep_color = bool(keep_color)
-        self.max_side = int(max_side)
-        self.tile = tile
-        self.dtype = dtype
-
     def with_settings(self, **settings: Any) -> Stylizer:
-        """Makes a `Stylizer` of the same network with other settings; nothing is loaded anew.
+        """Returns a `Stylizer` that shares engine and weights and has other settings.
 
         Args:
-            **settings: Any of `strength`, `match_brightness`, `keep_color`, `max_side`, `tile` and
-                `dtype`, as of the constructor. The others stay as they are.
-
-        Returns:
-            A new `Stylizer`, which shares engine and weights with this one.
+            **settings: Settings of `StylizerConfig` that do not choose the engine.
 
         Raises:
-            ValueError: A setting out of its range.
-            TypeError: None of these settings.
+            ValueError: An invalid setting, or one that chooses the engine.
         """
+        config = self.config.replace(**settings)
+        for name in ("weights", "engine", "engine_precision", "ema_statistics"):
+            if getattr(config, name) != getattr(self.config, name):
+                raise ValueError(f"{name}: expected a setting of the pictures; make a new Stylizer")
         other = copy.copy(self)
-        other._set(
-            **{
-                "strength": self.strength,
-                "match_brightness": self.match_brightness,
-                "keep_color": self.keep_color,
-                "max_side": self.max_side,
-                "tile": self.tile,
-                "dtype": self.dtype,
-                **settings,
-            }
-        )
+        other.config = config
         other._check_tiles()
         return other
 
     def __call__(self, photo_u8: np.ndarray) -> np.ndarray:
-        """Stylises a photo, or a batch of them.
+        """Stylizes a photo or a batch of photos.
 
         Args:
             photo_u8: uint8 in 0..255, or uint16 in 0..65535: RGB (height, width, 3), RGBA
-                (height, width, 4), or a batch (n, height, width, 3). Alpha is handed through.
+                (height, width, 4), or a batch (n, height, width, 3). Alpha is kept.
 
         Returns:
-            A new array of the same shape, of the type of the photo or of `dtype`; with `max_side`,
+            A new array of the same shape, of the type of the photo or of `dtype`; with `max_side`
             of the smaller height and width.
 
         Raises:
@@ -172,44 +97,41 @@ class Stylizer:
         """
         photo_u8 = np.asarray(photo_u8)
         _check(photo_u8)
+        max_side = self.config.max_side
         if photo_u8.ndim == 3:
-            photo = pictures.limit_array_side(photo_u8, self.max_side)
-            anime = self._stylise(photo[None, ..., :3], self._engine)[0]
+            photo = pictures.limit_array_side(photo_u8, max_side)
+            anime = self._stylize(photo[None, ..., :3], self._engine)[0]
             if photo.shape[2] == 3:
                 return anime
             return np.dstack([anime, pictures.as_type(photo[..., 3], anime.dtype)])
         if len(photo_u8) == 0:
-            return photo_u8.astype(self.dtype or photo_u8.dtype)
-        limited = [pictures.limit_array_side(photo, self.max_side) for photo in photo_u8]
-        return self._stylise(np.stack(limited), self._engine)
+            return photo_u8.astype(self.config.dtype or photo_u8.dtype)
+        limited = [pictures.limit_array_side(photo, max_side) for photo in photo_u8]
+        return self._stylize(np.stack(limited), self._engine)
 
     @property
     def can_freeze(self) -> bool:
-        """Whether `freeze` can be called: with archives and built-in styles it can."""
+        """Whether `freeze` works: for archives and built-in styles it does."""
         return self._freezer is not None
 
     def freeze(
         self, photo_u8: np.ndarray | Sequence[np.ndarray], passes: int | None = None
     ) -> Stylizer:
-        """Makes a `Stylizer` with fixed statistics: those of a photo, or of several together.
+        """Returns a `Stylizer` with frozen norm statistics: those of one or several photos.
 
-        A norm of the network goes by mean and variance of the whole picture at its layer. Fixed,
-        they become part of the convolutions: pictures of any size may be stylised in tiles, frames
-        of a shot do not flicker, and the network is quicker, on a CPU up to 1.4 times by the engine
-        and number type. Pictures unlike the photo come out otherwise than they would by themselves.
+        A norm uses mean and variance of the whole picture at its layer. Frozen, they are folded
+        into the convolutions: pictures of any size can be tiled, the frames of a shot do not
+        flicker, and the network is faster, on a CPU up to 1.4 times. Pictures unlike the photo
+        look different from a plain call.
 
-        Up to 0.82 megapixels statistics are the photo's own, and it comes out as of a plain call.
-        Those of larger photos are measured on tiles, and how near the result is depends on the
-        norms: see docs/performance.md for what was measured.
+        Up to 0.82 megapixels the statistics are exact, and the photo looks as in a plain call.
+        Those of larger photos are measured on tiles; see docs/performance.md for the accuracy.
 
         Args:
-            photo_u8: uint8 or uint16 RGB (height, width, 3), or a sequence of such photos, of any
-                sizes, which count as one large photo. Larger than `max_side`, they are shrunk.
-            passes: Passes over the photo, or over eight megapixels of it, by which its statistics
-                become more exact; each takes as long as stylising as much. None for 3.
-
-        Returns:
-            A new `Stylizer` with the settings of this one.
+            photo_u8: uint8 or uint16 RGB (height, width, 3), or a sequence of such photos of any
+                sizes, which count as one large photo. They are shrunk to `max_side`.
+            passes: Passes over the photo, or over eight megapixels of it, that refine the
+                statistics; each takes as long as stylizing as much. None is 3.
 
         Raises:
             ValueError: Another type or shape, or weights or an engine that cannot be frozen.
@@ -219,8 +141,8 @@ class Stylizer:
         for photo in photos:
             _check(photo)
             if photo.ndim != 3 or photo.shape[2] != 3:
-                raise ValueError(f"expected photos (height, width, 3), received {photo.shape}")
-        limited = [pictures.limit_array_side(photo, self.max_side) for photo in photos]
+                raise ValueError(f"expected photos (height, width, 3), got {photo.shape}")
+        limited = [pictures.limit_array_side(photo, self.config.max_side) for photo in photos]
         frozen = self.with_settings()
         frozen._engine = self._frozen(limited, passes)
         return frozen
@@ -232,78 +154,80 @@ class Stylizer:
         return freezer(photos, PASSES if passes is None else passes)
 
     def _check_tiles(self) -> None:
-        if isinstance(self.tile, int) and not self.can_freeze:
+        if isinstance(self.config.tile, int) and not self.can_freeze:
             Freezer(self._path, self._engine)  # raises
 
     @property
-    def can_hold(self) -> bool:
-        """Whether the engine can hold statistics, as `stylise_held` needs it; Keras can."""
+    def supports_ema(self) -> bool:
+        """Whether the engine supports `stylize_ema`; Keras does."""
         return isinstance(self._engine, KerasEngine)
 
-    def stylise_held(
+    def stylize_ema(
         self,
         photo_u8: np.ndarray,
-        held: np.ndarray | None,
-        rate: float,
-        leeway: float = math.inf,
-        newest: np.ndarray | None = None,
+        statistics: np.ndarray | None,
+        momentum: float,
+        tolerance: float = math.inf,
+        measured: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Stylises a photo with the statistics of the networks' norms held, in part or wholly.
+        """Stylizes a video frame with a moving average of the norm statistics.
 
-        Each frame of a film alone has statistics of its own, which is why it flickers; held from
-        one to the next they move slowly. What is held is the caller's to keep: a `Stylizer` keeps
-        nothing.
+        Frames flicker because each has statistics of its own; an average changes slowly. The caller
+        keeps it between frames.
 
-        Without measuring a photo's own the network is quicker, on a CPU 1.2 to 1.4 times: norms are
-        then part of the convolutions. So `measured` statistics may stand for many frames.
+        With `measured` the frame's own statistics are not computed, and the network, whose norms
+        are then folded into the convolutions, is 1.2 to 1.4 times as fast on a CPU. So statistics
+        of one frame may serve for many.
 
         Args:
             photo_u8: uint8 in 0..255, or uint16: RGB (height, width, 3).
-            held: The statistics that the frame before used; None for the first.
-            rate: How far they move to this photo's own, from 0, not at all, to 1, all the way: then
-                the picture is the same as of a plain call.
-            leeway: How far they may then still be from the photo's own: means by so many standard
-                deviations, deviations by a factor of 1 + leeway. Without such a limit a photo much
-                unlike the one before comes out as another picture altogether.
-            newest: Statistics of another photo, as of `measured`, which take the place of this
-                one's own. None measures them.
+            statistics: Average of the frame before; None for the first frame.
+            momentum: Weight of this frame's statistics in the average, 0..1; with 1 the picture
+                equals that of a plain call.
+            tolerance: Largest difference of the average from the frame's own statistics: means by
+                so many standard deviations, deviations by a factor of 1 + tolerance. Without a
+                limit a frame unlike the one before becomes a different picture.
+            measured: Statistics of another photo, from `measure_statistics`, instead of the
+                frame's own.
 
         Returns:
-            The picture as of a plain call, and the statistics that it used.
+            The picture as of a plain call, and the new average.
 
         Raises:
-            ValueError: Another type or shape, a rate out of its range, or an engine that cannot
-                hold statistics.
+            ValueError: Another type or shape, an argument out of range, or an engine without
+                support.
             MemoryError: The picture is too large for the device; see `max_side`.
         """
-        engine, photo_u8 = self._held_of(photo_u8)
-        if not 0 <= rate <= 1:
-            raise ValueError(f"rate must lie in 0..1, received {rate}")
-        if not leeway >= 0:
-            raise ValueError(f"leeway must be 0 or more, received {leeway}")
-        used = held
+        engine, photo_u8 = self._ema_input(photo_u8)
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"momentum: expected a number from 0 to 1, got {momentum}")
+        if not tolerance >= 0:
+            raise ValueError(f"tolerance: expected a number of at least 0, got {tolerance}")
+        used = statistics
 
         def run(pictures_pm1: np.ndarray) -> np.ndarray:
             nonlocal used
-            anime_pm1, used = engine.run_held(pictures_pm1, held, rate, leeway, newest)
+            anime_pm1, used = engine.run_held(
+                pictures_pm1, statistics, momentum, tolerance, measured
+            )
             return anime_pm1
 
-        return self._stylise(photo_u8[None], run)[0], used
+        return self._stylize(photo_u8[None], run)[0], used
 
-    def measured(self, photo_u8: np.ndarray) -> np.ndarray:
-        """Measures the statistics of a photo, exactly, in the time that stylising it takes.
+    def measure_statistics(self, photo_u8: np.ndarray) -> np.ndarray:
+        """Returns the exact norm statistics of a photo, in the time of stylizing it.
 
         Args:
             photo_u8: uint8 in 0..255, or uint16: RGB (height, width, 3).
 
         Returns:
-            (k,) float32, those that a plain call uses; for `stylise_held`.
+            (k,) float32, the statistics of a plain call; for `stylize_ema`.
 
         Raises:
-            ValueError: Another type or shape, or an engine that cannot hold statistics.
+            ValueError: Another type or shape, or an engine without support.
             MemoryError: The picture is too large for the device; see `max_side`.
         """
-        engine, photo_u8 = self._held_of(photo_u8)
+        engine, photo_u8 = self._ema_input(photo_u8)
         try:
             return engine.run_held(pictures.to_pm1(photo_u8[None]), None, 1.0, math.inf)[1]
         except MemoryError as error:
@@ -311,32 +235,33 @@ class Stylizer:
                 tiling.out_of_memory_message((1, *photo_u8.shape), 0, False)
             ) from error
 
-    def _held_of(self, photo_u8: np.ndarray) -> tuple[KerasEngine, np.ndarray]:
-        """An engine that holds statistics, and a frame in the size that it is stylised in."""
+    def _ema_input(self, photo_u8: np.ndarray) -> tuple[KerasEngine, np.ndarray]:
+        """Checks a frame, and limits its size."""
         if not isinstance(self._engine, KerasEngine):
             raise ValueError(
-                "only the engine keras can hold statistics, found "
-                f"{type(self._engine).__name__}; take a .keras archive or a built-in style, with "
+                "expected the engine keras for averaged statistics, got "
+                f"{type(self._engine).__name__}; use a .keras archive or a built-in style with "
                 "--engine=keras"
             )
         photo_u8 = np.asarray(photo_u8)
         _check(photo_u8)
         if photo_u8.ndim != 3 or photo_u8.shape[2] != 3:
-            raise ValueError(f"expected a frame (height, width, 3), received {photo_u8.shape}")
-        return self._engine, pictures.limit_array_side(photo_u8, self.max_side)
+            raise ValueError(f"expected a frame (height, width, 3), got {photo_u8.shape}")
+        return self._engine, pictures.limit_array_side(photo_u8, self.config.max_side)
 
-    def _stylise(
+    def _stylize(
         self, photos: np.ndarray, network: Callable[[np.ndarray], np.ndarray]
     ) -> np.ndarray:
-        """Stylises (n, height, width, 3) of any size; a new array."""
-        dtype = np.dtype(self.dtype or photos.dtype)
-        if self.strength == 0:
+        """Stylizes (n, height, width, 3) of any size; returns a new array."""
+        config = self.config
+        dtype = np.dtype(config.dtype or photos.dtype)
+        if config.strength == 0:
             return pictures.as_type(photos, dtype)
         side = 0
         may_tile = network is self._engine and self.can_freeze
         if may_tile:
             size_hw = photos.shape[1], photos.shape[2]
-            side = tiling.choose_tile_side(size_hw, self.tile, self._fits)
+            side = tiling.choose_tile_side(size_hw, config.tile, self._fits)
         try:
             if side:
                 animes = np.stack([self._in_tiles(photo, side, dtype) for photo in photos])
@@ -344,16 +269,16 @@ class Stylizer:
                 animes = pictures.from_pm1(network(pictures.to_pm1(photos)), dtype)
         except MemoryError as error:
             raise MemoryError(tiling.out_of_memory_message(photos.shape, side, may_tile)) from error
-        if self.strength == 1 and not (self.keep_color or self.match_brightness):
+        if config.strength == 1 and not (config.keep_color or config.match_brightness):
             return animes
         return np.stack(
             [
-                finish(
+                postprocess(
                     photo,
                     anime,
-                    strength=self.strength,
-                    keep_color=self.keep_color,
-                    match_brightness=self.match_brightness,
+                    strength=config.strength,
+                    keep_color=config.keep_color,
+                    match_brightness=config.match_brightness,
                 )
                 for photo, anime in zip(photos, animes, strict=True)
             ]
@@ -364,8 +289,8 @@ class Stylizer:
         engine = self._engine
         if not isinstance(engine, FrozenEngine):
             logging.info(
-                "%dx%d pixels are stylised in tiles of %d, with statistics that are held "
-                "(--tile=never for the whole at once, --max_side for a smaller picture)",
+                "stylizing %dx%d pixels in tiles of %d with frozen statistics (--tile=never for "
+                "the whole at once, --max_side for a smaller picture)",
                 width,
                 height,
                 side,
@@ -380,13 +305,13 @@ def _check(photo_u8: np.ndarray) -> None:
     batch = len(shape) == 4 and shape[-1] == 3
     if not (single or batch):
         raise ValueError(
-            "expected a picture (height, width, 3 or 4) or a batch (n, height, width, 3), "
-            f"received an array of shape {shape}"
+            "expected a picture (height, width, 3 or 4) or a batch (n, height, width, 3), got an "
+            f"array of shape {shape}"
         )
     if photo_u8.dtype not in (np.uint8, np.uint16):
         raise ValueError(
-            f"expected uint8 pixels in 0..255, or uint16, received {photo_u8.dtype}; "
-            "convert them first, (x * 255).round().astype('uint8') if they lie in 0..1"
+            f"expected uint8 pixels in 0..255, or uint16, got {photo_u8.dtype}; convert them "
+            "first, (x * 255).round().astype('uint8') if they lie in 0..1"
         )
     if 0 in shape[-3:-1]:
-        raise ValueError(f"expected a picture of at least 1x1 pixels, received shape {shape}")
+        raise ValueError(f"expected a picture of at least 1x1 pixels, got shape {shape}")

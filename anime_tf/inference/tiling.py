@@ -19,12 +19,6 @@ MAX_PIXELS = 1 << 24
 """Larger pictures are always tiled: the networks' tensors would have more values than some
 operations can count."""
 
-MODES = ("auto", "never")
-"""Tile settings besides a number of pixels."""
-
-MIN_TILE_SIDE = 64
-"""Smallest side of a tile: smaller tiles are mostly margins."""
-
 
 @dataclass(frozen=True)
 class Tile:
@@ -161,12 +155,3 @@ def out_of_memory_message(shape: tuple[int, ...], side: int, may_tile: bool) -> 
         )
     tiles = f"stylize in tiles (--tile={TILE_SIDE}) or " if may_tile else ""
     return f"not enough memory to stylize {pixels} at once; {tiles}limit the size (--max_side)"
-
-
-def check_tile(tile: str | int) -> None:
-    """Raise `ValueError` for an invalid tile setting; see `choose_tile_side`."""
-    is_side = isinstance(tile, int) and not isinstance(tile, bool)
-    if tile not in MODES and not (is_side and tile >= MIN_TILE_SIDE):  # type: ignore[operator]
-        raise ValueError(
-            f"expected tile of {', '.join(MODES)}, or at least {MIN_TILE_SIDE} pixels, got {tile}"
-        )

@@ -6,7 +6,6 @@ It speaks to the signatures ``bytes`` and ``bytes_jpeg`` of an exported SavedMod
 
 from __future__ import annotations
 
-import random
 import sys
 import time
 from collections.abc import Sequence
@@ -17,8 +16,9 @@ from urllib.parse import urlsplit
 from absl import logging
 from tqdm import tqdm
 
-from anime_tf.inference.batch import EngineLost
+from anime_tf.inference.batch import BackendUnavailableError
 from anime_tf.io.closeable import Closing
+from anime_tf.serving.config import ModelSpec, RetryPolicy
 
 SIGNATURES = {"png": "bytes", "jpeg": "bytes_jpeg"}
 """Kind of file that comes back -> signature that gives it."""
@@ -82,75 +82,6 @@ class Address:
 _EXAMPLES = "write http://localhost:8501 for REST or grpc://localhost:8500 for gRPC"
 
 
-@dataclass(frozen=True)
-class Served:
-    """Which model of a server.
-
-    Attributes:
-        name: Its name.
-        version: Its number; None for the newest, or the one of `label`.
-        label: A label of a version, such as "stable"; None for none.
-    """
-
-    name: str = "cel"
-    version: int | None = None
-    label: str | None = None
-
-    def __post_init__(self) -> None:
-        """Checks what the fields forbid each other.
-
-        Raises:
-            ValueError: No name, or both a version and a label.
-        """
-        if not self.name:
-            raise ValueError("the model has no name; give the one the server knows it by")
-        if self.version is not None and self.label is not None:
-            raise ValueError(
-                f"version {self.version} and label {self.label!r} both choose a version; "
-                "give one of them"
-            )
-
-    def __str__(self) -> str:
-        version = "" if self.version is None else f" version {self.version}"
-        return f"model {self.name!r}{version}" + (f" label {self.label!r}" if self.label else "")
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a server is waited for.
-
-    Attributes:
-        timeout: Seconds until a request is given up, its transfer included.
-        retries: How often it is sent again where the server could not be reached, was busy, or
-            took too long.
-        first_wait: Seconds before the first of these; doubled for each that follows.
-        longest_wait: Seconds that the doubling ends at.
-    """
-
-    timeout: float = 120.0
-    retries: int = 4
-    first_wait: float = 0.5
-    longest_wait: float = 20.0
-
-    def __post_init__(self) -> None:
-        """Checks the numbers.
-
-        Raises:
-            ValueError: No time at all, or a negative number of retries.
-        """
-        if not self.timeout > 0:
-            raise ValueError(f"timeout must be more than 0 seconds, got {self.timeout}")
-        if self.retries < 0:
-            raise ValueError(f"retries must be 0 or more, got {self.retries}")
-
-    def wait(self, attempt: int) -> float:
-        """Seconds to wait after an attempt, the first being 0.
-
-        A random part keeps clients that failed together from coming back together.
-        """
-        return min(self.longest_wait, self.first_wait * 2**attempt) * random.uniform(0.5, 1.0)
-
-
 class RequestFailed(ValueError):
     """A request that the server did not answer well; others may pass."""
 
@@ -187,7 +118,7 @@ class Transport(Protocol):
         Raises:
             TryAgain: The server could not be reached, is busy, or took too long.
             RequestFailed: It reports an error.
-            EngineLost: It will not answer any request.
+            BackendUnavailableError: It will not answer any request.
         """
         ...
 
@@ -202,8 +133,8 @@ class ServingClient(Closing):
     Args:
         address: Where the server listens: ``http://host:8501``, ``https://...`` for REST,
             ``grpc://host:8500``, ``grpcs://...`` for gRPC.
-        served: Which of its models.
-        patience: How long it is waited for.
+        spec: The model.
+        retry: Timeout and retries.
         token: Sent as ``Authorization: Bearer ...``; None for none.
 
     Raises:
@@ -213,25 +144,25 @@ class ServingClient(Closing):
     def __init__(
         self,
         address: str = "http://localhost:8501",
-        served: Served | None = None,
+        spec: ModelSpec | None = None,
         *,
-        patience: Patience | None = None,
+        retry: RetryPolicy | None = None,
         token: str | None = None,
     ) -> None:
         self._address = Address.parse(address)
-        self._patience = patience or Patience()
-        served = served or Served()
+        self._retry = retry or RetryPolicy()
+        spec = spec or ModelSpec()
         if token is not None and (not token.isascii() or not token.isprintable() or not token):
             raise ValueError("the token must be a line of printable ASCII characters")
         self._transport: Transport
         if self._address.scheme.startswith("grpc"):
             from anime_tf.serving.rpc import GrpcTransport
 
-            self._transport = GrpcTransport(self._address, served, token)
+            self._transport = GrpcTransport(self._address, spec, token)
         else:
             from anime_tf.serving.rest import RestTransport
 
-            self._transport = RestTransport(self._address, served, token)
+            self._transport = RestTransport(self._address, spec, token)
 
     def close(self) -> None:
         """Closes the connection."""
@@ -250,8 +181,7 @@ class ServingClient(Closing):
             For each a file of that kind, or what was wrong with it.
 
         Raises:
-            EngineLost: The server cannot be reached, does not know the model or its signature, or
-                is none.
+            BackendUnavailableError: The server is unreachable, or has no such model.
         """
         try:
             answers = self._ask(SIGNATURES[kind], pictures)
@@ -262,7 +192,7 @@ class ServingClient(Closing):
         results: list[bytes | Exception] = []
         for data, problem in answers:
             if not problem and not data.startswith(MAGIC[kind]):
-                raise EngineLost(
+                raise BackendUnavailableError(
                     f"{self._address}: answered with something that is no {kind.upper()} picture; "
                     "is the model an export of this package?"
                 )
@@ -274,15 +204,17 @@ class ServingClient(Closing):
         attempt = 0
         while True:
             try:
-                answers = self._transport.predict(signature, pictures, self._patience.timeout)
+                answers = self._transport.predict(signature, pictures, self._retry.timeout)
             except TryAgain as error:
-                if attempt >= self._patience.retries:
+                if attempt >= self._retry.retries:
                     tried = f" ({attempt + 1} times)" if attempt else ""
                     reason = f"{self._address}: {error}{tried}"
                     if not error.lost:
                         raise RequestFailed(reason) from error
-                    raise EngineLost(f"{reason}; is the server running there?") from error
-                seconds = self._patience.wait(attempt)
+                    raise BackendUnavailableError(
+                        f"{reason}; is the server running there?"
+                    ) from error
+                seconds = self._retry.wait(attempt)
                 attempt += 1
                 with tqdm.external_write_mode(file=sys.stderr):  # a bar is not torn by it
                     logging.info(
@@ -291,12 +223,12 @@ class ServingClient(Closing):
                         error,
                         seconds,
                         attempt,
-                        self._patience.retries,
+                        self._retry.retries,
                     )
                 time.sleep(seconds)
                 continue
             if len(answers) != len(pictures):
-                raise EngineLost(
+                raise BackendUnavailableError(
                     f"{self._address}: answered with {len(answers)} pictures, expected "
                     f"{len(pictures)}; is the model an export of this package?"
                 )
@@ -312,33 +244,33 @@ def shortened(text: str, length: int = 300) -> str:
     return line if len(line) <= length else f"{line[: length - 3]}..."
 
 
-def no_model(address: Address, served: Served, said: str) -> EngineLost:
+def no_model(address: Address, spec: ModelSpec, said: str) -> BackendUnavailableError:
     """The server does not have the model."""
-    return EngineLost(
-        f"{address}: has no {served} that is ready to serve ({shortened(said)}); give the name, "
+    return BackendUnavailableError(
+        f"{address}: has no {spec} that is ready to serve ({shortened(said)}); give the name, "
         "version or label of one that it has"
     )
 
 
-def no_signature(address: Address, served: Served, signature: str) -> EngineLost:
+def no_signature(address: Address, spec: ModelSpec, signature: str) -> BackendUnavailableError:
     """The model lacks the signature."""
-    return EngineLost(
-        f"{address}: {served} has no signature {signature!r}; export it anew with this version of "
+    return BackendUnavailableError(
+        f"{address}: {spec} has no signature {signature!r}; export it anew with this version of "
         "export.py"
     )
 
 
-def no_permission(address: Address, said: str) -> EngineLost:
+def no_permission(address: Address, said: str) -> BackendUnavailableError:
     """The server, or what stands before it, asks who this is."""
-    return EngineLost(
+    return BackendUnavailableError(
         f"{address}: refused the request ({shortened(said)}); give the right token with "
         "--token_file or the environment variable ANIME_TF_TOKEN"
     )
 
 
-def not_serving(address: Address, said: str) -> EngineLost:
+def not_serving(address: Address, said: str) -> BackendUnavailableError:
     """The answer is none of TensorFlow Serving's."""
-    return EngineLost(
+    return BackendUnavailableError(
         f"{address}: expected TensorFlow Serving's answer, found {shortened(said, 120) or 'none'}; "
         "check the address: REST is on port 8501, gRPC on 8500"
     )

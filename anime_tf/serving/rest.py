@@ -14,11 +14,10 @@ from urllib.parse import quote
 import requests
 import urllib3
 
-from anime_tf.inference.batch import EngineLost
+from anime_tf.inference.batch import BackendUnavailableError
 from anime_tf.serving.client import (
     Address,
     RequestFailed,
-    Served,
     TryAgain,
     is_label_error,
     is_signature_error,
@@ -28,6 +27,7 @@ from anime_tf.serving.client import (
     not_serving,
     shortened,
 )
+from anime_tf.serving.config import ModelSpec
 
 _CHUNK = 1 << 14
 """Bytes between two looks at the clock, so that an answer that trickles in ends, too."""
@@ -41,21 +41,21 @@ class RestTransport:
 
     Args:
         address: Where the server listens.
-        served: Which of its models.
+        spec: Which of its models.
         token: Sent as ``Authorization: Bearer ...``.
 
     Reference:
         TensorFlow Serving, RESTful API: Predict API, Encoding binary values.
     """
 
-    def __init__(self, address: Address, served: Served, token: str | None = None) -> None:
+    def __init__(self, address: Address, spec: ModelSpec, token: str | None = None) -> None:
         self._address = address
-        self._served = served
-        self._url = f"{address}/v1/models/{quote(served.name, safe='')}"
-        if served.version is not None:
-            self._url += f"/versions/{served.version}"
-        if served.label is not None:
-            self._url += f"/labels/{quote(served.label, safe='')}"
+        self._spec = spec
+        self._url = f"{address}/v1/models/{quote(spec.model, safe='')}"
+        if spec.version is not None:
+            self._url += f"/versions/{spec.version}"
+        if spec.label is not None:
+            self._url += f"/labels/{quote(spec.label, safe='')}"
         self._url += ":predict"
         self._session = requests.Session()
         if token is not None:
@@ -87,9 +87,9 @@ class RestTransport:
         if said is None or 300 <= status < 400 or said.startswith("Malformed request"):
             raise not_serving(self._address, f"HTTP {status} {_text(answer)}")
         if status == 404 or is_label_error(said):
-            raise no_model(self._address, self._served, said)
+            raise no_model(self._address, self._spec, said)
         if is_signature_error(said):
-            raise no_signature(self._address, self._served, signature)
+            raise no_signature(self._address, self._spec, signature)
         raise RequestFailed(f"{self._address}: reports HTTP {status}, {shortened(said)}")
 
     def _post(self, body: bytes, timeout: float) -> tuple[int, bytes]:
@@ -112,7 +112,7 @@ class RestTransport:
                         raise too_long
                 return response.status_code, b"".join(parts)
         except requests.exceptions.SSLError as error:
-            raise EngineLost(
+            raise BackendUnavailableError(
                 f"{self._address}: no encrypted connection, {_reason(error)}; check the address, "
                 "and the server's certificate"
             ) from error
@@ -134,7 +134,7 @@ class RestTransport:
             what = "no connection" if lost else "the connection broke off"
             raise TryAgain(f"{what}, {_reason(error)}", lost=lost) from error
         except requests.exceptions.RequestException as error:
-            raise EngineLost(f"{self._address}: {shortened(str(error))}") from error
+            raise BackendUnavailableError(f"{self._address}: {shortened(str(error))}") from error
 
     def _answers(self, answer: bytes) -> list[tuple[bytes, str]]:
         """Reads the answer of a request that went well."""

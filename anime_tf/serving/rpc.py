@@ -9,7 +9,6 @@ from typing import Any
 from anime_tf.serving.client import (
     Address,
     RequestFailed,
-    Served,
     TryAgain,
     is_label_error,
     is_signature_error,
@@ -19,6 +18,7 @@ from anime_tf.serving.client import (
     not_serving,
     shortened,
 )
+from anime_tf.serving.config import ModelSpec
 
 REQUIREMENT = "'tensorflow-serving-api>=2.21,<2.22'"
 """What to install for gRPC; as in the extra ``serving``."""
@@ -40,7 +40,7 @@ class GrpcTransport:
 
     Args:
         address: Where the server listens.
-        served: Which of its models.
+        spec: Which of its models.
         token: Sent as ``authorization: Bearer ...``.
 
     Raises:
@@ -50,10 +50,10 @@ class GrpcTransport:
         TensorFlow Serving, apis/prediction_service.proto: Predict.
     """
 
-    def __init__(self, address: Address, served: Served, token: str | None = None) -> None:
+    def __init__(self, address: Address, spec: ModelSpec, token: str | None = None) -> None:
         self._grpc, self._messages, stubs = _import_apis()
         self._address = address
-        self._served = served
+        self._spec = spec
         self._metadata = [] if token is None else [("authorization", f"Bearer {token}")]
         target = f"{address.host}:{address.port}"
         if address.scheme == "grpcs":
@@ -74,12 +74,12 @@ class GrpcTransport:
         import tensorflow as tf
 
         request = self._messages.PredictRequest()
-        request.model_spec.name = self._served.name
+        request.model_spec.name = self._spec.model
         request.model_spec.signature_name = signature
-        if self._served.version is not None:
-            request.model_spec.version.value = self._served.version
-        if self._served.label is not None:
-            request.model_spec.version_label = self._served.label
+        if self._spec.version is not None:
+            request.model_spec.version.value = self._spec.version
+        if self._spec.label is not None:
+            request.model_spec.version_label = self._spec.label
         tensor = tf.make_tensor_proto(list(pictures), tf.string, [len(pictures)])
         request.inputs["picture_bytes"].CopyFrom(tensor)
         try:
@@ -107,13 +107,13 @@ class GrpcTransport:
         if code == codes.DEADLINE_EXCEEDED:
             return TryAgain(f"no answer within {timeout:g} s", lost=False)
         if code == codes.NOT_FOUND or is_label_error(said):
-            return no_model(self._address, self._served, said)
+            return no_model(self._address, self._spec, said)
         if code in (codes.UNAUTHENTICATED, codes.PERMISSION_DENIED):
             return no_permission(self._address, said or code.name)
         if code == codes.UNIMPLEMENTED:
             return not_serving(self._address, said)
         if is_signature_error(said):
-            return no_signature(self._address, self._served, signature)
+            return no_signature(self._address, self._spec, signature)
         return RequestFailed(f"{self._address}: reports {code.name}, {shortened(said)}")
 
 

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 import tensorflow as tf
 from absl import logging
 
+from anime_tf.config import settings
 from anime_tf.io.pictures import write_bytes_whole
 from anime_tf.models.archive import save_generator
 from anime_tf.training.config import TrainConfig
@@ -50,7 +51,7 @@ def resumed_config(run_dir: str | os.PathLike[str], changes: Mapping[str, Any]) 
         old = getattr(config, name)
         if value == old or name == "run_dir":
             continue
-        if TrainConfig.__dataclass_fields__[name].metadata["fixed"]:
+        if settings(TrainConfig)[name].fixed:
             raise ValueError(
                 f"{path}: expected {name}={old}, which a resumed run cannot change, got {value}; "
                 "start a new run"

@@ -4,7 +4,7 @@ A network that draws each frame by itself draws the same wall a little otherwise
 next, and viewers see it boil. Two means against it, alone or together:
 
 * The statistics of the network's norms move slowly through a shot, in the place of each frame's own
-  (`inference.stylizer.Stylizer.stylise_held`). They shift the colours and lines of a whole frame.
+  (`inference.stylizer.Stylizer.stylize_ema`). They shift the colours and lines of a whole frame.
   They move towards those of a frame that is measured now and then; the frames between are drawn
   by a network without norms, which is quicker.
 * Each frame is mixed with the one before, moved along the photos' movement, where both photos show
@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
-from absl import flags, logging
+from absl import logging
 
-from anime_tf.cli.video_flags import BLEND_SECONDS, MEASURE_SECONDS, STATISTICS_SECONDS
 from anime_tf.io import pictures
 from anime_tf.metrics.cuts import CutDetector
 from anime_tf.metrics.warping import (
@@ -33,6 +32,7 @@ from anime_tf.metrics.warping import (
     forward_backward_error,
     warp,
 )
+from anime_tf.video.config import StabilizerConfig
 
 if TYPE_CHECKING:
     from anime_tf.inference.stylizer import Stylizer
@@ -154,11 +154,13 @@ class MotionBlend:
     any more, by `trust`, the new frame stands alone; so does one of another size.
 
     Args:
-        half_life: In seconds; see `BLEND_SECONDS`.
+        half_life: In seconds; see `StabilizerConfig.blend_seconds`.
         flow_side: Movement is sought in photos whose longer side has at most so many pixels.
     """
 
-    def __init__(self, half_life: float = BLEND_SECONDS, flow_side: int = FLOW_SIDE) -> None:
+    def __init__(
+        self, half_life: float = StabilizerConfig.blend_seconds, flow_side: int = FLOW_SIDE
+    ) -> None:
         self._half_life = half_life
         self._flow_side = flow_side
         # Between two presets: as steady as with the slowest, in two thirds of its time.
@@ -253,12 +255,12 @@ class _Light:
         return float(max(moved.max(), spread.max()))
 
 
-class Steady:
+class TemporalStabilizer:
     """A film's frames through a `Stylizer`, steadily; a `FrameStylizer`.
 
-        steady = Steady(Stylizer("cel"))
+        stabilizer = TemporalStabilizer(Stylizer("cel"))
         for seconds, photo_u8 in frames:
-            anime_u8 = steady(photo_u8, seconds)
+            anime_u8 = stabilizer(photo_u8, seconds)
 
     A cut, or a time before the last frame's, begins anew. Held statistics move towards those of a
     frame that is measured now and then: where the time passes a multiple of `measure_seconds`, and
@@ -268,36 +270,25 @@ class Steady:
     blend costs a tenth or so.
 
     Args:
-        stylizer: What draws the frames. Its strength may be any; with 0 frames stay as they are.
-        statistics_seconds: Half-life of held statistics; 0 takes each frame's own.
-        measure_seconds: How often statistics are measured at least; 0 measures every frame, as part
-            of drawing it.
-        blend_seconds: Half-life of the blend; 0 does not blend.
+        stylizer: Stylizes the frames.
+        config: Settings; the defaults without one.
+        **settings: Settings of the config by name.
 
     Raises:
-        ValueError: A negative time, or statistics that the stylizer's engine cannot hold.
+        ValueError: An invalid setting, or an engine without `Stylizer.stylize_ema`.
     """
 
     def __init__(
-        self,
-        stylizer: Stylizer,
-        *,
-        statistics_seconds: float = STATISTICS_SECONDS,
-        measure_seconds: float = MEASURE_SECONDS,
-        blend_seconds: float = BLEND_SECONDS,
+        self, stylizer: Stylizer, config: StabilizerConfig | None = None, **settings: Any
     ) -> None:
-        least = min(statistics_seconds, measure_seconds, blend_seconds)
-        if least < 0:
-            raise ValueError(f"times must be 0 (off) or more seconds, received {least}")
-        if statistics_seconds and not stylizer.can_hold:
+        self.config = (config or StabilizerConfig()).replace(**settings)
+        if self.config.uses_statistics and not stylizer.supports_ema:
             raise ValueError(
-                "this engine cannot hold statistics; take a .keras archive or a built-in style "
-                "with --engine=keras, or --steady=blend"
+                "expected an engine that averages norm statistics, got another one; use a .keras "
+                "archive or a built-in style with --engine=keras, or --stabilize=blend"
             )
         self._stylizer = stylizer
-        self._statistics_seconds = statistics_seconds
-        self._measure_seconds = measure_seconds
-        self._blend = MotionBlend(blend_seconds) if blend_seconds else None
+        self._blend = MotionBlend(self.config.blend_seconds) if self.config.uses_blend else None
         self._begin()
 
     def _begin(self) -> None:
@@ -318,62 +309,48 @@ class Steady:
                 self._blend.reset()
         elapsed = 0.0 if self._last is None else seconds - self._last
         self._last = seconds
-        if self._statistics_seconds:
-            rate = 1.0 - remaining(self._statistics_seconds, elapsed)
+        if self.config.uses_statistics:
+            rate = 1.0 - remaining(self.config.statistics_seconds, elapsed)
             anime_u8 = self._with_held(rgb_u8, seconds, rate)
         else:
             anime_u8 = self._stylizer(rgb_u8)
-        if self._blend is None or self._stylizer.strength == 0:
+        if self._blend is None or self._stylizer.config.strength == 0:
             return anime_u8
         return self._blend(rgb_u8, anime_u8, seconds)
 
     def _with_held(self, rgb_u8: np.ndarray, seconds: float, rate: float) -> np.ndarray:
         self._light.add(rgb_u8, seconds)
         if self._held is None:
-            anime_u8, self._held = self._stylizer.stylise_held(rgb_u8, None, 1.0)
+            anime_u8, self._held = self._stylizer.stylize_ema(rgb_u8, None, 1.0)
             self._newest = self._held
             self._light.note()
             return anime_u8
-        if not self._measure_seconds or self._light.changes_fast():
+        if not self.config.measure_seconds or self._light.changes_fast():
             self._newest = None  # this frame's own
-        elif self._newest is None or self._light.is_another(self._measure_seconds):
-            self._newest = self._stylizer.measured(rgb_u8)
+        elif self._newest is None or self._light.is_another(self.config.measure_seconds):
+            self._newest = self._stylizer.measure_statistics(rgb_u8)
             self._light.note()
-        anime_u8, self._held = self._stylizer.stylise_held(
+        anime_u8, self._held = self._stylizer.stylize_ema(
             rgb_u8, self._held, rate, STATISTICS_LEEWAY, self._newest
         )
         return anime_u8
 
 
-def steadied(stylizer: Stylizer, values: flags.FlagValues) -> FrameStylizer:
-    """What the flags make of a stylizer.
+def make_stabilizer(stylizer: Stylizer, config: StabilizerConfig) -> FrameStylizer:
+    """Makes a `FrameStylizer` for one video.
 
-    Where `--steady=both` and the engine cannot hold statistics, the blend is left, and a log line
-    says so.
-
-    Args:
-        stylizer: What draws the frames.
-        values: The flags of `video.flags.define_steady_flags`.
-
-    Returns:
-        What draws a film's frames one after the other; of no use for a second film.
+    With ``stabilize="both"`` and an engine that cannot average statistics only the blend remains,
+    with a log line.
 
     Raises:
-        ValueError: `--steady=statistics`, with an engine that cannot hold them.
+        ValueError: ``stabilize="statistics"`` with such an engine.
     """
-    means = values.steady
-    if means == "off":
+    if config.stabilize == "off":
         return lambda rgb_u8, seconds: stylizer(rgb_u8)
-    holds = means in ("statistics", "both")
-    if means == "both" and not stylizer.can_hold:
+    if config.stabilize == "both" and not stylizer.supports_ema:
         logging.info(
-            "this engine cannot hold statistics: --steady=blend alone (a .keras archive or a "
-            "built-in style with --engine=keras can)"
+            "this engine cannot average norm statistics: --stabilize=blend alone (a .keras archive "
+            "or a built-in style with --engine=keras can)"
         )
-        holds = False
-    return Steady(
-        stylizer,
-        statistics_seconds=values.statistics_seconds if holds else 0.0,
-        measure_seconds=values.measure_seconds,
-        blend_seconds=values.blend_seconds if means != "statistics" else 0.0,
-    )
+        config = config.replace(stabilize="blend")
+    return TemporalStabilizer(stylizer, config)

@@ -226,7 +226,7 @@ class Api:
                     "queue": limits.queue,
                     "clip_bytes": limits.clip_bytes,
                     "clip_seconds": limits.clip_seconds,
-                    "max_side": self._studio.max_side,
+                    "max_side": self._studio.config.max_side,
                 },
                 "clips": True,
                 "faces": self._studio.faces,

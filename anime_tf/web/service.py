@@ -14,6 +14,7 @@ import numpy as np
 from absl import logging
 
 from anime_tf.errors import first_line
+from anime_tf.inference.config import StylizerConfig
 from anime_tf.io import pictures
 from anime_tf.io.closeable import Closing
 from anime_tf.io.video.demux import FilmReader
@@ -120,18 +121,14 @@ class Studio(Closing):
 
     Args:
         styles: What is offered, the default first.
-        engine: What runs the networks, as of `Stylizer`.
-        engine_precision: What they compute in, likewise.
-        max_side: Pixels of a longer side from which on pictures and clips come out smaller,
-            likewise.
-        tile: What is done with pictures too large for the memory that is free, likewise.
+        config: Settings of the stylizers; the weights come from the styles.
         limits: How large pictures and clips may be.
         threads: On how many pictures are decoded and encoded at once.
 
     Attributes:
         styles: Name -> style.
         faces: Whether faces can be stylised apart: dlib and its models are installed.
-        max_side: As given.
+        config: As given.
 
     Raises:
         ValueError: Weights that cannot be opened.
@@ -140,18 +137,14 @@ class Studio(Closing):
     def __init__(
         self,
         styles: Sequence[Style],
+        config: StylizerConfig | None = None,
         *,
-        engine: str = "auto",
-        engine_precision: str = "auto",
-        max_side: int = 0,
-        tile: str | int = "auto",
         limits: Limits | None = None,
         threads: int = 2,
     ) -> None:
         self.styles = {style.name: style for style in styles}
-        self.max_side = max_side
+        self.config = config or StylizerConfig()
         self._limits = limits or Limits()
-        self._engine, self._precision, self._tile = engine, engine_precision, tile
         self._stylizers = {style.name: self._opened_style(style) for style in styles}
         self._film_stylizers: dict[str, Stylizer] = {}
         self._finder = _finder()
@@ -213,26 +206,20 @@ class Studio(Closing):
         upload.check()
         return pictures.encode_picture(anime, SUFFIXES[options.kind])
 
-    def _opened_style(self, style: Style, *, hold: bool = False) -> Stylizer:
-        """Loads a style; with `hold` in an engine that can hold statistics, where there is one."""
+    def _opened_style(self, style: Style, **settings: Any) -> Stylizer:
         from anime_tf.inference.stylizer import Stylizer
 
-        engine = engine_for(style, self._engine)
-        return Stylizer(
-            style.path,
-            engine=engine,
-            engine_precision=self._precision if engine == self._engine else "auto",
-            hold=hold,
-            max_side=self.max_side,
-            tile=self._tile,
-        )
+        engine = engine_for(style, self.config.engine)
+        if engine != self.config.engine:
+            settings["engine_precision"] = "auto"
+        return Stylizer(self.config, weights=style.path, engine=engine, **settings)
 
     def _film_stylizer(self, name: str) -> Stylizer:
         """A style's stylizer for films, loaded for the first of them."""
         if name not in self._film_stylizers:
             opened = self._stylizers[name]
-            if not opened.can_hold:
-                opened = self._opened_style(self.styles[name], hold=True)
+            if not opened.supports_ema:
+                opened = self._opened_style(self.styles[name], ema_statistics=True)
             self._film_stylizers[name] = opened
         return self._film_stylizers[name]
 
@@ -307,7 +294,7 @@ class Studio(Closing):
             RefusedError: It is none.
         """
         from anime_tf.io.video.animation import AnimatedWebP
-        from anime_tf.io.video.readers import WHOLE
+        from anime_tf.io.video.span import WHOLE
 
         with source.open("rb") as file:
             kind = sniff.clip_kind(file.read(sniff.HEAD_BYTES))
@@ -350,11 +337,11 @@ class Studio(Closing):
 
     def _frames(self, options: Options, progress: Progress) -> FrameStylizer:
         """What draws a clip's frames, and counts them."""
-        from anime_tf.video.stabilizer import STATISTICS_SECONDS, Steady
+        from anime_tf.video.config import StabilizerConfig
+        from anime_tf.video.stabilizer import make_stabilizer
 
         stylizer = options.of(self._film_stylizer(options.style))
-        held = STATISTICS_SECONDS if stylizer.can_hold else 0.0
-        draw: FrameStylizer = Steady(stylizer, statistics_seconds=held)
+        draw = make_stabilizer(stylizer, StabilizerConfig())
         if options.faces and self._finder is not None:
             from anime_tf.faces.face_stylizer import FaceStylizer
             from anime_tf.faces.track import FaceTracker

@@ -5,27 +5,45 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from absl import flags, logging
+from absl import logging
 
 import anime_tf
 from anime_tf.cli import app
+from anime_tf.cli.flags import make_config
+from anime_tf.config import Config, setting
 
 REPOSITORY = Path(anime_tf.__file__).parents[1]
 
 
-def define(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("input", None, "What to read.", required=True, flag_values=values)
-    flags.DEFINE_string("output", None, "What to write.", required=True, flag_values=values)
-    flags.DEFINE_float("strength", 1.0, "How much of it.", 0.0, 1.0, flag_values=values)
-    flags.DEFINE_enum("engine", "auto", ["auto", "keras"], "What runs it.", flag_values=values)
-    flags.DEFINE_bool("compare", False, "Side by side.", flag_values=values)
+@dataclass(frozen=True)
+class WorkConfig(Config):
+    """Settings.
+
+    Attributes:
+        input: File to read.
+        output: File to write.
+        strength: Amount of it.
+        engine: Runtime.
+        compare: Side by side.
+        names: Names, in two
+            lines.
+    """
+
+    input: str = setting()
+    output: str = setting()
+    strength: float = setting(1.0, minimum=0, maximum=1)
+    engine: str = setting("auto", choices=("auto", "keras"))
+    compare: bool = setting(False)
+    names: tuple[str, ...] = setting((), repeated=True)
 
 
 def command(main, name="work") -> app.Command:
-    return app.Command(name, "Does the work.", "--input=a --output=b\n--compare", define, main)
+    example = "--input=a --output=b\n--compare"
+    return app.Command(name, "Does the work.", example, [WorkConfig], main, ("input", "output"))
 
 
 def refuse(values):
@@ -63,7 +81,8 @@ def test_help_shows_the_example_first_then_every_flag_with_its_default(capsys):
     text = "\n".join(lines)
     for flag in ("--input=\n", "--strength=1.0\n", "--engine=auto\n", "--compare=false\n"):
         assert f"  {flag}" in text
-    assert "What to read. (required)" in text
+    assert "File to read. (required)" in text
+    assert "Names, in two lines." in text
     assert "One of: auto, keras." in text
     assert "--flagfile=FILE" in text
 
@@ -73,12 +92,15 @@ def test_help_shows_the_example_first_then_every_flag_with_its_default(capsys):
     [
         (["--inptu=a"], ["unknown flag --inptu", "did you mean --input?"]),
         ([*GOOD, "--strength=much"], ["--strength=much"]),
-        ([*GOOD, "--strength=2"], ["--strength=2", "[0.0, 1.0]"]),
-        ([*GOOD, "--engine=kera"], ["--engine=kera", "auto|keras", "did you mean keras?"]),
+        ([*GOOD, "--strength=2"], ["--strength=2: expected a number from 0 to 1"]),
+        (
+            [*GOOD, "--engine=kera"],
+            ["--engine=kera: expected one of auto, keras", "did you mean keras?"],
+        ),
         ([], ["--input and --output are required"]),
         (["--input=a"], ["--output is required", "--output=VALUE"]),
-        (["--output=b", "--input"], ["--input needs a value"]),
-        ([*GOOD, "stray.jpg"], ["unexpected argument 'stray.jpg'", "--name=value"]),
+        (["--output=b", "--input"], ["Missing value for flag --input"]),
+        ([*GOOD, "c.jpg"], ["unexpected argument 'c.jpg'", "--name=value"]),
         ([*GOOD, "--flagfile=missing.txt"], ["--flagfile", "missing.txt"]),
         ([*GOOD, "--nocompare=1"], ["--nocompare=1"]),
     ],
@@ -90,6 +112,18 @@ def test_a_wrong_command_line_is_one_line_on_stderr_and_exit_2(arguments, words,
     assert len(err.splitlines()) == 1
     for word in [*words, "anime-tf work --help"]:
         assert word in err
+
+
+def test_arguments_without_names_and_repeated_flags():
+    seen = []
+
+    def main(values):
+        seen.append(make_config(values, WorkConfig))
+
+    assert app.run(command(main), ["a", "--names=x", "b", "--names=y,z"]) == 0
+    assert app.run(command(main), ["--input=a", "b"]) == 0
+    assert [(config.input, config.output) for config in seen] == [("a", "b")] * 2
+    assert [config.names for config in seen] == [("x", "y", "z"), ()]
 
 
 def test_flagfile(tmp_path):
@@ -151,6 +185,10 @@ def test_group(capsys):
 
 
 def test_console_script_lists_the_verbs(capsys):
+    assert app.main(["help"]) == 0
+    assert "  infer " in capsys.readouterr().out
+    assert app.main(["help", "infer"]) == 0
+    assert capsys.readouterr().out.startswith("anime-tf infer photos anime\n")
     assert app.main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(f"  {verb} " in out for verb in app.VERBS)
@@ -175,7 +213,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_importing_the_package_is_light_and_sets_nothing():
     done = python(
-        "import os, sys, anime_tf, anime_tf.cli\n"
+        "import os, sys, anime_tf, anime_tf.cli.app\n"
         "heavy = {'tensorflow', 'keras', 'cv2', 'numpy'} & set(sys.modules)\n"
         "print(heavy or '-', os.environ.get('TF_CPP_MIN_LOG_LEVEL'))"
     )
@@ -183,13 +221,39 @@ def test_importing_the_package_is_light_and_sets_nothing():
 
 
 def test_importing_tensorflow_is_silent():
-    done = python("from anime_tf import cli; app.import_tensorflow(); print('tensorflow loaded')")
+    done = python(
+        "from anime_tf.cli import app; app.import_tensorflow(); print('tensorflow loaded')"
+    )
     assert (done.stdout, done.stderr) == ("tensorflow loaded\n", "")
+
+
+def test_a_missing_package_is_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-S", "infer.py", "a.jpg"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "the package absl is not installed" in line
+    assert "make demo" in line
+    assert "pip install -r requirements.txt" in line
+
+
+def test_public_names():
+    done = python(
+        "import anime_tf\n"
+        "print(all(getattr(anime_tf, name) is not None for name in anime_tf.__all__))"
+    )
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_what_a_failing_import_wrote_is_shown(tmp_path):
     (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'why it fails')\n1 / 0\n")
-    done = python("from anime_tf import cli; app.import_tensorflow()", PYTHONPATH=str(tmp_path))
+    done = python("from anime_tf.cli import app; app.import_tensorflow()", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     assert "why it fails" in done.stderr
     assert "ZeroDivisionError" in done.stderr

@@ -18,7 +18,8 @@ from tf1_trainings import state_of, write
 from torch_files import write_state_dict
 
 from anime_tf.cli import app
-from anime_tf.cli.convert import COMMAND, SOURCES
+from anime_tf.cli.convert import COMMAND
+from anime_tf.conversion.convert import SOURCES
 from anime_tf.conversion.tf1 import convert_tf1
 from anime_tf.models.archive import load_generator
 from anime_tf.training.config import TrainConfig
@@ -85,24 +86,42 @@ def test_mismatch_is_reported_whole_and_nothing_is_written(tmp_path, capsys):
     ("flags", "words"),
     [
         (["--source=tf1", "--input=none", "--output=x.keras"], "none.index: no such file"),
-        (["--source=tf1", "--input=none", "--output=x.h5"], "--output=x.h5 must end in .keras"),
-        (["--source=onnx", "--input=none", "--output=x.keras"], "one of <tf1|torch|cartoongan>"),
+        (
+            ["--source=tf1", "--input=none", "--output=x.h5"],
+            "output: expected a file that ends in .keras, got x.h5",
+        ),
+        (
+            ["--source=onnx", "--input=none", "--output=x.keras"],
+            "expected one of tf1, torch, cartoongan",
+        ),
         (["--source=torch", "--input=none", "--output=x.keras"], "none: no such file"),
         (["--source=cartoongan", "--input=none", "--output=x.keras"], "none: no such folder"),
         (["--input=none", "--output=x.keras"], "--source is required"),
         (
-            ["--source=tf1", "--input=none", "--output=x.keras", "--resize=half_pixel"],
-            "--resize is for weights of animegan2-pytorch",
+            ["--source=tf1", "--input=none", "--output=x.keras", "--upsampling=half_pixel"],
+            "upsampling: expected only for weights of animegan2-pytorch",
         ),
         (
-            ["--source=torch", "--input=none", "--output=x.keras", "--resize=legacy"],
-            "one of <align_corners|half_pixel>",
+            ["--source=torch", "--input=none", "--output=x.keras", "--upsampling=legacy"],
+            "expected one of align_corners, half_pixel",
         ),
         (["--source=tf1", "--input=a", "--output=x.keras", "--model=v9"], "--model=v9"),
-        (["--source=tf1", "--input=a", "--output=x", "--training"], "missing: --dataset_dir, --st"),
-        (["--source=torch", "--input=a", "--output=x", "--training"], "needs --source=tf1"),
-        (["--source=tf1", "--input=a", "--output=x.keras", "--training"], "a run directory"),
-        (["--source=tf1", "--input=a", "--output=x.keras", "--epoch=3"], "--epoch is for --train"),
+        (
+            ["--source=tf1", "--input=a", "--output=x", "--training"],
+            "--dataset_dir and --style required",
+        ),
+        (
+            ["--source=torch", "--input=a", "--output=x", "--training"],
+            "source: expected tf1 with training",
+        ),
+        (
+            ["--source=tf1", "--input=a", "--output=x.keras", "--training"],
+            "output: expected a run directory",
+        ),
+        (
+            ["--source=tf1", "--input=a", "--output=x.keras", "--epoch=3"],
+            "epoch: expected only with training",
+        ),
     ],
 )
 def test_wrong_command_lines_are_one_line(flags, words, capsys, tmp_path, monkeypatch):

@@ -30,7 +30,8 @@ from anime_tf.io.pictures import (
     write_picture,
 )
 from anime_tf.models.registry import GENERATORS
-from anime_tf.serving.client import Address, Patience, Served, ServingClient
+from anime_tf.serving.client import Address, ServingClient
+from anime_tf.serving.config import ModelSpec, RetryPolicy
 
 pytest.importorskip("tensorflow_serving", reason="tensorflow-serving-api (extra serving) is absent")
 
@@ -403,11 +404,11 @@ def test_addresses():
 
 
 def test_waits_double_up_to_a_limit_and_vary():
-    patience = Patience(first_wait=1.0, longest_wait=6.0)
+    retry = RetryPolicy(first_wait=1.0, longest_wait=6.0)
     for attempt, most in enumerate((1, 2, 4, 6, 6)):
-        waits = [patience.wait(attempt) for _ in range(50)]
+        waits = [retry.wait(attempt) for _ in range(50)]
         assert most / 2 <= min(waits) < max(waits) <= most
-    assert str(Served("cel", label="stable")) == "model 'cel' label 'stable'"
+    assert str(ModelSpec("cel", label="stable")) == "model 'cel' label 'stable'"
 
 
 # --- deploy/serving ---------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def test_what_is_wrong_is_one_line_and_touches_nothing(archive, film, tmp_path, 
 
 def test_help_says_how_without_loading_much():
     code = (
-        "import sys\nfrom anime_tf import cli\n"
+        "import sys\nfrom anime_tf.cli import app\n"
         "code = app.main(['video', '--help'])\n"
         "assert not {'tensorflow', 'keras', 'cv2', 'av'} & set(sys.modules), sys.modules.keys()\n"
         "sys.exit(code)"
@@ -118,7 +118,7 @@ def test_help_says_how_without_loading_much():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("anime-tf video --input=holiday.mp4 --output=anime.mp4\n")
+    assert done.stdout.startswith("anime-tf video holiday.mp4 anime.mp4\n")
     for flag in ("weights=cel", "engine=auto", "strength=1.0", "max_side=0"):
         assert f"  --{flag}\n" in done.stdout
 
@@ -142,11 +142,11 @@ def test_the_script_and_the_module_are_the_verb(archive):
         assert done.stderr == f"{name}: none.mp4: expected a film, found nothing\n"
 
 
-def test_signals_leave_a_film_to_go_on_with(archive, tmp_path):
+def test_a_signal_leaves_a_video_that_can_be_resumed(archive, tmp_path):
     """Real signals to the real script: SIGTERM, then another film for --resume, then the rest."""
     source, out = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_film(source, moving(150, 96, 128), sound="aac")
-    flags = [f"--weights={archive}", f"--input={source}", f"--output={out}", "--steady=blend"]
+    flags = [f"--weights={archive}", f"--input={source}", f"--output={out}", "--stabilize=blend"]
     process = subprocess.Popen(
         [sys.executable, "video.py", *flags],
         cwd=ROOT,
@@ -163,14 +163,14 @@ def test_signals_leave_a_film_to_go_on_with(archive, tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143, err
     warning, line = err.splitlines()
-    assert "SIGTERM: writing what is done; once more ends at once" in warning
+    assert "SIGTERM: writing the finished frames; again to end at once" in warning
     left = tmp_path / "b.partial.mp4"
-    assert f"of 150 frames are in {left}; go on with: " in line
+    assert f"of 150 frames are in {left}; resume with: " in line
     assert not out.exists() and not list(tmp_path.glob(".*"))
     done = len(read(left).frames)
     assert 0 < done < 150
 
-    command = shlex.split(line.partition("go on with: ")[2])
+    command = shlex.split(line.partition("resume with: ")[2])
     other = subprocess.run(
         [*command, "--strength=0.5"], cwd=ROOT, capture_output=True, text=True, timeout=60
     )

@@ -155,7 +155,7 @@ def test_only_what_smoothing_made_is_replaced(style_dir):
 
 
 def test_arguments_out_of_range(style_dir, tmp_path):
-    with pytest.raises(ValueError, match="resampling must be one of area, linear"):
+    with pytest.raises(ValueError, match="resampling: expected one of area, linear"):
         smooth_folder(style_dir, tmp_path / "s", None, resampling="cubic")
     with pytest.raises(ValueError, match="at least 1x1"):
         smooth_folder(style_dir, tmp_path / "s", (0, 16))

@@ -13,11 +13,14 @@ import keras
 import pytest
 
 from anime_tf.export.checks import Limit
-from anime_tf.export.exporter import RECORD, ExportOptions, check_request, export
+from anime_tf.export.config import ExportConfig
+from anime_tf.export.exporter import RECORD, check_request, export
 from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
 
-SAVED_MODEL = ExportOptions(formats=["saved_model"])
+
+def saved_model(output) -> ExportConfig:
+    return ExportConfig(output, formats=["saved_model"])
 
 
 @pytest.fixture
@@ -49,24 +52,24 @@ def test_what_is_in_it(exports):
 
 
 def test_nothing_else_is_replaced(exported, tmp_path):
-    check_request(exported, SAVED_MODEL)
-    check_request(tmp_path / "new/folder", SAVED_MODEL)
+    check_request(saved_model(exported))
+    check_request(saved_model(tmp_path / "new/folder"))
     (tmp_path / "empty").mkdir()
-    check_request(tmp_path / "empty", SAVED_MODEL)
+    check_request(saved_model(tmp_path / "empty"))
 
     (exported / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="only an export of ours is replaced.*notes.txt"):
-        check_request(exported, SAVED_MODEL)
+        check_request(saved_model(exported))
     (exported / "notes.txt").unlink()
     (exported / RECORD).write_text('{"kind": "another"}')
     with pytest.raises(ValueError, match="holds no export.json of one; name a new folder"):
-        check_request(exported, SAVED_MODEL)
+        check_request(saved_model(exported))
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(NotADirectoryError, match="expected a folder for the export, found a file"):
-        check_request(file, SAVED_MODEL)
+        check_request(saved_model(file))
     with pytest.raises(NotADirectoryError, match="but .*file is a file"):
-        check_request(file / "exported", SAVED_MODEL)
+        check_request(saved_model(file / "exported"))
 
 
 def test_a_part_beyond_its_limit_is_left_out(exported, tmp_path, monkeypatch):
@@ -76,20 +79,20 @@ def test_a_part_beyond_its_limit_is_left_out(exported, tmp_path, monkeypatch):
     model.out_layer.kernel.assign(model.out_layer.kernel * float("nan"))
     save_generator(model, tmp_path / "nan.keras")
     before = content(tmp_path)
-    (part,) = export(tmp_path / "nan.keras", exported, ExportOptions(formats=["tflite"]))
+    (part,) = export(ExportConfig(exported, tmp_path / "nan.keras", formats=["tflite"]))
     assert part.failure.startswith("differs by nan, expected no more than 0.0001")
     assert content(tmp_path) == before, "nothing is left to replace the earlier export"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["exported", "nan.keras"]
 
-    options = ExportOptions(formats=["tflite"], verify=False)
-    (part,) = export(tmp_path / "nan.keras", exported, options)
+    config = ExportConfig(exported, tmp_path / "nan.keras", formats=["tflite"], verify=False)
+    (part,) = export(config)
     assert part.failure == "" and part.measured is None
     assert [p.name for p in sorted(exported.iterdir())] == [RECORD, "model.tflite"]
 
     # One of two: the other is written.
     save_generator(GENERATORS["animegan_v2"](width=8), tmp_path / "good.keras")
     monkeypatch.setattr("anime_tf.export.saved_model.LIMIT", Limit(psnr=math.inf, largest=-1))
-    bad, good = export(tmp_path / "good.keras", exported)
+    bad, good = export(ExportConfig(exported, tmp_path / "good.keras"))
     assert bad.failure and not good.failure
     assert [p.name for p in sorted(exported.iterdir())] == [RECORD, "model.tflite"]
     assert set(json.loads((exported / RECORD).read_text())["files"]) == {"model.tflite"}
@@ -97,25 +100,21 @@ def test_a_part_beyond_its_limit_is_left_out(exported, tmp_path, monkeypatch):
 
 def test_what_is_asked_for(exports, tmp_path, monkeypatch):
     new = tmp_path / "new"
-    for formats, quantize, words in (
-        (["ncnn"], "none", "formats must be some of saved_model, tflite, onnx, received ncnn"),
-        ([], "none", "received none"),
-        (["tflite"], "int4", "quantize must be one of none, float16, dynamic, int8, not 'int4'"),
-        (["saved_model"], "float16", "quantize=float16 is for tflite"),
+    for settings, words in (
+        ({"formats": ["ncnn"]}, "formats: expected different ones of saved_model, tflite, onnx"),
+        ({"formats": []}, "formats: expected different ones of saved_model, tflite, onnx"),
+        ({"quantize": "int4"}, "quantize: expected one of none, float16, dynamic, int8"),
+        ({"formats": ["saved_model"], "quantize": "float16"}, "quantize=float16: expected tflite"),
+        ({"precision": "float64"}, "precision: expected one of float32, mixed_bfloat16"),
+        ({"precision": "mixed_float16"}, "expected saved_model alone; export tflite into"),
+        ({"max_pixels": 0}, "max_pixels: expected an integer of at least 1, got 0"),
     ):
         with pytest.raises(ValueError, match=words):
-            check_request(new, ExportOptions(formats=formats, quantize=quantize))
-    for options, words in (
-        (ExportOptions(precision="float64"), "precision must be one of float32, mixed_bfloat16"),
-        (ExportOptions(precision="mixed_float16"), "is for saved_model alone; export tflite apart"),
-        (ExportOptions(max_pixels=0), "max_pixels must be 1 or more, received 0"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            check_request(new, options)
+            ExportConfig(new, **settings)
     with pytest.raises(ValueError, match="expected a .keras archive, got a folder"):
-        export(exports["animegan_v2"].folder / "saved_model", new, SAVED_MODEL)
+        export(saved_model(new).replace(weights=exports["animegan_v2"].folder / "saved_model"))
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(ValueError, match="pip install ai-edge-litert"):
-        check_request(new, ExportOptions(formats=["tflite"]))
-    check_request(new, SAVED_MODEL)
+        check_request(ExportConfig(new, formats=["tflite"]))
+    check_request(saved_model(new))
     assert not new.exists()

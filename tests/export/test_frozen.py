@@ -24,7 +24,7 @@ def test_exports_without_norms(exports, tmp_path):
         write_picture(photos / f"{i}.png", noise.repeat(8, 0).repeat(8, 1))
     archive = exports["animegan_v2_light"].archive
     out = tmp_path / "out"
-    assert app.run(COMMAND, [f"--weights={archive}", f"--output={out}", f"--hold={photos}"]) == 0
+    assert app.run(COMMAND, [f"--weights={archive}", f"--output={out}", f"--freeze={photos}"]) == 0
     assert json.loads((out / "export.json").read_text())["holds_statistics"]
 
     x = random.integers(0, 64, (48, 64, 3), np.uint8)
@@ -41,5 +41,5 @@ def test_exports_without_norms(exports, tmp_path):
 
 def test_photos_that_are_not_there(exports, tmp_path, capsys):
     flags = [f"--weights={exports['animegan_v2_light'].archive}", f"--output={tmp_path}/out"]
-    assert app.run(COMMAND, [*flags, f"--hold={tmp_path}/none"]) == 2
+    assert app.run(COMMAND, [*flags, f"--freeze={tmp_path}/none"]) == 2
     assert "none" in capsys.readouterr().err

@@ -81,7 +81,7 @@ def test_sums_over_a_large_picture_keep_their_digits(tmp_path):
 def test_export_writes_it_and_says_how_near_it_is(exports, tmp_path):
     pytest.importorskip("onnxruntime", reason="onnxruntime (the extra onnx) is not installed")
     flags = [f"--weights={exports['animegan_v2_light'].archive}", f"--output={tmp_path}/out"]
-    assert app.run(COMMAND, [*flags, "--formats=onnx", "--licence=CC-BY-4.0"]) == 0
+    assert app.run(COMMAND, [*flags, "--formats=onnx", "--license=CC-BY-4.0"]) == 0
     record = json.loads((tmp_path / "out/export.json").read_text())
     assert record["files"]["model.onnx"]["largest"] <= LIMIT.largest
     model = onnx.load(tmp_path / "out/model.onnx")

@@ -103,7 +103,7 @@ def test_threshold():
 
 @pytest.mark.slow
 def test_cnn():
-    finder = FaceFinder("cnn", search_megapixels=0.06)
+    finder = FaceFinder(detector="cnn", search_megapixels=0.06)
     (face,) = finder(drawn_face(200))
     assert_found(face, 0, 0, 200)
     assert finder(np.full((64, 64, 3), 90, np.uint8)) == []
@@ -128,10 +128,10 @@ def test_distinct_keeps_the_surest():
 
 
 def test_wrong_arguments_and_files(tmp_path):
-    with pytest.raises(ValueError, match="detector must be one of hog, cnn, received mtcnn"):
-        FaceFinder("mtcnn")
-    with pytest.raises(ValueError, match="greater than 0, received 0.0 and 2"):
-        FaceFinder(smallest=0.0, search_megapixels=2)
+    with pytest.raises(ValueError, match="detector: expected one of hog, cnn"):
+        FaceFinder(detector="mtcnn")
+    with pytest.raises(ValueError, match="min_size: expected a number of at least 1, got 0.0"):
+        FaceFinder(min_size=0.0, search_megapixels=2)
     with pytest.raises(FileNotFoundError, match="none.dat: no such model file; expected 68, 5"):
         FaceFinder(landmarks=tmp_path / "none.dat")
     (tmp_path / "text.dat").write_text("no model")

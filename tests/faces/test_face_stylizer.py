@@ -124,7 +124,10 @@ def test_portraits_are_aligned_and_in_the_size_asked_for():
 
 
 def test_arguments():
-    for arguments, words in (({"size": 16}, "at least 32"), ({"padding": 3.0}, "-0.25..2")):
+    for arguments, words in (
+        ({"size": 16}, "size: expected an integer from 32"),
+        ({"padding": 3.0}, "padding: expected a number from -0.25 to 2"),
+    ):
         with pytest.raises(ValueError, match=words):
             FaceStylizer(plain, finds(), **arguments)
 

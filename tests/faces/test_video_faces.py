@@ -26,8 +26,8 @@ def test_faces_of_a_film(tmp_path):
     save_generator(GENERATORS["animegan_v2"](width=4), tmp_path / "small.keras")
     frames = [with_faces(128, 192, (20 + 2 * n, 0, 128)) for n in range(6)]
     write_film(tmp_path / "in.mp4", frames)
-    common = [f"--input={tmp_path}/in.mp4", f"--weights={tmp_path}/small.keras", "--steady=off"]
-    common += ["--face_landmarks=5", "--face_smallest=40", "--face_size=64"]
+    common = [f"--input={tmp_path}/in.mp4", f"--weights={tmp_path}/small.keras", "--stabilize=off"]
+    common += ["--face_landmarks=5", "--face_min_size=40", "--face_size=64"]
     for mode in ("off", "blend"):
         flags = [*common, f"--output={tmp_path}/{mode}.mp4", f"--faces={mode}"]
         assert app.run(COMMAND, flags) == 0

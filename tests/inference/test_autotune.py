@@ -74,7 +74,7 @@ def test_measured_once_and_remembered(archive, measuring, caplog, monkeypatch):
         milliseconds = {str(KERAS): 2.0, str(OPENVINO): 2.0, str(way): 1.0, "busy": False}
         cache.remember_json(table.name, milliseconds)
         assert isinstance(open_engine(archive, "auto", "float32"), kind)
-    assert Stylizer(archive, engine_precision="float32", hold=True).can_hold
+    assert Stylizer(archive, engine_precision="float32", ema_statistics=True).supports_ema
 
 
 def test_what_is_no_table_is_measured_anew():

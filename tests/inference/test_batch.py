@@ -20,12 +20,12 @@ import pytest
 from anime_tf.inference.batch import (
     READERS,
     WRITERS,
-    EngineLost,
-    Job,
+    BackendUnavailableError,
+    Task,
+    extract_files,
     plan,
-    run,
-    run_batches,
-    run_several,
+    run_tasks,
+    stylize_files,
 )
 from anime_tf.io.pictures import Picture, read_picture, write_picture
 
@@ -38,8 +38,10 @@ def touch(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(b"x")
 
 
-def pairs(jobs: list[Job], root: Path) -> dict[str, str]:
-    return {str(job.source.relative_to(root)): str(job.target.relative_to(root)) for job in jobs}
+def pairs(tasks: list[Task], root: Path) -> dict[str, str]:
+    return {
+        str(task.source.relative_to(root)): str(task.target.relative_to(root)) for task in tasks
+    }
 
 
 @pytest.fixture
@@ -53,14 +55,14 @@ def root(tmp_path, monkeypatch) -> Path:
 
 def test_a_file_to_a_file(root):
     touch(root, "a.jpg")
-    assert plan("a.jpg", "new/b.png") == [Job(Path("a.jpg"), Path("new/b.png"))]
+    assert plan("a.jpg", "new/b.png") == [Task(Path("a.jpg"), Path("new/b.png"))]
 
 
 @pytest.mark.parametrize("output", ["out", "new/", "new/er/"])
 def test_a_file_to_a_folder(root, output):
     touch(root, "in/a.JPG")
     (root / "out").mkdir()
-    assert plan("in/a.JPG", output) == [Job(Path("in/a.JPG"), Path(output, "a.JPG"))]
+    assert plan("in/a.JPG", output) == [Task(Path("in/a.JPG"), Path(output, "a.JPG"))]
 
 
 @pytest.mark.parametrize("output", ["b.jp2", "b", "b.gif"])
@@ -111,7 +113,7 @@ def test_globs(root):
 
 def test_a_file_whose_name_looks_like_a_glob(root):
     touch(root, "a[1].jpg")
-    assert plan("a[1].jpg", "out/") == [Job(Path("a[1].jpg"), Path("out/a[1].jpg"))]
+    assert plan("a[1].jpg", "out/") == [Task(Path("a[1].jpg"), Path("out/a[1].jpg"))]
 
 
 def test_earlier_results_inside_of_the_input_are_not_taken_again(root):
@@ -181,47 +183,47 @@ def invert(picture: Picture) -> Picture:
     return Picture(255 - picture.rgb_u8, picture.alpha_u8)
 
 
-def make(folder: Path, count: int) -> list[Job]:
+def make(folder: Path, count: int) -> list[Task]:
     folder.mkdir()
-    jobs = []
+    tasks = []
     for i in range(count):
-        job = Job(folder / f"{i}.png", folder / "out" / "deep" / f"{i}.png")
-        write_picture(job.source, PNG + np.uint8(i))
-        jobs.append(job)
-    return jobs
+        task = Task(folder / f"{i}.png", folder / "out" / "deep" / f"{i}.png")
+        write_picture(task.source, PNG + np.uint8(i))
+        tasks.append(task)
+    return tasks
 
 
 def test_all_are_written_in_order_and_as_they_should(tmp_path):
-    jobs = make(tmp_path / "in", 20)
-    report = run(jobs, invert)
+    tasks = make(tmp_path / "in", 20)
+    report = stylize_files(tasks, invert)
     assert report.failures == ()
-    assert report.written == tuple(job.target for job in jobs)
-    for i, job in enumerate(jobs):
-        np.testing.assert_array_equal(read_picture(job.target).rgb_u8, 255 - (PNG + np.uint8(i)))
+    assert report.written == tuple(task.target for task in tasks)
+    for i, task in enumerate(tasks):
+        np.testing.assert_array_equal(read_picture(task.target).rgb_u8, 255 - (PNG + np.uint8(i)))
     assert len(list((tmp_path / "in/out/deep").iterdir())) == 20  # and no temporary files
 
 
 def test_failures_do_not_stop_the_others(tmp_path, capsys):
-    jobs = make(tmp_path / "in", 6)
-    jobs[1].source.write_bytes(b"no picture")
-    jobs[2].source.unlink()
-    jobs[4].target.mkdir(parents=True)
+    tasks = make(tmp_path / "in", 6)
+    tasks[1].source.write_bytes(b"no picture")
+    tasks[2].source.unlink()
+    tasks[4].target.mkdir(parents=True)
 
     def stylise(picture):
         if picture.rgb_u8[0, 0, 0] == 3:
             raise MemoryError("too large")
         return invert(picture)
 
-    report = run(jobs, stylise)
-    assert report.written == (jobs[0].target, jobs[5].target)
+    report = stylize_files(tasks, stylise)
+    assert report.written == (tasks[0].target, tasks[5].target)
     lines = capsys.readouterr().err.splitlines()
     assert sorted(report.failures) == sorted(lines)
     assert len(lines) == 4
     for path, words in (
-        (jobs[1].source, "expected a JPEG"),
-        (jobs[2].source, "no such picture"),
-        (jobs[3].source, "too large"),
-        (jobs[4].target, "is a directory"),
+        (tasks[1].source, "expected a JPEG"),
+        (tasks[2].source, "no such picture"),
+        (tasks[3].source, "too large"),
+        (tasks[4].target, "is a directory"),
     ):
         (line,) = [line for line in lines if line.startswith(f"{path}: ")]
         assert words in line
@@ -233,39 +235,39 @@ def test_a_fault_of_the_program_is_raised_and_ends_the_run(tmp_path):
         raise KeyError("fault")
 
     with pytest.raises(KeyError):
-        run(make(tmp_path / "in", 30), stylise)
+        stylize_files(make(tmp_path / "in", 30), stylise)
     assert not any("reader" in t.name or "writer" in t.name for t in threading.enumerate())
 
 
 def test_only_a_few_pictures_are_held(tmp_path):
-    jobs = make(tmp_path / "in", 60)
-    for job in jobs[40:]:
-        job.source.unlink()
+    tasks = make(tmp_path / "in", 60)
+    for task in tasks[40:]:
+        task.source.unlink()
     seen = []
 
     def stylise(picture):
         seen.append(1)
         if len(seen) == 1:
             # Were everything read at once, these would be found missing, being read too early.
-            for i, job in enumerate(jobs[40:], 40):
-                write_picture(job.source, PNG + np.uint8(i))
+            for i, task in enumerate(tasks[40:], 40):
+                write_picture(task.source, PNG + np.uint8(i))
         return picture
 
-    report = run(jobs, stylise)
+    report = stylize_files(tasks, stylise)
     assert report.failures == ()
     assert READERS + 2 * WRITERS < 40
 
 
 def test_a_progress_bar_shows_on_a_terminal_only(tmp_path, monkeypatch, capsys):
-    jobs = make(tmp_path / "in", 5)
-    run(jobs, invert)
+    tasks = make(tmp_path / "in", 5)
+    stylize_files(tasks, invert)
     assert capsys.readouterr().err == ""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    jobs[2].source.unlink()
+    tasks[2].source.unlink()
     with open(theirs, "w") as terminal, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", terminal)
-        run(jobs, invert)
+        stylize_files(tasks, invert)
         os.set_blocking(ours, False)
         shown = ""
         deadline = time.monotonic() + 5  # the terminal hands it over piece by piece
@@ -275,35 +277,35 @@ def test_a_progress_bar_shows_on_a_terminal_only(tmp_path, monkeypatch, capsys):
     os.close(ours)
     assert "100%" in shown
     # The bar is wiped before the line, so that the line begins at the screen's edge.
-    assert re.search(rf"\r *\r{re.escape(str(jobs[2].source))}: no such picture", shown)
+    assert re.search(rf"\r *\r{re.escape(str(tasks[2].source))}: no such picture", shown)
 
 
 def test_quality_reaches_the_file(tmp_path):
-    jobs = make(tmp_path / "in", 1)
+    tasks = make(tmp_path / "in", 1)
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     sizes = []
     for quality in (10, 95):
-        job = Job(jobs[0].source, tmp_path / f"{quality}.jpg")
-        run([job], lambda picture: Picture(noise), quality=quality)
-        sizes.append(job.target.stat().st_size)
+        task = Task(tasks[0].source, tmp_path / f"{quality}.jpg")
+        stylize_files([task], lambda picture: Picture(noise), quality=quality)
+        sizes.append(task.target.stat().st_size)
     assert sizes[0] < sizes[1] / 2
 
 
-# --- run_batches ------------------------------------------------------------------------------
+# --- run_tasks ------------------------------------------------------------------------------
 
 
-def run_texts(jobs, work, **options):
-    return run_batches(
-        jobs,
-        read=lambda job: job.source.name,
+def run_texts(tasks, work, **options):
+    return run_tasks(
+        tasks,
+        read=lambda task: task.source.name,
         work=work,
-        write=lambda job, text: job.target.write_text(text),
+        write=lambda task, text: task.target.write_text(text),
         **options,
     )
 
 
 def test_batches_are_full_but_for_the_last_and_keep_what_is_well(tmp_path):
-    jobs = make(tmp_path / "in", 8)
+    tasks = make(tmp_path / "in", 8)
     sizes = []
 
     def work(names):
@@ -312,31 +314,31 @@ def test_batches_are_full_but_for_the_last_and_keep_what_is_well(tmp_path):
             raise ValueError("the whole batch")
         return [ValueError("odd") if name[0] in "13" else name.upper() for name in names]
 
-    report = run_texts(jobs, work, batch_size=3)
+    report = run_texts(tasks, work, batch_size=3)
     assert sizes == [3, 3, 2]
-    assert report.written == tuple(jobs[i].target for i in (0, 2, 4, 5))
-    assert [job.target.read_text() for job in (jobs[0], jobs[5])] == ["0.PNG", "5.PNG"]
+    assert report.written == tuple(tasks[i].target for i in (0, 2, 4, 5))
+    assert [task.target.read_text() for task in (tasks[0], tasks[5])] == ["0.PNG", "5.PNG"]
     reasons = {1: "odd", 3: "odd", 6: "the whole batch", 7: "the whole batch"}
-    assert report.failures == tuple(f"{jobs[i].source}: {why}" for i, why in reasons.items())
+    assert report.failures == tuple(f"{tasks[i].source}: {why}" for i, why in reasons.items())
 
 
 def test_an_engine_that_is_lost_ends_the_run(tmp_path):
-    jobs = make(tmp_path / "in", 9)
+    tasks = make(tmp_path / "in", 9)
     calls = []
 
     def work(names):
         calls.append(names)
         if len(calls) == 2:
-            raise EngineLost("gone")
+            raise BackendUnavailableError("gone")
         return names
 
-    report = run_texts(jobs, work, batch_size=2)
+    report = run_texts(tasks, work, batch_size=2)
     assert len(calls) == 2
-    assert report.written == tuple(job.target for job in jobs[:2])
-    assert report.failures == tuple(f"{job.source}: gone" for job in jobs[2:])
+    assert report.written == tuple(task.target for task in tasks[:2])
+    assert report.failures == tuple(f"{task.source}: gone" for task in tasks[2:])
     calls[:] = calls[:1]  # so that the first call loses it: nothing is written
-    with pytest.raises(EngineLost, match="gone"):
-        run_texts(jobs, work)
+    with pytest.raises(BackendUnavailableError, match="gone"):
+        run_texts(tasks, work)
 
 
 # --- several out of one -----------------------------------------------------------------------
@@ -355,7 +357,7 @@ def test_several_out_of_one(tmp_path):
     (folder / "broken.png").write_bytes(b"x")
     told: list[str] = []
     out = tmp_path / "out"
-    report = run_several(plan(str(folder), str(out)), parts, "part", tell=told.append)
+    report = extract_files(plan(str(folder), str(out)), parts, "part", log=told.append)
     names = ["one_part1.png", "two_part1.png", "two_part2.png"]
     assert [path.name for path in report.written] == names
     assert sorted(path.name for path in out.iterdir()) == names
@@ -368,7 +370,7 @@ def test_several_of_pictures_whose_names_differ_in_the_suffix_alone(tmp_path):
     folder.mkdir()
     for name, value in (("a.bmp", 1), ("a.png", 2), ("a_png.bmp", 1)):
         write_picture(folder / name, np.full((2, 3, 3), value, np.uint8))
-    report = run_several(plan(str(folder), str(tmp_path / "out")), parts, "x")
+    report = extract_files(plan(str(folder), str(tmp_path / "out")), parts, "x")
     assert not report.failures
     assert len({path.name for path in report.written}) == 4
     assert "a_x1.png" in {path.name for path in report.written}
@@ -378,7 +380,7 @@ def test_several_never_overwrite_an_input(tmp_path):
     source = tmp_path / "a_x1.png"
     write_picture(source, np.full((2, 3, 3), 1, np.uint8))
     before = source.read_bytes()
-    report = run_several(plan(str(source), str(tmp_path / "a.png")), parts, "x")
+    report = extract_files(plan(str(source), str(tmp_path / "a.png")), parts, "x")
     assert not report.written
     assert "would overwrite an input" in report.failures[0]
     assert source.read_bytes() == before

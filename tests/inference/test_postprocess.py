@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anime_tf.inference import postprocess as module
-from anime_tf.inference.postprocess import REACH, blend, finish, with_color_of
+from anime_tf.inference.postprocess import HALO, blend, postprocess, transfer_color
 from anime_tf.io import pictures
 from anime_tf.metrics.similarity import psnr
 
@@ -43,26 +43,28 @@ def roughness(picture):
 def test_luma_of_one_chroma_of_the_other():
     photo, anime = one(0.6, 0.4, 0.2), one(0.5, 0.5, 0.5)
     # Y of the photo: 0.299 * 0.6 + 0.587 * 0.4 + 0.114 * 0.2 = 0.437; 0.063 is added to each.
-    np.testing.assert_allclose(with_color_of(photo, anime), one(0.663, 0.463, 0.263), atol=ROUNDING)
+    np.testing.assert_allclose(
+        transfer_color(photo, anime), one(0.663, 0.463, 0.263), atol=ROUNDING
+    )
 
 
 def test_colours_that_do_not_exist_lose_chroma_not_luma():
     # Red has Y 0.299 and chroma (0.701, -0.299, -0.299). At Y 0.9 of it fits 0.1 / 0.701.
-    out = with_color_of(one(1, 0, 0), one(0.9, 0.9, 0.9))
+    out = transfer_color(one(1, 0, 0), one(0.9, 0.9, 0.9))
     rest = 0.9 - 0.299 * 0.1 / 0.701
     np.testing.assert_allclose(out, one(1, rest, rest), atol=ROUNDING)
     # At Y 0.1 fits 0.1 / 0.299 of it.
-    out = with_color_of(one(1, 0, 0), one(0.1, 0.1, 0.1))
+    out = transfer_color(one(1, 0, 0), one(0.1, 0.1, 0.1))
     np.testing.assert_allclose(out, one(0.1 + 0.701 * 0.1 / 0.299, 0, 0), atol=ROUNDING)
     for gray in (0, 1):  # black lines stay black, and white stays white
-        out = with_color_of(one(1, 0, 0), one(gray, gray, gray))
+        out = transfer_color(one(1, 0, 0), one(gray, gray, gray))
         np.testing.assert_allclose(out, one(gray, gray, gray), atol=ROUNDING)
 
 
 def test_every_pair_of_colours_keeps_luma_and_hue_without_clipping():
     random = np.random.default_rng(1)
     photo, anime = random.random((2, 64, 64, 3), np.float32)
-    out = with_color_of(photo, anime)
+    out = transfer_color(photo, anime)
     assert out.min() >= -ROUNDING
     assert out.max() <= 1 + ROUNDING
     weights = np.array(pictures.LUMA_WEIGHTS)
@@ -75,7 +77,7 @@ def test_every_pair_of_colours_keeps_luma_and_hue_without_clipping():
 
 def test_a_picture_keeps_its_own_colours():
     photo, _ = scene()
-    np.testing.assert_array_equal(finish(photo, photo.copy(), keep_color=True), photo)
+    np.testing.assert_array_equal(postprocess(photo, photo.copy(), keep_color=True), photo)
 
 
 # --- strength ---------------------------------------------------------------------------------
@@ -83,8 +85,8 @@ def test_a_picture_keeps_its_own_colours():
 
 def test_ends_are_the_photo_and_the_network_bit_for_bit():
     photo, anime = scene()
-    np.testing.assert_array_equal(finish(photo, anime.copy(), strength=0), photo)
-    np.testing.assert_array_equal(finish(photo, anime.copy(), strength=1), anime)
+    np.testing.assert_array_equal(postprocess(photo, anime.copy(), strength=0), photo)
+    np.testing.assert_array_equal(postprocess(photo, anime.copy(), strength=1), anime)
     values = [x.astype(np.float32) / 255 for x in (photo, anime)]
     np.testing.assert_allclose(blend(*values, 0), values[0], atol=ROUNDING)
     np.testing.assert_allclose(blend(*values, 1), values[1], atol=ROUNDING)
@@ -92,7 +94,9 @@ def test_ends_are_the_photo_and_the_network_bit_for_bit():
 
 def test_strength_leads_from_the_photo_to_the_drawing():
     photo, anime = scene()
-    steps = [finish(photo, anime.copy(), strength=s) for s in (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 1)]
+    steps = [
+        postprocess(photo, anime.copy(), strength=s) for s in (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 1)
+    ]
     to_photo = [psnr(photo, step, 255) for step in steps]
     to_anime = [psnr(anime, step, 255) for step in steps]
     assert (np.diff(to_photo) < 0).all()
@@ -109,7 +113,7 @@ def test_flat_colours_move_evenly():
 
 def test_texture_goes_early_and_one_edge_is_seen_not_two():
     photo, anime = scene()
-    half = finish(photo, anime.copy(), strength=0.5)
+    half = postprocess(photo, anime.copy(), strength=0.5)
     # (1 - 0.5)^3 of the photo's texture, where a mean of the pixels would show half of it.
     assert roughness(half) < 0.2 * roughness(photo)
     # The photo's edge lies at the middle, the drawing's line 1 to 3 pixels to its right.
@@ -123,17 +127,15 @@ def test_texture_goes_early_and_one_edge_is_seen_not_two():
 
 def test_reach_and_strips(monkeypatch):
     photo, anime = scene(131, 77)
-    whole = finish(photo, anime.copy(), strength=0.4, keep_color=True, match_brightness=True)
+    whole = postprocess(photo, anime.copy(), strength=0.4, keep_color=True, match_brightness=True)
     changed = photo.copy()
     changed[60, 40] = 255 - changed[60, 40]
-    rows = np.flatnonzero(
-        (finish(changed, anime.copy(), strength=0.4) != finish(photo, anime.copy(), strength=0.4))
-        .any(axis=(1, 2))
-    )  # fmt: skip
-    assert rows.min() >= 60 - REACH
-    assert rows.max() <= 60 + REACH
+    before, after = (postprocess(x, anime.copy(), strength=0.4) for x in (photo, changed))
+    rows = np.flatnonzero((before != after).any(axis=(1, 2)))
+    assert rows.min() >= 60 - HALO
+    assert rows.max() <= 60 + HALO
     monkeypatch.setattr(module, "STRIP", 32)
-    strips = finish(photo, anime.copy(), strength=0.4, keep_color=True, match_brightness=True)
+    strips = postprocess(photo, anime.copy(), strength=0.4, keep_color=True, match_brightness=True)
     np.testing.assert_array_equal(strips, whole)
 
 
@@ -141,7 +143,9 @@ def test_reach_and_strips(monkeypatch):
 def test_small_and_odd_sizes(size):
     photo, anime = (x[: size[0], : size[1]].copy() for x in scene())
     for strength in (0.0, 0.3, 1.0):
-        out = finish(photo, anime.copy(), strength=strength, keep_color=True, match_brightness=True)
+        out = postprocess(
+            photo, anime.copy(), strength=strength, keep_color=True, match_brightness=True
+        )
         assert (out.dtype, out.shape) == (np.uint8, photo.shape)
 
 
@@ -152,8 +156,8 @@ def test_small_and_odd_sizes(size):
 def test_deeper_results_are_the_same_picture(depth):
     photo, anime = scene()
     options = {"strength": 0.6, "keep_color": True, "match_brightness": True}
-    shallow = finish(photo, anime.copy(), **options)
-    deep = finish(photo, pictures.as_type(anime, depth), **options)
+    shallow = postprocess(photo, anime.copy(), **options)
+    deep = postprocess(photo, pictures.as_type(anime, depth), **options)
     assert deep.dtype == depth
     # The brightness of 8-bit pictures is truncated, as ever.
     assert np.abs(pictures.as_type(deep, np.uint8).astype(int) - shallow).max() <= 2 * LEVEL
@@ -162,5 +166,5 @@ def test_deeper_results_are_the_same_picture(depth):
 
 
 def test_sizes_must_agree():
-    with pytest.raises(ValueError, match="must have one shape"):
-        finish(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8))
+    with pytest.raises(ValueError, match="expected a photo and its result in one shape"):
+        postprocess(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8))

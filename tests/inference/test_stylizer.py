@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from anime_tf import Stylizer
 from anime_tf.inference.engines.engine import _run_graph
-from anime_tf.inference.postprocess import finish
+from anime_tf.inference.postprocess import postprocess
 from anime_tf.inference.tiling import out_of_memory_message
 from anime_tf.io import pictures
 
@@ -92,7 +92,7 @@ def test_strength_runs_from_the_photo_to_the_network(stylizer, photo):
     np.testing.assert_array_equal(blends[0], x)
     np.testing.assert_array_equal(blends[-1], anime)
     for blended, strength in zip(blends[1:-1], strengths[1:-1], strict=True):
-        np.testing.assert_array_equal(blended, finish(x, anime.copy(), strength=strength))
+        np.testing.assert_array_equal(blended, postprocess(x, anime.copy(), strength=strength))
 
 
 def test_depth(generator, stylizer, photo):
@@ -117,7 +117,7 @@ def test_depth(generator, stylizer, photo):
 def test_keep_color(stylizer, photo):
     x = photo(24, 20)
     np.testing.assert_array_equal(
-        stylizer.with_settings(keep_color=True)(x), finish(x, stylizer(x), keep_color=True)
+        stylizer.with_settings(keep_color=True)(x), postprocess(x, stylizer(x), keep_color=True)
     )
 
 
@@ -188,11 +188,11 @@ def test_threads_share_one_stylizer(archive, photo):
     [
         (
             np.zeros((8, 8, 3), np.float32),
-            "expected uint8 pixels in 0..255, or uint16, received float32",
+            "expected uint8 pixels in 0..255, or uint16, got float32",
         ),
-        (np.zeros((8, 8), np.uint8), r"received an array of shape \(8, 8\)"),
-        (np.zeros((8, 8, 1), np.uint8), r"received an array of shape \(8, 8, 1\)"),
-        (np.zeros((2, 8, 8, 4), np.uint8), r"batch \(n, height, width, 3\), received"),
+        (np.zeros((8, 8), np.uint8), r"got an array of shape \(8, 8\)"),
+        (np.zeros((8, 8, 1), np.uint8), r"got an array of shape \(8, 8, 1\)"),
+        (np.zeros((2, 8, 8, 4), np.uint8), r"batch \(n, height, width, 3\), got"),
         (np.zeros((0, 8, 3), np.uint8), "at least 1x1"),
     ],
 )
@@ -204,12 +204,12 @@ def test_wrong_arrays(stylizer, array, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"strength": -0.1}, "strength must lie in 0..1, received -0.1"),
-        ({"strength": 1.1}, "strength must lie in 0..1"),
-        ({"strength": float("nan")}, "strength must lie in 0..1, received nan"),
-        ({"max_side": -1}, "max_side must be 0"),
-        ({"dtype": "int8"}, "dtype must be None or one of uint8, uint16, float32, received int8"),
-        ({"engine": "magic"}, "engine must be one of auto, keras"),
+        ({"strength": -0.1}, "strength: expected a number from 0 to 1, got -0.1"),
+        ({"strength": 1.1}, "strength: expected a number from 0 to 1"),
+        ({"strength": float("nan")}, "strength: expected a number from 0 to 1, got nan"),
+        ({"max_side": -1}, "max_side: expected an integer of at least 0, got -1"),
+        ({"dtype": "int8"}, "dtype: expected one of uint8, uint16, float32"),
+        ({"engine": "magic"}, "engine: expected one of auto, keras"),
     ],
 )
 def test_wrong_options(archive, stylizer, options, words):
@@ -225,13 +225,13 @@ def test_other_settings(stylizer, photo):
     x = photo(20, 30)
     half = stylizer.with_settings(strength=0.5, max_side=24)
     deep = half.with_settings(dtype="uint16", tile=64)
-    assert (deep.strength, deep.max_side, deep.tile, deep.dtype) == (0.5, 24, 64, "uint16")
-    assert (half.tile, half.dtype) == ("auto", None)
-    assert (stylizer.strength, stylizer.max_side) == (1.0, 0)
+    assert deep.config == half.config.replace(dtype="uint16", tile=64)
+    assert (half.config.strength, half.config.max_side, half.config.tile) == (0.5, 24, "auto")
+    assert (stylizer.config.strength, stylizer.config.max_side) == (1.0, 0)
     np.testing.assert_array_equal(half(x), Stylizer(stylizer._path, strength=0.5, max_side=24)(x))
     assert deep._engine is half._engine is stylizer._engine
-    with pytest.raises(TypeError, match="engine"):
-        stylizer.with_settings(engine="keras")
+    with pytest.raises(ValueError, match="engine: expected a setting of the pictures"):
+        stylizer.with_settings(engine="openvino")
 
 
 def test_missing_weights():
@@ -239,20 +239,20 @@ def test_missing_weights():
         Stylizer("none.keras")
 
 
-def test_held_statistics_of_frames(stylizer, photo):
+def test_averaged_statistics_of_frames(stylizer, photo):
     small = stylizer.with_settings(max_side=32, strength=0.5, match_brightness=True)
     first, second = photo(40, 48), photo(40, 48, seed=1)
-    anime, held = small.stylise_held(first, None, 0.3)
-    np.testing.assert_array_equal(anime, small(first))  # there is nothing to hold to yet
-    anime, used = small.stylise_held(second, held, 1.0)
+    anime, held = small.stylize_ema(first, None, 0.3)
+    np.testing.assert_array_equal(anime, small(first))  # the first frame
+    anime, used = small.stylize_ema(second, held, 1.0)
     np.testing.assert_array_equal(anime, small(second))
     assert not np.array_equal(used, held)
-    anime, used = small.stylise_held(second, held, 0.0)
+    anime, used = small.stylize_ema(second, held, 0.0)
     np.testing.assert_array_equal(used, held)
     assert difference(anime, small(second)) > LEVEL
-    anime, used = small.stylise_held(second, held, 0.0, leeway=0.0)
+    anime, used = small.stylize_ema(second, held, 0.0, tolerance=0.0)
     np.testing.assert_array_equal(anime, small(second))
-    anime, used = stylizer.with_settings(strength=0.0).stylise_held(second, held, 0.5)
+    anime, used = stylizer.with_settings(strength=0.0).stylize_ema(second, held, 0.5)
     np.testing.assert_array_equal(anime, second)
     assert used is held
 
@@ -260,28 +260,26 @@ def test_held_statistics_of_frames(stylizer, photo):
 def test_measured_statistics_stand_for_other_photos(stylizer, photo):
     small = stylizer.with_settings(max_side=32, keep_color=True)
     first, second = photo(40, 48), photo(40, 48, seed=1)
-    own, others = small.measured(second), small.measured(first)
-    np.testing.assert_array_equal(own, small.stylise_held(second, None, 1.0)[1])
-    anime, used = small.stylise_held(second, None, 0.3, newest=own)
+    own, others = small.measure_statistics(second), small.measure_statistics(first)
+    np.testing.assert_array_equal(own, small.stylize_ema(second, None, 1.0)[1])
+    anime, used = small.stylize_ema(second, None, 0.3, measured=own)
     np.testing.assert_array_equal(used, own)
     assert difference(anime, small(second)) <= LEVEL
-    anime, used = small.stylise_held(second, own, 1.0, newest=others)
+    anime, used = small.stylize_ema(second, own, 1.0, measured=others)
     np.testing.assert_array_equal(used, others)
-    assert difference(anime, small.stylise_held(second, others, 0.0)[0]) <= LEVEL
+    assert difference(anime, small.stylize_ema(second, others, 0.0)[0]) <= LEVEL
     assert difference(anime, small(second)) > LEVEL
-    _, used = small.stylise_held(second, own, 0.25, newest=others)
+    _, used = small.stylize_ema(second, own, 0.25, measured=others)
     np.testing.assert_allclose(used, 0.75 * own + 0.25 * others, rtol=1e-5, atol=1e-6)
-    _, used = small.stylise_held(second, own, 0.25, leeway=0.0, newest=others)
+    _, used = small.stylize_ema(second, own, 0.25, tolerance=0.0, measured=others)
     np.testing.assert_allclose(used, others, rtol=1e-5, atol=1e-6)
 
 
-def test_held_statistics_need_a_frame_and_a_rate(stylizer, photo):
-    assert stylizer.can_hold
-    with pytest.raises(
-        ValueError, match=r"expected a frame \(height, width, 3\), received \(8, 8, 4"
-    ):
-        stylizer.stylise_held(photo(8, 8, channels=4), None, 1.0)
-    with pytest.raises(ValueError, match=r"rate must lie in 0..1, received 1.5"):
-        stylizer.stylise_held(photo(8, 8), None, 1.5)
-    with pytest.raises(ValueError, match=r"leeway must be 0 or more, received -1"):
-        stylizer.stylise_held(photo(8, 8), None, 1.0, leeway=-1)
+def test_averaged_statistics_need_a_frame_and_a_momentum(stylizer, photo):
+    assert stylizer.supports_ema
+    with pytest.raises(ValueError, match=r"expected a frame \(height, width, 3\), got \(8, 8, 4"):
+        stylizer.stylize_ema(photo(8, 8, channels=4), None, 1.0)
+    with pytest.raises(ValueError, match="momentum: expected a number from 0 to 1, got 1.5"):
+        stylizer.stylize_ema(photo(8, 8), None, 1.5)
+    with pytest.raises(ValueError, match="tolerance: expected a number of at least 0, got -1"):
+        stylizer.stylize_ema(photo(8, 8), None, 1.0, tolerance=-1)

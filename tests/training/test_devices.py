@@ -28,12 +28,12 @@ import sys, tensorflow as tf
 (cpu,) = tf.config.list_physical_devices("CPU")
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
-from anime_tf.cli import app, train
-sys.exit(app.run(train.COMMAND, sys.argv[1:]))
+from anime_tf.cli.app import main
+sys.exit(main(["train", *sys.argv[1:]]))
 """
 
 ONE_DEVICE = (
-    "import sys; from anime_tf.cli import app, train;sys.exit(app.run(train.COMMAND, sys.argv[1:]))"
+    "import sys; from anime_tf.cli.app import main; sys.exit(main(['train', *sys.argv[1:]]))"
 )
 
 

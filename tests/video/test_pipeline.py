@@ -369,7 +369,7 @@ def test_outputs_that_cannot_be(tmp_path):
         check_output(source, source / "b.mp4")
     check_output(source, tmp_path / "new" / "b.mp4")
     assert only(tmp_path, "a.mp4", "dir.mp4")
-    with pytest.raises(ValueError, match="crf of h264 must lie in 0..51, received 52"):
+    with pytest.raises(ValueError, match="crf: expected at most 51 for h264, got 52"):
         write_film(source, moving(1))
         copy(source, tmp_path / "b.mp4", coding=Coding(crf=52))
 

@@ -9,8 +9,8 @@ from small_films import moving, read, write_film
 
 from anime_tf.io.video.codecs import Coding
 from anime_tf.io.video.demux import FilmReader
-from anime_tf.io.video.readers import WHOLE
 from anime_tf.io.video.sequence import PictureSequence
+from anime_tf.io.video.span import WHOLE
 from anime_tf.video import resume as partial
 from anime_tf.video.pipeline import stylise_film
 

@@ -4,23 +4,22 @@ import cv2
 import keras
 import numpy as np
 import pytest
-from absl import flags
 from moving_textures import texture, window
 
 from anime_tf import Stylizer
-from anime_tf.cli.video_flags import define_steady_flags
 from anime_tf.export.saved_model import write_saved_model
 from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
 from anime_tf.video import stabilizer as steady
+from anime_tf.video.config import StabilizerConfig
 from anime_tf.video.stabilizer import (
     MotionBlend,
-    Steady,
+    TemporalStabilizer,
     _Light,
+    make_stabilizer,
     mixed,
     remaining,
-    steadied,
     trust,
 )
 
@@ -56,7 +55,7 @@ def test_half_lives():
     assert remaining(0.5, -1.0) == 1
     assert remaining(0.0, 0.0) == 0
     assert remaining(1e-300, 1e300) == 0
-    assert remaining(steady.BLEND_SECONDS, 1 / 30) == pytest.approx(0.7, abs=0.005)
+    assert remaining(StabilizerConfig().blend_seconds, 1 / 30) == pytest.approx(0.7, abs=0.005)
 
 
 def test_trust_by_hand():
@@ -170,7 +169,7 @@ def shots():
     "options", [{}, {"statistics_seconds": 0.0}, {"blend_seconds": 0.0}], ids=str
 )
 def test_a_cut_leaves_no_trace(stylizer, options):
-    film = Steady(stylizer, **options)
+    film = TemporalStabilizer(stylizer, **options)
     for i, (photo, seconds) in enumerate(shots()):
         out = film(photo, seconds)
         assert (out.shape, out.dtype) == (photo.shape, np.uint8)
@@ -191,7 +190,7 @@ def still_shot(begin, end, step=0.25):
 
 
 def drawn(stylizer, frames, measure_seconds, statistics_seconds=1e-9):
-    film = Steady(
+    film = TemporalStabilizer(
         stylizer,
         statistics_seconds=statistics_seconds,
         measure_seconds=measure_seconds,
@@ -205,8 +204,8 @@ def test_statistics_are_measured_now_and_then(stylizer):
     found = drawn(stylizer, frames, measure_seconds=1.0)
     for (photo, seconds), anime in zip(frames, found, strict=True):
         if seconds in (0.25, 1.0, 2.0):
-            newest = stylizer.measured(photo)
-        expected, _ = stylizer.stylise_held(photo, None, 1.0, newest=newest)
+            newest = stylizer.measure_statistics(photo)
+        expected, _ = stylizer.stylize_ema(photo, None, 1.0, measured=newest)
         assert np.abs(anime.astype(int) - expected).max() <= LEVEL, f"at {seconds} s"
         own = np.abs(anime.astype(int) - stylizer(photo)).max() <= LEVEL
         assert own == (seconds in (0.25, 1.0, 2.0)), f"at {seconds} s"
@@ -270,77 +269,70 @@ def test_a_slow_change_is_measured_where_it_has_become_large(stylizer):
 
 
 def test_without_half_lives_frames_stand_alone(stylizer):
-    film = Steady(stylizer, statistics_seconds=0.0, blend_seconds=0.0)
+    film = TemporalStabilizer(stylizer, statistics_seconds=0.0, blend_seconds=0.0)
     for photo, seconds in shots():
         np.testing.assert_array_equal(film(photo, seconds), stylizer(photo))
 
 
 def test_strength_0_keeps_the_photos_and_a_limit_their_size(weights):
-    film = Steady(Stylizer(weights, strength=0.0))
-    small = Steady(Stylizer(weights, max_side=32))
+    film = TemporalStabilizer(Stylizer(weights, strength=0.0))
+    small = TemporalStabilizer(Stylizer(weights, max_side=32))
     for photo, seconds in shots():
         np.testing.assert_array_equal(film(photo, seconds), photo)
         assert small(photo, seconds).shape == (27, 32, 3)
 
 
-def parsed(*arguments):
-    values = flags.FlagValues()
-    define_steady_flags(values)
-    values(["video", *arguments])
-    return values
-
-
-def test_flags(stylizer):
+def test_settings(stylizer):
     frames = list(shots())[:3]
 
     def run(film):
         return np.stack([film(*frame) for frame in frames])
 
-    def by_flags(*arguments):
-        return run(steadied(stylizer, parsed(*arguments)))
+    def by_config(**settings):
+        return run(make_stabilizer(stylizer, StabilizerConfig(**settings)))
 
     np.testing.assert_array_equal(
-        by_flags("--steady=off"), np.stack([stylizer(p) for p, _ in frames])
+        by_config(stabilize="off"), np.stack([stylizer(p) for p, _ in frames])
     )
-    np.testing.assert_array_equal(by_flags(), run(Steady(stylizer)))
+    np.testing.assert_array_equal(by_config(), run(TemporalStabilizer(stylizer)))
     np.testing.assert_array_equal(
-        by_flags("--measure_seconds=0.03"), run(Steady(stylizer, measure_seconds=0.03))
-    )
-    np.testing.assert_array_equal(
-        by_flags("--steady=blend", "--blend_seconds=0.2"),
-        run(Steady(stylizer, statistics_seconds=0.0, blend_seconds=0.2)),
+        by_config(measure_seconds=0.03), run(TemporalStabilizer(stylizer, measure_seconds=0.03))
     )
     np.testing.assert_array_equal(
-        by_flags("--steady=statistics", "--statistics_seconds=2"),
-        run(Steady(stylizer, statistics_seconds=2.0, blend_seconds=0.0)),
+        by_config(stabilize="blend", blend_seconds=0.2),
+        run(TemporalStabilizer(stylizer, statistics_seconds=0.0, blend_seconds=0.2)),
     )
-    with pytest.raises(flags.IllegalFlagValueError, match="statistics_seconds"):
-        parsed("--statistics_seconds=-1")
+    np.testing.assert_array_equal(
+        by_config(stabilize="statistics", statistics_seconds=2),
+        run(TemporalStabilizer(stylizer, statistics_seconds=2.0, blend_seconds=0.0)),
+    )
+    with pytest.raises(ValueError, match="statistics_seconds: expected a number of at least 0"):
+        StabilizerConfig(statistics_seconds=-1)
 
 
 def test_an_engine_that_cannot_hold_statistics(stylizer, tmp_path):
     keras.utils.set_random_seed(5)
     write_saved_model(PaddedGenerator(GENERATORS["animegan_v2"](width=2)), tmp_path / "model")
     other = Stylizer(tmp_path / "model")
-    with pytest.raises(ValueError, match="cannot hold statistics; .* --steady=blend"):
-        steadied(other, parsed("--steady=statistics"))
-    film = steadied(other, parsed())
+    with pytest.raises(ValueError, match="expected an engine that averages .* --stabilize=blend"):
+        make_stabilizer(other, StabilizerConfig(stabilize="statistics"))
+    film = make_stabilizer(other, StabilizerConfig())
     for photo, seconds in list(shots())[:2]:
         assert film(photo, seconds).shape == photo.shape
-    with pytest.raises(ValueError, match=r"0 \(off\) or more seconds, received -1"):
-        Steady(stylizer, blend_seconds=-1)
+    with pytest.raises(ValueError, match="blend_seconds: expected a number of at least 0, got -1"):
+        TemporalStabilizer(stylizer, blend_seconds=-1)
 
 
 def test_statistics_follow_a_change_of_light_at_once(stylizer):
     """No cut, yet nothing like the frame before: not a picture of statistics long gone."""
     photo = texture(64, 80)
-    film = Steady(stylizer, statistics_seconds=1e6, blend_seconds=0.0)
+    film = TemporalStabilizer(stylizer, statistics_seconds=1e6, blend_seconds=0.0)
     film(photo, 0.0)
     for i, part in enumerate(np.linspace(0.98, 0.3, 35)):
         dim = (photo * part).astype(np.uint8)
         held = film(dim, (i + 1) / 30)
     own = stylizer(dim)
-    _, first = stylizer.stylise_held(photo, None, 1.0)
-    gone, _ = stylizer.stylise_held(dim, first, 0.0)
+    _, first = stylizer.stylize_ema(photo, None, 1.0)
+    gone, _ = stylizer.stylize_ema(dim, first, 0.0)
     near, far = mean_difference(held, own), mean_difference(gone, own)
     assert near < 0.6 * far, f"{near:.1f} levels with a leeway, {far:.1f} without"

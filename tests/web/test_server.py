@@ -125,7 +125,9 @@ class TestPictures:
         answer = post(server, png, strength=str(strength), keep_color=str(int(keep_color)))
         made = decode_picture(answer.content, "answer").rgb_u8.astype(int)
         changed = stylizer.with_settings(strength=strength, keep_color=keep_color)
-        assert (changed.strength, stylizer.strength) == (strength, 1.0), "a copy, not itself"
+        assert (changed.config.strength, stylizer.config.strength) == (strength, 1.0), (
+            "a copy, not itself"
+        )
         assert np.abs(made - changed(photo)).max() <= ROUNDING
 
     def test_every_built_in_style(self, server, png):

@@ -9,13 +9,15 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import logging
 from tqdm import tqdm
 
+from anime_tf.config import Config, setting
 from anime_tf.datasets.extract.crops import (
     CROP_MODES,
     MOST_SHARED,
@@ -43,57 +45,55 @@ BLANK_CROP, NEAR_CROP = "crop without detail", "crop like another"
 _NUMBERS = r"_\d{6,}(_\d{2,})?\.png"
 
 
+def _check_trim(value: Any) -> tuple[float, ...]:
+    """Returns percents for top, bottom, left and right from numbers or from ``0,15,0,0``."""
+    words = value.split(",") if isinstance(value, str) else value
+    try:
+        trim = tuple(float(word) for word in words)
+    except (TypeError, ValueError):
+        trim = ()
+    if len(trim) != 4 or min(trim) < 0 or max(trim[0] + trim[1], trim[2] + trim[3]) >= 90:
+        raise ValueError(
+            "expected four percents of at least 0, for top, bottom, left and right, below 90 along "
+            "one side, as in 0,15,0,0"
+        )
+    return trim
+
+
 @dataclass(frozen=True)
-class FrameSettings:
-    """What the pictures of a film hang on.
+class FrameSettings(Config):
+    """Choice of frames and crops.
 
     Attributes:
-        every: N, to look at every Nth frame, the first one included; not used with `scenes`.
-        scenes: Look at one frame a shot instead; see `shots.frames_of_shots`.
-        limits: The least luma, contrast and sharpness of a picture, of crops as well.
-        min_distance: Bits of 64 in which the perceptual hash of a picture must differ from that of
-            every other one in the folder; 0 keeps near-duplicates.
-        cut_bars: Cut off the black bars of the film.
-        trim: Percent of what is then left to cut off besides at top, bottom, left and right:
-            subtitles, a station's mark.
-        crops: How many windows to cut from a frame at full resolution; 0 for the frame itself.
-        crop_size: Side of a window in pixels.
-        crop_mode: One of `crops.CROP_MODES`.
-        seed: Of the windows.
+        every: Take every Nth frame, beginning with the first.
+        scenes: Take one frame per shot instead; see `shots.frames_of_shots`.
+        limits: Smallest luma, contrast and sharpness of a picture or crop.
+        min_distance: Smallest distance of the perceptual hashes of two pictures in the folder, in
+            bits of 64; 0 keeps near-duplicates.
+        remove_letterbox: Cut off the black bars of the video.
+        trim: Percents to cut off then at top, bottom, left and right, as 0,15,0,0 for subtitles.
+        crops: Largest number of crops per frame at full resolution; 0 takes the whole frame.
+        crop_size: Side of a crop in pixels.
+        crop_mode: Positions of the crops: random, or side by side in a grid.
+        seed: Seed of random crops.
     """
 
-    every: int = 1
-    scenes: bool = False
-    limits: QualityLimits = field(default_factory=QualityLimits)
-    min_distance: int = 10
-    cut_bars: bool = True
-    trim: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    crops: int = 0
-    crop_size: int = 256
-    crop_mode: str = CROP_MODES[0]
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Checks ranges."""
-        for name, least in (("every", 1), ("crops", 0), ("crop_size", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not 0 <= self.min_distance <= HASH_BITS:
-            raise ValueError(f"min_distance must lie in 0..{HASH_BITS}, got {self.min_distance}")
-        if self.crop_mode not in CROP_MODES:
-            raise ValueError(
-                f"crop_mode must be one of {', '.join(CROP_MODES)}, got {self.crop_mode!r}"
-            )
-        top_bottom, left_right = self.trim[0] + self.trim[1], self.trim[2] + self.trim[3]
-        if min(self.trim) < 0 or max(top_bottom, left_right) >= 90:
-            raise ValueError(
-                "trim must be percents of 0 and more for top, bottom, left and right, under 90 "
-                f"along one side, got {self.trim}"
-            )
+    every: int = setting(5, minimum=1)
+    scenes: bool = setting(False)
+    limits: QualityLimits = setting(QualityLimits(), flag=False)
+    min_distance: int = setting(10, minimum=0, maximum=HASH_BITS)
+    remove_letterbox: bool = setting(True)
+    trim: tuple[float, ...] = setting((0.0, 0.0, 0.0, 0.0), convert=_check_trim)
+    crops: int = setting(0, minimum=0)
+    crop_size: int = setting(256, minimum=1)
+    crop_mode: str = setting(CROP_MODES[0], choices=CROP_MODES)
+    seed: int = setting(0, minimum=0)
 
 
-ALL_FRAMES = FrameSettings(limits=QualityLimits(0, 0, 0), min_distance=0, cut_bars=False)
-"""Every frame of a film, whatever it shows."""
+ALL_FRAMES = FrameSettings(
+    every=1, limits=QualityLimits(0, 0, 0), min_distance=0, remove_letterbox=False
+)
+"""Every frame of a video, whatever it shows."""
 
 
 @dataclass(frozen=True)
@@ -301,7 +301,7 @@ class _Taker:
 
     def take(self, film: Path) -> FilmReport:
         """Takes the pictures of one film."""
-        box = find_bars(film) if self.settings.cut_bars else None
+        box = find_bars(film) if self.settings.remove_letterbox else None
         if box is not None:
             top, left, height, width = box
             logging.info(

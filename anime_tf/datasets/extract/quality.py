@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
 
+from anime_tf.config import Config, setting
 from anime_tf.io import pictures
 
 MEASURED_SIDE = 256
@@ -35,29 +37,26 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class QualityLimits:
-    """The least that a picture must have; 0 asks for nothing.
+class QualityLimits(Config):
+    """Lower limits of a picture's quality; 0 switches a limit off.
 
-    The defaults refuse what has next to nothing in it. 59 photos of many kinds and 466 frames of a
-    drawn and of a filmed clip have luma 47 and more, contrast 29 and more, and sharpness 142 and
+    The defaults reject pictures with next to no content. 59 photos of many kinds and 466 frames of
+    a drawn and of a filmed clip have luma 47 and more, contrast 29 and more, and sharpness 142 and
     more; those frames blurred by a Gaussian with a sigma of 1/120 of their height have a sharpness
     of 3 to 13, and of 14 to 115 with 1/240.
 
     Attributes:
-        luma: Least mean luma, 0..255; under it a picture is near-black.
-        contrast: Least standard deviation of luma; under it a picture is near-blank.
-        sharpness: Least variance of the Laplacian; under it a picture is blurred.
+        luma: Smallest mean luma, 0..255; darker pictures count as near-black.
+        contrast: Smallest standard deviation of luma; below it a picture counts as near-blank.
+        sharpness: Smallest variance of the Laplacian, measured with the shorter side at 256 pixels;
+            below it a picture counts as blurred.
     """
 
-    luma: float = 16.0
-    contrast: float = 10.0
-    sharpness: float = 20.0
+    FLAG_PREFIX: ClassVar[str] = "min_"
 
-    def __post_init__(self) -> None:
-        """Checks the range."""
-        for name in ("luma", "contrast", "sharpness"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"the least {name} must be 0 or more, got {getattr(self, name)}")
+    luma: float = setting(16.0, minimum=0)
+    contrast: float = setting(10.0, minimum=0)
+    sharpness: float = setting(20.0, minimum=0)
 
     def fault(self, quality: Quality) -> str | None:
         """What a picture lacks.

@@ -12,7 +12,8 @@ import numpy as np
 
 from anime_tf.errors import cannot_run, first_line, import_optional
 from anime_tf.inference import autotune
-from anime_tf.inference.engines.openvino import PRECISIONS, OpenVinoEngine
+from anime_tf.inference.config import PRECISIONS
+from anime_tf.inference.engines.openvino import OpenVinoEngine
 from anime_tf.io.native_stderr import import_tensorflow
 from anime_tf.io.pictures import to_pm1, to_u8
 

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 OPENVINO_REQUIREMENT = "openvino"
 """What to install; also the package's extra ``openvino``."""
 
-PRECISIONS = ("auto", "float32", "bfloat16")
-"""Number types that a network may compute in."""
-
 LEAST_PSNR = 45.0
 """Of bfloat16 against float32, in dB: below it "auto" stays with float32."""
 

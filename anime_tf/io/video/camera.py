@@ -17,7 +17,8 @@ import numpy as np
 
 from anime_tf.io import pictures
 from anime_tf.io.video.demux import Frame
-from anime_tf.io.video.readers import PictureSource, Span
+from anime_tf.io.video.readers import PictureSource
+from anime_tf.io.video.span import Span
 
 if TYPE_CHECKING:
     from typing import Self

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from anime_tf.config import Config, setting
+
 MATROSKA_TICK = Fraction(1, 1000)
 """FFmpeg's Matroska and WebM know no other tick, in seconds."""
 
@@ -112,26 +114,30 @@ CONTAINERS: dict[str, Container] = {
 
 
 @dataclass(frozen=True)
-class Coding:
-    """How a film shall be coded.
+class Coding(Config):
+    """Video codec and quality.
 
     Attributes:
-        codec: A name of `CODECS`; None for the one that its kind of file has first.
-        crf: Quality, 0 (the best) to the codec's worst; None for the codec's default.
+        codec: Video codec; by default h264, or vp9 in WebM.
+        crf: Quality: 0 is the best, larger numbers make smaller files. The default is 18 for h264
+            and hevc, and 24 for vp9 and av1.
     """
 
-    codec: str | None = None
-    crf: int | None = None
+    codec: str | None = setting(None, choices=tuple(CODECS))
+    crf: int | None = setting(
+        None, minimum=0, maximum=max(codec.worst_crf for codec in CODECS.values())
+    )
 
     def __post_init__(self) -> None:
-        """Checks names and ranges."""
-        if self.codec is not None and self.codec not in CODECS:
-            raise ValueError(f"codec must be one of {', '.join(CODECS)}, received {self.codec!r}")
-        worst = max(codec.worst_crf for codec in CODECS.values())
-        if self.codec is not None:
-            worst = CODECS[self.codec].worst_crf
-        if self.crf is not None and not 0 <= self.crf <= worst:
-            raise ValueError(f"crf must lie in 0..{worst}, received {self.crf}")
+        super().__post_init__()
+        if self.codec is not None and self.crf is not None:
+            self._check_crf(self.codec, self.crf)
+
+    @staticmethod
+    def _check_crf(codec: str, crf: int) -> None:
+        worst = CODECS[codec].worst_crf
+        if crf > worst:
+            raise ValueError(f"crf: expected at most {worst} for {codec}, got {crf}")
 
     def of(self, path: Path) -> tuple[Container, str, int]:
         """What it means for a file.
@@ -159,10 +165,7 @@ class Coding:
                 f"another --codec, or an output in {', '.join(fitting)}"
             )
         crf = CODECS[name].crf if self.crf is None else self.crf
-        if crf > CODECS[name].worst_crf:
-            raise ValueError(
-                f"crf of {name} must lie in 0..{CODECS[name].worst_crf}, received {crf}"
-            )
+        self._check_crf(name, crf)
         return container, name, crf
 
 

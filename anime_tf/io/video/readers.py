@@ -6,7 +6,6 @@ import abc
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +14,7 @@ from absl import logging
 
 from anime_tf.io.closeable import Closing
 from anime_tf.io.video.demux import Colours, FilmReader, Frame
+from anime_tf.io.video.span import WHOLE, Span
 
 if TYPE_CHECKING:
     import av
@@ -72,33 +72,6 @@ class Source(AbstractContextManager["Source", None], Protocol):
 
     def close(self) -> None:
         """Lets go of what it reads."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """Which part of a source is wanted, and at which rate.
-
-    Attributes:
-        start: In seconds of the source; times in what is given count from here.
-        end: In seconds of the source; None for its end.
-        rate: Frames a second, constant; None for the source's own times.
-    """
-
-    start: Fraction = Fraction(0)
-    end: Fraction | None = None
-    rate: Fraction | None = None
-
-    def __post_init__(self) -> None:
-        """Checks the order of times."""
-        if self.end is not None and self.end <= self.start:
-            raise ValueError(
-                f"end must lie after start, received {float(self.end):g} s after "
-                f"{float(self.start):g} s"
-            )
-
-
-WHOLE = Span()
-"""All of a source, at its own times."""
 
 
 SRGB = Colours("ITU709", 1, 1, 1, 1)

@@ -18,7 +18,8 @@ from anime_tf.io import pictures
 from anime_tf.io.closeable import Finishing
 from anime_tf.io.folders import find_pictures
 from anime_tf.io.video.demux import Frame
-from anime_tf.io.video.readers import PictureSource, Source, Span
+from anime_tf.io.video.readers import PictureSource, Source
+from anime_tf.io.video.span import Span
 from anime_tf.io.video.writers import report_what_is_left_out
 
 if TYPE_CHECKING:

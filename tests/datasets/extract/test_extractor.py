@@ -22,7 +22,7 @@ from anime_tf.io.pictures import read_picture, write_picture
 FILM_STEPS = 12
 
 # What a frame must have is asked for in some tests only.
-PLAIN = FrameSettings()
+PLAIN = FrameSettings(every=1)
 
 
 def record_of(report):
@@ -141,7 +141,7 @@ def test_what_is_no_film_is_named(tmp_path):
         extract_frames([tmp_path / "gone.mp4"], tmp_path / "out")
     with pytest.raises(FileNotFoundError, match="expected a film, found a folder"):
         extract_frames([tmp_path], tmp_path / "out")
-    with pytest.raises(ValueError, match="every must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="every: expected an integer of at least 1, got 0"):
         FrameSettings(every=0)
     assert not (tmp_path / "out").exists()
 
@@ -366,9 +366,9 @@ def test_one_bad_film_among_many(tmp_path, caplog):
 
 def test_settings_out_of_range(tmp_path):
     for changes, message in [
-        ({"min_distance": 65}, r"min_distance must lie in 0..64"),
-        ({"crop_mode": "spiral"}, "crop_mode must be one of random, grid"),
-        ({"crops": -1}, "crops must be at least 0"),
+        ({"min_distance": 65}, "min_distance: expected an integer from 0 to 64"),
+        ({"crop_mode": "spiral"}, "crop_mode: expected one of random, grid"),
+        ({"crops": -1}, "crops: expected an integer of at least 0"),
         ({"trim": (50, 45, 0, 0)}, "trim must be percents"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -12,8 +12,8 @@ import tensorflow as tf
 from tolerances import unless_flat
 
 from anime_tf import Stylizer
-from anime_tf.cli import infer
 from anime_tf.export.tflite import convert_tflite
+from anime_tf.inference import config
 from anime_tf.inference.engines.engine import (
     ENGINE_OF_SUFFIX,
     ENGINES,
@@ -24,7 +24,6 @@ from anime_tf.inference.engines.engine import (
     TFLiteEngine,
     open_engine,
 )
-from anime_tf.inference.engines.openvino import PRECISIONS
 from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.io.pictures import to_pm1, to_u8
 from anime_tf.models.registry import GENERATORS
@@ -61,8 +60,7 @@ def test_engine_names(archive, tmp_path):
     with pytest.raises(ValueError, match="expected a .keras archive, got a folder"):
         open_engine(tmp_path, "keras")
     assert set(ENGINE_OF_SUFFIX.values()) <= set(ENGINES)
-    assert ["auto", *ENGINES] == infer.ENGINE_CHOICES
-    assert list(PRECISIONS) == infer.PRECISION_CHOICES
+    assert tuple(ENGINES) == config.ENGINES
 
 
 def test_precisions(archive, exports, photo):
@@ -98,12 +96,12 @@ def test_every_engine_gives_the_same_picture(exports, onnx_models, photo, name):
 
 def test_keras_alone_holds_statistics(exports, photo):
     _, archive, folder = exports["animegan_v2"]
-    assert Stylizer(archive).can_hold
+    assert Stylizer(archive).supports_ema
     for kind in EXPORTS:
         stylizer = Stylizer(folder / kind)
-        assert not stylizer.can_hold
-        with pytest.raises(ValueError, match="only the engine keras can hold .* --engine=keras"):
-            stylizer.stylise_held(photo(16, 16), None, 1.0)
+        assert not stylizer.supports_ema
+        with pytest.raises(ValueError, match="expected the engine keras .* --engine=keras"):
+            stylizer.stylize_ema(photo(16, 16), None, 1.0)
 
 
 @pytest.mark.parametrize("name", ("tflite", "onnx", "openvino"))

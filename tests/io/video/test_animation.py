@@ -8,7 +8,8 @@ from film_copies import copy, frames, times
 from small_films import moving, read, write_film
 
 from anime_tf.io.video.animation import AnimatedWebP
-from anime_tf.io.video.readers import Span, open_source
+from anime_tf.io.video.readers import open_source
+from anime_tf.io.video.span import Span
 
 # What a palette of 256 colours and its dither, or WebP's quality of 85, leave of flat frames.
 LEVELS = 4

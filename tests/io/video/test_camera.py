@@ -8,7 +8,8 @@ import pytest
 from small_films import moving, read, write_film
 
 from anime_tf.io.video.camera import Camera, Preview, why_no_window
-from anime_tf.io.video.readers import WHOLE, Span, open_source
+from anime_tf.io.video.readers import open_source
+from anime_tf.io.video.span import WHOLE, Span
 from anime_tf.io.video.writers import open_writer
 
 # There is no camera where tests run, but OpenCV opens a film by the same class.

@@ -8,7 +8,7 @@ from film_copies import copy, times
 from small_films import REST, TOP_LEFT, corners, marked, moving, read, write_film
 
 from anime_tf.io.video.codecs import CODECS, CONTAINERS, Coding
-from anime_tf.io.video.readers import Span
+from anime_tf.io.video.span import Span
 from anime_tf.io.video.writers import check_target
 
 # What the encoders at their best quality and YUV leave of a picture of two colours; other errors
@@ -104,7 +104,7 @@ def test_what_a_kind_of_file_does_not_hold():
     for target, coding, words in (
         ("b.webm", Coding("h264"), "b.webm: .webm holds vp9, av1, not h264; name another --codec"),
         ("b.mov", Coding("av1"), "or an output in .mp4, .mkv, .webm"),
-        ("b.mp4", Coding(None, 60), "crf of h264 must lie in 0..51, received 60"),
+        ("b.mp4", Coding(None, 60), "crf: expected at most 51 for h264, got 60"),
         ("b.gif", Coding("h264"), "codec and crf are for films, of which this is none"),
         ("frames/", Coding(None, 3), "codec and crf are for films"),
         ("b.avi", Coding(), "b.avi: films are written as .mp4, .mov, .mkv, .webm, animations as"),
@@ -113,7 +113,7 @@ def test_what_a_kind_of_file_does_not_hold():
         with pytest.raises(ValueError) as error:
             check_target(target, coding)
         assert words in str(error.value)
-    with pytest.raises(ValueError, match="codec must be one of h264, hevc, vp9, av1"):
+    with pytest.raises(ValueError, match="codec: expected one of h264, hevc, vp9, av1"):
         Coding("mpeg2")
     for target in ("b.webm", "b.mkv", "b.gif", "b.webp", "b/", "b/%d.jpg"):
         check_target(target)

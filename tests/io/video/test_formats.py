@@ -9,7 +9,8 @@ from film_copies import frames, times
 from small_films import marked, moving, read, write_film
 
 from anime_tf.io.video.codecs import Coding
-from anime_tf.io.video.readers import Span, open_source
+from anime_tf.io.video.readers import open_source
+from anime_tf.io.video.span import Span
 from anime_tf.video.pipeline import check_output, frame_by_frame, stylise_film
 
 # What x264 at crf 1 and YUV leave of flat frames; frames next to each other differ by 9 and more.

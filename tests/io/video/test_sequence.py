@@ -6,8 +6,9 @@ from film_copies import copy, frames, times
 from small_films import marked, moving, write_film
 
 from anime_tf.io.pictures import Picture, read_picture, write_picture
-from anime_tf.io.video.readers import Span, open_source
+from anime_tf.io.video.readers import open_source
 from anime_tf.io.video.sequence import is_sequence
+from anime_tf.io.video.span import Span
 
 FIRST = "000001.png"
 

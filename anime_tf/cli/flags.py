@@ -1,0 +1,146 @@
+"""Absl flags generated from the settings of `Config` classes, and configs made from flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from absl import flags
+
+from anime_tf.config import Config, Setting, did_you_mean, settings
+
+_ConfigT = TypeVar("_ConfigT", bound=Config)
+
+
+class UsageError(Exception):
+    """A wrong command line: reported with a pointer to ``--help``; exit code 2."""
+
+
+class Flags(NamedTuple):
+    """Some settings of a config class as flags.
+
+    Attributes:
+        config: The class.
+        names: The settings; None for all that have flags.
+        note: Text in front of their help.
+    """
+
+    config: type[Config]
+    names: Sequence[str] | None = None
+    note: str = ""
+
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """Name of the flag -> setting."""
+        return {
+            one.flag: one
+            for name, one in settings(self.config).items()
+            if one.flag and (self.names is None or name in self.names)
+        }
+
+
+class _Parser(flags.ArgumentParser):
+    """Parses a value as its `Setting` says; errors name the flag."""
+
+    def __init__(self, name: str, one: Setting) -> None:
+        self.name, self.setting = name, one
+
+    def parse(self, argument: Any) -> Any:
+        if not isinstance(argument, str):
+            return argument
+        try:
+            return self.setting.parse(argument)
+        except ValueError as error:
+            # Not a ValueError, which absl would reword.
+            raise UsageError(f"--{self.name}={argument}: {error}") from None
+
+
+class _RepeatedFlag(flags.Flag):
+    """A flag that may be given several times; its value is a tuple."""
+
+    def parse(self, argument: Any) -> None:
+        before: tuple[Any, ...] = (self.value or ()) if self.present else ()
+        super().parse(argument)
+        self.value = (*before, *(self.value or ()))
+
+
+def define(values: flags.FlagValues, group: Flags) -> None:
+    """Defines a flag for each setting of a group."""
+    for name, one in group.settings.items():
+        flags.DEFINE_flag(
+            (_RepeatedFlag if one.repeated else flags.Flag)(
+                _Parser(name, one),
+                None,
+                name,
+                None if one.required else one.default,
+                f"{group.note}{one.help}",
+                boolean=one.type is bool,
+            ),
+            values,
+        )
+
+
+def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequence[str]) -> None:
+    """Parses a command line.
+
+    Args:
+        values: The flags.
+        arguments: The command line without the program's name.
+        positional: Names of the flags that take the arguments without a name, in order.
+
+    Raises:
+        UsageError: A wrong command line.
+    """
+    values.set_gnu_getopt(True)  # an argument without a name must not hide the flags after it
+    try:
+        words = values(["", *arguments])[1:]
+    except flags.UnrecognizedFlagError as error:
+        near = did_you_mean([error.flagname], values).replace("mean ", "mean --")
+        raise UsageError(f"unknown flag --{error.flagname}{near}") from None
+    except flags.CantOpenFlagFileError as error:
+        raise UsageError(f"cannot read the file of --flagfile: {error}") from None
+    except (flags.Error, ValueError) as error:
+        raise UsageError(str(error)) from None
+    free = [name for name in positional if not values[name].present]
+    for name, word in zip(free, words, strict=False):
+        values[name].parse(word)
+    if len(words) > len(free):
+        raise UsageError(
+            f"unexpected argument '{words[len(free)]}'; write flags as --name=value, and quote a "
+            "pattern such as '*.jpg'"
+        )
+
+
+def check_required(values: flags.FlagValues, groups: Iterable[Flags]) -> None:
+    """Raises a `UsageError` that names all required flags without a value."""
+    missing = [
+        f"--{name}"
+        for group in groups
+        for name, one in group.settings.items()
+        if one.required and values[name].value is None
+    ]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise UsageError(f"{' and '.join(missing)} {verb} required, as in {missing[0]}=VALUE")
+
+
+def given(values: flags.FlagValues, group: Flags) -> dict[str, Any]:
+    """Returns the settings of a group that the command line gives: field name -> value."""
+    return {
+        one.name: values[name].value for name, one in group.settings.items() if values[name].present
+    }
+
+
+def make_config(values: flags.FlagValues, config: type[_ConfigT], **others: Any) -> _ConfigT:
+    """Makes a config from its flags.
+
+    Args:
+        values: The flags.
+        config: The class.
+        **others: Settings that take the place of flags.
+
+    Raises:
+        ValueError: Settings that contradict each other.
+    """
+    found = {one.name: values[name].value for name, one in Flags(config).settings.items()}
+    return config(**{**found, **others})

@@ -1,0 +1,133 @@
+"""A video file through a `Stylizer`, with the settings of the command line."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+from absl import logging
+
+from anime_tf.config import Config
+from anime_tf.faces.config import FaceConfig
+from anime_tf.inference.config import StylizerConfig
+from anime_tf.io import pictures
+from anime_tf.io.video.codecs import Coding
+from anime_tf.io.video.readers import Source, open_source
+from anime_tf.io.video.span import Span
+from anime_tf.video import resume
+from anime_tf.video.config import StabilizerConfig, VideoConfig
+from anime_tf.video.pipeline import FilmReport, check_output, stylise_film
+from anime_tf.video.stabilizer import FrameStylizer, make_stabilizer
+
+_HALF_LIVES = 5  # after which 3 % of an average are left
+
+_FACE_SECONDS = 1.0  # until faces are found and their filters have settled
+
+
+def stylize_video(
+    config: VideoConfig,
+    stylizer: StylizerConfig,
+    stabilizer: StabilizerConfig,
+    faces: FaceConfig,
+    coding: Coding,
+    span: Span,
+    *,
+    stop: threading.Event | None = None,
+    on_open: Callable[[Source], None] = lambda source: None,
+) -> FilmReport:
+    """Stylizes a video; finds wrong inputs before TensorFlow is loaded.
+
+    Args:
+        config: Input, output and treatment of faces.
+        stylizer: Settings of the `Stylizer`.
+        stabilizer: Settings against flicker.
+        faces: Settings of faces.
+        coding: Codec and quality.
+        span: Part of the input.
+        stop: Set by another thread to finish the current frames and end.
+        on_open: Called with the open source.
+
+    Raises:
+        FileNotFoundError: There is no such video, or there are no such weights.
+        ValueError: A video that cannot be read, or an output that cannot be written.
+    """
+    check_output(config.input, config.output, coding)
+    settings = _settings(config, stylizer, stabilizer, faces, coding, span)
+    with open_source(config.input, span) as source:
+        on_open(source)
+        if config.resume:
+            resume.find_notes(config.output, source.path, settings)
+        elif resume.partial_path(config.output).exists():
+            partial = resume.partial_path(config.output)
+            logging.info("%s exists from before; --resume continues it", partial)
+        draw = _frame_stylizer(config, stylizer, stabilizer, faces)
+        try:
+            return stylise_film(
+                source,
+                config.output,
+                draw,
+                coding=coding,
+                preview=config.preview,
+                settings=settings,
+                resume=config.resume,
+                stop=stop,
+                warm_up_seconds=_warm_up_seconds(config, stabilizer),
+            )
+        except MemoryError as error:
+            raise ValueError(f"{config.input}: {error}") from error
+
+
+def _settings(*configs: Config) -> dict[str, str]:
+    """Returns all settings that decide what is written, and the digests of the weights."""
+    from anime_tf.inference.cache import digest_of
+    from anime_tf.styles.builtin import weights_path
+
+    # The input is compared by more than its name.
+    ignored = ("input", "output", "resume", "preview")
+    values = {name: value for config in configs for name, value in config.flag_values().items()}
+    made = {f"--{name}": str(value) for name, value in values.items() if name not in ignored}
+    for name in ("weights", "face_weights"):
+        if name in values:
+            made[f"contents of --{name}"] = digest_of(weights_path(values[name]))[:16]
+    return made
+
+
+def _frame_stylizer(
+    config: VideoConfig,
+    stylizer_config: StylizerConfig,
+    stabilizer: StabilizerConfig,
+    face_config: FaceConfig,
+) -> FrameStylizer:
+    from anime_tf.faces.detect import FaceFinder
+    from anime_tf.inference.stylizer import Stylizer
+
+    finder = None if config.faces == "off" else FaceFinder(face_config)
+    stylizer = Stylizer(stylizer_config, ema_statistics=stabilizer.uses_statistics)
+    draw = make_stabilizer(stylizer, stabilizer)
+    if finder is not None:
+        from anime_tf.faces.batch import make_face_stylizer
+        from anime_tf.faces.track import FaceTracker
+        from anime_tf.faces.video_faces import FilmFaces
+
+        faces = make_face_stylizer(stylizer, stylizer_config, face_config, finder)
+        draw = FilmFaces(draw, faces, FaceTracker(finder, config.face_every))
+    if not config.compare:
+        return draw
+
+    def side_by_side(rgb_u8: np.ndarray, seconds: float) -> np.ndarray:
+        photo = pictures.limit_side(pictures.Picture(rgb_u8), stylizer_config.max_side)
+        return pictures.side_by_side(photo.rgb_u8, draw(rgb_u8, seconds))
+
+    return side_by_side
+
+
+def _warm_up_seconds(config: VideoConfig, stabilizer: StabilizerConfig) -> float:
+    """Returns for how long frames are stylized before a seam, so that the seam is not visible."""
+    seconds = _FACE_SECONDS if config.faces != "off" else 0.0
+    if stabilizer.stabilize in ("statistics", "both"):
+        half_lives = _HALF_LIVES * stabilizer.statistics_seconds
+        seconds = max(seconds, stabilizer.measure_seconds + half_lives)
+    if stabilizer.stabilize != "off":
+        seconds = max(seconds, _HALF_LIVES * stabilizer.blend_seconds)
+    return seconds
