@@ -1,11 +1,14 @@
-"""Photos in other sizes and lights, for training: a style should hold by night and when small.
+"""Make more scenes of a folder of photos: smaller, at night, and faces in other lights.
 
-A few photos become more scenes: the whole scene on few pixels, a night that no camera took, and
-faces in other lights. Everything follows from the photos and the seed.
+    python -m recipes.scenes --input=photos --output=dataset/train_photo --portraits=astronaut
+
+A style should hold at night and on few pixels. Everything follows from the photos and the seed.
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -15,7 +18,8 @@ import numpy as np
 
 from anime_tf.io.folders import by_stem, find_pictures
 from anime_tf.io.pictures import read_picture, write_picture
-from recipes.painter import skin_likeness
+from recipes.painter.color import to_oklab
+from recipes.painter.masks import skin_likeness
 
 # Exponent between stored values and light, near enough to sRGB's curve.
 _GAMMA = 2.2
@@ -90,8 +94,7 @@ def face_window(photo_u8: np.ndarray, share: float = 0.5) -> np.ndarray:
     """
     height, width = photo_u8.shape[:2]
     side = max(1, round(share * min(height, width)))
-    lab = cv2.cvtColor(photo_u8.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
-    sums = cv2.integral(skin_likeness(lab))
+    sums = cv2.integral(skin_likeness(to_oklab(photo_u8.astype(np.float32) / 255.0)))
     skin = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
     top, left = np.unravel_index(np.argmax(skin), skin.shape)
     return photo_u8[top : top + side, left : left + side]
@@ -193,3 +196,36 @@ def scene_folder(
             for which, (power, colour, side) in enumerate(_FACE_LIGHTS):
                 write(f"{stem}_face{which}", other_light(face, power, colour, side))
     return written, broken
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--input", type=Path, required=True, help="Folder of photos.")
+    parser.add_argument("--output", type=Path, required=True, help="Folder of the scenes.")
+    parser.add_argument(
+        "--portraits", default="", help="Names of photos of one face, comma-separated, no suffix."
+    )
+    parser.add_argument("--night_every", type=int, default=4, help="One night per so many photos.")
+    arguments = parser.parse_args(argv)
+    portraits = [name for name in arguments.portraits.split(",") if name]
+    try:
+        written, broken = scene_folder(
+            arguments.input,
+            arguments.output,
+            portraits=portraits,
+            night_every=arguments.night_every,
+        )
+    except (OSError, ValueError) as error:
+        print(f"recipes.scenes: {error}", file=sys.stderr)
+        return 2
+    for path, reason in broken.items():
+        print(f"recipes.scenes: {path}: {reason}", file=sys.stderr)
+    print(f"{len(written)} scenes in {arguments.output}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

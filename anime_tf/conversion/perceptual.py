@@ -8,10 +8,14 @@ from typing import Any
 
 import keras
 
-from anime_tf.conversion import mobilenet_v2_weights, vgg19_weights
+from anime_tf.conversion import mobilenet_v1_weights, mobilenet_v2_weights, vgg19_weights
 from anime_tf.models.registry import PERCEPTUAL
 
-READERS: dict[str, ModuleType] = {"vgg19": vgg19_weights, "mobilenetv2": mobilenet_v2_weights}
+READERS: dict[str, ModuleType] = {
+    "vgg19": vgg19_weights,
+    "mobilenetv2": mobilenet_v2_weights,
+    "mobilenetv1": mobilenet_v1_weights,
+}
 """Key of `PERCEPTUAL` -> module with `read`, `fetch_imagenet`, `fill`, `TITLE` and `FILES`."""
 
 
@@ -25,7 +29,8 @@ def load_perceptual(
         weights: "imagenet" (downloaded and cached by `keras.applications`), "random" (from `seed`:
             random features still compare textures and structure, and need no file), or a file. For
             VGG-19: Keras' `.h5` or the originals' `vgg19.npy`; for MobileNetV2 at alpha 1.3: the
-            `.h5` that Keras publishes or a `.weights.h5`; each with or without top.
+            `.h5` that Keras publishes or a `.weights.h5`; each with or without top. For
+            MobileNetV1: an `.npz` of Keras' arrays, LAYER/VARIABLE.
         seed: Seed of random weights.
         dtype: Dtype policy.
 

@@ -11,6 +11,9 @@ from anime_tf.models.animegan_v2_light import AnimeGANv2LightGenerator
 from anime_tf.models.cartoongan import CartoonGANGenerator
 from anime_tf.models.discriminator import AnimeGANDiscriminator
 from anime_tf.models.generator import Generator
+from anime_tf.models.live import LiveGenerator
+from anime_tf.models.live_large import LiveLargeGenerator
+from anime_tf.models.mobilenet_v1 import MobileNetV1Features
 from anime_tf.models.mobilenet_v2 import MobileNetV2Features
 from anime_tf.models.ue_animegan_v2 import UEAnimeGANv2Generator
 from anime_tf.models.vgg19 import VGG19Features
@@ -20,6 +23,8 @@ GENERATORS: dict[str, type[Generator]] = {
     "animegan_v2": AnimeGANv2Generator,
     "animegan_v2_light": AnimeGANv2LightGenerator,
     "cartoongan": CartoonGANGenerator,
+    "live": LiveGenerator,
+    "live_large": LiveLargeGenerator,
     "ue_animegan_v2": UEAnimeGANv2Generator,
 }
 DISCRIMINATORS: dict[str, Callable[..., AnimeGANDiscriminator]] = {
@@ -30,5 +35,9 @@ DISCRIMINATORS: dict[str, Callable[..., AnimeGANDiscriminator]] = {
 }
 """Factories of discriminators, called with width, depth, spectral_norm and Keras' arguments."""
 
-PERCEPTUAL = {"vgg19": VGG19Features, "mobilenetv2": MobileNetV2Features}
+PERCEPTUAL = {
+    "vgg19": VGG19Features,
+    "mobilenetv2": MobileNetV2Features,
+    "mobilenetv1": MobileNetV1Features,
+}
 """Networks from pictures to features."""

@@ -11,11 +11,19 @@ from anime_tf.datasets.pipeline import FITS
 # The keys of `GENERATORS`, `DISCRIMINATORS` and `PERCEPTUAL` in `models.registry` and of
 # `GAN_TYPES` in `losses.adversarial`, which cannot be imported here: the command line shows them,
 # and its help must not wait for TensorFlow.
-MODELS = ("animegan_v1", "animegan_v2", "animegan_v2_light", "cartoongan", "ue_animegan_v2")
+MODELS = (
+    "animegan_v1",
+    "animegan_v2",
+    "animegan_v2_light",
+    "cartoongan",
+    "live",
+    "live_large",
+    "ue_animegan_v2",
+)
 DISCRIMINATORS = ("animegan_v1", "animegan_v2", "cartoongan")
 DISTRIBUTE = ("none", "mirrored", "multi_worker")
 GAN_TYPES = ("gan", "lsgan", "hinge", "wgan-gp", "wgan-lp", "dragan")
-PERCEPTUAL = ("vgg19", "mobilenetv2")
+PERCEPTUAL = ("vgg19", "mobilenetv2", "mobilenetv1")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from anime_tf.io.pictures import read_picture, write_picture
+
+pytest.importorskip("numba", reason="faces are found by the painter, which needs numba")
+
 from recipes import scenes
 
 SKIN = (224, 172, 140)

@@ -1,0 +1,15 @@
+"""The live generator at a width for pictures rather than cameras."""
+
+from __future__ import annotations
+
+import keras
+
+from anime_tf.models.live import LiveGenerator
+from anime_tf.models.norms import PACKAGE
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class LiveLargeGenerator(LiveGenerator):
+    """`LiveGenerator` of width 64: 83,000 multiply-adds a pixel, 2.3 million parameters."""
+
+    DEFAULT_WIDTH = 64
