@@ -16,8 +16,9 @@ from absl import flags, logging
 from anime_tf.cli import app
 from anime_tf.cli.flags import UsageError, make_config
 from anime_tf.datasets.pipeline import FITS, TrainingPictures
+from anime_tf.io.atomic import write_bytes
 from anime_tf.io.folders import dataset_folders
-from anime_tf.io.pictures import write_bytes_whole, write_picture
+from anime_tf.io.pictures import write_picture
 from anime_tf.training.config import TrainConfig
 from benchmarks import engines, tables
 from benchmarks.chart import chart_u8
@@ -45,7 +46,7 @@ def _engines(config: BenchmarkConfig) -> int:
     text = tables.engine_tables(document)
     print(text)
     if config.json and not config.read:
-        write_bytes_whole(config.json, (json.dumps(document, indent=1) + "\n").encode())
+        write_bytes(config.json, (json.dumps(document, indent=1) + "\n").encode())
     if config.chart:
         first = document["rows"][0]["model"]
         rows = [row for row in document["rows"] if row["model"] == first]
@@ -55,7 +56,7 @@ def _engines(config: BenchmarkConfig) -> int:
             link = Path(os.path.relpath(config.chart, Path(config.page).parent)).as_posix()
             text = f"![Milliseconds for a picture, way by way and size by size]({link})\n\n{text}"
         page = tables.put_into(Path(config.page).read_text(encoding="utf-8"), text)
-        write_bytes_whole(config.page, page.encode())
+        write_bytes(config.page, page.encode())
     return app.EXIT_DONE
 
 
@@ -213,7 +214,7 @@ def _main(values: flags.FlagValues) -> int:
             **measured,
         }
         text = json.dumps(document, indent=2, default=dataclasses.asdict) + "\n"
-        write_bytes_whole(config.json, text.encode())
+        write_bytes(config.json, text.encode())
         logging.info("figures: %s", config.json)
     broken = any(source.broken for source in sources.values())
     return app.EXIT_SOME_FAILED if broken else app.EXIT_DONE

@@ -1,7 +1,7 @@
 import pytest
 
 from anime_tf.errors import first_line, import_optional
-from anime_tf.io.closeable import Closing
+from anime_tf.io.closeable import Closeable
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_a_package_that_is_not_there():
 
 
 def test_closing_happens_on_errors_too():
-    class Thing(Closing):
+    class Thing(Closeable):
         closed = 0
 
         def close(self) -> None:

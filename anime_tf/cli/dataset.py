@@ -58,7 +58,7 @@ def smooth(values: flags.FlagValues) -> int:
 def check(values: flags.FlagValues) -> int:
     """Checks a data set; returns the exit code."""
     from anime_tf.datasets.check import check_dataset
-    from anime_tf.io.pictures import write_bytes_whole
+    from anime_tf.io.atomic import write_bytes
 
     config = make_config(values, CheckConfig)
     report = check_dataset(
@@ -72,7 +72,7 @@ def check(values: flags.FlagValues) -> int:
         app.complain(problem)
     if config.json:
         text = json.dumps(report.facts, indent=2, ensure_ascii=False) + "\n"
-        write_bytes_whole(config.json, text.encode())
+        write_bytes(config.json, text.encode())
     return app.EXIT_SOME_FAILED if report.problems else app.EXIT_DONE
 
 

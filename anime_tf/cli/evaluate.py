@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def main(values: flags.FlagValues) -> int:
     """Measures; returns the exit code."""
     config = make_config(values, EvaluateConfig)
-    from anime_tf.io import pictures
+    from anime_tf.io import atomic, pictures
     from anime_tf.metrics.report import PictureSet, contact_sheet, evaluate, format_rows
 
     photos_dir = Path(config.photos)
@@ -29,7 +29,7 @@ def main(values: flags.FlagValues) -> int:
     rows = evaluate(photos, results, style, _networks(config))
     print(format_rows(rows))
     if config.json:
-        pictures.write_bytes_whole(config.json, json.dumps(rows, indent=1).encode())
+        atomic.write_bytes(config.json, json.dumps(rows, indent=1).encode())
     if config.sheet:
         sheet = contact_sheet(photos, results, count=config.sheet_photos, side=config.sheet_side)
         pictures.write_picture(config.sheet, sheet)

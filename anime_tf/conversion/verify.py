@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from anime_tf.conversion.name_table import Conversion
+from anime_tf.io.atomic import atomic_file
 from anime_tf.models.archive import load_generator, save_generator
 
 PICTURE_LIMIT = 2e-4
@@ -42,15 +42,12 @@ def write_archive(
         The result of `check_archive`; None without `verify`.
     """
     output = Path(output)
-    temporary = output.with_name(f".{output.stem[:100]}.{secrets.token_hex(6)}.keras")
-    try:
+    with atomic_file(output, ".keras") as temporary:
         save_generator(conversion.model, temporary)
         verification = check_archive(temporary, conversion) if verify else None
-        if verification is None or not verification.failure:
-            temporary.replace(output)
-        return verification
-    finally:
-        temporary.unlink(missing_ok=True)
+        if verification is not None and verification.failure:
+            temporary.unlink()
+    return verification
 
 
 def picture() -> np.ndarray:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from tqdm import tqdm
 
 from anime_tf.datasets.config import RESAMPLINGS
 from anime_tf.io import pictures
+from anime_tf.io.atomic import atomic_folder
 from anime_tf.io.folders import SMOOTH_RECORD, by_stem, find_pictures
 
 KERNEL_SIDE = 5
@@ -153,11 +152,7 @@ def smooth_folder(
         raise ValueError(f"the size must be at least 1x1, got {size_hw}")
     sources = by_stem(find_pictures(style_dir), style_dir)
     _check_target(smooth_dir, overwrite)
-    smooth_dir.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own: what an earlier, killed run left does not stand in the way.
-    unfinished = smooth_dir.with_name(f".{smooth_dir.name}.{secrets.token_hex(6)}.tmp")
-    unfinished.mkdir()
-    try:
+    with atomic_folder(smooth_dir, replace=True, durable=False) as unfinished:
         skipped = _smooth_all(sources, unfinished, size_hw, resampling, workers)
         if len(skipped) == len(sources):
             raise ValueError(f"{style_dir}: none of its {len(sources)} pictures can be read")
@@ -170,11 +165,6 @@ def smooth_folder(
         }
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
         (unfinished / SMOOTH_RECORD).write_text(text, encoding="utf-8")
-        shutil.rmtree(smooth_dir, ignore_errors=True)
-        os.rename(unfinished, smooth_dir)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
     return SmoothReport(smooth_dir, len(sources) - len(skipped), names)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anime_tf.export.config import ExportConfig
+from anime_tf.io.atomic import atomic_folder
 
 if TYPE_CHECKING:
     import keras
@@ -198,39 +198,37 @@ def export(config: ExportConfig) -> list[Exported]:
         training_data=config.training_data,
     )
     network = KerasEngine(model, statistics=_held(model, config))
-    folder = Path(output).resolve()
-    unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.tmp")
     try:
-        unfinished.mkdir(parents=True)
-        parts = [
-            _export_part(kind, network, unfinished, Path(output), config, card)
-            for name, kind in FORMATS.items()
-            if name in config.formats
-        ]
-        written = [part for part in parts if not part.failure]
-        if not written:
-            return parts
-        record = {
-            "kind": RECORD_KIND,
-            **card.versions,
-            "style": card.style,
-            "licence": card.licence,
-            "generator": card.network,
-            "weights_sha256": card.weights_sha256,
-            "precision": card.precision,
-            "quantize": config.quantize,
-            "holds_statistics": config.freeze is not None,
-            "image_size": config.image_size,
-            "files": {part.path.name: _as_record(part) for part in written},
-        }
-        text = json.dumps(record, indent=2) + "\n"
-        (unfinished / RECORD).write_text(text, encoding="utf-8")
-        _replace(unfinished, folder, output)
+        with atomic_folder(output, replace=True) as unfinished:
+            parts = [
+                _export_part(kind, network, unfinished, Path(output), config, card)
+                for name, kind in FORMATS.items()
+                if name in config.formats
+            ]
+            written = [part for part in parts if not part.failure]
+            if not written:
+                shutil.rmtree(unfinished)
+                return parts
+            record = {
+                "kind": RECORD_KIND,
+                **card.versions,
+                "style": card.style,
+                "licence": card.licence,
+                "generator": card.network,
+                "weights_sha256": card.weights_sha256,
+                "precision": card.precision,
+                "quantize": config.quantize,
+                "holds_statistics": config.freeze is not None,
+                "image_size": config.image_size,
+                "files": {part.path.name: _as_record(part) for part in written},
+            }
+            text = json.dumps(record, indent=2) + "\n"
+            (unfinished / RECORD).write_text(text, encoding="utf-8")
+            if Path(output).exists():
+                _check_replaceable(Path(output), output)  # again: a while has passed
     except tf.errors.OpError as error:
         # TensorFlow's own words for a disk that is full and the like.
         raise OSError(f"{output}: cannot be written ({error.message.splitlines()[0]})") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return parts
 
 
@@ -283,19 +281,3 @@ def _size(path: Path) -> int:
     """Bytes of a file, or of all files below a folder."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files)
-
-
-def _replace(unfinished: Path, folder: Path, output: str | os.PathLike[str]) -> None:
-    """Gives a folder its final name; an earlier export steps aside first, and back on failure."""
-    if not folder.exists():
-        os.rename(unfinished, folder)
-        return
-    _check_replaceable(folder, output)  # again: a while has passed
-    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.old")
-    os.rename(folder, aside)
-    try:
-        os.rename(unfinished, folder)
-    except BaseException:
-        os.rename(aside, folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)

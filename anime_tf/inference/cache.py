@@ -20,7 +20,7 @@ from typing import Any
 from absl import logging
 
 from anime_tf import __version__
-from anime_tf.io.pictures import write_bytes_whole
+from anime_tf.io.atomic import write_bytes
 
 FOLDER_VARIABLE = "ANIME_TF_CACHE"
 """Environment variable that names another folder; empty where nothing is to be remembered."""
@@ -88,7 +88,7 @@ def remember(name: str, data: bytes) -> None:
         return
     try:
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_bytes_whole(base / name, _digest(data) + b"\n" + data)
+        write_bytes(base / name, _digest(data) + b"\n" + data)
         _drop_oldest(base)
     except OSError as error:
         logging.debug("nothing is remembered: %s", error)

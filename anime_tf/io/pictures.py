@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+
+from anime_tf.io.atomic import write_bytes
 
 MAX_PIXELS = 1 << 28
 """Pictures with more pixels than this (268 million; 0.8 GB of RGB) are refused before decoding."""
@@ -559,32 +560,6 @@ def encode_picture(picture_u8: Picture | np.ndarray, suffix: str, *, quality: in
     return buffer.tobytes()
 
 
-def write_bytes_whole(path: str | os.PathLike[str], data: bytes) -> None:
-    """Writes a file so that it appears whole under its name, or not at all.
-
-    Args:
-        path: The file; an existing one is replaced in one step. Its folder must exist.
-        data: What it shall hold.
-
-    Raises:
-        OSError: It cannot be written (no such folder, no permission, disk full); names `path`.
-    """
-    path = Path(path)
-    # A hidden name in the same folder: os.replace works only within one file system.
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
-    try:
-        try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        # The same error, told of the file that the caller knows.
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
 def write_picture(
     path: str | os.PathLike[str], picture_u8: Picture | np.ndarray, *, quality: int = 95
 ) -> None:
@@ -603,7 +578,7 @@ def write_picture(
         data = encode_picture(picture_u8, Path(path).suffix, quality=quality)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    write_bytes_whole(path, data)
+    write_bytes(path, data, durable=False)
 
 
 # --- range ------------------------------------------------------------------------------------

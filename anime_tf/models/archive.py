@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,6 +18,7 @@ import keras
 import numpy as np
 
 from anime_tf.errors import first_line
+from anime_tf.io.atomic import atomic_file
 from anime_tf.models.generator import Generator
 from anime_tf.models.registry import GENERATORS
 
@@ -70,19 +70,9 @@ def save_generator(
         )
     copy.set_weights(weights)
 
-    # Keras wants the suffix, os.replace the same file system.
-    temporary = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(6)}.keras")
-    try:
+    with atomic_file(path, ".keras") as temporary:  # Keras insists on the suffix
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            copy.save(temporary)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        # The same error, with the name that the caller knows.
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        copy.save(temporary)
 
 
 def load_generator(path: str | os.PathLike[str], *, precision: str = "float32") -> Generator:

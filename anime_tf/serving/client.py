@@ -17,7 +17,7 @@ from absl import logging
 from tqdm import tqdm
 
 from anime_tf.inference.batch import BackendUnavailableError
-from anime_tf.io.closeable import Closing
+from anime_tf.io.closeable import Closeable
 from anime_tf.serving.config import ModelSpec, RetryPolicy
 
 SIGNATURES = {"png": "bytes", "jpeg": "bytes_jpeg"}
@@ -127,7 +127,7 @@ class Transport(Protocol):
         ...
 
 
-class ServingClient(Closing):
+class ServingClient(Closeable):
     """Stylises files by a server; a context manager that holds the connection.
 
     Args:

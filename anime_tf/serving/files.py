@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anime_tf.inference.batch import BatchReport, Task, plan, run_tasks
-from anime_tf.io import pictures
+from anime_tf.io import atomic, pictures
 from anime_tf.serving.client import ServingClient
 from anime_tf.serving.config import (
     SERVER_QUALITY,
@@ -104,7 +104,7 @@ def write_answer(task: Task, data: bytes, quality: int) -> None:
     suffix = task.target.suffix.lower()
     is_png = data.startswith(b"\x89PNG")
     if suffix == ".png" if is_png else (suffix in (".jpg", ".jpeg") and quality == SERVER_QUALITY):
-        pictures.write_bytes_whole(task.target, data)
+        atomic.write_bytes(task.target, data)
         return
     picture = pictures.decode_picture(data, f"{task.target}: the server's answer")
     pictures.write_picture(task.target, picture, quality=quality)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import functools
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 from anime_tf.conversion.name_table import Ignored, NameTable, Source, fill, select_model
 from anime_tf.conversion.tf1 import TABLES, find_checkpoint, open_checkpoint
 from anime_tf.datasets.pipeline import TrainingPictures
+from anime_tf.io.atomic import atomic_folder
 from anime_tf.io.folders import dataset_folders
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.run_dir import CONFIG, RunDir
@@ -183,16 +182,11 @@ def import_training(
     trainer.step.assign(step)
     trainer.epoch.assign(step // config.steps_per_epoch)
 
-    run_dir.parent.mkdir(parents=True, exist_ok=True)
-    temporary = run_dir.with_name(f".{run_dir.name[:100]}.{secrets.token_hex(6)}")
-    try:
+    with atomic_folder(run_dir) as temporary:
         with RunDir(config, trainer, resume=False, path=temporary) as run:
             run.save()
         if verify:
             _verify(config, trainer, temporary, variables)
-        temporary.rename(run_dir)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return ImportedTraining(run_dir, config, step, step_source, updates, len(variables))
 
 

@@ -22,7 +22,7 @@ import tensorflow as tf
 from absl import logging
 
 from anime_tf.config import settings
-from anime_tf.io.pictures import write_bytes_whole
+from anime_tf.io.atomic import write_bytes
 from anime_tf.models.archive import save_generator
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import is_chief
@@ -129,7 +129,7 @@ class RunDir:
                     # Before the log is truncated: if the process ends here, both still agree.
                     self._save_newest()
             settings = json.dumps(dataclasses.asdict(self._config), indent=1)
-            write_bytes_whole(self.path / CONFIG, settings.encode())
+            write_bytes(self.path / CONFIG, settings.encode())
             self.step = int(self.trainer.step.numpy())
             self._stats = stack.enter_context(self._open_stats())
             self._events = tf.summary.create_file_writer(os.fspath(self.path / "events"))
@@ -181,7 +181,7 @@ class RunDir:
                     known = False  # cut off when the run was killed
                 if known:
                     kept.append(line + "\n")
-            write_bytes_whole(path, "".join(kept).encode())
+            write_bytes(path, "".join(kept).encode())
         return path.open("a", encoding="utf-8")
 
     def log(self, line: Mapping[str, Any], losses: Mapping[str, float]) -> None:

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anime_tf.io.closeable import Closing
-from anime_tf.io.pictures import write_bytes_whole
+from anime_tf.io.atomic import write_bytes
+from anime_tf.io.closeable import Closeable
 from anime_tf.io.video.codecs import CONTAINERS, Coding
 from anime_tf.io.video.demux import Frame
 from anime_tf.io.video.file_writer import FilmWriter, told_of
@@ -113,7 +113,7 @@ def source_identity(path: Path) -> dict[str, int]:
 def write_notes(target: str | os.PathLike[str], notes: Notes) -> None:
     """Writes the notes about a target that was interrupted."""
     text = json.dumps(dataclasses.asdict(notes), indent=2) + "\n"
-    write_bytes_whole(notes_path(target), text.encode())
+    write_bytes(notes_path(target), text.encode())
 
 
 def discard(target: str | os.PathLike[str]) -> None:
@@ -174,7 +174,7 @@ def find_notes(
     return notes
 
 
-class Begun(Closing):
+class Begun(Closeable):
     """A film that was interrupted, as it is read to go on with; a context manager.
 
     Args:

@@ -16,7 +16,7 @@ from absl import logging
 from anime_tf.errors import first_line
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.io import pictures
-from anime_tf.io.closeable import Closing
+from anime_tf.io.closeable import Closeable
 from anime_tf.io.video.demux import FilmReader
 from anime_tf.web import sniff
 from anime_tf.web.errors import LeftError, RefusedError
@@ -112,7 +112,7 @@ class Progress:
         self.stop = threading.Event()
 
 
-class Studio(Closing):
+class Studio(Closeable):
     """The styles, loaded, and the threads that use them; a context manager.
 
     Pictures are decoded and encoded on a few threads at once, and clips are read and written on

@@ -38,11 +38,8 @@ from anime_tf.io.pictures import (
     side_by_side,
     to_pm1,
     to_u8,
-    write_bytes_whole,
     write_picture,
 )
-
-resource = pytest.importorskip("resource", reason="limits on a process are Unix's")
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -340,24 +337,6 @@ def test_missing_files_and_folders_are_named(tmp_path):
     with pytest.raises(FileNotFoundError) as raised:
         write_picture(target, noise(4, 4))
     assert raised.value.filename == str(target)
-
-
-def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
-    target = tmp_path / "a.png"
-    write_picture(target, np.zeros((4, 4, 3), np.uint8))
-    old = target.read_bytes()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # To a process, a limit on the size of files is what a full disk is.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(OSError, match="a.png"):
-            write_bytes_whole(target, b"x" * 5000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
-    assert target.read_bytes() == old
-    write_bytes_whole(target, b"new")
-    assert target.read_bytes() == b"new"
 
 
 # --- range, size, colour ----------------------------------------------------------------------

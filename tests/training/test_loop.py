@@ -16,7 +16,7 @@ from small_data_set import SETTINGS, make_data_set
 
 from anime_tf.cli import app
 from anime_tf.cli.train import COMMAND
-from anime_tf.io.pictures import read_picture, write_bytes_whole
+from anime_tf.io.pictures import read_picture
 from anime_tf.models.archive import load_generator
 from anime_tf.training.collapse import MINIMUM_UPDATES
 from anime_tf.training.config import TrainConfig
@@ -255,7 +255,7 @@ def test_a_non_finite_loss_stops_the_run(data, tmp_path):
 def test_broken_pictures_are_skipped(data, tmp_path, caplog):
     broken = tmp_path / "data"
     shutil.copytree(data, broken)
-    write_bytes_whole(broken / "train_photo" / "bad.png", b"no picture")
+    (broken / "train_photo" / "bad.png").write_bytes(b"no picture")
     with caplog.at_level("WARNING"):
         assert train(config(broken, tmp_path / "run", epochs=1)) == 0
     assert "bad.png" in caplog.text

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from anime_tf.datasets.extract.crops import Box
-from anime_tf.io import pictures
+from anime_tf.io import atomic, pictures
 
 MANIFEST = "manifest.jsonl"
 """Name of the list of pictures."""
@@ -136,7 +136,7 @@ class Manifest:
         """
         films = {name: dataclasses.asdict(record) for name, record in self.films.items()}
         text = json.dumps(films, indent=2, ensure_ascii=False) + "\n"
-        pictures.write_bytes_whole(self.folder / FILMS, text.encode())
+        atomic.write_bytes(self.folder / FILMS, text.encode())
 
     def _read_entries(self) -> None:
         path = self.folder / MANIFEST

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import struct
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -16,7 +15,7 @@ import numpy as np
 from absl import logging
 
 from anime_tf.io import pictures
-from anime_tf.io.closeable import Finishing
+from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
 from anime_tf.io.video.demux import Frame
 from anime_tf.io.video.file_writer import told_of
 from anime_tf.io.video.readers import PictureSource, Source
@@ -98,7 +97,7 @@ class AnimatedWebP(PictureSource):
                 return
 
 
-class AnimationWriter(Finishing):
+class AnimationWriter(AtomicWriter):
     """Writes an animated GIF or WebP that plays for ever; a context manager.
 
     It appears under its name when the block ends without an exception, whole; else nothing stays.
@@ -121,9 +120,8 @@ class AnimationWriter(Finishing):
         self._is_gif = self.path.suffix.lower() == ".gif"
         self._tick = GIF_TICK if self._is_gif else WEBP_TICK
         self._shortest = SHORTEST_GIF_TICKS if self._is_gif else 1
-        name = f".{self.path.name[:100]}.{secrets.token_hex(6)}"
-        self._temporary = self.path.with_name(f"{name}.tmp")
-        self._spool = self.path.with_name(f"{name}.frames.tmp")
+        self._temporary = temporary_path(self.path)
+        self._spool = temporary_path(self.path, ".frames.tmp")
         self._container: av.container.OutputContainer | None = None
         self._palette: _Palette | None = None
         self._first = Fraction(0)
@@ -165,13 +163,13 @@ class AnimationWriter(Finishing):
     def write_packet(self, packet: av.Packet) -> None:
         """Does nothing: there is no place for it."""
 
-    def finish(self) -> None:
+    def commit(self) -> None:
         """Writes what is left to write, and brings the file under its name."""
         if self._container is None:
             return
         with told_of(self.path):
             self._write_rest(self._container)
-            os.replace(self._temporary, self.path)
+            replace_file(self._temporary, self.path)
 
     def close(self) -> None:
         """Closes what is open, and removes what nobody shall see."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from anime_tf.io import pictures
-from anime_tf.io.closeable import Closing
+from anime_tf.io.closeable import Closeable
 
 if TYPE_CHECKING:
     import av
@@ -81,7 +81,7 @@ class Colours:
     transfer: int
 
 
-class FilmReader(Closing):
+class FilmReader(Closeable):
     """Reads a film once, from its first frame to its last; a context manager.
 
         with FilmReader("film.mkv") as film:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import secrets
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from absl import logging
 
 from anime_tf.io import pictures
-from anime_tf.io.closeable import Finishing
+from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
 from anime_tf.io.video.codecs import CODECS, DEFAULT_CODING, Coding, Container, available_encoder
 from anime_tf.io.video.demux import EXACT_CHROMA, Frame
 from anime_tf.io.video.readers import Source
@@ -36,7 +35,7 @@ _NOT_COPIED = {
 }
 
 
-class FilmWriter(Finishing):
+class FilmWriter(AtomicWriter):
     """Writes a film in 4:2:0 beside what else its source holds; a context manager.
 
     The file appears under its name when the block ends without an exception, whole; else nothing
@@ -62,8 +61,7 @@ class FilmWriter(Finishing):
         self.path = Path(path)
         self._kind, self._codec, self._crf = coding.of(self.path)
         self._source = source
-        # A hidden name in the same folder: os.replace works only within one file system.
-        self._temporary = self.path.with_name(f".{self.path.name[:100]}.{secrets.token_hex(6)}.tmp")
+        self._temporary = temporary_path(self.path)
         self._container: av.container.OutputContainer | None = None
         self._others: dict[int, _Stream] = {}
         self._waiting: list[av.Packet] = []
@@ -273,14 +271,14 @@ class FilmWriter(Finishing):
         if self._container is not None:
             self._container.mux(packet)
 
-    def finish(self) -> None:
+    def commit(self) -> None:
         """Writes what is left to write, and brings the file under its name."""
         if self._container is None:
             return
         with told_of(self.path):
             self._mux_rest()
             self._container.close()
-            os.replace(self._temporary, self.path)
+            replace_file(self._temporary, self.path)
 
     def close(self) -> None:
         """Closes the file; it is gone where it has not been finished."""

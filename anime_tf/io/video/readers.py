@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from absl import logging
 
-from anime_tf.io.closeable import Closing
+from anime_tf.io.closeable import Closeable
 from anime_tf.io.video.demux import Colours, FilmReader, Frame
 from anime_tf.io.video.span import WHOLE, Span
 
@@ -78,7 +78,7 @@ SRGB = Colours("ITU709", 1, 1, 1, 1)
 """How pictures that are no film's are encoded in one: BT.709 in limited range, and named so."""
 
 
-class PictureSource(Closing):
+class PictureSource(Closeable):
     """What sources without sound have in common: pictures one after the other, each with its time.
 
     Those who inherit set `time_base` and `rate`, and give pictures in `_pictures`.
@@ -161,7 +161,7 @@ class PictureSource(Closing):
         """Lets go of what it reads."""
 
 
-class ConstantRate(Closing):
+class ConstantRate(Closeable):
     """Another source at a constant rate: at each of its times the frame that is nearest.
 
     A frame that is shown several times is one and the same array each time.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anime_tf.io import pictures
-from anime_tf.io.closeable import Finishing
+from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
 from anime_tf.io.folders import find_pictures
 from anime_tf.io.video.demux import Frame
 from anime_tf.io.video.readers import PictureSource, Source
@@ -92,7 +91,7 @@ class PictureSequence(PictureSource):
             yield Frame(last, tick, 1)
 
 
-class SequenceWriter(Finishing):
+class SequenceWriter(AtomicWriter):
     """Writes frames as numbered pictures, from 1 on; a context manager.
 
     They appear when the block ends without an exception, all of them; else none does. Pictures of
@@ -117,8 +116,7 @@ class SequenceWriter(Finishing):
         self._folder = Path(folder or ".")
         self._suffix = Path(self._pattern).suffix
         self._source = source
-        # Within the folder: os.replace works only within one file system.
-        self._temporary = self._folder / f".frames.{secrets.token_hex(6)}.tmp"
+        self._temporary = temporary_path(self._folder / "frames")
         self._made_folder = False
         self._count, self._done = 0, done
         for name in (_numbered(self._pattern, number) for number in range(1, done + 1)):
@@ -149,11 +147,11 @@ class SequenceWriter(Finishing):
     def write_packet(self, packet: av.Packet) -> None:
         """Does nothing: there is no place for it."""
 
-    def finish(self) -> None:
+    def commit(self) -> None:
         """Brings the pictures under their names."""
         for number in range(self._done + 1, self._count + 1):
             name = _numbered(self._pattern, number)
-            os.replace(self._temporary_name(number), self._folder / name)
+            replace_file(self._temporary_name(number), self._folder / name, durable=False)
 
     def close(self) -> None:
         """Removes what has not been finished."""
