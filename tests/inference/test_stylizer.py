@@ -163,7 +163,7 @@ def test_too_little_memory_is_one_line_that_says_what_helps(stylizer, photo):
     with pytest.raises(MemoryError) as failure:
         other(photo(10, 14))
     assert str(failure.value) == (
-        "not enough memory to stylise 14x10 pixels at once; stylise in tiles (--tile=640) or limit "
+        "not enough memory to stylize 14x10 pixels at once; stylize in tiles (--tile=640) or limit "
         "the size (--max_side)"
     )
     other._freezer = None
