@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import statistics
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from anime_tf.datasets.edge_smooth import smooth_edges
 from anime_tf.datasets.extract.duplicates import HashIndex
 from anime_tf.datasets.extract.quality import QualityLimits, measure
 from anime_tf.io import pictures
 from anime_tf.io.folders import by_stem, find_pictures, relative_stem
+from anime_tf.io.terminal import Progress
 from anime_tf.metrics.perceptual_hash import perceptual_hash
 
 COLOUR_CAST = 8.0
@@ -224,13 +223,7 @@ def _look(folder: Path, paths: Sequence[Path], workers: int | None) -> FolderFac
 
     good, unreadable = [], {}
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        shown = tqdm(
-            pool.map(one, paths),
-            folder.name,
-            total=len(paths),
-            unit="picture",
-            disable=not sys.stderr.isatty(),
-        )
+        shown = Progress(len(paths), "pictures", folder.name).track(pool.map(one, paths))
         for path, found in zip(paths, shown, strict=True):
             if isinstance(found, str):
                 unreadable[path] = found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from absl import logging
-from tqdm import tqdm
 
 from anime_tf.datasets.config import RESAMPLINGS
 from anime_tf.io import pictures
 from anime_tf.io.atomic import atomic_folder
 from anime_tf.io.folders import SMOOTH_RECORD, by_stem, find_pictures
+from anime_tf.io.terminal import Progress
 
 KERNEL_SIDE = 5
 """Side of the Gaussian, and of the square that widens the edges."""
@@ -207,8 +206,8 @@ def _smooth_all(
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
     try:
         jobs = {path: pool.submit(smooth_one, stem, path) for stem, path in sources.items()}
-        shown = tqdm(jobs.items(), "smoothing", unit="picture", disable=not sys.stderr.isatty())
-        for path, job in shown:
+        progress = Progress(len(jobs), "pictures", "smoothing")
+        for path, job in progress.track(jobs.items()):
             reason = job.result()
             if reason is not None:
                 skipped[path] = reason

@@ -42,7 +42,7 @@ class ModelCard:
     Attributes:
         style: Name of the style.
         description: What it looks like, in a line.
-        licence: Of the weights, an SPDX identifier where there is one.
+        license: Of the weights, an SPDX identifier where there is one.
         training_data: What they learnt from, in a line.
         network: Key of `models.registry.GENERATORS`.
         parameters: How many numbers it learnt.
@@ -54,7 +54,7 @@ class ModelCard:
 
     style: str
     description: str
-    licence: str
+    license: str
     training_data: str
     network: str
     parameters: int
@@ -70,7 +70,7 @@ class ModelCard:
         model: keras.Model,
         *,
         style_name: str = "",
-        licence: str = "",
+        license: str = "",
         training_data: str = "",
     ) -> ModelCard:
         """Makes the card of a loaded network.
@@ -79,7 +79,7 @@ class ModelCard:
             weights: Name of a built-in style, about which all is known, or the path of an archive.
             model: The generator that was loaded from it.
             style_name: What to call the style; a file is called by its name otherwise.
-            licence: Of a file's weights.
+            license: Of a file's weights.
             training_data: Of a file's weights.
 
         Returns:
@@ -88,7 +88,7 @@ class ModelCard:
 
         Raises:
             FileNotFoundError: There are no such weights.
-            ValueError: A built-in style is given another licence or other training data.
+            ValueError: A built-in style is given another license or other training data.
         """
         # Here, so that a card can be read and written without TensorFlow.
         import keras
@@ -102,19 +102,19 @@ class ModelCard:
         description = ""
         builtin = BUILTIN.get(os.fspath(weights))
         if builtin is not None:
-            if licence or training_data:
+            if license or training_data:
                 raise ValueError(
-                    f"{os.fspath(weights)}: licence and training data of a built-in style are "
+                    f"{os.fspath(weights)}: license and training data of a built-in style are "
                     "known; they are told for weights of your own alone"
                 )
-            description, licence = builtin.description, builtin.licence
+            description, license = builtin.description, builtin.license
             training_data = builtin.training_data
         of_no_interest = ("name", "trainable", "dtype")
         config = {k: v for k, v in model.get_config().items() if k not in of_no_interest}
         return cls(
             style=style_name or (os.fspath(weights) if builtin else path.stem),
             description=description or NOT_STATED,
-            licence=licence or NOT_STATED,
+            license=license or NOT_STATED,
             training_data=training_data or NOT_STATED,
             network=next(name for name, kind in GENERATORS.items() if kind is type(model)),
             parameters=model.count_params(),
@@ -140,7 +140,7 @@ class ModelCard:
         rows = [
             ("style", self.style),
             ("looks like", self.description),
-            ("licence of the weights", self.licence),
+            ("license of the weights", self.license),
             ("training data", self.training_data),
             ("network", f"`{self.network}`, {self.parameters:,} parameters"),
             ("config", config or "as published"),

@@ -194,7 +194,7 @@ def export(config: ExportConfig) -> list[Exported]:
         config.weights,
         model,
         style_name=config.style_name,
-        licence=config.license,
+        license=config.license,
         training_data=config.training_data,
     )
     network = KerasEngine(model, statistics=_held(model, config))
@@ -213,7 +213,7 @@ def export(config: ExportConfig) -> list[Exported]:
                 "kind": RECORD_KIND,
                 **card.versions,
                 "style": card.style,
-                "licence": card.licence,
+                "license": card.license,
                 "generator": card.network,
                 "weights_sha256": card.weights_sha256,
                 "precision": card.precision,

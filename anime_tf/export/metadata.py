@@ -178,7 +178,7 @@ def _metadata(card: ModelCard, photo: dict[int, Any], anime: dict[int, Any]) -> 
             2: f"weights {card.weights_sha256[:12]}",
             3: [{0: "serving_default", 1: "A photo in, a picture out.", 2: [photo], 3: [anime]}],
             4: f"Exported by anime_tf {card.versions.get('anime_tf', '')}".rstrip(),
-            5: card.licence,
+            5: card.license,
             6: files,
             7: PARSER_VERSION,
         },

@@ -50,7 +50,7 @@ def convert_onnx(network: PaddedGenerator, card: ModelCard | None = None) -> byt
 
     Args:
         network: What to convert.
-        card: What is known of it, kept in the model: its licence under the standard's name
+        card: What is known of it, kept in the model: its license under the standard's name
             ``model_license``, and all of it under ``model_card``, as JSON.
 
     Returns:
@@ -74,7 +74,7 @@ def convert_onnx(network: PaddedGenerator, card: ModelCard | None = None) -> byt
     _reduce_axis_by_axis(model)
     _name_axes(model)
     if card is not None:
-        properties = {"model_license": card.licence, "model_card": card.as_json()}
+        properties = {"model_license": card.license, "model_card": card.as_json()}
         onnx.helper.set_model_props(model, properties)
         model.doc_string = f"Turns photos into pictures of the style {card.style}."
     try:

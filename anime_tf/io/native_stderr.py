@@ -1,4 +1,4 @@
-"""TensorFlow, imported without its chatter."""
+"""Import of TensorFlow without its startup messages."""
 
 from __future__ import annotations
 
@@ -11,40 +11,39 @@ from collections.abc import Iterator
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow; its C++ side is silent if the process has set its log level to 3.
+    """Imports TensorFlow, silently if TF_CPP_MIN_LOG_LEVEL is 3.
 
-    While it is loaded, that side writes to stderr before it reads its log level,
-    TF_CPP_MIN_LOG_LEVEL, so the file descriptor is set aside meanwhile; what was written is given
-    out after all if the import fails. The verbs set the level, a program that uses this package
-    as a library may.
+    Its C++ library writes to stderr before it reads that level, so file descriptor 2 is redirected
+    meanwhile; if the import fails, the messages are written after all. The verbs set the level;
+    programs that use this package as a library may.
     """
     if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
         importlib.import_module("tensorflow")
         return
-    with _stderr_set_aside():
+    with _redirected_stderr():
         importlib.import_module("tensorflow")
 
 
 @contextlib.contextmanager
-def _stderr_set_aside() -> Iterator[None]:
-    """Holds back what is written to file descriptor 2; gives it out if the block raises."""
+def _redirected_stderr() -> Iterator[None]:
+    """Discards what is written to file descriptor 2, unless the block raises."""
     sys.stderr.flush()
     with contextlib.ExitStack() as stack:
         try:
-            aside = stack.enter_context(tempfile.TemporaryFile())
-            kept = os.dup(2)
-        except OSError:  # no room for temporary files, or no stderr: nothing is held back
+            buffer = stack.enter_context(tempfile.TemporaryFile())
+            stderr = os.dup(2)
+        except OSError:  # no room for temporary files, or no stderr
             yield
             return
-        os.dup2(aside.fileno(), 2)
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
         except BaseException:
-            _restore(kept)
-            aside.seek(0)
-            os.write(2, aside.read())
+            _restore(stderr)
+            buffer.seek(0)
+            os.write(2, buffer.read())
             raise
-        _restore(kept)
+        _restore(stderr)
 
 
 def _restore(descriptor: int) -> None:

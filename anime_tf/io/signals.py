@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a wish to end soon, for work that leaves something to go on with."""
+"""SIGINT and SIGTERM as a request to stop, for work that can be resumed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def caught_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Calls `handler` on the first SIGINT or SIGTERM; a second one ends the process as usual.
+    """Calls a handler on the first SIGINT or SIGTERM; a second one ends the process as usual.
 
     Args:
-        handler: As of `signal.signal`. In other threads than the main one it is never called.
+        handler: As of `signal.signal`; never called in other threads than the main one.
     """
 
     def once(number: int, frame: FrameType | None) -> None:
@@ -27,7 +27,7 @@ def caught_signals(handler: Callable[[int, FrameType | None], object]) -> Iterat
     try:
         for stop_signal in STOP_SIGNALS:
             previous[stop_signal] = signal.signal(stop_signal, once)
-    except ValueError:  # not in the main thread: whoever is there has the signals
+    except ValueError:  # not in the main thread, which alone gets signals
         previous = {}
     try:
         yield

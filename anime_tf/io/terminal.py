@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 
 from absl import logging
 from tqdm import tqdm
@@ -12,9 +14,11 @@ from tqdm import tqdm
 INTERVAL = 30.0
 """Seconds between progress lines where stderr is no terminal."""
 
+_Item = TypeVar("_Item")
+
 
 def is_terminal() -> bool:
-    """Returns whether a person reads stderr."""
+    """Returns whether stderr is a terminal."""
     return sys.stderr.isatty()
 
 
@@ -25,16 +29,24 @@ class Progress:
         total: Number of items; None if unknown.
         unit: Name of the items, such as "pictures".
         description: Text in front.
-        done: Items done before.
+        done: Number of items done before.
+        clock: Returns seconds.
     """
 
     def __init__(
-        self, total: int | None, unit: str, description: str = "", *, done: int = 0
+        self,
+        total: int | None,
+        unit: str,
+        description: str = "",
+        *,
+        done: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total, self._unit, self._description = total, unit, description
-        self._done = self._begun_with = done
-        self._start = self._last = time.monotonic()
-        self._bar = tqdm(
+        self._done = self._done_before = done
+        self._postfix, self._clock = "", clock
+        self._start = self._last = clock()
+        self._bar: Any = tqdm(
             total=total,
             initial=done,
             desc=description or None,
@@ -43,26 +55,28 @@ class Progress:
             file=sys.stderr,
         )
 
-    def update(self, count: int = 1) -> None:
-        """Counts items that are done."""
-        self._bar.update(count)
-        self._done += count
-        now = time.monotonic()
-        if self._bar.disable and now - self._last >= INTERVAL:
+    def update(self, postfix: str = "") -> None:
+        """Counts one more item, and shows a text behind the count."""
+        self._done += 1
+        if not self._bar.disable:
+            self._bar.set_postfix_str(postfix, refresh=False)
+            self._bar.update()
+            return
+        now = self._clock()
+        if now - self._last >= INTERVAL:
             self._last = now
-            rate = (self._done - self._begun_with) / (now - self._start)
-            logging.info(
-                "%s%d%s %s, %.3g/s",
-                f"{self._description}: " if self._description else "",
-                self._done,
-                f" of {self._total}" if self._total else "",
-                self._unit,
-                rate,
-            )
+            rate = (self._done - self._done_before) / (now - self._start)
+            count = f"{self._done} of {self._total}" if self._total else str(self._done)
+            parts = (f"{count} {self._unit}", f"{rate:.3g}/s", postfix)
+            prefix = f"{self._description}: " if self._description else ""
+            logging.info("%s%s", prefix, ", ".join(filter(None, parts)))
 
-    def set_postfix(self, **values: Any) -> None:
-        """Shows values behind the bar."""
-        self._bar.set_postfix(values, refresh=False)
+    def track(self, items: Iterable[_Item]) -> Iterator[_Item]:
+        """Yields items and counts them; ends the bar after the last one."""
+        with self:
+            for item in items:
+                yield item
+                self.update()
 
     def close(self) -> None:
         """Ends the bar."""
@@ -78,3 +92,8 @@ class Progress:
 def write_line(line: str) -> None:
     """Writes a line to stderr without tearing a progress bar."""
     tqdm.write(line, file=sys.stderr)
+
+
+def bar_cleared() -> AbstractContextManager[None]:
+    """Clears a progress bar while the block writes to stderr."""
+    return tqdm.external_write_mode(file=sys.stderr)

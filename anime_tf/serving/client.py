@@ -6,7 +6,6 @@ It speaks to the signatures ``bytes`` and ``bytes_jpeg`` of an exported SavedMod
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from absl import logging
-from tqdm import tqdm
 
 from anime_tf.inference.batch import BackendUnavailableError
 from anime_tf.io.closeable import Closeable
+from anime_tf.io.terminal import bar_cleared
 from anime_tf.serving.config import ModelSpec, RetryPolicy
 
 SIGNATURES = {"png": "bytes", "jpeg": "bytes_jpeg"}
@@ -216,7 +215,7 @@ class ServingClient(Closeable):
                     ) from error
                 seconds = self._retry.wait(attempt)
                 attempt += 1
-                with tqdm.external_write_mode(file=sys.stderr):  # a bar is not torn by it
+                with bar_cleared():
                     logging.info(
                         "%s: %s; trying again in %.1f s (%d of %d)",
                         self._address,

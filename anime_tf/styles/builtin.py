@@ -1,4 +1,4 @@
-"""The styles that come with the package."""
+"""Styles that come with the package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STYLES_DIR = Path(__file__).parent / "weights"
-"""Where the archives of the built-in styles lie, as package data."""
+"""Folder of the archives, package data."""
+
+LICENSE_URLS = {"Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0"}
+"""Name of a license -> address of its text."""
 
 
 @dataclass(frozen=True)
@@ -18,17 +21,17 @@ class BuiltinStyle:
 
     Attributes:
         file: Name of its archive in `STYLES_DIR`.
-        sha256: Of that file, in hexadecimal.
-        description: What it looks like, in a line.
-        licence: Of the weights.
-        training_data: What they were trained on, in a line.
-        recipe: The document that tells how they were made.
+        sha256: Digest of that file in hexadecimal.
+        description: Its look, in one line.
+        license: License of the weights.
+        training_data: Training data in one line.
+        recipe: Document about the training.
     """
 
     file: str
     sha256: str
     description: str
-    licence: str
+    license: str
     training_data: str
     recipe: str
 
@@ -38,28 +41,25 @@ BUILTIN: dict[str, BuiltinStyle] = {
         file="cel.keras",
         sha256="24cd66b9a5e05b2257a706222d05315e8b76aa994e0f7e8da64577b88578f396",
         description="flat, fresh colours, dark outlines where outlines belong, as on painted cels",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         training_data="photos in the public domain, listed in docs/cel.md of anime_tf, and what "
         "the painter of anime_tf makes of them",
         recipe="docs/cel.md",
     ),
 }
-"""Name -> style. A new style is its file in `STYLES_DIR` and an entry here."""
+"""Name -> style. A new style is a file in `STYLES_DIR` and an entry here."""
 
 
 def weights_path(name_or_path: str | os.PathLike[str]) -> Path:
-    """Finds the weights that a user means.
+    """Returns the path of weights that exist.
 
     Args:
-        name_or_path: Name of a built-in style, or the path of a weights file. A file that is
-            named like a built-in style is meant by ``./NAME``.
-
-    Returns:
-        The path of a file or folder that exists.
+        name_or_path: Name of a built-in style, or a path; ``./NAME`` is a file that has the name
+            of a style.
 
     Raises:
         FileNotFoundError: Neither a built-in style nor a path, or the style's file is missing.
-        ValueError: The style's file is not the one that was shipped.
+        ValueError: The style's file is damaged.
     """
     name = os.fspath(name_or_path)
     if name in BUILTIN:
@@ -81,12 +81,12 @@ def _builtin_file(name: str) -> Path:
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: the file of the built-in style {name} is missing; install anime_tf again, or "
-            "give a .keras file of your own"
+            "use a .keras file of your own"
         )
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != style.sha256:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != style.sha256:
         raise ValueError(
-            f"{path}: expected the built-in style {name} with sha256 {style.sha256 or '(none)'}, "
-            f"found {found}; the file is damaged or was exchanged: install anime_tf again"
+            f"{path}: expected the built-in style {name} with sha256 {style.sha256}, got {digest}; "
+            "the file is damaged: install anime_tf again"
         )
     return path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +12,13 @@ from types import FrameType
 
 import tensorflow as tf
 from absl import logging
-from tqdm import tqdm
 
 from anime_tf.datasets.edge_smooth import smooth_folder
 from anime_tf.datasets.pipeline import TrainingPictures
 from anime_tf.io.folders import DatasetFolders, dataset_folders
 from anime_tf.io.pictures import write_picture
 from anime_tf.io.signals import caught_signals
+from anime_tf.io.terminal import Progress, is_terminal
 from anime_tf.training.collapse import ADVICE, CollapseDetector
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import make_strategy, worker_rank
@@ -150,19 +149,18 @@ class _Loop:
         """Run the epoch's remaining steps, from `self.step` to `until`."""
         started_at, first = time.monotonic(), self.step
         losses: dict[str, float] = {}
-        with tqdm(
-            total=self.config.steps_per_epoch,
-            initial=self.config.steps_per_epoch - (until - self.step),
-            desc=f"epoch {epoch + 1}/{self.config.epochs} {phase}",
-            disable=not sys.stderr.isatty(),
-        ) as bar:
+        with Progress(
+            self.config.steps_per_epoch,
+            "steps",
+            f"epoch {epoch + 1}/{self.config.epochs} {phase}",
+            done=self.config.steps_per_epoch - (until - self.step),
+        ) as progress:
             for batch in self._batches(phase, until):
                 losses, seconds = self._train_step(phase, batch)
                 self.detector.add(losses)
                 self._log(phase, epoch, seconds, losses)
                 pace = f"{seconds:.2f} s/step {self.config.batch_size / seconds:.2f} pictures/s"
-                bar.set_postfix_str(f"{pace} {_format(losses)}")
-                bar.update()
+                progress.update(f"{pace} {_format(losses)}")
                 if self.trainer.any_worker(bool(self.stop_signal)):
                     self.stop_signal = self.stop_signal or signal.SIGTERM  # of another worker
                     break
@@ -176,7 +174,7 @@ class _Loop:
         if done:
             # After a resume mid-epoch from the steps since then, which suffice for means.
             self.collapse = self.detector.end_epoch()
-        if not sys.stderr.isatty():
+        if not is_terminal():
             seconds = (time.monotonic() - started_at) / max(1, self.step - first)
             message = f"step {self.step} epoch {epoch + 1} {phase} {seconds:.2f} s/step"
             logging.info("%s %s", message, _format(losses))

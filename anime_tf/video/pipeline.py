@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
+from anime_tf.io.terminal import Progress
 from anime_tf.io.video.codecs import DEFAULT_CODING, Coding
 from anime_tf.io.video.demux import Frame
 from anime_tf.io.video.readers import Source
@@ -196,16 +195,9 @@ class _Line:
 
     def run(self, stylise: FrameStylizer, stop: threading.Event) -> FilmReport:
         film, decoded, stylised = self._film, self._decoded, self._stylised
-        # disable=None: no bar where stderr is not a terminal.
-        bar = tqdm(
-            total=film.frames_expected,
-            initial=self._done,
-            unit=" frames",
-            disable=None,
-            file=sys.stderr,
-        )
-        with bar, ThreadPoolExecutor(2, "film") as threads:
-            reading, writing = threads.submit(self._read), threads.submit(self._write, bar)
+        progress = Progress(film.frames_expected, "frames", done=self._done)
+        with progress, ThreadPoolExecutor(2, "film") as threads:
+            reading, writing = threads.submit(self._read), threads.submit(self._write, progress)
             # A writer that fails must not leave the others waiting for room.
             writing.add_done_callback(lambda _: stylised.abandon())
             try:
@@ -250,7 +242,7 @@ class _Line:
         anime_u8 = stylise(frame.rgb_u8, seconds)
         return replace(piece, frame=replace(frame, rgb_u8=anime_u8))
 
-    def _write(self, bar: tqdm) -> Path | None:
+    def _write(self, progress: Progress) -> Path | None:
         """Writes all; returns where it lies, None where an interruption leaves nothing new."""
         with contextlib.suppress(_NothingNewError), self._writer as writer:
             for piece in self._stylised:
@@ -264,7 +256,7 @@ class _Line:
                 self.seconds = float(frame.pts * self._film.time_base)
                 if self._written > self._done:
                     self.size_hw = self.size_hw or frame.rgb_u8.shape[:2]
-                    bar.update()
+                    progress.update()
             if self._stopped:
                 if self._written <= self._done:
                     raise _NothingNewError

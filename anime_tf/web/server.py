@@ -212,7 +212,7 @@ class Api:
     async def _styles(self, request: web.Request) -> web.StreamResponse:
         styles = []
         for i, style in enumerate(self._studio.styles.values()):
-            told = {"name": style.name, "title": style.title, "licence": style.licence}
+            told = {"name": style.name, "title": style.title, "license": style.license}
             if style.license_url:
                 told["license_url"] = style.license_url
             styles.append({**told, "default": i == 0})

@@ -8,12 +8,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from anime_tf.styles.builtin import BUILTIN, weights_path
+from anime_tf.styles.builtin import BUILTIN, LICENSE_URLS, weights_path
 
-LICENCE_ADDRESSES = {"Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0"}
-"""Name of a licence -> where its text is."""
-
-UNKNOWN_LICENCE = "unknown: ask whoever made these weights"
+UNKNOWN_LICENSE = "unknown: ask whoever made these weights"
 
 ARCHIVE_ENGINES = ("auto", "keras", "openvino")
 """The engines that open a ``.keras`` archive, as which all built-in styles come."""
@@ -26,14 +23,14 @@ class Style:
     Attributes:
         name: What the page asks for it by; letters, digits, and ``._-``.
         title: What people read.
-        licence: Of its weights.
-        license_url: Where that licence's text is; None where it is not known.
+        license: Of its weights.
+        license_url: Where that license's text is; None where it is not known.
         path: Of its weights.
     """
 
     name: str
     title: str
-    licence: str
+    license: str
     license_url: str | None
     path: Path
 
@@ -59,13 +56,13 @@ def find_styles(weights: Sequence[str]) -> list[Style]:
             style = Style(
                 given,
                 f"{given}: {built_in.description}",
-                built_in.licence,
-                LICENCE_ADDRESSES.get(built_in.licence),
+                built_in.license,
+                LICENSE_URLS.get(built_in.license),
                 path,
             )
         else:
             name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.absolute().stem).strip("-.") or "style"
-            style = Style(name, path.absolute().stem, UNKNOWN_LICENCE, None, path)
+            style = Style(name, path.absolute().stem, UNKNOWN_LICENSE, None, path)
         if any(os.path.samefile(style.path, other.path) for other in styles.values()):
             continue
         name, number = style.name, 2

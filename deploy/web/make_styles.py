@@ -27,7 +27,7 @@ import anime_tf
 from anime_tf.export.tflite import convert_tflite
 from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.models.archive import load_generator
-from anime_tf.styles.builtin import BUILTIN, weights_path
+from anime_tf.styles.builtin import BUILTIN, LICENSE_URLS, weights_path
 
 BASE_HW = (160, 96)
 """The size that the model is written for; no side of a layer in one axis is one in the other."""
@@ -37,8 +37,6 @@ STEP = 64
 
 CHECKED_HW = (96, 288)
 """What is predicted for this size must be what the converter makes of it."""
-
-LICENCE_ADDRESSES = {"Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0"}
 
 PUBLIC = Path(__file__).parent / "public" / "models"
 
@@ -117,13 +115,13 @@ def write_styles(weights: list[str], folder: Path, code: str | None) -> dict:
         model = load_generator(path)
         data, edits = sized_model(model)
         (folder / f"{name}.tflite").write_bytes(data)
-        licence = built_in.licence if built_in else "unknown: ask whoever made these weights"
+        license = built_in.license if built_in else "unknown: ask whoever made these weights"
         styles.append(
             {
                 "name": name,
                 "title": f"{name}: {built_in.description}" if built_in else name,
-                "licence": licence,
-                "license_url": LICENCE_ADDRESSES.get(licence),
+                "license": license,
+                "license_url": LICENSE_URLS.get(license),
                 "default": not styles,
                 "file": f"{name}.tflite",
                 "bytes": len(data),

@@ -70,7 +70,7 @@ def test_beyond_a_limit_is_exit_code_1(tmp_path, capsys):
     assert app.run(COMMAND, flags) == 0
     extra = tmp_path / "out/saved_model/assets.extra"
     card = json.loads((extra / "model_card.json").read_text(encoding="utf-8"))
-    assert (card["style"], card["licence"], card["training_data"]) == ("Nothing", "CC0-1.0", "none")
+    assert (card["style"], card["license"], card["training_data"]) == ("Nothing", "CC0-1.0", "none")
     assert card["precision"] == "mixed_bfloat16"
     stylise = tf.saved_model.load(str(tmp_path / "out/saved_model")).signatures["bytes"]
     photo = encode_picture(np.zeros((10, 10, 3), np.uint8), ".png")

@@ -18,7 +18,7 @@ SIGNATURE = Signature("uint8", {"pictures_u8": "uint8 RGB"}, {"anime_u8": "likew
 
 def test_a_built_in_style_is_known():
     card = ModelCard.from_weights("cel", load_generator(weights_path("cel")))
-    assert (card.style, card.licence) == ("cel", BUILTIN["cel"].licence)
+    assert (card.style, card.license) == ("cel", BUILTIN["cel"].license)
     assert card.description == BUILTIN["cel"].description
     assert BUILTIN["cel"].recipe in card.training_data
     assert card.weights_sha256 == BUILTIN["cel"].sha256
@@ -26,21 +26,21 @@ def test_a_built_in_style_is_known():
     assert (card.config, card.precision) == ({"width": 32}, "float32")
     assert card.versions["anime_tf"] == __version__
     assert card.versions["keras"] == keras.__version__
-    with pytest.raises(ValueError, match="cel: licence and training data of a built-in style"):
-        ModelCard.from_weights("cel", load_generator(weights_path("cel")), licence="MIT")
+    with pytest.raises(ValueError, match="cel: license and training data of a built-in style"):
+        ModelCard.from_weights("cel", load_generator(weights_path("cel")), license="MIT")
 
 
 def test_nothing_is_claimed_of_a_file(exports):
     model, archive, _ = exports["animegan_v2"]
     card = ModelCard.from_weights(archive, model)
     assert card.style == archive.stem
-    assert {card.description, card.licence, card.training_data} == {NOT_STATED}
+    assert {card.description, card.license, card.training_data} == {NOT_STATED}
     assert card.weights_sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
 
     told = ModelCard.from_weights(
-        archive, model, style_name="Mine", licence="CC-BY-4.0", training_data="my | drawings\n"
+        archive, model, style_name="Mine", license="CC-BY-4.0", training_data="my | drawings\n"
     )
-    assert (told.style, told.licence) == ("Mine", "CC-BY-4.0")
+    assert (told.style, told.license) == ("Mine", "CC-BY-4.0")
     text = told.as_markdown([SIGNATURE])
     assert text.startswith("# Mine\n")
     assert "| training data | my \\| drawings |\n" in text
@@ -50,7 +50,7 @@ def test_nothing_is_claimed_of_a_file(exports):
 
 def test_its_files(exports, tmp_path):
     model, archive, folder = exports["animegan_v2"]
-    card = ModelCard.from_weights(archive, model, licence="日本")
+    card = ModelCard.from_weights(archive, model, license="日本")
     card.write(tmp_path, [SIGNATURE])
     content = json.loads((tmp_path / JSON_NAME).read_text(encoding="utf-8"))
     signatures = content.pop("signatures")

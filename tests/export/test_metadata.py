@@ -26,7 +26,7 @@ from ai_edge_litert import schema_py_generated as schema  # noqa: E402
 CARD = ModelCard(
     style="ink",
     description="black lines",
-    licence="CC-BY-4.0",
+    license="CC-BY-4.0",
     training_data="drawings of our own",
     network="animegan_v2",
     parameters=8,
@@ -212,7 +212,7 @@ def test_the_card_lies_behind_the_model(float_model):
     assert model == add_metadata(float_model, CARD), "the same bytes at every call"
     with zipfile.ZipFile(io.BytesIO(model)) as archive:
         assert archive.namelist() == ["model_card.json", "MODEL_CARD.md"]
-        assert json.loads(archive.read("model_card.json"))["licence"] == "CC-BY-4.0"
+        assert json.loads(archive.read("model_card.json"))["license"] == "CC-BY-4.0"
         assert archive.read("MODEL_CARD.md").decode() == CARD.as_markdown()
 
 

@@ -138,7 +138,7 @@ def test_a_dropped_photo_is_drawn_as_by_infer_and_never_sent(
     assert {method for method, _ in asked} == {"GET"}
     assert all(url.startswith((static_site, "blob:")) for _, url in asked)
     about = page.inner_text("#about")
-    assert "small" in about and "licence" in about
+    assert "small" in about and "license" in about
     assert page.locator("#about a").first.get_attribute("href") == CODE
 
 

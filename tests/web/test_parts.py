@@ -78,7 +78,7 @@ class TestStyles:
         styles = find_styles([str(path) for path in paths])
         assert [style.name for style in styles] == ["cel-2", "cel-3", "style", *BUILTIN]
         assert styles[2].title == "Ä ß"
-        assert styles[0].license_url is None and "unknown" in styles[0].licence
+        assert styles[0].license_url is None and "unknown" in styles[0].license
 
     def test_weights_that_are_not_there(self):
         with pytest.raises(FileNotFoundError, match="nothing.keras: no such weights"):

@@ -93,7 +93,7 @@ class TestStyles:
         told = requests.get(f"{server.url}/api/styles", timeout=10).json()
         assert [style["name"] for style in told["styles"]] == ["small", "cel"]
         assert [style["default"] for style in told["styles"]] == [True, False]
-        assert told["styles"][1]["licence"] == "Apache-2.0"
+        assert told["styles"][1]["license"] == "Apache-2.0"
         assert told["styles"][1]["license_url"].startswith("https://www.apache.org/")
         assert (told["limits"]["bytes"], told["limits"]["pixels"]) == (200_000, 1_000_000)
         assert told["limits"]["queue"] == 4

@@ -46,7 +46,7 @@ def test_a_photo_is_drawn_compared_and_saved(page, address, tmp_path):
     write_picture(tmp_path / "holiday.png", smooth_noise(60, 90))
     page.goto(address)
     page.locator("#where").filter(has_text="server").wait_for()
-    assert "unknown" in page.locator("#about").inner_text(), "the licence of weights by path"
+    assert "unknown" in page.locator("#about").inner_text(), "the license of weights by path"
     page.set_input_files("#pick", tmp_path / "holiday.png")
     done = page.locator("li.card[data-state=done]")
     done.wait_for()

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from absl import logging
-from tqdm import tqdm
 
 from anime_tf.config import Config, setting
 from anime_tf.datasets.extract.crops import (
@@ -34,6 +32,7 @@ from anime_tf.datasets.extract.quality import Quality, QualityLimits, measure
 from anime_tf.datasets.extract.shots import NumberedFrame, frames_of_shots
 from anime_tf.io import pictures
 from anime_tf.io.folders import find_pictures
+from anime_tf.io.terminal import Progress
 from anime_tf.io.video.demux import FilmReader
 from anime_tf.io.video.paths import check_names
 from anime_tf.metrics.perceptual_hash import HASH_BITS, hamming_distance, perceptual_hash
@@ -353,10 +352,9 @@ class _Taker:
 
         def prepared() -> Iterator[NumberedFrame]:
             total, name = reader.frames_expected, reader.path.name
-            quiet = not sys.stderr.isatty()
-            with tqdm(total=total, desc=name, unit="frame", disable=quiet) as shown:
+            with Progress(total, "frames", name) as progress:
                 for number, frame in enumerate(reader.frames()):
-                    shown.update()
+                    progress.update()
                     if settings.scenes or number % settings.every == 0:
                         seconds = round(float(frame.pts * reader.time_base), 3)
                         inner = self._inner(frame.rgb_u8, record.box)

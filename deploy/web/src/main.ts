@@ -418,11 +418,11 @@ function link(text: string, address: string): HTMLAnchorElement {
   return element;
 }
 
-/** Which style, its licence, and where the code is. */
+/** Which style, its license, and where the code is. */
 function about(): void {
   const chosen = backend.styles.find(({name}) => name === style.value)!;
-  const licence = chosen.license_url ? link(chosen.licence, chosen.license_url) : chosen.licence;
-  const parts: (string | Node)[] = [`Style “${chosen.name}”, licence `, licence, '. '];
+  const license = chosen.license_url ? link(chosen.license, chosen.license_url) : chosen.license;
+  const parts: (string | Node)[] = [`Style “${chosen.name}”, license `, license, '. '];
   const [made, page] = backend.code
     ? [link('anime_tf', backend.code), link('deploy/web', backend.code)]
     : ['anime_tf', 'its folder deploy/web'];

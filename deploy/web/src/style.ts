@@ -2,7 +2,7 @@
 export interface Style {
   name: string;
   title: string;
-  licence: string;
+  license: string;
   license_url?: string | null;
   default: boolean;
 }
