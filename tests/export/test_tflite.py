@@ -139,7 +139,7 @@ def test_one_size_is_for_gpus(exports, name, capsys):
 def test_a_size_that_the_network_cannot_take(exports):
     model = exports["animegan_v2_light"].model
     for size, nearest in (((250, 256), 248), ((256, 8), 16)):
-        with pytest.raises(ValueError, match=f"not a multiple of 8 .* the nearest is {nearest}"):
+        with pytest.raises(ValueError, match=f"a multiple of 8 .* the nearest is {nearest}"):
             PaddedGenerator(model, size)
 
 

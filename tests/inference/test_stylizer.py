@@ -170,7 +170,7 @@ def test_too_little_memory_is_one_line_that_says_what_helps(stylizer, photo):
     with pytest.raises(MemoryError, match=r"2 x 14x10 pixels at once; limit the size \(--max"):
         other(np.stack([photo(10, 14)] * 2))
     assert out_of_memory_message((1, 10, 14, 3), 320, True).endswith(
-        "in tiles of 320; take smaller ones (--tile) or limit the size (--max_side)"
+        "in tiles of 320; use smaller tiles (--tile) or limit the size (--max_side)"
     )
 
 
