@@ -67,6 +67,8 @@ class BlurPool(keras.layers.Layer):
 
     The fixed filter is (1, 3, 3, 1) / 8 on each axis.
 
+    Used in float32 under every precision: CPUs emulate bfloat16 outside of convolutions.
+
     Reference: Zhang, "Making Convolutional Networks Shift-Invariant Again", ICML 2019.
     """
 
@@ -96,7 +98,7 @@ class ResidualBlock(keras.layers.Layer):
 class GatedMerge(keras.layers.Layer):
     """Merge features from below with a skip that they open and close.
 
-        relu(conv(up(value) + sigmoid(up(gate)) * skip)), value and gate 1x1 convolutions
+        relu(conv(up(value) + sigmoid(up(gate)) * skip)), value and gate 1x1 convolutions of below
 
     A painting has less texture than its photo: what lies below decides where detail passes.
     """
@@ -104,18 +106,19 @@ class GatedMerge(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         below, skip = input_shape
         channels = skip[-1]
-        self.project = _conv(2 * channels, "project", self.dtype_policy, kernel_size=1)
-        self.project.build(below)
+        self.value = _conv(channels, "value", self.dtype_policy, kernel_size=1)
+        self.gate = _conv(channels, "gate", self.dtype_policy, kernel_size=1)
+        self.upsample = Upsample2x("half_pixel", name="upsample", dtype="float32")
         self.conv = _conv(channels, "conv", self.dtype_policy, "relu")
+        self.value.build(below)
+        self.gate.build(below)
         self.conv.build(skip)
-        self.upsample = Upsample2x("half_pixel", name="upsample", dtype=self.dtype_policy)
 
     def call(self, inputs: Any) -> Any:
         below, skip = inputs
-        channels = skip.shape[-1]
-        both = self.upsample(self.project(below))
-        gate = ops.sigmoid(both[..., channels:])
-        return self.conv(both[..., :channels] + gate * skip)
+        gate = ops.sigmoid(self.upsample(self.gate(below)))
+        skip = ops.cast(skip, "float32")
+        return self.conv(self.upsample(self.value(below)) + gate * skip)
 
 
 def _conv(
@@ -167,7 +170,7 @@ class LiveGenerator(Generator):
         policy = self.dtype_policy
         self._filters = (8 * -(-width // 32), width, 2 * width, 2 * width, -(-3 * width // 2))
         self.exposure = Exposure(name="exposure", dtype="float32")
-        self.blur = BlurPool(name="blur", dtype=policy)
+        self.blur = BlurPool(name="blur", dtype="float32")
         self.down = [
             _conv(channels, f"x{i}", policy, "relu") for i, channels in enumerate(self._filters)
         ]
