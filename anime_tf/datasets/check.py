@@ -1,4 +1,4 @@
-"""What a training data set holds, and what is wrong with it."""
+"""Checks of a training data set."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ from anime_tf.io.folders import by_stem, find_pictures, relative_stem
 from anime_tf.io.terminal import Progress
 from anime_tf.metrics.perceptual_hash import perceptual_hash
 
-COLOUR_CAST = 8.0
-"""Distance of two folders' mean (a, b) in CIE Lab from which on it is called a colour cast.
+COLOR_CAST = 8.0
+"""Smallest reported distance of two folders' mean (a, b) in CIE Lab.
 
-2.3 is a difference that an eye just sees side by side. A network that learns the style learns this
-shift as well: photos come out yellowish, or bluish.
+An eye just sees 2.3 side by side. A network that learns the style learns the cast as well: photos
+come out yellowish or bluish.
 """
 
 GRAY_CHROMA = 4.0
-"""Mean chroma, the length of (a, b) in CIE Lab, under which a picture counts as gray."""
+"""Mean chroma, the length of (a, b) in CIE Lab, below which a picture counts as gray."""
 
-MANY = 0.1
-"""Share of a folder's pictures from which on something that they have in common is told."""
+GRAY_SHARE = 0.1
+"""Smallest reported share of gray pictures in a folder."""
 
 NEAR_BITS = 10
 """Pictures whose perceptual hashes differ in fewer bits are near-duplicates, as for `frames`."""
 
-_NEEDED = ("photos", "style", "smooth")
-_COLOUR_SIDE = 64  # pixels of the thumbnails that colours are averaged over
-_SAMPLED = 8  # style pictures that are smoothed to find out how much disk they take
-_LISTED = 10  # names of one kind in the report that is read; JSON has all
+_REQUIRED = ("photos", "style", "smooth")
+_COLOR_SIDE = 64  # pixels of the thumbnails that colors are averaged over
+_SMOOTH_SAMPLES = 8  # style pictures that are smoothed to estimate disk usage
+_LISTED = 10  # names of one kind in the text; JSON has all
 
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """What is kept of a picture.
+    """Measurements of a picture.
 
     Attributes:
         path: The file.
         size_hw: Height and width.
-        digest: Of its pixels: the same for two pictures only if these are.
+        digest: Hash of the pixels.
         hash: Perceptual hash.
         rgb: Mean of each channel, 0..255.
         lab: Mean L (0..100), a and b (CIE Lab, D65).
         chroma: Mean length of (a, b).
-        fault: What `quality.QualityLimits` has against it; None for nothing.
+        fault: Result of `QualityLimits.fault`.
     """
 
     path: Path
@@ -73,11 +73,11 @@ class PictureFacts:
 
 @dataclass(frozen=True)
 class FolderFacts:
-    """What is in a folder of a data set.
+    """Pictures of a folder of a data set.
 
     Attributes:
         folder: The folder.
-        pictures: Those that can be read, in the order of training.
+        pictures: Its readable pictures in the order of training.
         unreadable: Path -> reason.
     """
 
@@ -88,15 +88,24 @@ class FolderFacts:
     def __len__(self) -> int:
         return len(self.pictures) + len(self.unreadable)
 
+    @property
+    def paths(self) -> list[Path]:
+        """Paths of all pictures."""
+        return [*(facts.path for facts in self.pictures), *self.unreadable]
+
+    def stem(self, path: Path) -> str:
+        """Name that a picture shares with its counterparts in other folders."""
+        return relative_stem(path, self.folder)
+
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What `check_dataset` found; `problems` are what training stumbles over or leaves out.
+    """Result of `check_dataset`.
 
     Attributes:
-        facts: Plain values, for JSON.
-        problems: Lines about what must be put right.
-        remarks: Lines about what may be worse than it need be.
+        facts: All values, for JSON.
+        problems: Lines about what makes training fail or skip pictures.
+        remarks: Lines about what may make the result worse.
     """
 
     facts: dict[str, Any]
@@ -104,18 +113,18 @@ class DatasetReport:
     remarks: tuple[str, ...]
 
     def text(self) -> str:
-        """The report for people."""
+        """Format the report for people."""
         lines = []
         for name, folder in self.facts["folders"].items():
-            if name in _NEEDED or folder["pictures"] or folder["unreadable"]:
+            if name in _REQUIRED or folder["pictures"] or folder["unreadable"]:
                 lines.append(f"{name}: {_folder_line(folder)}")
-        for key, words in (("smooth_disk", "smooth pictures"), ("colour", "colours")):
+        for key, title in (("smooth_disk", "smooth pictures"), ("color", "colors")):
             if self.facts[key]:
-                lines.append(f"{words}: {self.facts[key]['words']}")
+                lines.append(f"{title}: {self.facts[key]['summary']}")
         lines += [f"problem: {line}" for line in self.problems]
         lines += [f"remark: {line}" for line in self.remarks]
         if not self.problems:
-            lines.append("ready for training" if not self.remarks else "ready, with these remarks")
+            lines.append("ready for training" + (", with these remarks" if self.remarks else ""))
         return "\n".join(lines)
 
 
@@ -126,71 +135,64 @@ def check_dataset(
     image_size: int = 256,
     workers: int | None = None,
 ) -> DatasetReport:
-    """Looks at every picture of a data set.
+    """Check every picture of a data set.
+
+    Problems: a folder without pictures, unreadable pictures, smooth or paired pictures that are
+    missing or of another size. Remarks: pictures smaller than `image_size`, near-black, near-blank
+    or blurred ones, duplicates, a color cast, many gray pictures.
 
     Args:
         dataset_dir: The folder with ``train_photo`` and the style's folder.
         style: Name of the style's folder.
         image_size: Side of the training pictures.
-        workers: Threads; None for one a CPU.
-
-    Returns:
-        What was found. Problems: a folder without pictures, unreadable pictures, smooth or paired
-        pictures that are missing or of another size. Remarks: pictures smaller than `image_size`,
-        near-black, near-blank or blurred ones, duplicates, a colour cast, many gray pictures.
+        workers: Number of threads; None for one per CPU.
 
     Raises:
-        FileNotFoundError: There are neither photos nor pictures of the style.
-        ValueError: `image_size` is under 1.
+        FileNotFoundError: There are neither photos nor style pictures.
+        ValueError: `image_size` is below 1.
     """
     if image_size < 1:
-        raise ValueError(f"image_size must be 1 or more, got {image_size}")
+        raise ValueError(f"expected an image_size of at least 1, got {image_size}")
     root = Path(dataset_dir)
-    wanted = {
+    paths = {
         "photos": root / "train_photo",
         "style": root / style / "style",
         "smooth": root / style / "smooth",
         "paired": root / style / "paired",
         "val": root / "val",
     }
-    names = {key: _list(folder) for key, folder in wanted.items()}
+    names = {key: _list(folder) for key, folder in paths.items()}
     if not names["photos"] and not names["style"]:
         raise FileNotFoundError(
-            f"{root}: expected photos in {wanted['photos']} and pictures of the style in "
-            f"{wanted['style']}, found neither"
+            f"{root}: expected photos in {paths['photos']} and style pictures in "
+            f"{paths['style']}, got neither"
         )
-    folders = {key: _look(wanted[key], paths, workers) for key, paths in names.items()}
-    finder = _Finder(folders, image_size)
-    finder.find()
+    folders = {key: _read_folder(paths[key], files, workers) for key, files in names.items()}
+    checker = _Checker(folders, image_size)
+    checker.run()
     facts = {
         "dataset_dir": str(root),
         "style": style,
         "image_size": image_size,
         "folders": {key: _folder_facts(folder, image_size) for key, folder in folders.items()},
-        "duplicates": finder.duplicates,
-        "smooth_disk": finder.smooth_disk,
-        "colour": finder.colour,
-        "problems": finder.problems,
-        "remarks": finder.remarks,
+        "duplicates": checker.duplicates,
+        "smooth_disk": checker.smooth_disk,
+        "color": checker.color,
+        "problems": checker.problems,
+        "remarks": checker.remarks,
     }
-    return DatasetReport(facts, tuple(finder.problems), tuple(finder.remarks))
+    return DatasetReport(facts, tuple(checker.problems), tuple(checker.remarks))
 
 
-def facts_of(path: Path) -> PictureFacts:
-    """Reads a picture and keeps what the report needs.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its facts.
+def measure_picture(path: Path) -> PictureFacts:
+    """Read and measure a picture.
 
     Raises:
         ValueError: It cannot be read.
-        OSError: Likewise.
+        OSError: It cannot be read.
     """
     rgb = pictures.read_picture(path).rgb_u8
-    small = pictures.resize(rgb, (_COLOUR_SIDE, _COLOUR_SIDE))
+    small = pictures.resize(rgb, (_COLOR_SIDE, _COLOR_SIDE))
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2Lab).reshape(-1, 3)
     red, green, blue = (float(v) for v in small.reshape(-1, 3).mean(axis=0))
     lightness, a, b = (float(v) for v in lab.mean(axis=0, dtype=np.float64))
@@ -214,26 +216,26 @@ def _list(folder: Path) -> list[Path]:
         return []
 
 
-def _look(folder: Path, paths: Sequence[Path], workers: int | None) -> FolderFacts:
-    def one(path: Path) -> PictureFacts | str:
+def _read_folder(folder: Path, paths: Sequence[Path], workers: int | None) -> FolderFacts:
+    def read(path: Path) -> PictureFacts | str:
         try:
-            return facts_of(path)
+            return measure_picture(path)
         except (ValueError, OSError) as error:
             return str(error)
 
-    good, unreadable = [], {}
+    readable, unreadable = [], {}
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        shown = Progress(len(paths), "pictures", folder.name).track(pool.map(one, paths))
-        for path, found in zip(paths, shown, strict=True):
-            if isinstance(found, str):
-                unreadable[path] = found
+        results = Progress(len(paths), "pictures", folder.name).track(pool.map(read, paths))
+        for path, result in zip(paths, results, strict=True):
+            if isinstance(result, str):
+                unreadable[path] = result
             else:
-                good.append(found)
-    return FolderFacts(folder, tuple(good), unreadable)
+                readable.append(result)
+    return FolderFacts(folder, tuple(readable), unreadable)
 
 
-class _Finder:
-    """Finds what is wrong."""
+class _Checker:
+    """Collects problems and remarks."""
 
     def __init__(self, folders: dict[str, FolderFacts], image_size: int) -> None:
         self.folders = folders
@@ -242,77 +244,69 @@ class _Finder:
         self.remarks: list[str] = []
         self.duplicates: dict[str, list[list[str]]] = {}
         self.smooth_disk: dict[str, Any] | None = None
-        self.colour: dict[str, Any] | None = None
+        self.color: dict[str, Any] | None = None
 
-    def find(self) -> None:
+    def run(self) -> None:
         for key in ("photos", "style"):
             if not len(self.folders[key]):
                 self.problems.append(f"{self.folders[key].folder}: no pictures")
         for folder in self.folders.values():
             self.problems += [f"unreadable: {reason}" for reason in folder.unreadable.values()]
-        self._names("style", "smooth")
+        self._check_names("style", "smooth")
         if len(self.folders["paired"]):
-            self._names("photos", "paired")
-        self._counterparts("smooth", "style")
-        self._counterparts("paired", "photos")
+            self._check_names("photos", "paired")
+        self._check_counterparts("smooth", "style", "make it again: dataset smooth --overwrite")
+        self._check_counterparts("paired", "photos", "add it")
         for key in ("photos", "style"):
-            self._sizes_and_faults(self.folders[key])
-        self._duplicates()
-        self._colours()
-        self._disk()
+            self._check_quality(self.folders[key])
+        self._check_duplicates()
+        self._check_gray()
+        self._check_color_cast()
+        self._check_disk()
 
-    def _names(self, leader_key: str, key: str) -> None:
-        """Pictures that must be told apart by their names without suffix."""
+    def _check_names(self, leader_key: str, key: str) -> None:
+        """Pictures with counterparts need different names without suffix."""
         leader = self.folders[leader_key]
         try:
-            by_stem([*(f.path for f in leader.pictures), *leader.unreadable], leader.folder)
+            by_stem(leader.paths, leader.folder)
         except ValueError as error:
-            self.problems.append(f"{error} ({key} pictures go by the name)")
+            self.problems.append(f"{error} ({key} pictures are matched by name)")
 
-    def _counterparts(self, key: str, leader_key: str) -> None:
-        """Pictures that must have a counterpart of the same name."""
+    def _check_counterparts(self, key: str, leader_key: str, remedy: str) -> None:
         folder, leader = self.folders[key], self.folders[leader_key]
         if not len(folder):
             return
-        there = {
-            relative_stem(path, folder.folder)
-            for path in [*(facts.path for facts in folder.pictures), *folder.unreadable]
-        }
-        sizes = {relative_stem(f.path, folder.folder): f.size_hw for f in folder.pictures}
-        lone = [
-            f.path for f in leader.pictures if relative_stem(f.path, leader.folder) not in there
-        ]
-        remedy = "make it again: dataset smooth --overwrite" if key == "smooth" else "add it"
-        self._name(self.problems, lone, f"without a picture in {folder.folder} ({remedy})")
-        # Training brings all to one size, or cuts windows where both have their full size.
+        stems = {folder.stem(path) for path in folder.paths}
+        leader_stems = {leader.stem(path) for path in leader.paths}
+        sizes = {folder.stem(f.path): f.size_hw for f in folder.pictures}
+        # Training resizes all to one size, or crops pairs of equal full size.
         usual = statistics.mode(sizes.values()) if sizes else None
-        odd = [
+        missing = [f.path for f in leader.pictures if leader.stem(f.path) not in stems]
+        other_size = [
             f.path
             for f in leader.pictures
-            if sizes.get(relative_stem(f.path, leader.folder), f.size_hw) not in (f.size_hw, usual)
+            if sizes.get(leader.stem(f.path), f.size_hw) not in (f.size_hw, usual)
         ]
-        self._name(self.problems, odd, f"of another size than their counterpart in {folder.folder}")
-        stems = {relative_stem(f.path, leader.folder) for f in leader.pictures}
-        stems |= {relative_stem(path, leader.folder) for path in leader.unreadable}
-        extra = [
-            f.path for f in folder.pictures if relative_stem(f.path, folder.folder) not in stems
-        ]
-        self._name(self.remarks, extra, f"without a picture in {leader.folder}, of no use")
+        unused = [f.path for f in folder.pictures if folder.stem(f.path) not in leader_stems]
+        self._add(self.problems, missing, f"without a picture in {folder.folder} ({remedy})")
+        self._add(
+            self.problems, other_size, f"of another size than their counterpart in {folder.folder}"
+        )
+        self._add(self.remarks, unused, f"without a picture in {leader.folder}, not used")
 
-    def _sizes_and_faults(self, folder: FolderFacts) -> None:
+    def _check_quality(self, folder: FolderFacts) -> None:
         side = self.image_size
         small = [f.path for f in folder.pictures if min(f.size_hw) < side]
-        self._name(self.remarks, small, f"smaller than {side} pixels, enlarged in training")
+        self._add(self.remarks, small, f"smaller than {side} pixels, enlarged in training")
         for fault in dict.fromkeys(f.fault for f in folder.pictures if f.fault):
-            found = [f.path for f in folder.pictures if f.fault == fault]
-            self._name(self.remarks, found, fault)
+            self._add(self.remarks, [f.path for f in folder.pictures if f.fault == fault], fault)
 
-    def _duplicates(self) -> None:
+    def _check_duplicates(self) -> None:
         style, photos = self.folders["style"].pictures, self.folders["photos"].pictures
-        for key, exact, near, ends in (
-            ("style", *_alike(style), "within the style"),
-            ("photos", *_alike(photos), "within the photos"),
-            ("style and photos", *_alike(photos, style), "in style and photos"),
+        for key, (exact, near), where in (
+            ("style", _duplicates(style), "within the style"),
+            ("photos", _duplicates(photos), "within the photos"),
+            ("style and photos", _duplicates(photos, style), "in style and photos"),
         ):
             self.duplicates[f"{key}, exact"] = [[str(a), str(b)] for a, b in exact]
             self.duplicates[f"{key}, near"] = [[str(a), str(b)] for a, b in near]
@@ -320,16 +314,18 @@ class _Finder:
                 if pairs:
                     count, (first, other) = len(pairs), pairs[0]
                     self.remarks.append(
-                        f"{kind} {ends}, {count} time{'s' * (count > 1)}: {other} and {first}"
+                        f"{kind} {where}, {count} time{'s' * (count > 1)}: {other} and {first}"
                         + ("; ..." if count > 1 else "")
                     )
 
-    def _colours(self) -> None:
-        style, photos = self.folders["style"].pictures, self.folders["photos"].pictures
+    def _check_gray(self) -> None:
         for folder in (self.folders["style"], self.folders["photos"]):
             gray = [f.path for f in folder.pictures if f.chroma < GRAY_CHROMA]
-            if folder.pictures and len(gray) >= MANY * len(folder.pictures):
-                self._name(self.remarks, gray, f"gray (mean chroma under {GRAY_CHROMA:g})")
+            if folder.pictures and len(gray) >= GRAY_SHARE * len(folder.pictures):
+                self._add(self.remarks, gray, f"gray (mean chroma under {GRAY_CHROMA:g})")
+
+    def _check_color_cast(self) -> None:
+        style, photos = self.folders["style"].pictures, self.folders["photos"].pictures
         if not style or not photos:
             return
         means: dict[str, dict[str, Any]] = {
@@ -343,37 +339,32 @@ class _Finder:
         lab, other = means["style"]["lab"], means["photos"]["lab"]
         shift = [round(lab[i] - other[i], 1) for i in range(3)]
         cast = round(float(np.hypot(shift[1], shift[2])), 1)
-        words = (
-            f"mean RGB of the style {_numbers(means['style']['rgb'])}, of the photos "
-            f"{_numbers(means['photos']['rgb'])}; in Lab L {shift[0]:+}, a {shift[1]:+}, "
-            f"b {shift[2]:+}, a cast of {cast} ({COLOUR_CAST:g} and more is told)"
+        style_rgb, photo_rgb = (
+            " ".join(f"{value:.0f}" for value in means[key]["rgb"]) for key in ("style", "photos")
         )
-        self.colour = {**means, "shift": shift, "cast": cast, "words": words}
-        if cast >= COLOUR_CAST:
-            towards = [
-                name
-                for value, name in (
-                    (shift[1], "red"),
-                    (-shift[1], "green"),
-                    (shift[2], "yellow"),
-                    (-shift[2], "blue"),
-                )
-                if value >= COLOUR_CAST / 2
-            ]
-            self.remarks.append(
-                f"colour cast: the style lies {cast} from the photos in Lab's (a, b), towards "
-                f"{' and '.join(towards)}; G will learn it. Balance the pictures, or weigh the "
-                "colour loss higher"
-            )
+        summary = (
+            f"mean RGB of the style {style_rgb}, of the photos {photo_rgb}; difference in Lab "
+            f"L {shift[0]:+}, a {shift[1]:+}, b {shift[2]:+}, a cast of {cast} "
+            f"(reported from {COLOR_CAST:g})"
+        )
+        self.color = {**means, "shift": shift, "cast": cast, "summary": summary}
+        if cast < COLOR_CAST:
+            return
+        hues = {"red": shift[1], "green": -shift[1], "yellow": shift[2], "blue": -shift[2]}
+        strong = " and ".join(hue for hue, value in hues.items() if value >= COLOR_CAST / 2)
+        self.remarks.append(
+            f"color cast: the style differs by {cast} from the photos in Lab's (a, b), toward "
+            f"{strong}; G will learn it. Balance the pictures, or raise the weight of the color "
+            "loss"
+        )
 
-    def _disk(self) -> None:
-        """How much disk the smooth pictures need, by those of a few that are made for it."""
+    def _check_disk(self) -> None:
+        """Estimate the disk usage of the smooth pictures from a few."""
         style = self.folders["style"].pictures
         if not style:
             return
-        step = -(-len(style) // _SAMPLED)
         sizes: dict[str, list[int]] = {"image_size": [], "full_size": []}
-        for facts in islice(style, 0, None, step):
+        for facts in islice(style, 0, None, -(-len(style) // _SMOOTH_SAMPLES)):
             rgb = pictures.read_picture(facts.path).rgb_u8
             square = pictures.resize(rgb, (self.image_size, self.image_size))
             for key, picture in (("image_size", square), ("full_size", rgb)):
@@ -381,41 +372,42 @@ class _Finder:
                 sizes[key].append(len(pictures.encode_picture(smooth, ".png")))
         needed = {k: round(statistics.fmean(v) * len(style)) for k, v in sizes.items()}
         free = shutil.disk_usage(self.folders["style"].folder).free
-        there = len(self.folders["smooth"])
-        words = (
-            f"{there} there; all would need about {_bytes(needed['image_size'])} at "
-            f"{self.image_size} pixels, {_bytes(needed['full_size'])} at full size, of "
+        existing = len(self.folders["smooth"])
+        summary = (
+            f"{existing} exist; all need about {_bytes(needed['image_size'])} at "
+            f"{self.image_size} pixels, {_bytes(needed['full_size'])} at full size; "
             f"{_bytes(free)} free"
         )
-        self.smooth_disk = {**needed, "free": free, "there": there, "words": words}
-        if not there and needed["image_size"] > free:
-            self.problems.append(f"no room for the smooth pictures: {words}")
+        self.smooth_disk = {**needed, "free": free, "existing": existing, "summary": summary}
+        if not existing and needed["image_size"] > free:
+            self.problems.append(f"no disk space for the smooth pictures: {summary}")
 
     @staticmethod
-    def _name(lines: list[str], paths: Sequence[Path], what: str) -> None:
-        """Adds a line about pictures, if there are any; names a few of them."""
-        if not paths:
-            return
-        more = "" if len(paths) <= _LISTED else f" and {len(paths) - _LISTED} more"
-        names = ", ".join(map(str, paths[:_LISTED]))
-        lines.append(f"{len(paths)} {what}: {names}{more}")
+    def _add(lines: list[str], paths: Sequence[Path], description: str) -> None:
+        """Add a line about pictures, if any, with the names of a few."""
+        if paths:
+            more = "" if len(paths) <= _LISTED else f" and {len(paths) - _LISTED} more"
+            names = ", ".join(map(str, paths[:_LISTED]))
+            lines.append(f"{len(paths)} {description}: {names}{more}")
 
 
-def _alike(
+Pairs = list[tuple[Path, Path]]
+
+
+def _duplicates(
     firsts: Sequence[PictureFacts], others: Sequence[PictureFacts] | None = None
-) -> tuple[list[tuple[Path, Path]], list[tuple[Path, Path]]]:
-    """Pairs of the same pixels, and pairs that look alike; within `firsts`, or across.
+) -> tuple[Pairs, Pairs]:
+    """Find pairs with the same pixels, and near-duplicates, within `firsts` or across.
 
-    Each picture is paired with one at most: the first that has its pixels, else the nearest.
+    Each picture is in one pair at most: with the first of the same pixels, else with the nearest.
     """
     digests: dict[bytes, Path] = {}
-    index, indexed = HashIndex(), []
+    index = HashIndex()
     exact, near = [], []
 
     def add(facts: PictureFacts) -> None:
         digests.setdefault(facts.digest, facts.path)
         index.add(str(facts.path), facts.hash)
-        indexed.append(facts.path)
 
     if others is not None:
         for facts in firsts:
@@ -432,38 +424,33 @@ def _alike(
 
 
 def _folder_facts(folder: FolderFacts, image_size: int) -> dict[str, Any]:
-    """A folder in plain values."""
     sizes = [facts.size_hw for facts in folder.pictures]
     by_area = sorted(sizes, key=lambda size: (size[0] * size[1], size))
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "folder": str(folder.folder),
         "pictures": len(folder.pictures),
         "unreadable": {str(path): reason for path, reason in folder.unreadable.items()},
         "smaller_than_image_size": sum(min(size) < image_size for size in sizes),
     }
     if by_area:
-        middle = by_area[len(by_area) // 2]
-        found["size_hw"] = {"min": by_area[0], "median": middle, "max": by_area[-1]}
-    return found
+        median = by_area[len(by_area) // 2]
+        facts["size_hw"] = {"min": by_area[0], "median": median, "max": by_area[-1]}
+    return facts
 
 
 def _folder_line(folder: dict[str, Any]) -> str:
-    words = f"{folder['pictures']} pictures"
+    line = f"{folder['pictures']} pictures"
     sizes = folder.get("size_hw")
     if sizes:
-        low, middle, high = (f"{sizes[k][1]}x{sizes[k][0]}" for k in ("min", "median", "max"))
-        words += f", {low}" if low == high else f", {low} to {high}, median {middle}"
+        low, median, high = (f"{sizes[k][1]}x{sizes[k][0]}" for k in ("min", "median", "max"))
+        line += f", {low}" if low == high else f", {low} to {high}, median {median}"
     if folder["unreadable"]:
-        words += f", {len(folder['unreadable'])} unreadable"
-    return f"{words} ({folder['folder']})"
+        line += f", {len(folder['unreadable'])} unreadable"
+    return f"{line} ({folder['folder']})"
 
 
 def _mean(triples: Sequence[tuple[float, float, float]]) -> list[float]:
     return [round(float(v), 1) for v in np.mean(triples, axis=0)]
-
-
-def _numbers(values: Sequence[float]) -> str:
-    return " ".join(f"{value:.0f}" for value in values)
 
 
 def _bytes(count: float) -> str:

@@ -1,7 +1,7 @@
-"""Edge smoothing: the style pictures that a discriminator must learn to refuse.
+"""Edge smoothing: style pictures with blurred edges, which the discriminator learns to reject.
 
-Their edges are blurred and all else is as it was, so that clear lines are what tells a picture of
-the style from them (CartoonGAN, CVPR 2018, section 3.2; AnimeGAN keeps it).
+All else stays, so that only clear lines distinguish a style picture (CartoonGAN, CVPR 2018, section
+3.2; AnimeGAN keeps it).
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from anime_tf.io.folders import SMOOTH_RECORD, by_stem, find_pictures
 from anime_tf.io.terminal import Progress
 
 KERNEL_SIDE = 5
-"""Side of the Gaussian, and of the square that widens the edges."""
+"""Side of the Gaussian, and of the square that dilates the edges."""
 
 CANNY_THRESHOLDS = (100, 200)
-"""Lower and upper threshold of the edge detector."""
+"""Lower and upper threshold of the Canny edge detector."""
 
-_STRIP = 32  # rows at a time: the sums are in float64, 8 times the picture and more
+_STRIP = 32  # rows at a time, because the float64 sums take over 8 times the picture's memory
 
 
 def smooth_edges(picture_u8: np.ndarray, size_hw: tuple[int, int] | None) -> np.ndarray:
-    """Blurs a picture along its edges, as the original implementation does, bit for bit.
+    """Blur a picture along its edges, bit for bit as the original implementation.
 
-    Gray of the full-size picture; picture and gray resized (bilinear); Canny edges of the gray,
-    widened by a 5x5 square; there, and only there, the 5x5 Gaussian of the picture (edges
-    reflected), truncated to uint8.
+    Converts the full-size picture to gray, resizes both (bilinear), dilates the Canny edges of the
+    gray by a 5x5 square, and there replaces the picture by its 5x5 Gaussian (reflected at the
+    border), truncated to uint8.
 
     Args:
         picture_u8: (height, width, 3) RGB uint8.
-        size_hw: Height and width of the result; None for those of the picture.
+        size_hw: Height and width of the result; None for the picture's own.
 
     Returns:
         (height, width, 3) RGB uint8.
@@ -48,8 +48,7 @@ def smooth_edges(picture_u8: np.ndarray, size_hw: tuple[int, int] | None) -> np.
     Raises:
         ValueError: `picture_u8` is no RGB picture.
 
-    Reference:
-        AnimeGAN and AnimeGANv2, the edge-smoothing tool of their authors.
+    Reference: edge-smoothing tool of AnimeGAN's and AnimeGANv2's authors.
     """
     if picture_u8.dtype != np.uint8 or picture_u8.ndim != 3 or picture_u8.shape[2] != 3:
         raise ValueError(
@@ -66,23 +65,23 @@ def smooth_edges(picture_u8: np.ndarray, size_hw: tuple[int, int] | None) -> np.
 
 
 def _gaussian(picture_u8: np.ndarray) -> np.ndarray:
-    """5x5 Gaussian of (height, width, 3) uint8 with reflected edges, truncated to uint8."""
+    """Apply the 5x5 Gaussian with reflected borders, truncated to uint8."""
     column = cv2.getGaussianKernel(KERNEL_SIDE, 0)
     weights = (column * column.T).ravel()
     height, width = picture_u8.shape[:2]
-    reach = KERNEL_SIDE // 2
-    padded = np.pad(picture_u8, ((reach, reach), (reach, reach), (0, 0)), "reflect")
+    radius = KERNEL_SIDE // 2
+    padded = np.pad(picture_u8, ((radius, radius), (radius, radius), (0, 0)), "reflect")
     blurred = np.empty_like(picture_u8)
     for top in range(0, height, _STRIP):
         rows = min(_STRIP, height - top)
-        strip = padded[top : top + rows + 2 * reach].astype(np.float64)
+        strip = padded[top : top + rows + 2 * radius].astype(np.float64)
         products = [
             strip[i // KERNEL_SIDE :][:rows, i % KERNEL_SIDE :][:, :width] * weights[i]
             for i in range(KERNEL_SIDE * KERNEL_SIDE)
         ]
-        # The weights add up to one only but for rounding, so on a flat area truncation hangs on the
-        # order of the sum. This is the order in which numpy adds 25 numbers, as the original has
-        # it: eight partial sums, added in pairs, then the one that is left.
+        # The weights add up to one except for rounding, so on a flat area truncation depends on the
+        # order of the sum. This is numpy's order for 25 numbers, as in the original: eight partial
+        # sums, added in pairs, then the remaining number.
         part = [products[i] + products[i + 8] + products[i + 16] for i in range(8)]
         total = ((part[0] + part[1]) + (part[2] + part[3])) + (
             (part[4] + part[5]) + (part[6] + part[7])
@@ -93,12 +92,12 @@ def _gaussian(picture_u8: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SmoothReport:
-    """What `smooth_folder` did.
+    """Result of `smooth_folder`.
 
     Attributes:
-        folder: Where the smooth pictures lie.
-        written: How many were written.
-        skipped: Name within the style folder -> reason, of the pictures that cannot be read.
+        folder: Folder of the smooth pictures.
+        written: Number of written pictures.
+        skipped: Name within the style folder -> reason, for unreadable pictures.
     """
 
     folder: Path
@@ -115,32 +114,28 @@ def smooth_folder(
     resampling: str = "area",
     overwrite: bool = False,
 ) -> SmoothReport:
-    """Makes the smooth half of a style data set.
+    """Make the smooth half of a style data set.
 
-    Every picture becomes a PNG under its own name in `smooth_dir`, beside `SMOOTH_RECORD`, a
-    record of the size and of what was left out. The folder appears when all is done; before that,
-    the work lies in a hidden folder beside it, which goes when the work fails.
+    Writes each picture as a PNG of the same name, and `SMOOTH_RECORD` with the size and the skipped
+    pictures. Unreadable pictures are logged and skipped. The folder appears when it is complete.
 
     Args:
-        style_dir: Pictures of the style.
-        smooth_dir: Where the result shall lie.
-        size_hw: Height and width to bring them to, the training size; None to leave each at its
-            own, for training on crops.
-        workers: Threads; None for one a CPU.
-        resampling: "area": by area averages, as training resizes the style pictures themselves,
-            so that only edges tell the two apart. "linear": within `smooth_edges`, as the original
-            implementation does. Both are the same for pictures that have the size already.
-        overwrite: Replace a `smooth_dir` that this function made.
-
-    Returns:
-        What was done. Pictures that cannot be read are named on the log and left out.
+        style_dir: Folder of the style pictures.
+        smooth_dir: Folder to write.
+        size_hw: Height and width of the results, those of training; None keeps each picture's own,
+            for training on crops.
+        workers: Number of threads; None for one per CPU.
+        resampling: "area" resizes by area averages, as training resizes the style pictures, so that
+            only edges distinguish the two. "linear" resizes within `smooth_edges`, as the original
+            implementation does.
+        overwrite: Whether to replace a `smooth_dir` that this function made.
 
     Raises:
         FileNotFoundError: `style_dir` is missing or holds no pictures.
-        FileExistsError: `smooth_dir` holds something, and `overwrite` is not set or it was not
-            made by this function.
-        ValueError: No picture can be read, two share a name but for the suffix, or an argument is
-            out of range.
+        FileExistsError: `smooth_dir` is not empty, and `overwrite` is not set or this function did
+            not make it.
+        ValueError: No picture is readable, two differ only in the suffix, or an argument is out of
+            range.
     """
     style_dir, smooth_dir = Path(style_dir), Path(smooth_dir)
     if resampling not in RESAMPLINGS:
@@ -148,13 +143,15 @@ def smooth_folder(
             f"resampling: expected one of {', '.join(RESAMPLINGS)}, got {resampling!r}"
         )
     if size_hw is not None and min(size_hw) < 1:
-        raise ValueError(f"the size must be at least 1x1, got {size_hw}")
+        raise ValueError(f"expected a size of at least 1x1, got {size_hw}")
     sources = by_stem(find_pictures(style_dir), style_dir)
     _check_target(smooth_dir, overwrite)
-    with atomic_folder(smooth_dir, replace=True, durable=False) as unfinished:
-        skipped = _smooth_all(sources, unfinished, size_hw, resampling, workers)
+    with atomic_folder(smooth_dir, replace=True, durable=False) as temporary:
+        skipped = _smooth_all(sources, temporary, size_hw, resampling, workers)
         if len(skipped) == len(sources):
-            raise ValueError(f"{style_dir}: none of its {len(sources)} pictures can be read")
+            raise ValueError(
+                f"{style_dir}: expected readable pictures, got {len(sources)} unreadable ones"
+            )
         names = {path.relative_to(style_dir).as_posix(): reason for path, reason in skipped.items()}
         record = {
             "size_hw": size_hw,
@@ -163,22 +160,22 @@ def smooth_folder(
             "skipped": names,
         }
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-        (unfinished / SMOOTH_RECORD).write_text(text, encoding="utf-8")
+        (temporary / SMOOTH_RECORD).write_text(text, encoding="utf-8")
     return SmoothReport(smooth_dir, len(sources) - len(skipped), names)
 
 
 def _check_target(smooth_dir: Path, overwrite: bool) -> None:
-    """Refuses to write where something lies that is not to be, or must not be, replaced."""
+    """Raise FileExistsError for a folder that must not be replaced."""
     if not smooth_dir.exists() or (smooth_dir.is_dir() and not any(smooth_dir.iterdir())):
         return
     if not (smooth_dir / SMOOTH_RECORD).is_file():
-        # Whatever this is, it may be the only copy.
+        # It may be the only copy.
         raise FileExistsError(
-            f"{smooth_dir}: exists, and was not made by smoothing (no {SMOOTH_RECORD} in it); "
-            "remove it, or name another folder"
+            f"{smooth_dir}: expected a folder made by smoothing, got a folder without "
+            f"{SMOOTH_RECORD}; remove it, or name another folder"
         )
     if not overwrite:
-        raise FileExistsError(f"{smooth_dir}: exists already; remove it, or ask to overwrite it")
+        raise FileExistsError(f"{smooth_dir}: exists already; remove it, or overwrite it")
 
 
 def _smooth_all(
@@ -188,7 +185,7 @@ def _smooth_all(
     resampling: str,
     workers: int | None,
 ) -> dict[Path, str]:
-    """Writes the smooth picture of each source; returns those that cannot be read, and why."""
+    """Write the smooth picture of each source; return the unreadable ones with reasons."""
 
     def smooth_one(stem: str, path: Path) -> str | None:
         try:
@@ -211,7 +208,7 @@ def _smooth_all(
             reason = job.result()
             if reason is not None:
                 skipped[path] = reason
-                logging.warning("left out: %s", reason)
+                logging.warning("skipped: %s", reason)
     finally:
         pool.shutdown(cancel_futures=True)
     return skipped

@@ -1,8 +1,8 @@
-"""Training batches, a pure function of seed and step.
+"""Training batches as a pure function of seed and step.
 
-Which picture stands in which place of which batch, and which window is cut from it, follows from
-the seed and from the place alone: nothing depends on threads, on what was read before, or on where
-a run began. A run resumed at step k therefore sees exactly what an unbroken one sees.
+The picture and the crop at each place of each batch follow from the seed and the place alone, not
+from threads, earlier reads or the first step. A run resumed at step k therefore sees exactly the
+batches of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -25,65 +25,66 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 FITS = ("resize", "crop")
-"""Ways to bring a picture to the training size."""
+"""Ways to fit a picture to the training size."""
 
 STREAMS = ("photo", "paired", "anime", "smooth")
-"""Names that a batch can hold."""
+"""Names of the pictures in a batch."""
 
-# A stream shares order and windows with the one it follows.
+# A stream shares order and crops with its leader.
 _LEADERS = {"photo": "photo", "paired": "photo", "anime": "anime", "smooth": "anime"}
 
-# What a hash is drawn for; keeps orders, windows and changes independent of each other.
-_ORDER, _WINDOW, _MIRROR, _ZOOM = 1, 2, 3, 4
+# Purposes of random numbers, which keep order, crop, flip and zoom independent.
+_ORDER, _CROP, _FLIP, _ZOOM = 1, 2, 3, 4
 
 LARGEST_ZOOM = {"resize": 1.125, "crop": 2.0}
-"""Fit -> by how much a window may be wider than one of the training size at the most.
+"""Fit -> largest zoom of `augment_resize`.
 
-With "crop" a larger window is shrunk to the training size, and its lines stay as sharp as lines can
-be. With "resize" the pictures have the training size already, as the smooth ones must, so that a
-smaller window is enlarged; more than this, about the 286 to 256 pixels that CycleGAN trains with,
-would teach the networks soft lines.
+With "crop" a larger crop is reduced to the training size, which keeps lines sharp. With "resize"
+the pictures have the training size already, so a smaller crop is enlarged; more than this, which is
+about CycleGAN's 286 to 256 pixels, would teach the networks soft lines.
 """
 
 
 def _hashes(seed: int, stream: str, number: int, purpose: int, count: int) -> np.ndarray:
-    """`count` uint64 that follow from the other arguments, on every machine and numpy alike."""
+    """Hash the other arguments to `count` uint64, the same on every machine and numpy version."""
     entropy = [seed, zlib.crc32(stream.encode()), number, purpose]
     return np.random.SeedSequence(entropy).generate_state(count, np.uint64)
 
 
 @functools.lru_cache(maxsize=16)
 def _permutation(seed: int, stream: str, pass_number: int, count: int) -> np.ndarray:
-    """The order in which pass `pass_number` goes through the `count` pictures of a stream."""
+    """Return the order of pass `pass_number` through the `count` pictures of a stream."""
     return np.argsort(_hashes(seed, stream, pass_number, _ORDER, count), kind="stable")
 
 
 class TrainingPictures:
-    """Batches of photos and of style pictures for training.
+    """Batches of photos and style pictures for training.
 
     Place i of the batch of step s is slot ``s * batch_size + i``. With n pictures in a stream, the
-    slot falls into pass ``slot // n`` and shows picture ``permutation(seed, stream, pass)[slot %
-    n]``. Streams differ in length and order; "smooth" shows the counterparts of "anime", and
-    "paired" those of "photo", in the same windows, mirrored together.
+    slot belongs to pass ``slot // n`` and shows picture ``permutation(seed, stream, pass)[slot %
+    n]``. "smooth" shows the counterparts of "anime", and "paired" those of "photo", with the same
+    crops and flips.
 
-    A picture that cannot be read is named once on the log and kept in `broken`; its slot is filled
-    by the next position of its pass that reads, so batches keep their size. Alpha is ignored.
+    An unreadable picture is logged once and kept in `broken`; the next readable one of its pass
+    takes its slot, so batches keep their size. Alpha is ignored.
+
+    Args:
+        folders: The pictures, from `io.folders.dataset_folders`.
+        image_size: Side, or height and width, of every picture in a batch, pixels.
+        batch_size: Pictures of each stream in a batch.
+        seed: Seed of orders and crops, 0 or more.
+        fit: "resize" resizes the whole picture without keeping its proportions, as the original
+            implementation does. "crop" cuts a random window at full resolution, which keeps lines
+            sharp; a picture too small for it is enlarged to cover it.
+        part: (number, count) of the part of every batch that this worker reads; (0, 1) for all.
+        augment_flip: Mirror every second slot, at random, left-right.
+        augment_resize: Cut windows of random size and resize them; see `LARGEST_ZOOM`.
 
     Attributes:
-        folders: The pictures.
-        image_size: Height and width of every picture in a batch.
-        batch_size: Pictures of a stream in a batch.
-        seed: Of orders and windows.
-        fit: "resize": the whole picture is resized to `image_size`, whatever its proportions, as
-            the original implementation has it. "crop": a random window at full resolution, which
-            keeps lines as sharp as they are; a picture too small for it is enlarged to cover it.
-        part: (number, of how many): which part of every batch is read here, where several
-            machines train together; (0, 1) for all of it.
-        augment_flip: Whether every second slot, by chance, shows its picture mirrored left-right.
-        augment_resize: Whether windows are of random size and brought to `image_size`. With
-            fit="crop" they are up to twice as wide and high, as far as the picture goes; with
-            fit="resize" they are cut from the resized picture, down to 1 / 1.125 of it.
-        broken: Path -> reason of the pictures found unreadable so far.
+        broken: Path -> reason of the unreadable pictures found so far.
+
+    Raises:
+        ValueError: An argument is out of range.
     """
 
     def __init__(
@@ -98,32 +99,21 @@ class TrainingPictures:
         augment_flip: bool = False,
         augment_resize: bool = False,
     ) -> None:
-        """Checks and stores; reads nothing.
-
-        Args:
-            folders: The pictures, from `folders.dataset_folders`.
-            image_size: Side, or height and width, in pixels.
-            batch_size: Pictures of a stream in a batch.
-            seed: A whole number, 0 or more.
-            fit: One of `FITS`.
-            part: Number of the part that is read, and of how many equal ones.
-            augment_flip: Mirror pictures at random.
-            augment_resize: Cut windows of random size.
-
-        Raises:
-            ValueError: An argument is out of range.
-        """
         size_hw = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         if len(size_hw) != 2 or min(size_hw) < 1:
-            raise ValueError(f"image_size must be 1 or more, or (height, width), got {image_size}")
+            raise ValueError(
+                f"expected an image_size of at least 1, or (height, width), got {image_size}"
+            )
         if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+            raise ValueError(f"expected a batch_size of at least 1, got {batch_size}")
         if seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {seed}")
+            raise ValueError(f"expected a seed of at least 0, got {seed}")
         if fit not in FITS:
-            raise ValueError(f"fit must be one of {', '.join(FITS)}, got {fit!r}")
+            raise ValueError(f"expected fit to be one of {', '.join(FITS)}, got {fit!r}")
         if not 0 <= part[0] < part[1] or batch_size % part[1]:
-            raise ValueError(f"a batch of {batch_size} has no part {part[0]} of {part[1]}")
+            raise ValueError(
+                f"expected a part of a batch of {batch_size}, got {part[0]} of {part[1]}"
+            )
         self.folders = folders
         self.image_size = (size_hw[0], size_hw[1])
         self.batch_size = batch_size
@@ -143,20 +133,20 @@ class TrainingPictures:
             leader = self._paths[_LEADERS[stream]]
             if paths and len(paths) != len(leader):
                 raise ValueError(
-                    f"{len(paths)} {stream} pictures do not belong to {len(leader)} "
-                    f"{_LEADERS[stream]} pictures; list them with dataset_folders"
+                    f"expected {len(leader)} {stream} pictures, one for each {_LEADERS[stream]} "
+                    f"picture, got {len(paths)}; list them with dataset_folders"
                 )
         self._lock = threading.Lock()
         self._failure: ValueError | None = None
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in which the longer of the two streams, photo and anime, is seen once; >= 1."""
+        """Steps of one pass over the longer of the streams photo and anime; at least 1."""
         longest = max(len(self.folders.train_photo), len(self.folders.style))
         return max(1, longest // self.batch_size)
 
     def read_slot(self, slot: int, streams: Sequence[str]) -> dict[str, np.ndarray]:
-        """Reads what stands in one place of one batch.
+        """Read the pictures of one slot.
 
         Args:
             slot: ``step * batch_size + place``.
@@ -166,16 +156,16 @@ class TrainingPictures:
             Name -> uint8 RGB (height, width, 3) at `image_size`.
 
         Raises:
-            ValueError: No picture of a stream can be read, or, with fit="crop", a smooth or paired
-                picture has not the size of its counterpart.
+            ValueError: No picture of a stream is readable, or, with fit="crop", a smooth or paired
+                picture differs in size from its counterpart.
         """
         read: dict[str, np.ndarray] = {}
         for leader in dict.fromkeys(_LEADERS[stream] for stream in streams):
             names = [stream for stream in streams if _LEADERS[stream] == leader]
-            # The leader's size decides on the window, so it is read even if it is not asked for.
+            # The leader's size determines the crop, so it is read even if it is not asked for.
             members = dict.fromkeys([leader, *names] if self.fit == "crop" else names)
-            fitted = self._fit(self._read_position(slot, leader, tuple(members)), slot, leader)
-            if self._mirrored(slot, leader):
+            fitted = self._fit(self._read(slot, leader, tuple(members)), slot, leader)
+            if self.augment_flip and _hashes(self.seed, leader, slot, _FLIP, 1)[0] % 2:
                 fitted = {k: np.ascontiguousarray(rgb[:, ::-1]) for k, rgb in fitted.items()}
             read.update((name, fitted[name]) for name in names)
         return {name: read[name] for name in streams}
@@ -186,40 +176,39 @@ class TrainingPictures:
         steps: int,
         streams: Sequence[str] = ("photo", "anime", "smooth"),
     ) -> tf.data.Dataset:
-        """The batches of steps first_step .. first_step + steps - 1.
+        """Make the batches of steps first_step .. first_step + steps - 1.
 
-        Errors in the middle of the data set arrive as TensorFlow's errors; `iterate` turns them
-        back into plain ones.
+        Errors inside the data set arrive as TensorFlow's errors; `iterate` converts them.
 
         Args:
-            first_step: 0 or more.
-            steps: How many batches.
+            first_step: First step, 0 or more.
+            steps: Number of batches.
             streams: Names from `STREAMS`.
 
         Returns:
-            Data set of dicts, name -> uint8 RGB (batch_size, height, width, 3), or of the part
-            of a batch that is read here.
+            Data set of dicts, name -> uint8 RGB (n, height, width, 3); n is `batch_size`, or this
+            worker's part of it.
 
         Raises:
-            ValueError: A stream is unknown or has no pictures, or none of them can be read.
+            ValueError: A stream is unknown, has no pictures, or only unreadable ones.
         """
-        # TensorFlow takes seconds to import, and folders and orders are of use without it.
+        # TensorFlow takes seconds to import, and folders and orders are useful without it.
         import tensorflow as tf
 
         names = tuple(streams)
         if not names or len(set(names)) != len(names) or not set(names) <= set(STREAMS):
-            raise ValueError(f"streams must be different ones of {', '.join(STREAMS)}, got {names}")
+            raise ValueError(f"expected different streams of {', '.join(STREAMS)}, got {names}")
         if first_step < 0 or steps < 0:
-            raise ValueError(f"steps must be 0 or more, got {first_step} and {steps}")
+            raise ValueError(f"expected steps of at least 0, got {first_step} and {steps}")
         for name in names:
             if not self._paths[name]:
                 raise ValueError(
-                    f"the data set was listed without {name} pictures; list it with "
+                    f"expected {name} pictures, got a listing without them; list the data set with "
                     "dataset_folders(..., need_smooth=True) or need_paired=True"
                 )
         first_slot = first_step * self.batch_size
         if steps:
-            # Fails here and in plain words, rather than inside of TensorFlow, where all is wrong.
+            # Fails here with a plain error, rather than inside TensorFlow, if nothing is readable.
             self.read_slot(first_slot, names)
 
         def read(slot: np.ndarray) -> list[np.ndarray]:
@@ -242,7 +231,7 @@ class TrainingPictures:
         if parts > 1:
             slots = slots.filter(lambda slot: slot % self.batch_size // share == number)
         options = tf.data.Options()
-        # Threads of its own: those that TensorFlow shares out may be as few as one.
+        # Private threads, because TensorFlow's shared pool may have only one.
         options.threading.private_threadpool_size = max(2, os.cpu_count() or 1)
         return (
             slots.map(element, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -257,19 +246,7 @@ class TrainingPictures:
         steps: int,
         streams: Sequence[str] = ("photo", "anime", "smooth"),
     ) -> Iterator[dict[str, tf.Tensor]]:
-        """Goes through `batches`, and raises what went wrong in one of them in plain words.
-
-        Args:
-            first_step: As for `batches`.
-            steps: As for `batches`.
-            streams: As for `batches`.
-
-        Yields:
-            Name -> uint8 RGB (batch_size, height, width, 3).
-
-        Raises:
-            ValueError: As for `batches` and `read_slot`.
-        """
+        """Yield the elements of `batches`, with errors of `read_slot` as plain ValueErrors."""
         import tensorflow as tf
 
         dataset = self.batches(first_step, steps, streams)
@@ -281,10 +258,10 @@ class TrainingPictures:
                 raise self._failure from error
             raise
 
-    def _read_position(
+    def _read(
         self, slot: int, leader: str, members: Sequence[str]
     ) -> dict[str, tuple[Path, np.ndarray]]:
-        """Reads the pictures of a slot: stream -> (path, RGB); goes on where one is broken."""
+        """Read the pictures of a slot, or of the next readable position: stream -> (path, RGB)."""
         count = len(self._paths[leader])
         order = _permutation(self.seed, leader, slot // count, count)
         for position in range(slot, slot + count):
@@ -292,99 +269,90 @@ class TrainingPictures:
             paths = {member: self._paths[member][index] for member in members}
             if any(path in self.broken for path in paths.values()):
                 continue
-            found = {}
+            read = {}
             for member, path in paths.items():
                 try:
-                    found[member] = (path, pictures.read_picture(path).rgb_u8)
+                    read[member] = (path, pictures.read_picture(path).rgb_u8)
                 except (ValueError, OSError) as error:
-                    self._note_broken(path, error)
+                    self._add_broken(path, error)
                     break
             else:
-                return found
+                return read
         folder = self._paths[members[0]][0].parent
         raise ValueError(
-            f"{folder}: none of the {count} {' and '.join(members)} pictures can be read, the last "
-            f"because of: {next(reversed(self.broken.values()))}"
+            f"{folder}: expected readable {' and '.join(members)} pictures, got {count} unreadable "
+            f"ones; the last: {next(reversed(self.broken.values()))}"
         )
 
-    def _note_broken(self, path: Path, error: Exception) -> None:
+    def _add_broken(self, path: Path, error: Exception) -> None:
         with self._lock:
             if path not in self.broken:
                 self.broken[path] = str(error)
-                logging.warning("left out: %s", error)
+                logging.warning("skipped: %s", error)
 
     def _fit(
-        self, found: dict[str, tuple[Path, np.ndarray]], slot: int, leader: str
+        self, read: dict[str, tuple[Path, np.ndarray]], slot: int, leader: str
     ) -> dict[str, np.ndarray]:
-        """Brings pictures that belong together to the training size."""
+        """Fit a leader and its counterparts to the training size."""
         if self.fit == "resize":
-            whole = {
-                name: pictures.resize(rgb, self.image_size) for name, (_, rgb) in found.items()
-            }
-            return self._zoomed_in(whole, slot, leader) if self.augment_resize else whole
-        leader_path, leader_rgb = found[leader]
-        for name, (path, rgb) in found.items():
+            whole = {name: pictures.resize(rgb, self.image_size) for name, (_, rgb) in read.items()}
+            return self._zoom_in(whole, slot, leader) if self.augment_resize else whole
+        leader_path, leader_rgb = read[leader]
+        for name, (path, rgb) in read.items():
             if rgb.shape != leader_rgb.shape:
                 remedy = (
-                    "make smooth again at full size, with "
+                    "make smooth again at full size with "
                     "anime-tf dataset smooth --image_size=0 --overwrite --style_dir=..."
                     if name == "smooth"
-                    else "bring both to one size"
+                    else "resize one of them"
                 )
                 raise ValueError(
-                    f"{path}: {rgb.shape[1]}x{rgb.shape[0]} pixels, but its counterpart "
-                    f"{leader_path} has {leader_rgb.shape[1]}x{leader_rgb.shape[0]}; with "
-                    f"fit='crop' both must have one size: {remedy}"
+                    f"{path}: expected {leader_rgb.shape[1]}x{leader_rgb.shape[0]} pixels for "
+                    f"fit='crop', as its counterpart {leader_path}, got "
+                    f"{rgb.shape[1]}x{rgb.shape[0]}; {remedy}"
                 )
-        return self._windows({name: rgb for name, (_, rgb) in found.items()}, slot, leader)
+        return self._crop({name: rgb for name, (_, rgb) in read.items()}, slot, leader)
 
-    def _windows(
-        self, found: dict[str, np.ndarray], slot: int, leader: str
-    ) -> dict[str, np.ndarray]:
-        """Cuts one window out of pictures of one size."""
+    def _crop(self, full: dict[str, np.ndarray], slot: int, leader: str) -> dict[str, np.ndarray]:
+        """Cut one window out of pictures of one size."""
         height, width = self.image_size
-        have = found[leader].shape[:2]
-        # At least 1: only a picture too small for the window is resized.
-        scale = max(1.0, height / have[0], width / have[1])
-        cover = (max(height, round(have[0] * scale)), max(width, round(have[1] * scale)))
+        size = full[leader].shape[:2]
+        # At least 1: only pictures too small for the window are resized.
+        scale = max(1.0, height / size[0], width / size[1])
+        cover = (max(height, round(size[0] * scale)), max(width, round(size[1] * scale)))
         zoom = self._zoom(slot, leader, min(cover[0] / height, cover[1] / width))
         rows, columns = min(cover[0], round(height * zoom)), min(cover[1], round(width * zoom))
-        top, left = self._corner(slot, leader, (cover[0] - rows, cover[1] - columns))
-        windows = {}
-        for name, rgb in found.items():
-            covering = rgb if have == cover else pictures.resize(rgb, cover)
-            window = covering[top : top + rows, left : left + columns]
-            windows[name] = pictures.resize(np.ascontiguousarray(window), self.image_size)
-        return windows
+        covering = {k: x if size == cover else pictures.resize(x, cover) for k, x in full.items()}
+        return self._cut_window(covering, slot, leader, (rows, columns))
 
-    def _zoomed_in(
-        self, found: dict[str, np.ndarray], slot: int, leader: str
+    def _zoom_in(
+        self, fitted: dict[str, np.ndarray], slot: int, leader: str
     ) -> dict[str, np.ndarray]:
-        """Enlarges one window out of pictures that have the training size."""
+        """Enlarge one window of pictures that have the training size."""
         height, width = self.image_size
         zoom = self._zoom(slot, leader, LARGEST_ZOOM["resize"])
-        rows, columns = max(1, round(height / zoom)), max(1, round(width / zoom))
-        top, left = self._corner(slot, leader, (height - rows, width - columns))
+        size = (max(1, round(height / zoom)), max(1, round(width / zoom)))
+        return self._cut_window(fitted, slot, leader, size)
+
+    def _cut_window(
+        self, sources: dict[str, np.ndarray], slot: int, leader: str, size_hw: tuple[int, int]
+    ) -> dict[str, np.ndarray]:
+        """Cut the slot's random window of a size, and resize it to the training size."""
+        rows, columns = size_hw
+        height, width = next(iter(sources.values())).shape[:2]
+        draws = _hashes(self.seed, leader, slot, _CROP, 2)
+        top = int(draws[0] % np.uint64(height - rows + 1))
+        left = int(draws[1] % np.uint64(width - columns + 1))
+        windows = {name: x[top : top + rows, left : left + columns] for name, x in sources.items()}
         return {
-            name: pictures.resize(
-                np.ascontiguousarray(rgb[top : top + rows, left : left + columns]), self.image_size
-            )
-            for name, rgb in found.items()
+            name: pictures.resize(np.ascontiguousarray(window), self.image_size)
+            for name, window in windows.items()
         }
 
-    def _corner(self, slot: int, leader: str, room: tuple[int, int]) -> tuple[int, int]:
-        """Where the window of a slot lies, with so many rows and columns to spare."""
-        draws = _hashes(self.seed, leader, slot, _WINDOW, 2)
-        return int(draws[0] % np.uint64(room[0] + 1)), int(draws[1] % np.uint64(room[1] + 1))
-
-    def _zoom(self, slot: int, leader: str, most: float) -> float:
-        """How much wider or narrower than the training size the window of a slot is; 1 for not."""
-        most = min(most, LARGEST_ZOOM[self.fit])
-        if not self.augment_resize or most <= 1:
+    def _zoom(self, slot: int, leader: str, largest: float) -> float:
+        """Return the slot's ratio of window and training size, 1..largest."""
+        largest = min(largest, LARGEST_ZOOM[self.fit])
+        if not self.augment_resize or largest <= 1:
             return 1.0
         (draw,) = _hashes(self.seed, leader, slot, _ZOOM, 1)
-        return 1.0 + (most - 1.0) * int(draw) / 2**64
-
-    def _mirrored(self, slot: int, leader: str) -> bool:
-        """Whether a slot shows its pictures mirrored."""
-        return self.augment_flip and bool(_hashes(self.seed, leader, slot, _MIRROR, 1)[0] % 2)
+        return 1.0 + (largest - 1.0) * int(draw) / 2**64

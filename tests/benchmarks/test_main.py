@@ -148,10 +148,10 @@ def test_a_pipeline_that_breaks_amid_a_turn_says_so(tmp_path):
     for path in source.folders.train_photo:
         if path != first:
             path.write_bytes(b"")
-    assert contender.run(0) > 0  # two broken pictures are left out
+    assert contender.run(0) > 0  # skips two broken pictures
     assert len(source.broken) == 2
     first.write_bytes(b"")
-    with pytest.raises(ValueError, match="none of the 3 photo pictures can be read"):
+    with pytest.raises(ValueError, match="expected readable photo pictures, got 3 unreadable"):
         contender.run(1)
 
 

@@ -6,11 +6,11 @@ from film_scenes import blurred, scene, with_dot
 
 from anime_tf.cli import app
 from anime_tf.cli.dataset import COMMAND
-from anime_tf.datasets.check import check_dataset, facts_of
+from anime_tf.datasets.check import check_dataset, measure_picture
 from anime_tf.datasets.edge_smooth import smooth_folder
 from anime_tf.io.pictures import write_picture
 
-# Lab of one colour, from its definition; float32 and 8-bit colours leave less than this.
+# Lab of one color from its definition; float32 and 8-bit colors round by less than this.
 LAB_STEP = 0.1
 
 
@@ -33,7 +33,7 @@ def check(root, **options):
     return check_dataset(root, "Ink", **{"image_size": 32, **options})
 
 
-def test_a_sound_data_set(root):
+def test_a_data_set_without_problems(root):
     report = check(root)
     assert report.problems == ()
     assert report.remarks == ()
@@ -46,9 +46,9 @@ def test_a_sound_data_set(root):
     assert report.facts["smooth_disk"]["free"] > 0
 
 
-def test_facts_of_a_colour(tmp_path):
+def test_measurements_of_a_color(tmp_path):
     write_picture(tmp_path / "red.png", np.full((70, 90, 3), (255, 0, 0), np.uint8))
-    facts = facts_of(tmp_path / "red.png")
+    facts = measure_picture(tmp_path / "red.png")
     assert facts.rgb == (255, 0, 0)
     # sRGB red in CIE Lab, D65
     np.testing.assert_allclose(facts.lab, (53.24, 80.09, 67.20), atol=LAB_STEP)
@@ -56,7 +56,7 @@ def test_facts_of_a_colour(tmp_path):
     assert facts.fault == "near-blank"
 
 
-def test_what_cannot_be_read_is_a_problem(root):
+def test_unreadable_pictures_are_problems(root):
     (root / "train_photo" / "bad.jpg").write_bytes(b"\xff\xd8\xff")
     (root / "Ink" / "style" / "10.png").write_bytes(b"")
     problems = check(root).problems
@@ -65,7 +65,7 @@ def test_what_cannot_be_read_is_a_problem(root):
     assert "10.png: expected a JPEG" in problems[1]
 
 
-def test_smooth_pictures_that_are_missing_odd_or_lone(root):
+def test_missing_unequal_and_unused_smooth_pictures(root):
     smooth = root / "Ink" / "smooth"
     (smooth / "11.png").unlink()
     write_picture(smooth / "12.png", scene(0, 16, 16))
@@ -79,7 +79,7 @@ def test_smooth_pictures_that_are_missing_odd_or_lone(root):
     assert "99.png" in report.remarks[0]
 
 
-def test_names_that_differ_in_the_suffix_only(root):
+def test_names_that_differ_only_in_the_suffix(root):
     write_picture(root / "Ink" / "style" / "10.jpg", scene(20, 64, 80))
     assert any("10.png: shares its name with" in line for line in check(root).problems)
 
@@ -100,7 +100,7 @@ def test_duplicates(root):
     assert "the same picture in style and photos, 1 time: " in report.remarks[2]
 
 
-def test_small_blurred_and_gray_pictures_are_remarked(root):
+def test_small_blurred_and_gray_pictures_are_reported(root):
     photos = root / "train_photo"
     write_picture(photos / "small.png", scene(30, 20, 80))
     write_picture(photos / "soft.png", blurred(scene(31, 300, 300)))
@@ -112,22 +112,22 @@ def test_small_blurred_and_gray_pictures_are_remarked(root):
     assert "1 gray (mean chroma under 4): " in remarks
 
 
-def test_a_colour_cast_is_remarked(root):
+def test_a_color_cast_is_reported(root):
     for path in (root / "Ink" / "style").iterdir():
         write_picture(path, warm(scene(int(path.stem), 64, 80)))
     report = check(root)
     (remark,) = report.remarks
-    assert "colour cast: the style lies " in remark
+    assert "color cast: the style differs by " in remark
     assert "yellow" in remark
-    assert report.facts["colour"]["cast"] >= 8
+    assert report.facts["color"]["cast"] >= 8
 
 
-def test_a_missing_folder_is_a_problem_and_two_are_the_end(root, tmp_path):
+def test_missing_folders(root, tmp_path):
     report = check_dataset(root, "Oil")
     assert f"{root / 'Oil' / 'style'}: no pictures" in report.problems
-    with pytest.raises(FileNotFoundError, match="expected photos in .* found neither"):
+    with pytest.raises(FileNotFoundError, match="expected photos in .* got neither"):
         check_dataset(tmp_path / "gone", "Ink")
-    with pytest.raises(ValueError, match="image_size must be 1 or more"):
+    with pytest.raises(ValueError, match="expected an image_size of at least 1"):
         check(root, image_size=0)
 
 

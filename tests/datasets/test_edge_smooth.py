@@ -30,7 +30,7 @@ def test_equal_to_the_originals_bit_for_bit():
     np.testing.assert_array_equal(got, golden["output_bgr"][..., ::-1])
 
 
-def test_a_step_by_hand():
+def test_a_step_edge_by_hand():
     step = np.zeros((12, 20, 3), np.uint8)
     step[:, 10:] = 160
     # the kernel is (1, 4, 6, 4, 1) / 16: 160 times its sums from the right
@@ -39,7 +39,7 @@ def test_a_step_by_hand():
     np.testing.assert_array_equal(got[..., 0], np.tile(row, (12, 1)))
 
 
-def test_what_is_far_from_edges_stays():
+def test_pixels_far_from_edges_stay():
     np.testing.assert_array_equal(smooth_edges(np.full((9, 9, 3), 77, np.uint8), None), 77)
     picture = np.zeros((40, 40, 3), np.uint8)
     picture[:, 20:] = (200, 30, 90)
@@ -108,7 +108,7 @@ def test_a_folder_at_the_training_size(style_dir, tmp_path):
     np.testing.assert_array_equal(read_picture(tmp_path / "linear" / "a.png").rgb_u8, expected)
 
 
-def test_broken_pictures_are_named_and_left_out(style_dir, caplog):
+def test_broken_pictures_are_logged_and_skipped(style_dir, caplog):
     (style_dir / "in" / "cut.png").write_bytes((style_dir / "a.png").read_bytes()[:99])
     report = smooth_folder(style_dir, style_dir.with_name("smooth"), None)
     assert list(report.skipped) == ["in/cut.png"]
@@ -119,17 +119,17 @@ def test_broken_pictures_are_named_and_left_out(style_dir, caplog):
     assert [path.name for path in folders.smooth] == ["a.png", "b.png"]
 
 
-def test_all_broken_is_an_error_and_leaves_nothing(style_dir):
+def test_only_broken_pictures_are_an_error_and_leave_nothing(style_dir):
     for path in style_dir.rglob("*.*"):
         path.write_bytes(b"no picture")
-    with pytest.raises(ValueError, match="none of its 2 pictures can be read"):
+    with pytest.raises(ValueError, match="expected readable pictures, got 2 unreadable"):
         smooth_folder(style_dir, style_dir.with_name("smooth"), None)
     assert [path.name for path in style_dir.parent.iterdir()] == ["style"]
 
 
-def test_work_that_fails_leaves_no_folder(style_dir):
+def test_a_failure_leaves_no_folder(style_dir):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # To a process, a limit on the size of files is what a full disk is.
+    # A limit on the size of files acts like a full disk.
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
         with pytest.raises(OSError, match=r"\.png"):
@@ -139,9 +139,9 @@ def test_work_that_fails_leaves_no_folder(style_dir):
     assert [path.name for path in style_dir.parent.iterdir()] == ["style"]
 
 
-def test_only_what_smoothing_made_is_replaced(style_dir):
+def test_only_smooth_folders_are_overwritten(style_dir):
     smooth = style_dir.with_name("smooth")
-    smooth.mkdir()  # empty: as good as missing
+    smooth.mkdir()  # empty folders count as missing
     smooth_folder(style_dir, smooth, None)
     with pytest.raises(FileExistsError, match="exists already"):
         smooth_folder(style_dir, smooth, None)
@@ -149,7 +149,7 @@ def test_only_what_smoothing_made_is_replaced(style_dir):
     smooth_folder(style_dir, smooth, (16, 16), overwrite=True)
     assert not (smooth / "old.png").exists()
     assert read_picture(smooth / "a.png").size_hw == (16, 16)
-    with pytest.raises(FileExistsError, match="not made by smoothing"):
+    with pytest.raises(FileExistsError, match="got a folder without smooth.json"):
         smooth_folder(style_dir, style_dir, None, overwrite=True)
     assert (style_dir / "a.png").exists()
 
@@ -157,7 +157,7 @@ def test_only_what_smoothing_made_is_replaced(style_dir):
 def test_arguments_out_of_range(style_dir, tmp_path):
     with pytest.raises(ValueError, match="resampling: expected one of area, linear"):
         smooth_folder(style_dir, tmp_path / "s", None, resampling="cubic")
-    with pytest.raises(ValueError, match="at least 1x1"):
+    with pytest.raises(ValueError, match="expected a size of at least 1x1"):
         smooth_folder(style_dir, tmp_path / "s", (0, 16))
     with pytest.raises(FileNotFoundError, match="expected a folder of pictures"):
         smooth_folder(tmp_path / "gone", tmp_path / "s", None)

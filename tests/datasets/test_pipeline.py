@@ -19,7 +19,7 @@ def flat(value, size_hw=(12, 12)):
 
 
 def position_picture(height, width, blue):
-    """Says in R and G where a pixel lies, in B to which stream it belongs."""
+    """Encodes a pixel's position in R and G, its stream in B."""
     rows, columns = np.mgrid[:height, :width]
     return np.dstack([rows, columns, np.full_like(rows, blue)]).astype(np.uint8)
 
@@ -35,7 +35,7 @@ def write_all(folder, pictures):
 
 @pytest.fixture
 def flat_folders(tmp_path):
-    """Five photos of gray 10..14, seven anime of 100..106; counterparts lie 50 above."""
+    """Five photos of gray 10..14, seven anime of 100..106; counterparts are 50 brighter."""
     return DatasetFolders(
         train_photo=write_all(tmp_path / "photo", [flat(10 + i) for i in range(5)]),
         style=write_all(tmp_path / "style", [flat(100 + i) for i in range(7)]),
@@ -72,7 +72,7 @@ def test_order_follows_from_seed_and_stream(flat_folders, tmp_path):
     assert grays(pictures_of(other), range(35), "anime") != again
 
 
-def test_orders_are_those_of_earlier_versions(flat_folders):
+def test_orders_equal_those_of_earlier_versions(flat_folders):
     # A run must go on with the data that it began with, whatever numpy is installed by then.
     assert grays(pictures_of(flat_folders, seed=0), range(10), "photo") == FIRST_ORDER
 
@@ -91,7 +91,7 @@ def test_batches(flat_folders):
         np.testing.assert_array_equal(batch["smooth"], batch["anime"] + 50)
 
 
-def test_a_resumed_run_sees_what_an_unbroken_one_sees(tmp_path):
+def test_a_resumed_run_sees_the_batches_of_an_uninterrupted_one(tmp_path):
     random = np.random.RandomState(0)
 
     def make(count):
@@ -124,7 +124,7 @@ def test_iterate_is_batches(flat_folders, fit):
         np.testing.assert_array_equal(one["anime"], other["anime"])
 
 
-def test_resize_takes_the_whole_picture(tmp_path):
+def test_resize_uses_the_whole_picture(tmp_path):
     picture = position_picture(40, 60, 0)
     folders = DatasetFolders(
         write_all(tmp_path / "photo", [picture]),
@@ -172,14 +172,14 @@ def test_crops_are_windows_at_full_resolution(position_folders):
     np.testing.assert_array_equal(alone["smooth"], beside["smooth"])
 
 
-def test_every_window_can_come_up(tmp_path):
+def test_every_crop_can_occur(tmp_path):
     folder = write_all(tmp_path / "photo", [position_picture(9, 10, 0)])
     source = pictures_of(DatasetFolders(folder, folder, (), (), None), fit="crop")
     seen = {tuple(source.read_slot(i, ("photo",))["photo"][0, 0, :2]) for i in range(100)}
     assert seen == {(y, x) for y in range(2) for x in range(3)}
 
 
-def test_crop_enlarges_what_is_too_small(tmp_path):
+def test_crop_enlarges_small_pictures(tmp_path):
     small = position_picture(4, 20, 0)
     folder = write_all(tmp_path / "photo", [small])
     source = pictures_of(DatasetFolders(folder, folder, (), (), None), fit="crop")
@@ -202,7 +202,7 @@ def digest(folders, **options):
     return found.hexdigest()[:16]
 
 
-def test_without_augmentation_crops_are_those_of_earlier_versions(position_folders):
+def test_crops_without_augmentation_equal_those_of_earlier_versions(position_folders):
     assert digest(position_folders, fit="crop") == CROP_DIGEST
 
 
@@ -222,7 +222,7 @@ def test_augmentation_follows_from_seed_and_slot(position_folders, fit, options)
 
 
 @pytest.mark.parametrize("fit", ["resize", "crop"])
-def test_mirrored_by_chance_and_together(position_folders, fit):
+def test_counterparts_are_mirrored_together(position_folders, fit):
     plain = pictures_of(position_folders, image_size=(8, 16), fit=fit)
     flipped = pictures_of(position_folders, image_size=(8, 16), fit=fit, augment_flip=True)
     mirrored = {"photo": 0, "anime": 0}
@@ -294,7 +294,7 @@ def test_alpha_is_ignored(tmp_path):
     np.testing.assert_array_equal(source.read_slot(0, ("photo",))["photo"], flat(90, (8, 8)))
 
 
-def test_a_broken_picture_is_named_once_and_its_slot_filled(flat_folders, caplog):
+def test_a_broken_picture_is_logged_once_and_its_slot_filled(flat_folders, caplog):
     whole = grays(pictures_of(flat_folders), range(5), "photo")
     broken = flat_folders.train_photo[whole[1] - 10]
     broken.write_bytes(encode_picture(flat(0), ".png")[:40])
@@ -314,7 +314,7 @@ def test_a_broken_picture_is_named_once_and_its_slot_filled(flat_folders, caplog
     assert grays(pictures_of(flat_folders), (6,), "photo") == grays(source, (6,), "photo")
 
 
-def test_a_broken_counterpart_takes_its_picture_with_it(flat_folders):
+def test_pictures_with_a_broken_counterpart_are_skipped(flat_folders):
     flat_folders.smooth[2].write_bytes(b"")
     source = pictures_of(flat_folders)
     seen = [source.read_slot(slot, ("anime", "smooth")) for slot in range(7)]
@@ -323,28 +323,28 @@ def test_a_broken_counterpart_takes_its_picture_with_it(flat_folders):
     assert list(source.broken) == [flat_folders.smooth[2]]
 
 
-def test_a_stream_that_cannot_be_read_at_all_is_an_error(flat_folders):
+def test_a_stream_without_readable_pictures_is_an_error(flat_folders):
     for path in flat_folders.style:
         path.unlink()
     source = pictures_of(flat_folders)
-    with pytest.raises(ValueError, match="style: none of the 7 anime pictures can be read"):
+    with pytest.raises(ValueError, match="style: expected readable anime pictures, got 7 "):
         source.batches(0, 1, ("photo", "anime"))
     assert len(source.broken) == 7
     assert len(list(source.batches(0, 1, ("photo",)))) == 1
 
 
-def test_crop_wants_counterparts_of_one_size(position_folders):
+def test_crop_needs_counterparts_of_one_size(position_folders):
     write_picture(position_folders.smooth[0], flat(0, (8, 8)))
     source = pictures_of(position_folders, fit="crop")
-    match = "smooth.00.png: 8x8 pixels, .*style.00.png has 60x40.*--image_size=0"
+    match = "smooth.00.png: expected 60x40 pixels .*style.00.png, got 8x8; .*--image_size=0"
     with pytest.raises(ValueError, match=match):
         # whichever of the two pictures comes first
         list(source.iterate(0, 4))
     assert len(list(source.batches(0, 1, ("photo", "anime")))) == 1
-    assert len(list(pictures_of(position_folders).batches(0, 4))) == 4  # resize minds no size
+    assert len(list(pictures_of(position_folders).batches(0, 4))) == 4  # resize allows any size
 
 
-def test_an_error_amid_the_data_set_arrives_in_plain_words(position_folders):
+def test_errors_inside_the_data_set_are_value_errors(position_folders):
     source = pictures_of(position_folders, fit="crop", batch_size=1)
     order = [int(source.read_slot(slot, ("anime",))["anime"].shape[0]) for slot in range(2)]
     assert order == [8, 8]
@@ -352,7 +352,7 @@ def test_an_error_amid_the_data_set_arrives_in_plain_words(position_folders):
     next(steps)
     for path in position_folders.smooth:
         write_picture(path, flat(0, (9, 9)))
-    with pytest.raises(ValueError, match="9x9 pixels") as raised:
+    with pytest.raises(ValueError, match="got 9x9") as raised:
         list(steps)
     assert "\n" not in str(raised.value)
 
@@ -371,10 +371,10 @@ def test_a_batch_larger_than_the_data_set(flat_folders):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image_size": 0}, "image_size must be 1 or more"),
-        ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"seed": -1}, "seed must be 0 or more"),
-        ({"fit": "squeeze"}, "fit must be one of resize, crop, got 'squeeze'"),
+        ({"image_size": 0}, "expected an image_size of at least 1"),
+        ({"batch_size": 0}, "expected a batch_size of at least 1"),
+        ({"seed": -1}, "expected a seed of at least 0"),
+        ({"fit": "squeeze"}, "expected fit to be one of resize, crop, got 'squeeze'"),
     ],
 )
 def test_arguments_out_of_range(flat_folders, options, message):
@@ -382,16 +382,16 @@ def test_arguments_out_of_range(flat_folders, options, message):
         pictures_of(flat_folders, **options)
 
 
-def test_streams_that_are_not_there(flat_folders):
+def test_missing_streams(flat_folders):
     source = pictures_of(flat_folders)
-    with pytest.raises(ValueError, match="streams must be different ones of photo, paired"):
+    with pytest.raises(ValueError, match="expected different streams of photo, paired"):
         source.batches(0, 1, ("photo", "edges"))
     bare = pictures_of(DatasetFolders(flat_folders.train_photo, flat_folders.style, (), (), None))
-    with pytest.raises(ValueError, match="listed without smooth pictures"):
+    with pytest.raises(ValueError, match="expected smooth pictures, got a listing without"):
         bare.batches(0, 1)
-    with pytest.raises(ValueError, match="listed without paired pictures"):
+    with pytest.raises(ValueError, match="expected paired pictures, got a listing without"):
         bare.batches(0, 1, ("photo", "paired"))
-    with pytest.raises(ValueError, match="1 smooth pictures do not belong to 7 anime"):
+    with pytest.raises(ValueError, match="expected 7 smooth pictures, .* anime picture, got 1"):
         pictures_of(
             DatasetFolders(flat_folders.train_photo, flat_folders.style, (Path("a"),), (), None)
         )

@@ -1,4 +1,4 @@
-"""Windows that are cut from a picture at its full resolution."""
+"""Windows to cut from a picture at full resolution."""
 
 from __future__ import annotations
 
@@ -8,42 +8,25 @@ from collections.abc import Iterator
 import numpy as np
 
 CROP_MODES = ("random", "grid")
-"""How windows are laid."""
+"""Positions of the windows."""
 
 Box = tuple[int, int, int, int]
 """A window of a picture: (top, left, height, width) in pixels."""
 
-MOST_SHARED = 0.5
-"""Of its area that a random window may share with another one of the same picture."""
+MAX_OVERLAP = 0.5
+"""Largest share of its area that a random window may have in common with another of the picture."""
 
-_TRIES = 8  # windows drawn for each one wanted
+_TRIES = 8  # random windows drawn for each wanted one
 
 
 def cut(picture_u8: np.ndarray, box: Box) -> np.ndarray:
-    """The part of a picture within a window.
-
-    Args:
-        picture_u8: (height, width, channels).
-        box: A window that lies within it.
-
-    Returns:
-        (box height, box width, channels), a copy.
-    """
+    """Copy the part of a picture (height, width, channels) in a window that lies within it."""
     top, left, height, width = box
     return np.ascontiguousarray(picture_u8[top : top + height, left : left + width])
 
 
-def generator(seed: int, name: str, number: int) -> np.random.Generator:
-    """Random numbers that follow from a seed, a name and a number alone.
-
-    Args:
-        seed: 0 or more.
-        name: Of a film.
-        number: Of a frame in it.
-
-    Returns:
-        A generator of its own.
-    """
+def make_generator(seed: int, name: str, number: int) -> np.random.Generator:
+    """Make a random generator from a seed, the name of a video and the number of a frame."""
     entropy = [seed, zlib.crc32(name.encode()), number]
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
 
@@ -51,20 +34,15 @@ def generator(seed: int, name: str, number: int) -> np.random.Generator:
 def windows(
     size_hw: tuple[int, int], side: int, count: int, mode: str, random: np.random.Generator
 ) -> Iterator[Box]:
-    """Lays square windows into a picture; the caller takes as many as it likes.
-
-    "random": windows drawn one after the other. "grid": windows side by side, as many as fit,
-    spread evenly from edge to edge, in random order.
+    """Yield square windows of a picture; none if it is too small.
 
     Args:
-        size_hw: Of the picture.
-        side: Of a window.
-        count: How many are wanted; of random windows, 8 times as many are offered at most.
-        mode: One of `CROP_MODES`.
-        random: What decides.
-
-    Yields:
-        Windows within the picture; none where it is too small for one.
+        size_hw: Size of the picture.
+        side: Side of a window.
+        count: Number of wanted windows.
+        mode: "random" draws up to 8 times `count` windows. "grid" tiles the picture from edge to
+            edge with as many evenly spread windows as fit, in random order.
+        random: Random generator.
     """
     height, width = size_hw
     if min(size_hw) < side:
@@ -84,16 +62,8 @@ def windows(
         yield int(top), int(left), side, side
 
 
-def shared(one: Box, other: Box) -> float:
-    """How much of the smaller one of two windows lies within the other.
-
-    Args:
-        one: A window.
-        other: Another.
-
-    Returns:
-        0..1.
-    """
+def overlap(one: Box, other: Box) -> float:
+    """Return the share of the smaller of two windows that lies within the other, 0..1."""
     height = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     width = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     smaller = min(one[2] * one[3], other[2] * other[3])

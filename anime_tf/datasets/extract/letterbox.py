@@ -1,4 +1,4 @@
-"""Black bars around the pictures of a film."""
+"""Detection of letterbox bars: black rows and columns around the frames of a video."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from anime_tf.datasets.extract.crops import Box
 from anime_tf.io.video.demux import FilmReader
 
 BLACK = 24
-"""Luma up to which a row or a column belongs to a bar: black, and what coding makes of it."""
+"""Largest luma of a bar: black with coding noise."""
 
-ENOUGH_FRAMES = 8
-"""Frames that must be seen; fewer tell a bar from a dark edge too badly, and nothing is cut."""
+MINIMUM_FRAMES = 8
+"""Fewer frames cannot tell a bar from a dark edge; then nothing is cut."""
 
-EDGE = 2
-"""Rows or columns cut off besides each bar, where it and the picture blend into each other."""
+MARGIN = 2
+"""Rows or columns cut beside each bar, where it blends into the picture."""
 
-_BRIGHT = 16  # mean luma of frames that are looked at
-_LIT = 95  # percentile of a row's luma that counts, so that a mark in its corner does not
-_LEAST_LEFT = 0.2  # of a side: what is darker than that all along is no bar
+_BRIGHT = 16  # smallest mean luma of a frame that counts
+_PERCENTILE = 95  # of a row's luma, so that a logo in its corner does not count
+_MINIMUM_SHARE = 0.2  # of a side: a video that would lose more has no bars, but is dark
 
 
-class BarFinder:
-    """Finds black bars over many frames of one film.
+class LetterboxDetector:
+    """Detects letterbox bars from many frames of one video.
 
-    A row is black where, in every frame looked at, 95 of 100 of its pixels have a luma of `BLACK`
-    or less; columns likewise. Black rows and columns that reach to the edge are bars. Frames with
-    a mean luma under 16 are passed over.
+    A row is black if 95 % of its pixels have a luma of at most `BLACK` in every frame; columns
+    likewise. Black rows and columns at the border are bars. Frames with a mean luma below 16 do not
+    count.
     """
 
     def __init__(self) -> None:
@@ -39,80 +39,70 @@ class BarFinder:
         self._columns = np.empty(0, np.uint8)
 
     def add(self, rgb_u8: np.ndarray) -> None:
-        """Looks at a frame.
-
-        Args:
-            rgb_u8: (height, width, 3) RGB uint8, the same size each time.
-        """
+        """Add a frame, (height, width, 3) RGB uint8 of the same size as the others."""
         gray = cv2.cvtColor(rgb_u8, cv2.COLOR_RGB2GRAY)
         if gray.mean() < _BRIGHT:
             return
-        rows = np.percentile(gray, _LIT, axis=1, method="lower").astype(np.uint8)
-        columns = np.percentile(gray, _LIT, axis=0, method="lower").astype(np.uint8)
+        rows = np.percentile(gray, _PERCENTILE, axis=1, method="lower").astype(np.uint8)
+        columns = np.percentile(gray, _PERCENTILE, axis=0, method="lower").astype(np.uint8)
         if self.frames and (len(rows), len(columns)) == (len(self._rows), len(self._columns)):
             rows, columns = np.maximum(self._rows, rows), np.maximum(self._columns, columns)
         self._rows, self._columns = rows, columns
         self.frames += 1
 
     def box(self) -> Box | None:
-        """What is left without the bars.
-
-        Returns:
-            (top, left, height, width); None where there are no bars, or where fewer than
-            `ENOUGH_FRAMES` frames were looked at.
-        """
-        if self.frames < ENOUGH_FRAMES:
+        """Return the window without bars; None if there are none or too few frames."""
+        if self.frames < MINIMUM_FRAMES:
             return None
-        top, height = _lit_part(self._rows)
-        left, width = _lit_part(self._columns)
+        top, height = _content(self._rows)
+        left, width = _content(self._columns)
         if (height, width) == (len(self._rows), len(self._columns)):
             return None
         return top, left, height, width
 
 
-def _lit_part(luma: np.ndarray) -> tuple[int, int]:
-    """Start and length of what lies between the bars of one axis."""
+def _content(luma: np.ndarray) -> tuple[int, int]:
+    """Return start and length of the part of an axis between the bars."""
     lit = np.flatnonzero(luma > BLACK)
     if not lit.size:
         return 0, len(luma)
     start, end = int(lit[0]), int(lit[-1]) + 1
-    start += EDGE if start else 0
-    end -= EDGE if end < len(luma) else 0
-    if end - start < _LEAST_LEFT * len(luma):
+    start += MARGIN if start else 0
+    end -= MARGIN if end < len(luma) else 0
+    if end - start < _MINIMUM_SHARE * len(luma):
         return 0, len(luma)
     return start, end - start
 
 
-def find_bars(film: str | os.PathLike[str]) -> Box | None:
-    """Finds the black bars of a film.
+def find_letterbox(video: str | os.PathLike[str]) -> Box | None:
+    """Find the window without letterbox bars in the upright frames of a video.
 
-    Looks at its key frames, which lie all over it and cost little to decode; where these are fewer
-    than `ENOUGH_FRAMES`, as in short films, at all frames.
-
-    Args:
-        film: The film.
+    Reads the key frames, which are spread over the video and fast to decode, or all frames if there
+    are fewer than `MINIMUM_FRAMES`.
 
     Returns:
-        (top, left, height, width) of what is left, in upright frames; None where there are no bars.
+        (top, left, height, width); None if there are no bars.
 
     Raises:
-        FileNotFoundError: There is no such film.
-        ValueError: It is no film, or holds no pictures.
+        FileNotFoundError: The file does not exist.
+        ValueError: It is no video, or has no frames.
     """
-    finder = BarFinder()
-    # Films without key frames exist, and those with faults; then all frames are looked at.
+    detector = LetterboxDetector()
+    # Some videos have no, or damaged, key frames.
     with contextlib.suppress(ValueError):
-        _look(finder, film, key_frames=True)
-    if finder.frames < ENOUGH_FRAMES:
-        finder = BarFinder()
-        _look(finder, film, key_frames=False)
-    return finder.box()
+        _add_frames(detector, video, key_frames=True)
+    if detector.frames < MINIMUM_FRAMES:
+        detector = LetterboxDetector()
+        _add_frames(detector, video, key_frames=False)
+    return detector.box()
 
 
-def _look(finder: BarFinder, film: str | os.PathLike[str], *, key_frames: bool) -> None:
-    with FilmReader(film) as reader:
+def _add_frames(
+    detector: LetterboxDetector, video: str | os.PathLike[str], *, key_frames: bool
+) -> None:
+    with FilmReader(video) as reader:
         stream = reader.container.streams.best("video")
         if key_frames and stream is not None:
             stream.codec_context.skip_frame = "NONKEY"
         for frame in reader.frames():
-            finder.add(frame.rgb_u8)
+            detector.add(frame.rgb_u8)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from anime_tf.datasets.extract.crops import cut, generator, shared, windows
+from anime_tf.datasets.extract.crops import cut, make_generator, overlap, windows
 
 
 def laid(size_hw, side, count, mode, seed=0):
-    return list(windows(size_hw, side, count, mode, generator(seed, "film", 7)))
+    return list(windows(size_hw, side, count, mode, make_generator(seed, "film", 7)))
 
 
 def test_grid_fills_the_picture_from_edge_to_edge():
@@ -22,8 +22,8 @@ def test_random_windows_follow_from_seed_film_and_frame():
     assert all(0 <= top <= 30 and 0 <= left <= 50 for top, left, _, _ in boxes)
     assert boxes == laid((40, 60), 10, 4, "random")
     assert boxes != laid((40, 60), 10, 4, "random", seed=1)
-    other_film = list(windows((40, 60), 10, 4, "random", generator(0, "other", 7)))
-    other_frame = list(windows((40, 60), 10, 4, "random", generator(0, "film", 8)))
+    other_film = list(windows((40, 60), 10, 4, "random", make_generator(0, "other", 7)))
+    other_frame = list(windows((40, 60), 10, 4, "random", make_generator(0, "film", 8)))
     assert boxes != other_film
     assert boxes != other_frame
 
@@ -33,11 +33,11 @@ def test_too_small_for_a_window(mode):
     assert laid((9, 100), 10, 3, mode) == []
 
 
-def test_shared():
-    assert shared((0, 0, 10, 10), (5, 0, 10, 10)) == 0.5
-    assert shared((0, 0, 10, 10), (5, 5, 10, 10)) == 0.25
-    assert shared((0, 0, 10, 10), (10, 0, 10, 10)) == 0
-    assert shared((0, 0, 10, 10), (2, 2, 4, 4)) == 1
+def test_overlap():
+    assert overlap((0, 0, 10, 10), (5, 0, 10, 10)) == 0.5
+    assert overlap((0, 0, 10, 10), (5, 5, 10, 10)) == 0.25
+    assert overlap((0, 0, 10, 10), (10, 0, 10, 10)) == 0
+    assert overlap((0, 0, 10, 10), (2, 2, 4, 4)) == 1
 
 
 def test_cut():

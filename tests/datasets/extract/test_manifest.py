@@ -4,29 +4,29 @@ import numpy as np
 import pytest
 from film_scenes import scene
 
-from anime_tf.datasets.extract.manifest import FILMS, MANIFEST, Entry, FilmRecord, Manifest
+from anime_tf.datasets.extract.manifest import MANIFEST, VIDEOS, Entry, Manifest, VideoRecord
 from anime_tf.io.folders import find_pictures
 
 
 def entry(name):
-    return Entry(name, "film.mkv", 3, 0.5, (1, 2, 3, 4), "0" * 16, "f" * 16, 1.0, 2.0, 3.0)
+    return Entry(name, "video.mkv", 3, 0.5, (1, 2, 3, 4), "0" * 16, "f" * 16, 1.0, 2.0, 3.0)
 
 
 def test_round_trip(tmp_path):
     manifest = Manifest(tmp_path)
     manifest.add_picture(entry("a.png"), scene(0))
     manifest.add_picture(entry("ü.png"), scene(1))
-    manifest.films["film.mkv"] = FilmRecord(9, {"every": 2}, (0, 0, 5, 5), left_out={"x": 2})
-    manifest.save_films()
+    manifest.videos["video.mkv"] = VideoRecord(9, {"every": 2}, (0, 0, 5, 5), rejected={"x": 2})
+    manifest.save_videos()
     again = Manifest(tmp_path)
     assert again.entries == {"a.png": entry("a.png"), "ü.png": entry("ü.png")}
-    assert again.films == manifest.films
+    assert again.videos == manifest.videos
     assert [path.name for path in find_pictures(tmp_path)] == ["a.png", "ü.png"]
     first = json.loads((tmp_path / MANIFEST).read_text(encoding="utf-8").splitlines()[0])
-    assert (first["picture"], first["film"], first["frame"]) == ("a.png", "film.mkv", 3)
+    assert (first["picture"], first["video"], first["frame"]) == ("a.png", "video.mkv", 3)
 
 
-def test_a_line_that_was_cut_off_is_dropped(tmp_path):
+def test_an_incomplete_line_is_truncated(tmp_path):
     Manifest(tmp_path).add_picture(entry("a.png"), scene(0))
     path = tmp_path / MANIFEST
     whole = path.read_bytes()
@@ -35,14 +35,14 @@ def test_a_line_that_was_cut_off_is_dropped(tmp_path):
     assert path.read_bytes() == whole
 
 
-def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path):
+def test_a_failure_leaves_neither_picture_nor_line(tmp_path):
     manifest = Manifest(tmp_path)
     manifest.add_picture(entry("a.png"), scene(0))
     before = (tmp_path / MANIFEST).read_bytes()
     with pytest.raises(ValueError, match="rgb_u8|picture"):
         manifest.add_picture(entry("b.png"), np.zeros((2, 2)))
     (tmp_path / MANIFEST).unlink()
-    (tmp_path / MANIFEST).mkdir()  # a list that cannot be added to
+    (tmp_path / MANIFEST).mkdir()  # cannot be appended to
     with pytest.raises(OSError):
         manifest.add_picture(entry("b.png"), scene(1))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", MANIFEST]
@@ -50,11 +50,11 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{}\n", "no json\n", "[1]\n"])
-def test_files_that_are_something_else(tmp_path, text):
+def test_damaged_files(tmp_path, text):
     (tmp_path / MANIFEST).write_text(text)
     with pytest.raises(ValueError, match=r"manifest.jsonl: expected a JSON object .* in line 1"):
         Manifest(tmp_path)
     (tmp_path / MANIFEST).unlink()
-    (tmp_path / FILMS).write_text('{"a": ' + text + "}")
-    with pytest.raises(ValueError, match=r"films.json: expected the list of films"):
+    (tmp_path / VIDEOS).write_text('{"a": ' + text + "}")
+    with pytest.raises(ValueError, match=r"videos.json: expected the records of videos"):
         Manifest(tmp_path)
