@@ -28,13 +28,14 @@ def frames(values: flags.FlagValues) -> int:
     )
     for line in report.lines():
         logging.info("%s", line)
-    if not report.films_read:
+    if not report.readable:
         return app.EXIT_NOTHING_DONE
     if not report.listed:
-        candidates = sum(film.record.candidates for film in report.films if film.record)
-        app.complain(f"{config.output}: no picture; all {candidates} candidates were rejected")
+        app.complain(
+            f"{config.output}: no picture; all {report.candidates} candidates were rejected"
+        )
         return app.EXIT_NOTHING_DONE
-    return app.EXIT_SOME_FAILED if report.troubles else app.EXIT_DONE
+    return app.EXIT_SOME_FAILED if report.problems else app.EXIT_DONE
 
 
 def smooth(values: flags.FlagValues) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from anime_tf.conversion.config import UPSAMPLINGS
 from anime_tf.conversion.name_table import (
     Conversion,
     NameTable,
@@ -23,9 +24,6 @@ from anime_tf.errors import first_line
 
 PORT_EPSILON = 1e-5
 """Epsilon of animegan2-pytorch's layer norms: PyTorch's default; the original has 1e-12."""
-
-RESIZES = ("align_corners", "half_pixel")
-"""Upsampling of animegan2-pytorch: its network's default, and its script's default."""
 
 
 def kernel(array: np.ndarray) -> np.ndarray:
@@ -113,7 +111,7 @@ TABLES: dict[str, NameTable] = {
 
 
 def convert_torch(
-    path: str | os.PathLike[str], model: str | None = None, resize: str | None = None
+    path: str | os.PathLike[str], model: str | None = None, upsampling: str | None = None
 ) -> Conversion:
     """Convert a generator's state dict, of animegan2-pytorch or of CartoonGAN's PyTorch code.
 
@@ -122,8 +120,8 @@ def convert_torch(
     Args:
         path: The file, ``.pt`` or ``.pth``.
         model: The generator, a key of `TABLES`; by default the best match of the names.
-        resize: Upsampling of animegan2-pytorch, one of `RESIZES`, by default the first; the weights
-            serve both. None for other generators.
+        upsampling: Upsampling of animegan2-pytorch, one of `UPSAMPLINGS` for the same weights, by
+            default the first. None for other generators.
 
     Returns:
         The generator under the float32 policy, with the port's epsilon and upsampling.
@@ -133,18 +131,18 @@ def convert_torch(
         ValueError: It cannot be read, or is not such a generator; lists both sides of every
             mismatch.
     """
-    return _convert(read_state_dict(path), str(path), TABLES, model, resize)
+    return _convert(read_state_dict(path), str(path), TABLES, model, upsampling)
 
 
 def convert_folder(
-    path: str | os.PathLike[str], model: str | None = None, resize: str | None = None
+    path: str | os.PathLike[str], model: str | None = None, upsampling: str | None = None
 ) -> Conversion:
     """Convert CartoonGAN's published arrays: a folder with a ``NAME.npy`` for each.
 
     Args:
         path: The folder, of ``conv01_1.weight.npy`` and so on, or the ``.pth`` file.
         model: "cartoongan" or None.
-        resize: None.
+        upsampling: None.
 
     Returns:
         The generator under the float32 policy; it works on RGB.
@@ -156,7 +154,7 @@ def convert_folder(
     path = Path(path)
     tables = {"cartoongan": TABLES["cartoongan"]}
     if path.is_file():
-        return _convert(read_state_dict(path), str(path), tables, model, resize)
+        return _convert(read_state_dict(path), str(path), tables, model, upsampling)
     if not path.is_dir():
         raise FileNotFoundError(
             f"{path}: no such folder; expected one of NAME.npy files, or a .pth"
@@ -173,7 +171,7 @@ def convert_folder(
         raise FileNotFoundError(
             f"{path}: expected conv01_1.weight.npy, ..., got a folder without .npy files"
         )
-    return _convert(arrays, str(path), tables, model, resize)
+    return _convert(arrays, str(path), tables, model, upsampling)
 
 
 def _convert(
@@ -181,15 +179,19 @@ def _convert(
     source: str,
     tables: Mapping[str, NameTable],
     model: str | None,
-    resize: str | None,
+    upsampling: str | None,
 ) -> Conversion:
     model = select_model(tables, arrays, model)
-    if model != "animegan_v2" and resize is not None:
-        raise ValueError(f"{source}: {model} has no resize to choose, got {resize!r}; omit it")
-    resize = resize or RESIZES[0]
-    if resize not in RESIZES:
-        raise ValueError(f"expected resize to be one of {', '.join(RESIZES)}, got {resize!r}")
-    options = {"upsampling": resize, "epsilon": PORT_EPSILON} if model == "animegan_v2" else {}
+    if model != "animegan_v2" and upsampling is not None:
+        raise ValueError(
+            f"{source}: {model} has no upsampling to choose, got {upsampling!r}; omit it"
+        )
+    upsampling = upsampling or UPSAMPLINGS[0]
+    if upsampling not in UPSAMPLINGS:
+        raise ValueError(
+            f"expected upsampling to be one of {', '.join(UPSAMPLINGS)}, got {upsampling!r}"
+        )
+    options = {"upsampling": upsampling, "epsilon": PORT_EPSILON} if model == "animegan_v2" else {}
     return convert(
         model,
         tables[model],
@@ -197,17 +199,17 @@ def _convert(
         arrays.__getitem__,
         source=source,
         options=options,
-        reference=_reference(model, arrays, resize),
+        reference=_reference(model, arrays, upsampling),
         reference_name="PyTorch's operations",
     )
 
 
-def _reference(model: str, arrays: dict[str, np.ndarray], resize: str) -> Transform | None:
+def _reference(model: str, arrays: dict[str, np.ndarray], upsampling: str) -> Transform | None:
     """Return the network in PyTorch, or None where PyTorch is not installed."""
     if importlib.util.find_spec("torch") is None:
         return None
     from anime_tf.conversion import torch_reference
 
     if model == "animegan_v2":
-        return partial(torch_reference.animegan2, arrays, resize=resize)
+        return partial(torch_reference.animegan2, arrays, upsampling=upsampling)
     return partial(torch_reference.cartoongan, arrays)

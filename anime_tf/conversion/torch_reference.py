@@ -37,8 +37,8 @@ def _run(network: Any, pictures: np.ndarray, channels: slice) -> np.ndarray:
     return np.ascontiguousarray(y[..., channels])
 
 
-def animegan2(arrays: Arrays, pictures: np.ndarray, resize: str) -> np.ndarray:
-    """Run animegan2-pytorch's generator; `resize` is "align_corners" or "half_pixel"."""
+def animegan2(arrays: Arrays, pictures: np.ndarray, upsampling: str) -> np.ndarray:
+    """Run animegan2-pytorch's generator; `upsampling` is "align_corners" or "half_pixel"."""
     weight = _Weights(arrays)
 
     def conv(x: torch.Tensor, name: str, pad: Any, stride: int = 1, groups: int = 1) -> Any:
@@ -58,7 +58,7 @@ def animegan2(arrays: Arrays, pictures: np.ndarray, resize: str) -> np.ndarray:
         return x + y if x.shape == y.shape else y
 
     def up(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-        if resize == "align_corners":
+        if upsampling == "align_corners":
             return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=True)
         return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 

@@ -20,13 +20,13 @@ def film(tmp_path):
     return path
 
 
-def test_from_film_to_smooth_pictures(film, tmp_path, capfd):
+def test_from_video_to_smooth_pictures(film, tmp_path, capfd):
     style = tmp_path / "Ink" / "style"
     assert app.run(COMMAND, ["frames", f"--input={film}", f"--output={style}", "--every=3"]) == 0
-    told = "film.mkv: 3 written; of 7 frames 3 looked at; left out: none"
-    assert told in capfd.readouterr().err
+    line = "film.mkv: 3 written from 3 candidates of 7 frames; rejected: none"
+    assert line in capfd.readouterr().err
     names = ["film_000000.png", "film_000003.png", "film_000006.png"]
-    listed = [*names, "films.json", "manifest.jsonl"]
+    listed = [*names, "manifest.jsonl", "videos.json"]
     assert sorted(path.name for path in style.iterdir()) == listed
     smooth = tmp_path / "Ink" / "smooth"
     arguments = ["smooth", f"--style_dir={style}", "--image_size=32"]
@@ -73,7 +73,7 @@ def test_wrong_command_lines_are_one_line_and_exit_code_2(arguments, capfd, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ends_of_frames(film, tmp_path, capfd):
+def test_exit_codes_of_frames(film, tmp_path, capfd):
     out, dark = tmp_path / "out", tmp_path / "dark.mkv"
     write_film(dark, [np.full((40, 60, 3), 3, np.uint8)] * 3, codec="ffv1", pixels="bgr0")
     assert app.run(COMMAND, ["frames", f"--input={dark}", f"--output={out}", "--every=1"]) == 2
@@ -85,7 +85,7 @@ def test_ends_of_frames(film, tmp_path, capfd):
     assert app.run(COMMAND, arguments) == 1
     assert "bad.mkv: expected a film" in capfd.readouterr().err
     assert app.run(COMMAND, ["frames", f"--input={film}", f"--output={out}"]) == 0
-    assert "film.mkv: done before, passed over" in capfd.readouterr().err
+    assert "film.mkv: finished before, skipped" in capfd.readouterr().err
     second = tmp_path / "second.mkv"
     second.write_text("no film")
     arguments = ["frames", f"--input={bad},{second}", f"--output={tmp_path / 'none'}"]
@@ -93,8 +93,8 @@ def test_ends_of_frames(film, tmp_path, capfd):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_disk_that_takes_no_more(film, tmp_path):
-    # The system's limit for the size of a file stands for a full disk: an error amid writing.
+def test_a_full_disk(film, tmp_path):
+    # A limit on the size of files acts like a full disk.
     resource = pytest.importorskip("resource", reason="the limit is one of Unix")
     out = tmp_path / "out"
     command = [sys.executable, "-m", "anime_tf", "dataset", "frames"]
@@ -106,7 +106,7 @@ def test_a_disk_that_takes_no_more(film, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limited)
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.strip().splitlines()
-    assert "run the same command again, which goes on" in line
+    assert "run the same command again to resume" in line
     written = [path.name for path in out.glob("*.png")]
     assert all(read_picture(out / name).size_hw == (40, 60) for name in written)
     assert not list(out.glob(".*"))

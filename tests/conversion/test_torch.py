@@ -11,12 +11,13 @@ from golden_files import arrays, assert_close, numbers
 from golden_recipe import value as cartoongan_value
 from torch_files import value, write_state_dict
 
+from anime_tf.conversion.config import UPSAMPLINGS
 from anime_tf.conversion.name_table import fill
-from anime_tf.conversion.torch import RESIZES, TABLES, convert_folder, convert_torch
+from anime_tf.conversion.torch import TABLES, convert_folder, convert_torch
 from anime_tf.conversion.verify import picture
 from anime_tf.models.registry import GENERATORS
 
-PARITY = 2e-5  # a wrong resize is off by 0.3, a wrong epsilon by 1e-3 and more
+PARITY = 2e-5  # a wrong upsampling is off by 0.3, a wrong epsilon by 1e-3 and more
 
 need_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is not installed"
@@ -34,15 +35,17 @@ def file(state, tmp_path_factory) -> Path:
     return write_state_dict(tmp_path_factory.mktemp("torch") / "animegan2.pt", state)
 
 
-@pytest.mark.parametrize("resize", RESIZES)
-def test_animegan2_pytorch_equals_pytorch(file, resize):
+@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
+def test_animegan2_pytorch_equals_pytorch(file, upsampling):
     """The golden was made by PyTorch 2.13 from the port's public layout."""
     golden = arrays("animegan2_pytorch")
-    conversion = convert_torch(file, resize=resize)
+    conversion = convert_torch(file, upsampling=upsampling)
     assert conversion.name == "animegan_v2"
-    assert conversion.model.get_config()["upsampling"] == resize
+    assert conversion.model.get_config()["upsampling"] == upsampling
     for i in (0, 1):
-        assert_close(conversion.model(golden[f"input_{i}"]), golden[f"{resize}_{i}"], atol=PARITY)
+        assert_close(
+            conversion.model(golden[f"input_{i}"]), golden[f"{upsampling}_{i}"], atol=PARITY
+        )
 
 
 def test_tables_name_every_weight_once():
@@ -106,7 +109,7 @@ def test_mismatches_are_reported_whole(state, tmp_path):
     assert "A_0/conv/kernel (7, 7, 3, 32) <- block_a.0.1.weight (32, 3, 5, 7)" in report
     with pytest.raises(ValueError, match="expected the generator cartoongan, got"):
         convert_torch(path, "cartoongan")
-    with pytest.raises(ValueError, match="cartoongan has no resize to choose"):
+    with pytest.raises(ValueError, match="cartoongan has no upsampling to choose"):
         convert_torch(path, "cartoongan", "half_pixel")
     with pytest.raises(
         ValueError, match="expected model to be one of animegan_v2, cartoongan, got"
@@ -127,6 +130,6 @@ def test_folders_that_are_none(tmp_path):
 @need_torch
 def test_the_ports_own_network_makes_the_golden(file):
     golden = arrays("animegan2_pytorch")
-    for resize in RESIZES:
-        run = convert_torch(file, resize=resize).run
-        assert_close(run(golden["input_0"]), golden[f"{resize}_0"], atol=PARITY)
+    for upsampling in UPSAMPLINGS:
+        run = convert_torch(file, upsampling=upsampling).reference
+        assert_close(run(golden["input_0"]), golden[f"{upsampling}_0"], atol=PARITY)

@@ -1,4 +1,4 @@
-"""Pictures from films: the style pictures of a data set."""
+"""Extraction of style pictures from videos."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from absl import logging
 from anime_tf.config import Config, setting
 from anime_tf.datasets.extract.crops import (
     CROP_MODES,
-    MOST_SHARED,
+    MAX_OVERLAP,
     Box,
     cut,
-    generator,
-    shared,
+    make_generator,
+    overlap,
     windows,
 )
 from anime_tf.datasets.extract.duplicates import HashIndex
-from anime_tf.datasets.extract.letterbox import find_bars
-from anime_tf.datasets.extract.manifest import MANIFEST, Entry, FilmRecord, Manifest
+from anime_tf.datasets.extract.letterbox import find_letterbox
+from anime_tf.datasets.extract.manifest import MANIFEST, Entry, Manifest, VideoRecord
 from anime_tf.datasets.extract.quality import Quality, QualityLimits, measure
 from anime_tf.datasets.extract.shots import NumberedFrame, frames_of_shots
 from anime_tf.io import pictures
@@ -39,13 +39,13 @@ from anime_tf.metrics.perceptual_hash import HASH_BITS, hamming_distance, percep
 
 NEAR_DUPLICATE, SHORT_SHOT = "near-duplicate", "shot too short"
 BLANK_CROP, NEAR_CROP = "crop without detail", "crop like another"
-"""Reasons for leaving something out, besides those of `quality`."""
+"""Reasons to reject a frame or crop, besides those of `quality`."""
 
 _NUMBERS = r"_\d{6,}(_\d{2,})?\.png"
 
 
 def _check_trim(value: Any) -> tuple[float, ...]:
-    """Returns percents for top, bottom, left and right from numbers or from ``0,15,0,0``."""
+    """Return percents for top, bottom, left and right from numbers or from ``0,15,0,0``."""
     words = value.split(",") if isinstance(value, str) else value
     try:
         trim = tuple(float(word) for word in words)
@@ -96,176 +96,180 @@ ALL_FRAMES = FrameSettings(
 
 
 @dataclass(frozen=True)
-class FilmReport:
-    """What was made of a film.
+class VideoReport:
+    """Result for a video.
 
     Attributes:
-        film: The film.
-        written: The pictures written by this call, in the order of the film.
-        record: How far it was read, and what was left out and why.
-        done_before: Whether an earlier call had read it to its end, so that nothing was done.
-        failure: Why it could not be read, one line; None for a film that could.
+        video: The video.
+        written: Pictures written by this call, in order.
+        record: Progress and rejected frames; None for an unreadable video.
+        finished_before: Whether an earlier call finished it.
+        failure: Reason in one line why it is unreadable; None for a readable video.
     """
 
-    film: Path
+    video: Path
     written: tuple[Path, ...]
-    record: FilmRecord | None
-    done_before: bool = False
+    record: VideoRecord | None
+    finished_before: bool = False
     failure: str | None = None
 
 
 @dataclass(frozen=True)
 class FramesReport:
-    """What `extract_frames` did.
+    """Result of `extract_frames`.
 
     Attributes:
-        films: A report for each film, in their order.
-        full: Whether it ended because `max_pictures` were written.
-        listed: How many pictures the folder's manifest has now.
+        videos: A report for each video in order.
+        full: Whether it stopped because `max_pictures` were written.
+        listed: Number of pictures in the folder's manifest.
     """
 
-    films: tuple[FilmReport, ...]
+    videos: tuple[VideoReport, ...]
     full: bool
     listed: int
 
     @property
     def written(self) -> tuple[Path, ...]:
-        """The pictures written, in order."""
-        return tuple(path for film in self.films for path in film.written)
+        """Written pictures in order."""
+        return tuple(path for video in self.videos for path in video.written)
 
     @property
-    def left_out(self) -> dict[str, int]:
-        """Reason -> how many, over all films."""
+    def rejected(self) -> dict[str, int]:
+        """Reason -> number of rejected frames and crops of all videos."""
         total: Counter[str] = Counter()
-        for film in self.films:
-            total.update(film.record.left_out if film.record else {})
+        for video in self.videos:
+            total.update(video.record.rejected if video.record else {})
         return dict(total)
 
     @property
-    def films_read(self) -> int:
-        """How many films could be read, now or before."""
-        return sum(film.failure is None for film in self.films)
-
-    def lines(self) -> list[str]:
-        """What was done, in words: a line for each film that was read."""
-        found = []
-        for film in self.films:
-            if film.record is None or film.done_before:
-                continue
-            out = ", ".join(f"{count} {why}" for why, count in film.record.left_out.items())
-            found.append(
-                f"{film.film}: {len(film.written)} written; of {film.record.frames} frames "
-                f"{film.record.candidates} looked at; left out: {out or 'none'}"
-            )
-        if self.full:
-            found.append("as many pictures as were wanted; the same command with more goes on")
-        return found
+    def candidates(self) -> int:
+        """Number of frames considered in all videos."""
+        return sum(video.record.candidates for video in self.videos if video.record)
 
     @property
-    def troubles(self) -> tuple[str, ...]:
-        """What went wrong with films, one line each."""
-        found = (f.failure or (f.record.damage if f.record else None) for f in self.films)
-        return tuple(trouble for trouble in found if trouble)
+    def readable(self) -> int:
+        """Number of readable videos."""
+        return sum(video.failure is None for video in self.videos)
+
+    def lines(self) -> list[str]:
+        """Format a line for each video that this call read."""
+        lines = []
+        for video in self.videos:
+            if video.record is None or video.finished_before:
+                continue
+            rejected = ", ".join(f"{n} {reason}" for reason, n in video.record.rejected.items())
+            lines.append(
+                f"{video.video}: {len(video.written)} written from {video.record.candidates} "
+                f"candidates of {video.record.frames} frames; rejected: {rejected or 'none'}"
+            )
+        if self.full:
+            lines.append("stopped at --max_pictures; the same command with a higher one resumes")
+        return lines
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each unreadable or damaged video."""
+        found = (v.failure or (v.record.damage if v.record else None) for v in self.videos)
+        return tuple(problem for problem in found if problem)
 
 
 def extract_frames(
-    films: Sequence[str | os.PathLike[str]],
+    videos: Sequence[str | os.PathLike[str]],
     output_dir: str | os.PathLike[str],
     settings: FrameSettings = ALL_FRAMES,
     *,
     max_pictures: int = 0,
 ) -> FramesReport:
-    """Makes pictures of films.
+    """Extract pictures from videos.
 
-    Frame i, counted from 0, becomes ``FILM_<i, six digits>.png``, FILM being the film's name
-    without suffix; its crops ``FILM_<i>_<number, two digits>.png``. Frames are turned as the film's
-    metadata asks, and stretched where its pixels are not square. `manifest` says what lies beside
-    the pictures.
+    Frame i, from 0, becomes ``NAME_<i, six digits>.png``, NAME being the video's name without
+    suffix; its crops ``NAME_<i>_<number, two digits>.png``. Frames are upright and have square
+    pixels. `manifest` describes the records beside the pictures.
 
-    A call on a folder in which an earlier one was broken off goes on, and ends as if it had not
-    been; films that were finished are passed over; pictures that were removed by hand since then
-    stay away. Of near-duplicates the first one is kept, whichever film it is from; of those that
-    follow each other within a film, a later one that shows clearly more, as where a scene fades in.
+    A call on the folder of an interrupted call resumes it with the same result, skips finished
+    videos, and does not write pictures again that were deleted. Of near-duplicates it keeps the
+    first, of any video; of consecutive ones a later one that shows clearly more, as in a fade-in.
 
     Args:
-        films: Films in any format that FFmpeg reads, no two of one name.
-        output_dir: Where the pictures shall lie; made where it is missing. Pictures that lie there
-            already count for near-duplicates.
-        settings: Which frames, and what of them.
-        max_pictures: End when this call has written so many; 0 for no end.
+        videos: Videos in any format that FFmpeg reads, with different names.
+        output_dir: Folder to write. Near-duplicates of pictures in it are rejected too.
+        settings: Choice of frames and crops.
+        max_pictures: Largest number of pictures to write in this call; 0 is no limit.
 
     Returns:
-        What was done. A film that is damaged or breaks off gives the frames that it has; one that
-        cannot be read is named on the log and in the report.
+        The report. A damaged video gives its intact frames; an unreadable one is logged and
+        reported.
 
     Raises:
-        FileNotFoundError: There is no such film, and it is the only one.
-        ValueError: It is no film or holds no pictures, and it is the only one; an argument is out
-            of range; two films have one name; or an earlier call on this folder had another film
-            of this name, or other settings for it.
-        OSError: Something cannot be written; what was written before is whole and stays.
+        FileNotFoundError: The only video does not exist.
+        ValueError: The only video is unreadable; an argument is out of range; two videos have one
+            name; or an earlier call on this folder had another video of this name, or other
+            settings for it.
+        OSError: Something cannot be written; earlier pictures stay.
     """
     if max_pictures < 0:
-        raise ValueError(f"max_pictures must be 0 (no limit) or more, got {max_pictures}")
-    paths = [Path(film) for film in films]
+        raise ValueError(f"expected max_pictures of at least 0 (no limit), got {max_pictures}")
+    paths = [Path(video) for video in videos]
     folder = Path(output_dir)
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder}: expected a folder for the pictures, found a file")
+        raise NotADirectoryError(f"{folder}: expected a folder for the pictures, got a file")
     manifest = Manifest(folder)
-    check_names([*paths, *(Path(n) for n in manifest.films if n not in {p.name for p in paths})])
+    check_names([*paths, *(Path(n) for n in manifest.videos if n not in {p.name for p in paths})])
     for path in paths:
         _check_record(manifest, path, settings)
-    taker = _Taker(manifest, settings, max_pictures)
-    reports: list[FilmReport] = []
+    extractor = _Extractor(manifest, settings, max_pictures)
+    reports: list[VideoReport] = []
     for path in paths:
-        if taker.is_full:
+        if extractor.is_full:
             break
-        record = manifest.films.get(path.name)
+        record = manifest.videos.get(path.name)
         if record is not None and record.finished:
-            logging.info("%s: done before, passed over", path)
-            reports.append(FilmReport(path, (), record, done_before=True))
+            logging.info("%s: finished before, skipped", path)
+            reports.append(VideoReport(path, (), record, finished_before=True))
             continue
         try:
-            reports.append(taker.take(path))
+            reports.append(extractor.extract(path))
         except (FileNotFoundError, ValueError) as error:
             if len(paths) == 1:
                 raise
-            logging.warning("left out: %s", error)
-            reports.append(FilmReport(path, (), None, failure=str(error)))
-    return FramesReport(tuple(reports), taker.is_full, len(manifest.entries))
+            logging.warning("skipped: %s", error)
+            reports.append(VideoReport(path, (), None, failure=str(error)))
+    return FramesReport(tuple(reports), extractor.is_full, len(manifest.entries))
 
 
-def _check_record(manifest: Manifest, film: Path, settings: FrameSettings) -> None:
-    """Refuses a film that this folder knows otherwise."""
-    record = manifest.films.get(film.name)
-    if record is None or not film.is_file():
+def _check_record(manifest: Manifest, video: Path, settings: FrameSettings) -> None:
+    """Raise ValueError for another video of a known name, or other settings for a known video."""
+    record = manifest.videos.get(video.name)
+    if record is None or not video.is_file():
         return
-    if record.bytes != film.stat().st_size:
+    if record.bytes != video.stat().st_size:
         raise ValueError(
-            f"{film}: has {film.stat().st_size} bytes, but {manifest.folder} holds pictures of a "
-            f"{film.name} of {record.bytes} bytes; rename it, or name another folder"
+            f"{video}: expected {record.bytes} bytes, as of the {video.name} whose pictures are in "
+            f"{manifest.folder}, got {video.stat().st_size} bytes; rename it, or name another "
+            "folder"
         )
-    now = _plain(settings)
-    changed = [key for key in now if record.settings.get(key) != now[key]]
+    values = _to_json(settings)
+    changed = ", ".join(
+        f"{key}={record.settings.get(key)}, got {value}"
+        for key, value in values.items()
+        if record.settings.get(key) != value
+    )
     if changed:
-        words = ", ".join(f"{key}={record.settings.get(key)} not {now[key]}" for key in changed)
         raise ValueError(
-            f"{film}: was taken into {manifest.folder} with other settings ({words}); use the same "
-            "ones, or name another folder"
+            f"{video}: expected the settings of its pictures in {manifest.folder}: {changed}; use "
+            "the same, or name another folder"
         )
 
 
-def _plain(settings: FrameSettings) -> dict[str, object]:
-    """Settings as JSON gives them back."""
-    values = dataclasses.asdict(settings)
-    return {**values, "trim": list(settings.trim)}
+def _to_json(settings: FrameSettings) -> dict[str, object]:
+    return {**dataclasses.asdict(settings), "trim": list(settings.trim)}
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Candidates, one after the other, that resemble the first of them.
+    """Consecutive candidates that resemble the first of them.
 
-    Of a scene that fades in, or that comes into focus, the first is not the one to keep.
+    The first of a fade-in, or of a scene that comes into focus, is not the one to keep.
     """
 
     first_hash: int
@@ -275,14 +279,14 @@ class _Run:
 
 
 def _is_better(one: Quality, other: Quality) -> bool:
-    """Whether a frame shows clearly more than one like it; a subtitle more is not enough."""
+    """Return whether a frame shows clearly more than a similar one; a subtitle does not count."""
     clearly = one.contrast >= 1.2 * other.contrast or one.sharpness >= 2.5 * other.sharpness
     no_less = one.contrast >= 0.95 * other.contrast and one.sharpness >= 0.95 * other.sharpness
     return clearly and no_less
 
 
-class _Taker:
-    """Takes pictures out of films into one folder."""
+class _Extractor:
+    """Extracts pictures from videos into one folder."""
 
     def __init__(self, manifest: Manifest, settings: FrameSettings, max_pictures: int) -> None:
         self.manifest = manifest
@@ -295,82 +299,76 @@ class _Taker:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many pictures were written as are wanted."""
+        """Whether `max_pictures` are written."""
         return bool(self.max_pictures) and self.written >= self.max_pictures
 
-    def take(self, film: Path) -> FilmReport:
-        """Takes the pictures of one film."""
-        box = find_bars(film) if self.settings.remove_letterbox else None
+    def extract(self, video: Path) -> VideoReport:
+        """Extract the pictures of one video."""
+        box = find_letterbox(video) if self.settings.remove_letterbox else None
         if box is not None:
             top, left, height, width = box
             logging.info(
-                "%s: black bars cut off, left %dx%d at %d,%d", film, width, height, left, top
+                "%s: letterbox removed, %dx%d at %d,%d left", video, width, height, left, top
             )
-        # What this film gave before is met again on the way, and decided as it was then.
+        # The video's own earlier pictures are met again, and decided as before.
         self._index, self._run = HashIndex(self._unlisted), None
         for entry in self.manifest.entries.values():
-            if entry.film != film.name:
+            if entry.video != video.name:
                 self._add_to_index(entry)
         written: list[Path] = []
-        with FilmReader(film) as reader:
-            record = FilmRecord(film.stat().st_size, _plain(self.settings), box)
+        with FilmReader(video) as reader:
+            record = VideoRecord(video.stat().st_size, _to_json(self.settings), box)
             try:
                 for frame in self._candidates(reader, record):
                     record.candidates += 1
-                    written += self._take_frame(film, frame, record)
+                    written += self._consider(video, frame, record)
                     if self.is_full:
                         break
                 else:
-                    written += self._end_run(film, record)
+                    written += self._end_run(video, record)
                     record.finished = not self.is_full
             except BaseException:
                 with contextlib.suppress(OSError):
-                    self._end(film, reader, record)
+                    self._save_record(video, reader, record)
                 raise
-            self._end(film, reader, record)
+            self._save_record(video, reader, record)
         if record.damage is not None:
             logging.warning("%s", record.damage)
-        return FilmReport(film, tuple(written), record)
+        return VideoReport(video, tuple(written), record)
 
-    def _begin(self, film: Path, record: FilmRecord) -> None:
-        """Notes the film before its first picture, so that a call broken off is known as such."""
-        if self.manifest.films.get(film.name) is not record:
-            self.manifest.folder.mkdir(parents=True, exist_ok=True)
-            self.manifest.films[film.name] = record
-            self.manifest.save_films()
-
-    def _end(self, film: Path, reader: FilmReader, record: FilmRecord) -> None:
-        """Notes how far the film was read; nothing where it gave no picture and no folder is."""
+    def _save_record(self, video: Path, reader: FilmReader, record: VideoRecord) -> None:
+        """Save the progress, unless the video gave no picture and there is no folder."""
         record.frames, record.damage = reader.count, reader.damage
-        if self.manifest.folder.is_dir() and (record.finished or film.name in self.manifest.films):
-            self.manifest.films[film.name] = record
-            self.manifest.save_films()
+        known = video.name in self.manifest.videos
+        if self.manifest.folder.is_dir() and (record.finished or known):
+            self.manifest.videos[video.name] = record
+            self.manifest.save_videos()
 
-    def _candidates(self, reader: FilmReader, record: FilmRecord) -> Iterator[NumberedFrame]:
-        """The frames to be looked at, without bars and margins."""
+    def _candidates(self, reader: FilmReader, record: VideoRecord) -> Iterator[NumberedFrame]:
+        """Yield the frames to consider, without letterbox and margins."""
         settings = self.settings
 
-        def prepared() -> Iterator[NumberedFrame]:
+        def frames() -> Iterator[NumberedFrame]:
             total, name = reader.frames_expected, reader.path.name
             with Progress(total, "frames", name) as progress:
                 for number, frame in enumerate(reader.frames()):
                     progress.update()
                     if settings.scenes or number % settings.every == 0:
                         seconds = round(float(frame.pts * reader.time_base), 3)
-                        inner = self._inner(frame.rgb_u8, record.box)
+                        inner = self._inner_box(frame.rgb_u8, record.box)
                         yield NumberedFrame(number, seconds, cut(frame.rgb_u8, inner), inner[:2])
 
         if not settings.scenes:
-            return prepared()
+            return frames()
 
         def score(rgb_u8: np.ndarray) -> float:
             quality = measure(rgb_u8)
             return quality.sharpness if settings.limits.fault(quality) is None else -1.0
 
-        return frames_of_shots(prepared(), score, lambda _: _count(record, SHORT_SHOT))
+        return frames_of_shots(frames(), score, lambda _: record.reject(SHORT_SHOT))
 
-    def _inner(self, rgb_u8: np.ndarray, box: Box | None) -> Box:
-        """What is looked at of a frame: without bars, then without margins."""
+    def _inner_box(self, rgb_u8: np.ndarray, box: Box | None) -> Box:
+        """Return the window of a frame without letterbox, then without margins."""
         height, width = rgb_u8.shape[:2]
         if box is None or box[0] + box[2] > height or box[1] + box[3] > width:
             box = (0, 0, height, width)
@@ -383,84 +381,85 @@ class _Taker:
             max(1, box[3] - columns - round(box[3] * right)),
         )
 
-    def _take_frame(self, film: Path, frame: NumberedFrame, record: FilmRecord) -> list[Path]:
-        """Looks at a candidate; writes those before it that it does not resemble any more."""
+    def _consider(self, video: Path, frame: NumberedFrame, record: VideoRecord) -> list[Path]:
+        """Judge a candidate; write the pictures of a run that it ends."""
         settings, rgb = self.settings, frame.rgb_u8
         if settings.crops and min(rgb.shape[:2]) < settings.crop_size:
-            _count(record, f"smaller than {settings.crop_size} pixels")
+            record.reject(f"smaller than {settings.crop_size} pixels")
             return []
         quality = measure(rgb)
         fault = settings.limits.fault(quality)
         if fault is not None:
-            _count(record, fault)
+            record.reject(fault)
             return []
         value = perceptual_hash(rgb)
         run = self._run
         if run is not None and hamming_distance(run.first_hash, value) < settings.min_distance:
-            _count(record, NEAR_DUPLICATE)
-            # Better than the best, and not like what was written before the run began.
+            record.reject(NEAR_DUPLICATE)
+            # Better than the best, and unlike what was written before the run began.
             if _is_better(quality, run.quality) and not self._is_near(value):
                 self._run = _Run(run.first_hash, frame, value, quality)
             return []
-        written = self._end_run(film, record)
+        written = self._end_run(video, record)
         if self._is_near(value):
-            _count(record, NEAR_DUPLICATE)
+            record.reject(NEAR_DUPLICATE)
         else:
             self._run = _Run(value, frame, value, quality)
         return written
 
-    def _end_run(self, film: Path, record: FilmRecord) -> list[Path]:
-        """Writes the best of the frames that resemble each other: its picture, or its crops."""
+    def _end_run(self, video: Path, record: VideoRecord) -> list[Path]:
+        """Write the best frame of the run, or its crops."""
         run, self._run = self._run, None
         if run is None or self.is_full:
             return []
-        settings, frame, rgb, frame_hash = self.settings, run.best, run.best.rgb_u8, run.best_hash
-        size_hw = rgb.shape[:2]
-        boxes = self._crops(film, frame, record) if settings.crops else [(0, 0, *size_hw)]
+        frame, rgb = run.best, run.best.rgb_u8
+        height, width = rgb.shape[:2]
+        crops = self.settings.crops
+        boxes = self._crop(video, frame, record) if crops else [(0, 0, height, width)]
         written = []
-        stem = f"{film.stem}_{frame.number:06d}"
+        stem = f"{video.stem}_{frame.number:06d}"
         for i, box in enumerate(boxes):
-            name = f"{stem}_{i:02d}.png" if settings.crops else f"{stem}.png"
+            name = f"{stem}_{i:02d}.png" if crops else f"{stem}.png"
             picture = cut(rgb, box)
             quality, value = measure(picture), perceptual_hash(picture)
             entry = Entry(
                 picture=name,
-                film=film.name,
+                video=video.name,
                 frame=frame.number,
                 seconds=frame.seconds,
                 box=(frame.corner[0] + box[0], frame.corner[1] + box[1], box[2], box[3]),
                 hash=f"{value:016x}",
-                frame_hash=f"{frame_hash:016x}",
+                frame_hash=f"{run.best_hash:016x}",
                 luma=round(quality.luma, 1),
                 contrast=round(quality.contrast, 1),
                 sharpness=round(quality.sharpness, 1),
             )
             self._add_to_index(entry)
             if name not in self.manifest.entries:
-                self._write(film, record, entry, picture)
+                self._write(video, record, entry, picture)
                 written.append(self.manifest.folder / name)
             if self.is_full:
                 break
         return written
 
-    def _crops(self, film: Path, frame: NumberedFrame, record: FilmRecord) -> list[Box]:
-        """The windows to be cut from a frame: with something in them, and each something else."""
+    def _crop(self, video: Path, frame: NumberedFrame, record: VideoRecord) -> list[Box]:
+        """Choose windows of a frame with detail and without near-duplicates."""
         settings = self.settings
-        random = generator(settings.seed, film.name, frame.number)
+        random = make_generator(settings.seed, video.name, frame.number)
         size_hw = (frame.rgb_u8.shape[0], frame.rgb_u8.shape[1])
         kept: list[Box] = []
         hashes: list[int] = []
         for box in windows(size_hw, settings.crop_size, settings.crops, settings.crop_mode, random):
-            if any(shared(box, other) > MOST_SHARED for other in kept):
+            if any(overlap(box, other) > MAX_OVERLAP for other in kept):
                 continue
             picture = cut(frame.rgb_u8, box)
             if settings.limits.fault(measure(picture)) is not None:
-                _count(record, BLANK_CROP)
+                record.reject(BLANK_CROP)
                 continue
             value = perceptual_hash(picture)
             near = any(hamming_distance(value, other) < settings.min_distance for other in hashes)
             if near or self._is_near(value):
-                _count(record, NEAR_CROP)
+                record.reject(NEAR_CROP)
                 continue
             kept.append(box)
             hashes.append(value)
@@ -468,33 +467,37 @@ class _Taker:
                 break
         return kept
 
-    def _write(self, film: Path, record: FilmRecord, entry: Entry, picture: np.ndarray) -> None:
+    def _write(self, video: Path, record: VideoRecord, entry: Entry, picture: np.ndarray) -> None:
         target = self.manifest.folder / entry.picture
-        if target.exists() and not self._is_left_over(entry.picture):
+        if target.exists() and not self._is_leftover(entry.picture):
             raise FileExistsError(
                 f"{target}: exists, and is not in {MANIFEST}; remove it, or name another folder"
             )
         try:
-            self._begin(film, record)
+            if self.manifest.videos.get(video.name) is not record:
+                # Before the first picture, so that an interrupted call is recognized.
+                self.manifest.folder.mkdir(parents=True, exist_ok=True)
+                self.manifest.videos[video.name] = record
+                self.manifest.save_videos()
             self.manifest.add_picture(entry, picture)
         except OSError as error:
             raise OSError(
                 error.errno,
-                f"{error.strerror}; what was written before is whole and stays: put this right and "
-                "run the same command again, which goes on",
+                f"{error.strerror}; earlier pictures stay: solve the problem and run the same "
+                "command again to resume",
                 str(target),
             ) from error
         self.written += 1
 
-    def _is_left_over(self, name: str) -> bool:
-        """Whether an unlisted picture is what a call that was killed left of a film."""
+    def _is_leftover(self, name: str) -> bool:
+        """Return whether an unlisted picture may be from a killed call."""
         return any(
-            not record.finished and re.fullmatch(re.escape(Path(film).stem) + _NUMBERS, name)
-            for film, record in self.manifest.films.items()
+            not record.finished and re.fullmatch(re.escape(Path(video).stem) + _NUMBERS, name)
+            for video, record in self.manifest.videos.items()
         )
 
     def _hash_unlisted(self) -> list[tuple[str, int]]:
-        """The hashes of pictures of the folder that are not in its manifest."""
+        """Hash the pictures of the folder that are not in its manifest."""
         folder = self.manifest.folder
         try:
             found = find_pictures(folder)
@@ -503,12 +506,12 @@ class _Taker:
         hashes = []
         for path in found:
             name = path.relative_to(folder).as_posix()
-            if name in self.manifest.entries or self._is_left_over(name):
+            if name in self.manifest.entries or self._is_leftover(name):
                 continue
             try:
                 hashes.append((name, perceptual_hash(pictures.read_picture(path).rgb_u8)))
             except (ValueError, OSError) as error:
-                logging.warning("not compared with: %s", error)
+                logging.warning("not compared: %s", error)
         return hashes
 
     def _add_to_index(self, entry: Entry) -> None:
@@ -518,7 +521,3 @@ class _Taker:
     def _is_near(self, value: int) -> bool:
         nearest = self._index.nearest(value)
         return nearest is not None and nearest[1] < self.settings.min_distance
-
-
-def _count(record: FilmRecord, reason: str) -> None:
-    record.left_out[reason] = record.left_out.get(reason, 0) + 1

@@ -1,4 +1,4 @@
-"""What a picture is worth as a picture of a style: not black, not blank, not blurred."""
+"""Quality of pictures: luma, contrast and sharpness, and lower limits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from anime_tf.config import Config, setting
 from anime_tf.io import pictures
 
 MEASURED_SIDE = 256
-"""Pixels that the shorter side has at most when a picture is measured: a usual size of training.
+"""Largest shorter side of a measured picture in pixels, a usual size of training.
 
-Fixed, because the variance of the Laplacian depends on the resolution. Smaller pictures are
-measured as they are: enlarging them would make them look blurred.
+Fixed, because the variance of the Laplacian depends on the resolution. Smaller pictures are not
+enlarged, which would blur them.
 """
 
 NEAR_BLACK, NEAR_BLANK, BLURRED = "near-black", "near-blank", "blurred"
@@ -23,12 +23,12 @@ NEAR_BLACK, NEAR_BLANK, BLURRED = "near-black", "near-blank", "blurred"
 
 @dataclass(frozen=True)
 class Quality:
-    """What was measured of a picture, in levels 0..255 of its luma; see `MEASURED_SIDE`.
+    """Measurements of a picture in levels 0..255 of its luma; see `MEASURED_SIDE`.
 
     Attributes:
         luma: Mean luma.
         contrast: Standard deviation of luma.
-        sharpness: Variance of the Laplacian of luma (4 neighbours).
+        sharpness: Variance of the Laplacian of luma (4 neighbors).
     """
 
     luma: float
@@ -59,14 +59,7 @@ class QualityLimits(Config):
     sharpness: float = setting(20.0, minimum=0)
 
     def fault(self, quality: Quality) -> str | None:
-        """What a picture lacks.
-
-        Args:
-            quality: Of the picture.
-
-        Returns:
-            `NEAR_BLACK`, `NEAR_BLANK` or `BLURRED`, the first that holds; None for a good picture.
-        """
+        """Return the first of `NEAR_BLACK`, `NEAR_BLANK` and `BLURRED` that holds, else None."""
         if quality.luma < self.luma:
             return NEAR_BLACK
         if quality.contrast < self.contrast:
@@ -77,15 +70,7 @@ class QualityLimits(Config):
 
 
 def gray_at(rgb_u8: np.ndarray, side: int) -> np.ndarray:
-    """Luma of a picture, shrunk in its own proportions where its shorter side is over `side`.
-
-    Args:
-        rgb_u8: (height, width, 3) RGB uint8.
-        side: Pixels.
-
-    Returns:
-        (h, w) uint8, min(h, w) at most `side`.
-    """
+    """Convert RGB uint8 to luma uint8, reduced to a shorter side of at most `side`."""
     height, width = rgb_u8.shape[:2]
     side = min(side, height, width)
     scale = side / min(height, width)
@@ -94,17 +79,10 @@ def gray_at(rgb_u8: np.ndarray, side: int) -> np.ndarray:
 
 
 def measure(rgb_u8: np.ndarray) -> Quality:
-    """Measures a picture.
+    """Measure luma, contrast and sharpness of a picture, (height, width, 3) RGB uint8.
 
-    Args:
-        rgb_u8: (height, width, 3) RGB uint8.
-
-    Returns:
-        Its luma, contrast and sharpness.
-
-    Reference:
-        Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000: the variance
-        of the Laplacian.
+    Reference: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000 (the
+    variance of the Laplacian).
     """
     gray = gray_at(rgb_u8, MEASURED_SIDE)
     sharpness = cv2.Laplacian(gray, cv2.CV_32F).var(dtype=np.float64)

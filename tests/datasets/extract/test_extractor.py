@@ -26,9 +26,9 @@ PLAIN = FrameSettings(every=1)
 
 
 def record_of(report):
-    (film,) = report.films
-    assert film.record is not None
-    return film.record
+    (video,) = report.videos
+    assert video.record is not None
+    return video.record
 
 
 def write_film(path, frames, *, codec="ffv1", pixels="bgr0", colours="ITU601", set_up=None):
@@ -60,7 +60,7 @@ def test_every_nth_frame_exactly(tmp_path):
     write_film(tmp_path / "my film.mkv", frames)
     settings = dataclasses.replace(ALL_FRAMES, every=5)
     report = extract_frames([tmp_path / "my film.mkv"], tmp_path / "new" / "out", settings)
-    assert (record_of(report).frames, report.troubles) == (11, ())
+    assert (record_of(report).frames, report.problems) == (11, ())
     names = ["my film_000000.png", "my film_000005.png", "my film_000010.png"]
     assert [path.name for path in report.written] == names
     assert [path.name for path in find_pictures(tmp_path / "new" / "out")] == names
@@ -68,7 +68,7 @@ def test_every_nth_frame_exactly(tmp_path):
         np.testing.assert_array_equal(read_picture(path).rgb_u8, frames[i])
 
 
-def test_rotated_films_stand_upright(tmp_path):
+def test_rotated_videos_become_upright(tmp_path):
     film = tmp_path / "phone.mp4"
 
     def clockwise(stream):
@@ -96,14 +96,14 @@ def test_pixels_become_square(tmp_path):
 
 
 @pytest.mark.parametrize(("height", "colours"), [(64, "ITU601"), (720, "ITU709")])
-def test_colours_that_the_film_does_not_name_follow_from_its_height(tmp_path, height, colours):
+def test_unspecified_colors_follow_from_the_height(tmp_path, height, colours):
     film = tmp_path / "film.mkv"
     write_film(film, [marked(height)], codec="mpeg4", pixels="yuv420p", colours=colours)
     (path,) = extract_frames([film], tmp_path / "out").written
     assert np.abs(corners(path) - [TOP_LEFT, REST, REST, REST]).max() <= FILM_STEPS
 
 
-def test_a_film_that_breaks_off_gives_what_it_has(tmp_path, caplog):
+def test_a_truncated_video_gives_its_intact_frames(tmp_path, caplog):
     film = tmp_path / "cut.mkv"
     random = np.random.RandomState(0)
     frames = [random.randint(0, 256, (32, 48, 3)).astype(np.uint8) for _ in range(40)]
@@ -113,12 +113,12 @@ def test_a_film_that_breaks_off_gives_what_it_has(tmp_path, caplog):
     report = extract_frames([film], tmp_path)
     assert 15 <= len(report.written) == record_of(report).frames <= 20
     np.testing.assert_array_equal(read_picture(report.written[14]).rgb_u8, frames[14])
-    (damage,) = report.troubles
+    (damage,) = report.problems
     assert "cut.mkv: " in damage
     assert damage in caplog.text
 
 
-def test_damage_within_a_film_is_told(tmp_path):
+def test_damage_within_a_video_is_reported(tmp_path):
     film = tmp_path / "damaged.mp4"
     random = np.random.RandomState(0)
     frames = [random.randint(0, 256, (32, 48, 3)).astype(np.uint8) for _ in range(8)]
@@ -129,10 +129,10 @@ def test_damage_within_a_film_is_told(tmp_path):
     film.write_bytes(data)
     report = extract_frames([film], tmp_path)
     assert record_of(report).frames == 7
-    assert "damaged after" in report.troubles[0]
+    assert "damaged after" in report.problems[0]
 
 
-def test_what_is_no_film_is_named(tmp_path):
+def test_other_files_are_reported(tmp_path):
     note = tmp_path / "note.mp4"
     note.write_text("no film")
     with pytest.raises(ValueError, match="note.mp4: expected a film that FFmpeg reads, found"):
@@ -146,7 +146,7 @@ def test_what_is_no_film_is_named(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_sound_alone_is_no_film(tmp_path):
+def test_sound_alone_is_no_video(tmp_path):
     path = tmp_path / "song.wav"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
@@ -158,7 +158,7 @@ def test_sound_alone_is_no_film(tmp_path):
         extract_frames([path], tmp_path / "out")
 
 
-def test_what_is_left_out_and_why(tmp_path):
+def test_rejected_frames_and_reasons(tmp_path):
     film = tmp_path / "film.mkv"
     good = [scene(i) for i in range(3)]
     flat = np.full_like(good[0], 200)
@@ -166,7 +166,7 @@ def test_what_is_left_out_and_why(tmp_path):
     write_film(film, [good[0], good[0] // 30, flat, good[1], near, blurred(scene(9)), good[2]])
     report = extract_frames([film], tmp_path / "out", PLAIN)
     assert names_in(tmp_path / "out") == [f"film_00000{i}.png" for i in (0, 3, 6)]
-    assert record_of(report).left_out == {
+    assert record_of(report).rejected == {
         "near-black": 1,
         "near-blank": 1,
         "near-duplicate": 1,
@@ -176,7 +176,7 @@ def test_what_is_left_out_and_why(tmp_path):
     assert (record_of(report).frames, record_of(report).candidates) == (7, 7)
 
 
-def test_the_manifest_tells_where_each_picture_is_from(tmp_path):
+def test_the_manifest_records_the_origin_of_each_picture(tmp_path):
     film = tmp_path / "film.mkv"
     write_film(film, [barred(scene(i // 5) // 2 + 100, 20) for i in range(20)])
     settings = dataclasses.replace(PLAIN, trim=(0, 25, 12.5, 0))
@@ -197,7 +197,7 @@ def test_the_manifest_tells_where_each_picture_is_from(tmp_path):
     np.testing.assert_array_equal(picture, (scene(1) // 2 + 100)[2 : 2 + 69, 16:])
 
 
-def test_a_scene_that_fades_in_is_taken_bright(tmp_path):
+def test_a_fade_in_gives_a_bright_frame(tmp_path):
     film = tmp_path / "film.mkv"
     fade = [(scene(0) * (i / 8)).astype(np.uint8) for i in range(1, 9)]
     write_film(film, [*fade, *[scene(0)] * 5, scene(1)])
@@ -205,15 +205,15 @@ def test_a_scene_that_fades_in_is_taken_bright(tmp_path):
     assert read_picture(path).rgb_u8.std() >= 0.8 * scene(0).std()
 
 
-def test_films_with_the_same_frame_give_it_once(tmp_path):
+def test_videos_with_the_same_frame_give_it_once(tmp_path):
     write_film(tmp_path / "a.mkv", [scene(0), scene(1)])
     write_film(tmp_path / "b.mkv", [scene(1), scene(2)])
     report = extract_frames([tmp_path / "a.mkv", tmp_path / "b.mkv"], tmp_path / "out", PLAIN)
     assert names_in(tmp_path / "out") == ["a_000000.png", "a_000001.png", "b_000001.png"]
-    assert report.left_out == {"near-duplicate": 1}
+    assert report.rejected == {"near-duplicate": 1}
 
 
-def test_pictures_that_lie_there_already_count(tmp_path):
+def test_existing_pictures_count_as_duplicates(tmp_path):
     film, out = tmp_path / "film.mkv", tmp_path / "out"
     out.mkdir()
     write_picture(out / "mine.jpg", scene(0))
@@ -223,7 +223,7 @@ def test_pictures_that_lie_there_already_count(tmp_path):
     assert names_in(out) == ["broken.png", "film_000001.png", "mine.jpg"]
 
 
-def test_one_picture_a_shot(tmp_path):
+def test_one_picture_per_shot(tmp_path):
     film = tmp_path / "film.mkv"
     write_film(film, [with_dot(scene(s), 3 * i) for s in range(3) for i in range(10)])
     report = extract_frames([film], tmp_path / "out", dataclasses.replace(PLAIN, scenes=True))
@@ -250,13 +250,13 @@ def test_crops_are_windows_of_the_frame(tmp_path, mode):
         assert path.name.startswith(f"film_{entry.frame:06d}_0")
 
 
-def test_crops_without_detail_are_left_out(tmp_path):
+def test_crops_without_detail_are_rejected(tmp_path):
     film = tmp_path / "film.mkv"
     half = np.concatenate([scene(0, 100, 200), np.full((100, 200, 3), 240, np.uint8)])
     write_film(film, [half])
     settings = dataclasses.replace(PLAIN, crops=8, crop_size=100, crop_mode="grid")
     report = extract_frames([film], tmp_path / "out", settings)
-    assert record_of(report).left_out == {"crop without detail": 2}
+    assert record_of(report).rejected == {"crop without detail": 2}
     assert sorted(e.box[:2] for e in Manifest(tmp_path / "out").entries.values()) == [
         (0, 0),
         (0, 100),
@@ -268,12 +268,12 @@ def test_frames_smaller_than_a_crop(tmp_path):
     write_film(film, [scene(0)])
     settings = dataclasses.replace(PLAIN, crops=1, crop_size=97)
     report = extract_frames([film], tmp_path / "out", settings)
-    assert report.left_out == {"smaller than 97 pixels": 1}
+    assert report.rejected == {"smaller than 97 pixels": 1}
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("crops", [0, 2])
-def test_a_call_that_was_broken_off_goes_on(tmp_path, crops):
+def test_an_interrupted_call_resumes(tmp_path, crops):
     films = [tmp_path / "a.mkv", tmp_path / "b.mkv"]
     write_film(films[0], [scene(i % 7, 120, 160) for i in range(9)])
     write_film(films[1], [scene(i, 120, 160) for i in range(5, 12)])
@@ -287,11 +287,11 @@ def test_a_call_that_was_broken_off_goes_on(tmp_path, crops):
     assert bytes_in(out) == bytes_in(tmp_path / "whole")
     again = extract_frames(films, out, settings)
     assert again.written == ()
-    assert all(film.done_before for film in again.films)
+    assert all(video.finished_before for video in again.videos)
     assert bytes_in(out) == bytes_in(tmp_path / "whole")
 
 
-def test_a_killed_call_goes_on_and_removed_pictures_stay_away(tmp_path):
+def test_a_killed_call_resumes_and_deleted_pictures_stay_deleted(tmp_path):
     film, out = tmp_path / "film.mkv", tmp_path / "out"
     write_film(film, [scene(i) for i in range(6)])
     extract_frames([film], tmp_path / "whole", PLAIN)
@@ -305,7 +305,7 @@ def test_a_killed_call_goes_on_and_removed_pictures_stay_away(tmp_path):
     assert bytes_in(out) == expected
 
 
-def test_an_interruption_leaves_whole_files_and_a_true_manifest(tmp_path):
+def test_an_interrupt_leaves_complete_files_and_manifest(tmp_path):
     film, out = tmp_path / "film.mkv", tmp_path / "out"
     write_film(film, [scene(i) for i in range(600)])
     command = [sys.executable, "-m", "anime_tf", "dataset", "frames", f"--input={film}"]
@@ -328,18 +328,18 @@ def test_an_interruption_leaves_whole_files_and_a_true_manifest(tmp_path):
     assert 5 <= len(names) < 600
     assert names == list(manifest.entries) == [f"film_{i:06d}.png" for i in range(len(names))]
     assert all(read_picture(out / name).size_hw == (96, 128) for name in names)
-    assert not manifest.films["film.mkv"].finished
+    assert not manifest.videos["film.mkv"].finished
     assert not list(out.glob(".*"))
 
 
-def test_other_settings_another_film_and_a_stranger_in_the_way(tmp_path):
+def test_other_settings_other_videos_and_existing_files_are_refused(tmp_path):
     film, out = tmp_path / "film.mkv", tmp_path / "out"
     write_film(film, [scene(0), scene(1)])
     extract_frames([film], out, PLAIN)
-    with pytest.raises(ValueError, match=r"with other settings \(every=1 not 2\); use the same"):
+    with pytest.raises(ValueError, match=r"expected the settings .*: every=1, got 2; use"):
         extract_frames([film], out, dataclasses.replace(PLAIN, every=2))
     write_film(film, [scene(0), scene(1), scene(2)])
-    with pytest.raises(ValueError, match=r"film.mkv: has \d+ bytes, but .* of \d+ bytes; rename"):
+    with pytest.raises(ValueError, match=r"film.mkv: expected \d+ bytes, .* got \d+ bytes; "):
         extract_frames([film], out, PLAIN)
     write_film(tmp_path / "film.mov", [scene(0)], codec="png", pixels="rgb24")
     with pytest.raises(ValueError, match="film.mkv: shares its name with .*film.mov"):
@@ -352,15 +352,15 @@ def test_other_settings_another_film_and_a_stranger_in_the_way(tmp_path):
     np.testing.assert_array_equal(read_picture(strange / "film_000000.png").rgb_u8, scene(50))
 
 
-def test_one_bad_film_among_many(tmp_path, caplog):
+def test_one_unreadable_video_among_several(tmp_path, caplog):
     write_film(tmp_path / "a.mkv", [scene(0)])
     (tmp_path / "b.mkv").write_text("no film")
     write_film(tmp_path / "c.mkv", [scene(1)])
     films = [tmp_path / f"{name}.mkv" for name in "abc"]
     report = extract_frames(films, tmp_path / "out", PLAIN)
     assert len(report.written) == 2
-    assert report.films_read == 2
-    assert "b.mkv: expected a film" in report.troubles[0]
+    assert report.readable == 2
+    assert "b.mkv: expected a film" in report.problems[0]
     assert "b.mkv" in caplog.text
 
 
@@ -369,11 +369,11 @@ def test_settings_out_of_range(tmp_path):
         ({"min_distance": 65}, "min_distance: expected an integer from 0 to 64"),
         ({"crop_mode": "spiral"}, "crop_mode: expected one of random, grid"),
         ({"crops": -1}, "crops: expected an integer of at least 0"),
-        ({"trim": (50, 45, 0, 0)}, "trim must be percents"),
+        ({"trim": (50, 45, 0, 0)}, "trim: expected four percents"),
     ]:
         with pytest.raises(ValueError, match=message):
             FrameSettings(**changes)
-    with pytest.raises(ValueError, match="max_pictures must be 0"):
+    with pytest.raises(ValueError, match="expected max_pictures of at least 0"):
         extract_frames([tmp_path / "a"], tmp_path / "out", max_pictures=-1)
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="file: expected a folder"):
