@@ -50,5 +50,5 @@ def test_faults(picture, fault):
 
 
 def test_limits_are_checked():
-    with pytest.raises(ValueError, match="least contrast must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match="contrast: expected a number of at least 0, got -1"):
         QualityLimits(contrast=-1)
