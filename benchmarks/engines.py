@@ -192,7 +192,7 @@ def write_peers(folder: Path) -> Any:
     from anime_tf.io.native_stderr import import_tensorflow
 
     import_tensorflow()
-    from anime_tf.inference.engines.engine import KerasEngine
+    from anime_tf.inference.engines.keras import KerasEngine
     from anime_tf.models.archive import load_generator
 
     ours = load_generator(folder / PEERS_NETWORK)
@@ -224,10 +224,10 @@ def open_way(way: Way, folder: Path) -> Any:
         model = load_generator(folder / FILES["keras"], precision=policy)
         statistics = np.load(folder / STATISTICS_FILE)
         return FrozenEngine(model, statistics, way.engine, way.precision)
-    from anime_tf.inference.engines.engine import PRECISE_ENGINES, open_engine
+    from anime_tf.inference.engines.engine import EngineConfig
+    from anime_tf.inference.engines.factory import create_engine
 
-    precision = way.precision if way.engine in PRECISE_ENGINES else "auto"
-    return open_engine(folder / FILES[way.engine], way.engine, precision)
+    return create_engine(folder / FILES[way.engine], EngineConfig(way.engine, way.precision))
 
 
 def convolution_operations(graph: Any) -> int:

@@ -176,7 +176,7 @@ def write_onnx(network: Any, path: str | os.PathLike[str]) -> None:
 
 def run_by_onnxruntime(path: str | os.PathLike[str]) -> Run:
     """Runs the exported network by ONNX Runtime."""
-    from anime_tf.inference.engines.engine import import_onnxruntime
+    from anime_tf.inference.engines.onnx import import_onnxruntime
 
     session = import_onnxruntime().InferenceSession(
         os.fspath(path), providers=["CPUExecutionProvider"]

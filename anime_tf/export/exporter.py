@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from anime_tf.export.card import ModelCard
     from anime_tf.export.checks import Limit, Measured
-    from anime_tf.inference.engines.engine import KerasEngine
+    from anime_tf.inference.engines.keras import KerasEngine
     from anime_tf.inference.padded_generator import PaddedGenerator
 
 RECORD = "export.json"
@@ -120,7 +120,7 @@ def check_request(config: ExportConfig) -> None:
     if not os.access(existing, os.W_OK | os.X_OK):
         raise PermissionError(f"{output}: no permission to write there; name another folder")
     if "tflite" in formats:
-        from anime_tf.inference.engines.engine import import_litert
+        from anime_tf.inference.engines.tflite import import_litert
 
         import_litert()
     if config.freeze is not None:
@@ -135,7 +135,7 @@ def check_request(config: ExportConfig) -> None:
         import_quantizer()
     if "onnx" in formats:
         from anime_tf.export.onnx import check_installed
-        from anime_tf.inference.engines.engine import import_onnxruntime
+        from anime_tf.inference.engines.onnx import import_onnxruntime
 
         check_installed()
         if config.verify:
@@ -185,7 +185,7 @@ def export(config: ExportConfig) -> list[Exported]:
     import tensorflow as tf
 
     from anime_tf.export.card import ModelCard
-    from anime_tf.inference.engines.engine import KerasEngine
+    from anime_tf.inference.engines.keras import KerasEngine
     from anime_tf.models.archive import load_generator
     from anime_tf.styles.builtin import weights_path
 
@@ -253,7 +253,8 @@ def _export_part(
 ) -> Exported:
     """Writes one part into the unfinished folder, and takes it out again where it fails."""
     from anime_tf.export.checks import PROBE_SIZES, measure
-    from anime_tf.inference.engines.engine import engine_of, open_engine
+    from anime_tf.inference.engines.engine import EngineConfig
+    from anime_tf.inference.engines.factory import create_engine, default_engine
 
     path = unfinished / kind.name
     limit = kind.write(network.network, path, config, card)
@@ -261,7 +262,8 @@ def _export_part(
     if not config.verify:
         return Exported(output / kind.name, size, None)
     one_size = [config.image_size] if path.suffix == ".tflite" and config.image_size else []
-    measured = measure(open_engine(path, engine_of(path)), network, one_size or PROBE_SIZES)
+    engine = create_engine(path, EngineConfig(default_engine(path)))
+    measured = measure(engine, network, one_size or PROBE_SIZES)
     failure = measured.beyond(limit)
     if failure:
         shutil.rmtree(path) if path.is_dir() else path.unlink()

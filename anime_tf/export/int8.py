@@ -13,7 +13,7 @@ import flatbuffers
 import numpy as np
 
 from anime_tf.errors import import_optional
-from anime_tf.inference.engines.engine import TFLITE_IDENTIFIER
+from anime_tf.inference.engines.tflite import TFLITE_IDENTIFIER
 from anime_tf.io import pictures
 from anime_tf.io.folders import find_pictures
 

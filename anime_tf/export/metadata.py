@@ -18,7 +18,7 @@ from typing import Any
 import flatbuffers
 
 from anime_tf.export.card import JSON_NAME, MARKDOWN_NAME, ModelCard
-from anime_tf.inference.engines.engine import TFLITE_IDENTIFIER, import_litert
+from anime_tf.inference.engines.tflite import TFLITE_IDENTIFIER, import_litert
 
 METADATA_NAME = "TFLITE_METADATA"
 """Of the model's buffer that holds the metadata."""

@@ -13,7 +13,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from anime_tf.export.checks import Limit
 from anime_tf.export.int8 import quantize_convolutions
-from anime_tf.inference.engines.engine import TFLITE_IDENTIFIER, import_litert
+from anime_tf.inference.engines.tflite import TFLITE_IDENTIFIER, import_litert
 from anime_tf.inference.padded_generator import PaddedGenerator
 
 FORBIDDEN = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "CUSTOM"})

@@ -1,8 +1,8 @@
-"""Which engine "auto" is: the one measured fastest on this machine, of those that are sound.
+"""The engine "auto": the fastest one on this machine whose results are accurate.
 
-Measured, never assumed: once for a machine, a network and the versions of what is installed, on a
-small picture, all engines in turns, by the clock. What came out is remembered (`inference.cache`);
-if the machine was busy meanwhile, until it is not.
+It is measured once for a machine, a network and the installed versions: all candidates in turn, on
+a small picture, by wall clock. The result is cached (`inference.cache`); if the machine was busy,
+it is measured again when it is not.
 """
 
 from __future__ import annotations
@@ -11,181 +11,167 @@ import importlib.util
 import os
 import time
 import zipfile
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from absl import logging
 
 from anime_tf.errors import first_line
-from anime_tf.inference import cache
-from anime_tf.inference.engines.openvino import (
-    LEAST_PSNR,
-    PROBE_SIDE,
-    SPAN,
-    OpenVinoEngine,
-    import_openvino,
-    probe_pm1,
+from anime_tf.inference import cache, cpu
+from anime_tf.inference.accuracy import PM1_RANGE, is_bfloat16_accurate, make_probe_pm1
+from anime_tf.inference.config import PRECISIONS
+from anime_tf.inference.engines.engine import Engine, EngineConfig
+from anime_tf.inference.engines.factory import (
+    MULTI_PRECISION_ENGINES,
+    PACKAGES,
+    create_engine,
+    default_engine,
 )
+from anime_tf.inference.engines.openvino import OpenVinoEngine, supports_bfloat16
 from anime_tf.metrics.similarity import psnr
 
-if TYPE_CHECKING:
-    from anime_tf.inference.engines.engine import Engine
-
 MEASURE_VARIABLE = "ANIME_TF_MEASURE"
-"""Environment variable; at "0" nothing is measured, and "auto" goes by the kind of weights."""
+"""Environment variable; "0" disables measuring, so that "auto" depends on the weights alone."""
 
 MEASURED_SIDE = 256
-"""Height and width of the picture on which engines are measured."""
+"""Side of the picture on which engines are measured, pixels."""
 
 ROUNDS = 5
-"""How often each engine is measured, after a first call that does not count."""
+"""Measurements of each engine after a warm-up call."""
 
-MOST_SECONDS = 6.0
-"""After so long there are no more rounds."""
+MAX_SECONDS = 6.0
+"""Time after which no further round begins."""
 
-GAIN = 1.1
-"""How many times as fast a way must be to be preferred to one more exact, or sooner to start."""
+MIN_SPEEDUP = 1.1
+"""Speedup from which an engine is preferred to one that is more exact or starts faster."""
 
-BUSY = 0.75
-"""Processes that want to run, for each core, above which a machine is busy: clocks then mislead."""
+BUSY_LOAD = 0.75
+"""Load average for each core above which measurements are repeated later."""
 
 _BUSY_KEY = "busy"
 
-LEAST_PSNR_FLOAT32 = 70.0
-"""Of float32 by one engine against another, in dB: below it, one of them is at fault."""
-
-_RUNTIMES = {
-    "keras": "tensorflow",
-    "saved_model": "tensorflow",
-    "onnx": "onnxruntime",
-    "openvino": "openvino",
-}
-"""Engine -> the package that it needs, of those that there is a choice of."""
+MIN_FLOAT32_PSNR = 70.0
+"""PSNR between the float32 results of two engines in dB, below which one of them is wrong."""
 
 _BFLOAT16_FEATURES = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}
 _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 
-class Way(NamedTuple):
-    """How a network may be run.
-
-    Attributes:
-        engine: A key of `inference.engines.ENGINES`.
-        precision: "float32" or "bfloat16".
-    """
-
-    engine: str
-    precision: str
-
-    def __str__(self) -> str:
-        return f"{self.engine} {self.precision}"
-
-
-def open_fastest(
-    path: Path, own: str, precision: str, open_way: Callable[[Way], Engine], hold: bool = False
+def open_engine(
+    path: str | os.PathLike[str],
+    engine: str = "auto",
+    precision: str = "auto",
+    ema_statistics: bool = False,
 ) -> Engine:
-    """Opens weights with the engine that runs them fastest here; a log line says which it is.
+    """Open weights with an engine.
 
     Args:
         path: The weights.
-        own: The engine that their kind calls for; the only one where there is no choice.
-        precision: One of `openvino.PRECISIONS`.
-        open_way: What opens the weights in a way.
-        hold: Take only those that can hold statistics, Keras alone, where it can open the weights.
-
-    Returns:
-        The engine.
+        engine: A key of `engines.factory.ENGINES`, or "auto" for the fastest on this machine.
+        precision: One of `PRECISIONS`. "auto" is bfloat16 if the CPU supports it, the engine is
+            "auto" or OpenVINO, and results are close to float32; else float32.
+        ema_statistics: Restrict "auto" to engines with `run_ema`, if one can open the weights.
 
     Raises:
-        FileNotFoundError: There are no such weights.
-        ValueError: Weights that their own engine cannot open.
+        FileNotFoundError: No such file.
+        ValueError: Unknown engine, a precision that it does not support, or weights that it cannot
+            open.
     """
-    ways = possible_ways(path, own, precision, hold)
-    if len(ways) == 1:
-        return open_way(ways[0])
-    facts = [cache.versions(), cache.machine(), ways, MEASURED_SIDE]
-    name = cache.entry("speed", _network_of(path), *facts)
-    table = cache.recall_json(name)
-    opened: dict[Way, Engine] = {}
+    path = Path(path)
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"engine_precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}"
+        )
+    if engine == "auto":
+        return autotune_engine(path, precision, ema_statistics)
+    return create_engine(path, EngineConfig(engine, precision))
+
+
+def autotune_engine(path: Path, precision: str = "auto", ema_statistics: bool = False) -> Engine:
+    """Open weights with the fastest accurate engine and log which one it is.
+
+    See `open_engine` for the arguments and errors.
+    """
+    candidates = make_candidates(path, precision, ema_statistics)
+    if len(candidates) == 1:
+        return create_engine(path, candidates[0])
+    key = _cache_key(path, candidates)
+    table = cache.load_json(key)
+    engines: dict[EngineConfig, Engine] = {}
     busy = _is_busy()
-    if not _is_table(table, ways) or (table[_BUSY_KEY] and not busy):
-        logging.info("measuring which engine is fastest here; this is done once and takes seconds")
-        measured, opened = _measured(ways, open_way)
+    if not _is_table(table, candidates) or (table[_BUSY_KEY] and not busy):
+        logging.info("measuring the engines; this takes seconds and is done once")
+        measured, engines = _measure(path, candidates)
         table = {**measured, _BUSY_KEY: busy}
-        cache.remember_json(name, table)
-    milliseconds = {way: table[str(way)] for way in ways if table.get(str(way)) is not None}
+        cache.store_json(key, table)
+    milliseconds = {c: table[str(c)] for c in candidates if table.get(str(c)) is not None}
     engine = None
     while engine is None:
-        way = fastest(milliseconds)
-        del milliseconds[way]
+        config = choose_fastest(milliseconds)
+        del milliseconds[config]
         try:
-            engine = opened.get(way) or _opened_sound(path, way, precision, open_way)
+            engine = engines.get(config) or _open_accurate(path, config, precision)
         except (ValueError, RuntimeError, ImportError) as error:
-            if way == ways[0] or not milliseconds:
+            if config == candidates[0] or not milliseconds:
                 raise
-            logging.warning("%s does not run: %s", way, first_line(error))
-    logging.info("%s runs by the engine %s in %s", path.name, *way)
+            logging.warning("%s does not run: %s", config, first_line(error))
+    logging.info("%s: engine %s, %s", path.name, config.engine, config.precision)
     return engine
 
 
-def possible_ways(path: Path, own: str, precision: str, hold: bool = False) -> list[Way]:
-    """The ways to run weights on this machine, the plainest first; at least one.
+def make_candidates(
+    path: Path, precision: str = "auto", ema_statistics: bool = False
+) -> list[EngineConfig]:
+    """List the configs that can run weights on this machine, at least one; the default first.
 
-    Args:
-        path: The weights.
-        own: The engine that their kind calls for.
-        precision: One of `openvino.PRECISIONS`.
-        hold: See `open_fastest`.
+    See `open_engine` for the arguments.
     """
-    plain = Way(own, "float32" if precision == "auto" else precision)
-    if own not in _RUNTIMES or os.environ.get(MEASURE_VARIABLE) == "0" or not path.exists():
-        return [plain]
-    if _RUNTIMES[own] == "tensorflow" and _has_gpu():
-        return [plain]
+    default = default_engine(path)
+    only = [EngineConfig(default, "float32" if precision == "auto" else precision)]
+    if default == "tflite" or os.environ.get(MEASURE_VARIABLE) == "0" or not path.exists():
+        return only
+    if PACKAGES[default] == "tensorflow" and _has_gpu():
+        return only
     precisions = [precision]
     if precision == "auto":
         precisions = ["float32", "bfloat16"] if has_bfloat16() else ["float32"]
-    ways = [
-        Way(engine, kind)
+    engines = [default] if ema_statistics and default == "keras" else [default, "openvino"]
+    candidates = [
+        EngineConfig(engine, kind)
         for kind in precisions
-        for engine in ((own,) if hold and own == "keras" else (own, "openvino"))
-        if _is_installed(_RUNTIMES[engine])
-        # The others compute in the number type that the weights were exported in.
-        if kind == "float32" or engine in ("keras", "openvino")
+        for engine in engines
+        if _is_installed(PACKAGES[engine])
+        and (kind == "float32" or engine in MULTI_PRECISION_ENGINES)
     ]
-    return ways or [plain]
+    return candidates or only
 
 
-def fastest(milliseconds: dict[Way, float]) -> Way:
-    """The fastest way, or one that is nearly as fast and is in float32, or starts sooner.
+def choose_fastest(milliseconds: dict[EngineConfig, float]) -> EngineConfig:
+    """Choose the fastest config; if others are nearly as fast, prefer float32, then OpenVINO.
 
-    OpenVINO starts in a second where TensorFlow needs several.
+    OpenVINO starts in a second, TensorFlow in several.
     """
-    best, *ways = sorted(
-        milliseconds, key=lambda way: (way.precision != "float32", way.engine != "openvino")
+    best, *others = sorted(
+        milliseconds, key=lambda c: (c.precision != "float32", c.engine != "openvino")
     )
-    for way in ways:
-        if milliseconds[way] * GAIN < milliseconds[best]:
-            best = way
+    for config in others:
+        if milliseconds[config] * MIN_SPEEDUP < milliseconds[best]:
+            best = config
     return best
 
 
 def has_bfloat16() -> bool:
-    """Whether the CPU computes in bfloat16; False where there is no way to know."""
-    features = cache.cpu_facts()[1]
+    """Return whether the CPU computes in bfloat16; False if that is unknown."""
+    features = cpu.cpu_features()
     if features:
         return not _BFLOAT16_FEATURES.isdisjoint(features)
-    if not _is_installed("openvino"):
-        return False
-    openvino = import_openvino()
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return _is_installed("openvino") and supports_bfloat16()
 
 
 def _has_gpu() -> bool:
-    """Whether TensorFlow runs on a GPU; it is asked only where there may be one."""
+    """Whether TensorFlow uses a GPU; imports it only if a driver is installed."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
     nvidia_or_amd = not hidden and any(os.path.exists(file) for file in _GPU_FILES)
     if not nvidia_or_amd and not cache.version("tensorflow-metal"):
@@ -202,106 +188,103 @@ def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def _network_of(path: Path) -> str:
-    """What a network is, without its weights where they can be told apart: its speed's key."""
+def _cache_key(path: Path, candidates: list[EngineConfig]) -> str:
+    facts = [cache.versions(), cache.machine(), [*map(str, candidates)], MEASURED_SIDE]
+    return cache.make_key("speed", _network_digest(path), *facts)
+
+
+def _network_digest(path: Path) -> str:
+    """Digest of a network's architecture, or of the whole file where it has no config."""
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
                 return sha256(archive.read("config.json")).hexdigest()
         except (zipfile.BadZipFile, KeyError, OSError, NotImplementedError):
-            pass  # whatever opens it says what is wrong with it
-    return cache.digest_of(path)
+            pass  # the engine reports the error
+    return cache.digest(path)
 
 
-def _is_table(table: Any, ways: list[Way]) -> bool:
-    """Whether this is a table of milliseconds, None for ways that do not run, and of a bool."""
+def _is_table(table: Any, candidates: list[EngineConfig]) -> bool:
+    """Whether a table holds milliseconds, None for engines that do not run, and the busy flag."""
     return (
         isinstance(table, dict)
-        and set(table) == {_BUSY_KEY, *map(str, ways)}
+        and set(table) == {_BUSY_KEY, *map(str, candidates)}
         and all(value is None or isinstance(value, float | bool) for value in table.values())
-        and isinstance(table[str(ways[0])], float)
+        and isinstance(table[str(candidates[0])], float)
     )
 
 
-def _measured(
-    ways: list[Way], open_way: Callable[[Way], Engine]
-) -> tuple[dict[str, float | None], dict[Way, Engine]]:
-    """Milliseconds of each way, None of those that do not run, and the engines that are sound."""
-    probe = probe_pm1(MEASURED_SIDE)
-    opened = {ways[0]: open_way(ways[0])}  # its errors are those of the weights
-    results = {ways[0]: opened[ways[0]](probe)}
-    for way in ways[1:]:
+def _measure(
+    path: Path, candidates: list[EngineConfig]
+) -> tuple[dict[str, float | None], dict[EngineConfig, Engine]]:
+    """Milliseconds of each candidate, None if it does not run, and the accurate engines."""
+    probe = make_probe_pm1(MEASURED_SIDE)
+    default = candidates[0]
+    engines = {default: create_engine(path, default)}  # its errors are those of the weights
+    results = {default: engines[default](probe)}
+    for config in candidates[1:]:
         try:
-            engine = _sibling(way, opened) or open_way(way)
-            results[way] = engine(probe)
-            opened[way] = engine
+            engine = _with_precision(config, engines) or create_engine(path, config)
+            results[config] = engine(probe)
+            engines[config] = engine
         except (ValueError, RuntimeError, ImportError, MemoryError) as error:
-            logging.debug("%s does not run: %s", way, first_line(error))
-    seconds: dict[Way, list[float]] = {way: [] for way in opened}
-    end = time.perf_counter() + MOST_SECONDS
+            logging.debug("%s does not run: %s", config, first_line(error))
+    seconds: dict[EngineConfig, list[float]] = {config: [] for config in engines}
+    end = time.perf_counter() + MAX_SECONDS
     for count in range(ROUNDS):
-        for way, engine in opened.items():
+        for config, engine in engines.items():
             start = time.perf_counter()
             engine(probe)
-            seconds[way].append(time.perf_counter() - start)
+            seconds[config].append(time.perf_counter() - start)
         if count and time.perf_counter() > end:
             break
-    table: dict[str, float | None] = {str(way): None for way in ways}
-    for way, times in seconds.items():
-        table[str(way)] = round(float(np.median(times)) * 1e3, 2)
-    for way in ways[1:]:
-        if way not in opened:
-            continue
-        decibels = psnr(results[way], results[ways[0]], SPAN)
-        if way.precision == "float32" and not decibels >= LEAST_PSNR_FLOAT32:  # nor NaN
-            # At fault whatever the weights; bfloat16 may be near enough with others.
-            logging.warning("%s is left out: %.0f dB PSNR to %s", way, decibels, ways[0])
-            table[str(way)] = None
+    table: dict[str, float | None] = {str(config): None for config in candidates}
+    for config, times in seconds.items():
+        table[str(config)] = round(float(np.median(times)) * 1e3, 2)
+        decibels = psnr(results[config], results[default], PM1_RANGE)
+        wrong = config.precision == "float32" and not decibels >= MIN_FLOAT32_PSNR  # or NaN
+        if wrong and config != default:
+            # Wrong for any weights, unlike bfloat16, which may be accurate for others.
+            logging.warning("%s is skipped: %.0f dB PSNR to %s", config, decibels, default)
+            table[str(config)] = None
     logging.info(
         "milliseconds for %dx%d pixels: %s",
         MEASURED_SIDE,
         MEASURED_SIDE,
         ", ".join(f"{name} {'none' if ms is None else f'{ms:.0f}'}" for name, ms in table.items()),
     )
-    # bfloat16 is checked by itself, against float32 of the same engine.
-    return table, {way: engine for way, engine in opened.items() if way.precision == "float32"}
+    # bfloat16 is checked separately, against float32 of the same engine.
+    return table, {c: engine for c, engine in engines.items() if c.precision == "float32"}
 
 
 def _is_busy() -> bool:
-    """Whether other processes want the cores too; False where there is no way to know."""
-    return hasattr(os, "getloadavg") and os.getloadavg()[0] > BUSY * cache.cores()
+    """Whether other processes use the cores; False if that is unknown."""
+    load = cpu.load_average()
+    return load is not None and load > BUSY_LOAD * cpu.core_count()
 
 
-def _sibling(way: Way, opened: dict[Way, Engine]) -> Engine | None:
-    """The same engine in another precision, where it need not read the weights anew."""
-    for engine in opened.values():
-        if way.engine == "openvino" and isinstance(engine, OpenVinoEngine):
-            return engine.in_precision(way.precision)
+def _with_precision(config: EngineConfig, engines: dict[EngineConfig, Engine]) -> Engine | None:
+    """An open OpenVINO engine in another precision, which need not read the weights again."""
+    for engine in engines.values():
+        if config.engine == "openvino" and isinstance(engine, OpenVinoEngine):
+            return engine.with_precision(config.precision)
     return None
 
 
-def _opened_sound(
-    path: Path, way: Way, precision: str, open_way: Callable[[Way], Engine]
-) -> Engine | None:
-    """Opens a way, or gives None if its results are not near enough to float32's.
+def _open_accurate(path: Path, config: EngineConfig, precision: str) -> Engine | None:
+    """Open an engine; None for bfloat16 that is not accurate, unless the user chose it."""
+    if config.precision == "float32" or precision == "bfloat16":
+        return create_engine(path, config)
+    if config.engine == "openvino":  # checks its accuracy itself
+        engine = create_engine(path, EngineConfig("openvino", "auto"))
+        return engine if getattr(engine, "precision", None) == config.precision else None
 
-    Where bfloat16 was asked for it is what was asked for.
-    """
-    if way.precision == "float32" or precision == "bfloat16":
-        return open_way(way)
-    if way.engine == "openvino":  # which makes sure by itself
-        engine = open_way(Way(way.engine, "auto"))
-        return engine if getattr(engine, "precision", None) == way.precision else None
-    facts = [cache.digest_of(path), cache.versions(), cache.machine(), PROBE_SIDE]
-    name = cache.entry("sound", way.engine, *facts)
-    decibels = cache.recall_json(name)
-    if isinstance(decibels, float):
-        return open_way(way) if decibels >= LEAST_PSNR else None
-    engine, exact, probe = (
-        open_way(way),
-        open_way(Way(way.engine, "float32")),
-        probe_pm1(PROBE_SIDE),
-    )
-    decibels = psnr(engine(probe), exact(probe), SPAN)
-    cache.remember_json(name, decibels)
-    return engine if decibels >= LEAST_PSNR else None
+    opened: dict[str, Engine] = {}
+
+    def run(kind: str, probe: np.ndarray) -> np.ndarray:
+        opened[kind] = create_engine(path, EngineConfig(config.engine, kind))
+        return opened[kind](probe)
+
+    if not is_bfloat16_accurate(config.engine, path, run):
+        return None
+    return opened.get(config.precision) or create_engine(path, config)

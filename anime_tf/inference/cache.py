@@ -1,7 +1,6 @@
-"""What is remembered from one start to the next: entries in a folder of the user's.
+"""Cache of compiled networks and measurements in a folder of the user.
 
-Nothing depends on it: an entry that is not there, damaged or made by something else is made anew,
-and a folder that cannot be written is no error.
+A missing, damaged or outdated entry is made again, and a folder that is not writable is no error.
 """
 
 from __future__ import annotations
@@ -13,120 +12,110 @@ import importlib.metadata
 import json
 import os
 import platform
-import sys
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 from absl import logging
 
 from anime_tf import __version__
+from anime_tf.inference import cpu
 from anime_tf.io.atomic import write_bytes
 
 FOLDER_VARIABLE = "ANIME_TF_CACHE"
-"""Environment variable that names another folder; empty where nothing is to be remembered."""
+"""Environment variable that names another folder; empty disables the cache."""
 
-MOST_BYTES = 1 << 30
-"""Of all entries together; beyond it those go that were not used for longest."""
+MAX_BYTES = 1 << 30
+"""Size of all entries, above which the least recently used are deleted."""
 
-_DIGITS = 64  # of a SHA-256 in hexadecimal, the first line of an entry
 _PACKAGES = ("tensorflow", "keras", "openvino", "onnxruntime")
-_CODE = ("models", "inference")  # folders of this package whose code is in what is remembered
+_CODE = ("models", "inference")  # folders of this package that cached networks depend on
 
 
 def folder() -> Path | None:
-    """Where entries are; None where nothing is remembered. The folder may not exist yet."""
+    """Return the folder, which may not exist yet; None if the cache is disabled."""
     named = os.environ.get(FOLDER_VARIABLE)
     if named is not None:
         return Path(named) if named else None
-    try:
-        home = Path.home()
-    except RuntimeError:  # no home
-        return None
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "anime_tf"
+    return platformdirs.user_cache_path("anime_tf", appauthor=False, opinion=False)
 
 
-def entry(kind: str, *facts: Any) -> str:
-    """The name of the entry that all of `facts` decide, beside the package, which always does.
+def make_key(kind: str, *facts: Any) -> str:
+    """Make the key of an entry that depends on facts, and on the code of this package.
 
     Args:
-        kind: What it holds, in a word.
-        facts: Anything that JSON can hold.
+        kind: Kind of entry, a word.
+        *facts: Anything that JSON can hold.
     """
-    text = json.dumps([__version__, _code(), *facts], sort_keys=True)
+    text = json.dumps([__version__, _code_digest(), *facts], sort_keys=True)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def recall(name: str) -> bytes | None:
-    """What an entry holds; None where there is none that is whole."""
+def load(key: str) -> bytes | None:
+    """Load an entry; None if it is missing or damaged."""
     base = folder()
     if base is None:
         return None
-    path = base / name
+    path = base / key
     try:
         content = path.read_bytes()
     except OSError:
         return None
-    digest, _, data = content.partition(b"\n")
-    if digest != _digest(data):
-        logging.debug("%s is damaged; it is made anew", path)
+    checksum, _, data = content.partition(b"\n")
+    if checksum != _checksum(data):
+        logging.debug("%s: damaged cache entry; making it again", path)
         return None
-    with contextlib.suppress(OSError):  # of a folder that can only be read
-        os.utime(path)  # used now
+    with contextlib.suppress(OSError):  # a read-only folder
+        os.utime(path)  # mark as recently used
     return data
 
 
-def remember(name: str, data: bytes) -> None:
-    """Keeps an entry, whole or not at all; those that are too old for the folder's size go."""
+def store(key: str, data: bytes) -> None:
+    """Store an entry atomically and delete the least recently used beyond `MAX_BYTES`."""
     base = folder()
     if base is None:
         return
     try:
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_bytes(base / name, _digest(data) + b"\n" + data)
-        _drop_oldest(base)
+        write_bytes(base / key, _checksum(data) + b"\n" + data)
+        _delete_oldest(base)
     except OSError as error:
-        logging.debug("nothing is remembered: %s", error)
+        logging.debug("nothing is cached: %s", error)
 
 
-def recall_json(name: str) -> Any:
-    """What an entry of `remember_json` holds; None where there is none."""
-    data = recall(name)
+def load_json(key: str) -> Any:
+    """Load an entry of `store_json`; None if it is missing or damaged."""
+    data = load(key)
     try:
         return None if data is None else json.loads(data)
     except ValueError:
         return None
 
 
-def remember_json(name: str, content: Any) -> None:
-    """Keeps what JSON can hold."""
-    remember(name, json.dumps(content, indent=1).encode())
+def store_json(key: str, content: Any) -> None:
+    """Store what JSON can hold."""
+    store(key, json.dumps(content, indent=1).encode())
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, or of all files in a folder, in hexadecimal."""
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, or of all files in a folder, in hexadecimal."""
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    digest = hashlib.sha256()
+    sha = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+                sha.update(block)
+    return sha.hexdigest()
 
 
 def versions() -> dict[str, str]:
-    """Name -> version of the packages that run networks; empty where one is not installed."""
+    """Return the versions of the packages that run networks; empty if not installed."""
     return {name: version(name) for name in _PACKAGES}
 
 
 @functools.cache
 def version(package: str) -> str:
-    """The version of a package, empty where it is not installed; found without importing it."""
+    """Return the version of a package without importing it; empty if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -134,60 +123,34 @@ def version(package: str) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What the speed of a network on a CPU depends on."""
-    return {"cpu": cpu_facts()[0], "cores": cores(), "system": platform.system()}
+    """Return the facts that the speed of a network on a CPU depends on."""
+    return {"cpu": cpu.cpu_name(), "cores": cpu.core_count(), "system": platform.system()}
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@functools.cache
-def cpu_facts() -> tuple[str, frozenset[str]]:
-    """The name of the CPU, and what Linux says that it can do; empty on other systems."""
-    name, features = "", frozenset[str]()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            for line in file:
-                key, _, value = (part.strip() for part in line.partition(":"))
-                if key == "model name":
-                    name = name or value
-                elif key in ("flags", "Features"):
-                    features = features or frozenset(value.split())
-                if name and features:
-                    break
-    except OSError:
-        pass
-    return name or platform.processor() or platform.machine(), features
-
-
-def _digest(data: bytes) -> bytes:
+def _checksum(data: bytes) -> bytes:
     return hashlib.sha256(data).hexdigest().encode()
 
 
 @functools.cache
-def _code() -> str:
-    """Of the code that makes networks, for a checkout changes more often than its version."""
-    digest = hashlib.sha256()
+def _code_digest() -> str:
+    """Digest of the code that makes networks: a checkout changes more often than its version."""
+    sha = hashlib.sha256()
     for name in _CODE:
-        for file in sorted((Path(__file__).parents[1] / name).glob("*.py")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+        for file in sorted((Path(__file__).parents[1] / name).rglob("*.py")):
+            sha.update(file.read_bytes())
+    return sha.hexdigest()
 
 
-def _drop_oldest(base: Path) -> None:
+def _delete_oldest(base: Path) -> None:
     found = []
     for path in base.iterdir():
         try:
             status = path.stat()
-        except OSError:  # another process has dropped it
+        except OSError:  # deleted by another process
             continue
         found.append((status.st_mtime, status.st_size, path))
     total = 0
     for _, size, path in sorted(found, reverse=True):
         total += size
-        if total > MOST_BYTES:
+        if total > MAX_BYTES:
             path.unlink(missing_ok=True)

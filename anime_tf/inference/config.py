@@ -9,7 +9,7 @@ from typing import Any
 from anime_tf.config import Config, setting
 
 ENGINES = ("keras", "saved_model", "tflite", "onnx", "openvino")
-"""Names of the runtimes, the keys of `engines.engine.ENGINES`, whose import takes seconds."""
+"""Names of the runtimes, the keys of `engines.factory.ENGINES`, whose import is slow."""
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 """Number types that an engine computes in; "auto" lets it choose."""

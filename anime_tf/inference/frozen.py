@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from anime_tf.inference import tiling
-from anime_tf.inference.engines import openvino
-from anime_tf.inference.engines.engine import ENGINE_OF_SUFFIX, Engine, KerasEngine, _run_graph
-from anime_tf.inference.engines.openvino import OpenVinoEngine
+from anime_tf.inference.engines.engine import Engine
+from anime_tf.inference.engines.factory import default_engine
+from anime_tf.inference.engines.graph import run_graph
+from anime_tf.inference.engines.keras import KerasEngine
+from anime_tf.inference.engines.openvino import OpenVinoEngine, compile_network
 from anime_tf.io.native_stderr import import_tensorflow
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class FrozenEngine:
         self._run: Engine
         if engine == "openvino":
             network = PaddedGenerator(model, lowering=OPENVINO, statistics=statistics)
-            self._run = openvino.compiled(network, precision)
+            self._run = compile_network(network, precision, "a frozen network")
         else:
             self._run = KerasEngine(model, statistics)
         self._run_tile: Any = None
@@ -89,7 +91,7 @@ class FrozenEngine:
         import tensorflow as tf
 
         box = tf.constant([tile.outer[0], tile.outer[2], *size_hw], tf.int32)
-        return _run_graph(self._run_tile, tile_pm1, tile_box=box)["anime_pm1"]
+        return run_graph(self._run_tile, tile_pm1, tile_box=box)["anime_pm1"]
 
 
 class Freezer:
@@ -146,5 +148,5 @@ class Freezer:
 
 def can_freeze(path: Path, engine: Any) -> bool:
     """Tell whether weights and their engine can have their statistics frozen."""
-    is_archive = not path.is_dir() and ENGINE_OF_SUFFIX.get(path.suffix, "keras") == "keras"
+    is_archive = default_engine(path) == "keras"
     return is_archive and isinstance(engine, KerasEngine | OpenVinoEngine)

@@ -13,8 +13,9 @@ import numpy as np
 from absl import logging
 
 from anime_tf.inference import tiling
+from anime_tf.inference.autotune import open_engine
 from anime_tf.inference.config import StylizerConfig
-from anime_tf.inference.engines.engine import KerasEngine, open_engine
+from anime_tf.inference.engines.keras import KerasEngine
 from anime_tf.inference.frozen import Freezer, FrozenEngine, can_freeze
 from anime_tf.inference.memory import fits_into_memory
 from anime_tf.inference.postprocess import postprocess
@@ -207,7 +208,7 @@ class Stylizer:
 
         def run(pictures_pm1: np.ndarray) -> np.ndarray:
             nonlocal used
-            anime_pm1, used = engine.run_held(
+            anime_pm1, used = engine.run_ema(
                 pictures_pm1, statistics, momentum, tolerance, measured
             )
             return anime_pm1
@@ -229,7 +230,7 @@ class Stylizer:
         """
         engine, photo_u8 = self._ema_input(photo_u8)
         try:
-            return engine.run_held(pictures.to_pm1(photo_u8[None]), None, 1.0, math.inf)[1]
+            return engine.run_ema(pictures.to_pm1(photo_u8[None]), None, 1.0, math.inf)[1]
         except MemoryError as error:
             raise MemoryError(
                 tiling.out_of_memory_message((1, *photo_u8.shape), 0, False)

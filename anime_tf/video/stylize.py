@@ -80,7 +80,7 @@ def stylize_video(
 
 def _settings(*configs: Config) -> dict[str, str]:
     """Returns all settings that decide what is written, and the digests of the weights."""
-    from anime_tf.inference.cache import digest_of
+    from anime_tf.inference.cache import digest
     from anime_tf.styles.builtin import weights_path
 
     # The input is compared by more than its name.
@@ -89,7 +89,7 @@ def _settings(*configs: Config) -> dict[str, str]:
     made = {f"--{name}": str(value) for name, value in values.items() if name not in ignored}
     for name in ("weights", "face_weights"):
         if name in values:
-            made[f"contents of --{name}"] = digest_of(weights_path(values[name]))[:16]
+            made[f"contents of --{name}"] = digest(weights_path(values[name]))[:16]
     return made
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from anime_tf import Stylizer
 from anime_tf.cli import app
 from anime_tf.cli.export import COMMAND
-from anime_tf.inference.engines.engine import import_litert
+from anime_tf.inference.engines.tflite import import_litert
 from anime_tf.io.pictures import write_picture
 
 LEVEL = 1  # of 255: where float rounding lies on the border between two levels

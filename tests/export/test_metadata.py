@@ -16,7 +16,7 @@ from flatbuffers.table import Table
 
 from anime_tf.export.card import ModelCard
 from anime_tf.export.metadata import add_metadata
-from anime_tf.inference.engines.engine import TFLiteEngine
+from anime_tf.inference.engines.tflite import TFLiteEngine
 
 pytest.importorskip(
     "ai_edge_litert.interpreter", reason="LiteRT (the extra tflite) is not installed"

@@ -14,7 +14,7 @@ from anime_tf.cli import app
 from anime_tf.cli.export import COMMAND
 from anime_tf.export import checks
 from anime_tf.export.onnx import AXES, LIMIT, OPSET, check_installed, convert_onnx
-from anime_tf.inference.engines.engine import OnnxEngine
+from anime_tf.inference.engines.onnx import OnnxEngine
 from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.io import pictures
 from anime_tf.models.registry import GENERATORS

@@ -19,7 +19,8 @@ from anime_tf.export.tflite import (
     operators,
     size_range,
 )
-from anime_tf.inference.engines.engine import KerasEngine, TFLiteEngine
+from anime_tf.inference.engines.keras import KerasEngine
+from anime_tf.inference.engines.tflite import TFLiteEngine
 from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.io import pictures
 from anime_tf.io.pictures import to_u8

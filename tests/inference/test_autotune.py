@@ -1,4 +1,4 @@
-"""The engine that "auto" takes."""
+"""The choice of the engine "auto"."""
 
 from __future__ import annotations
 
@@ -13,93 +13,93 @@ import numpy as np
 import pytest
 
 from anime_tf import Stylizer
-from anime_tf.inference import autotune as choice
-from anime_tf.inference import cache
-from anime_tf.inference.autotune import Way
-from anime_tf.inference.engines.engine import KerasEngine, open_engine
+from anime_tf.inference import accuracy, autotune, cache
+from anime_tf.inference.autotune import open_engine
+from anime_tf.inference.engines.engine import EngineConfig
+from anime_tf.inference.engines.keras import KerasEngine
 from anime_tf.inference.engines.openvino import OpenVinoEngine
 
 ROUNDING = 1e-4  # float32 by other kernels
 
-KERAS, OPENVINO = Way("keras", "float32"), Way("openvino", "float32")
-KERAS_BFLOAT16, OPENVINO_BFLOAT16 = Way("keras", "bfloat16"), Way("openvino", "bfloat16")
+KERAS, OPENVINO = EngineConfig("keras"), EngineConfig("openvino")
+KERAS_BFLOAT16, OPENVINO_BFLOAT16 = (EngineConfig(x.engine, "bfloat16") for x in (KERAS, OPENVINO))
 
 
 @pytest.fixture
-def measuring(tmp_path, monkeypatch) -> Path:
-    """A cache of the test's own, with nothing in it yet; "auto" measures."""
-    monkeypatch.setenv(choice.MEASURE_VARIABLE, "1")
+def empty_cache(tmp_path, monkeypatch) -> Path:
+    """An empty cache of the test; "auto" measures."""
+    monkeypatch.setenv(autotune.MEASURE_VARIABLE, "1")
     monkeypatch.setenv(cache.FOLDER_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
-def test_of_two_that_are_nearly_as_fast_the_one_that_starts_sooner():
-    assert choice.fastest({KERAS: 95.0, OPENVINO: 100.0}) == OPENVINO
-    assert choice.fastest({KERAS: 90.0, OPENVINO: 100.0}) == KERAS
+def test_of_nearly_equal_engines_the_more_exact_or_faster_starting_one_is_chosen():
+    assert autotune.choose_fastest({KERAS: 95.0, OPENVINO: 100.0}) == OPENVINO
+    assert autotune.choose_fastest({KERAS: 90.0, OPENVINO: 100.0}) == KERAS
     table = {KERAS: 100.0, OPENVINO: 80.0, KERAS_BFLOAT16: 60.0, OPENVINO_BFLOAT16: 63.0}
-    assert choice.fastest(table) == OPENVINO_BFLOAT16
-    assert choice.fastest({KERAS: 100.0, KERAS_BFLOAT16: 95.0}) == KERAS, "the more exact"
+    assert autotune.choose_fastest(table) == OPENVINO_BFLOAT16
+    assert autotune.choose_fastest({KERAS: 100.0, KERAS_BFLOAT16: 95.0}) == KERAS, "the more exact"
 
 
-def test_which_ways_there_are(archive, measuring, monkeypatch, tmp_path):
+def test_candidates(archive, empty_cache, monkeypatch, tmp_path):
+    candidates = autotune.make_candidates
     with_openvino = [OPENVINO] if cache.version("openvino") else []
-    assert choice.possible_ways(archive, "keras", "float32") == [KERAS, *with_openvino]
-    assert choice.possible_ways(archive, "keras", "float32", hold=True) == [KERAS]
-    saved_model = choice.possible_ways(tmp_path, "saved_model", "float32")
-    assert saved_model == [Way("saved_model", "float32"), *with_openvino]
-    assert choice.possible_ways(archive, "tflite", "auto") == [Way("tflite", "float32")]
-    every = {KERAS, *with_openvino, KERAS_BFLOAT16, OPENVINO_BFLOAT16}
-    assert set(choice.possible_ways(archive, "keras", "auto")) <= every
-    monkeypatch.setenv(choice.MEASURE_VARIABLE, "0")
-    assert choice.possible_ways(archive, "keras", "auto") == [KERAS]
+    assert candidates(archive, "float32") == [KERAS, *with_openvino]
+    assert candidates(archive, "float32", ema_statistics=True) == [KERAS]
+    assert candidates(tmp_path, "float32") == [EngineConfig("saved_model"), *with_openvino]
+    (tmp_path / "a.tflite").touch()
+    assert candidates(tmp_path / "a.tflite") == [EngineConfig("tflite")]
+    assert set(candidates(archive)) <= {KERAS, *with_openvino, KERAS_BFLOAT16, OPENVINO_BFLOAT16}
+    monkeypatch.setenv(autotune.MEASURE_VARIABLE, "0")
+    assert candidates(archive) == [KERAS]
 
 
-def test_measured_once_and_remembered(archive, measuring, caplog, monkeypatch):
+def test_measurements_are_cached(archive, empty_cache, caplog, monkeypatch):
     pytest.importorskip("openvino", reason="openvino (the extra openvino) is not installed")
     caplog.set_level(python_logging.INFO, logger="absl")
     x = np.random.default_rng(5).uniform(-1, 1, (1, 40, 52, 3)).astype(np.float32)
     expected = open_engine(archive, "keras")(x)
-    monkeypatch.setattr(choice, "BUSY", 1e9)  # never
+    monkeypatch.setattr(autotune, "BUSY_LOAD", 1e9)  # never
     for measures in (True, False):
         caplog.clear()
         np.testing.assert_allclose(
             open_engine(archive, "auto", "float32")(x), expected, atol=ROUNDING
         )
         assert ("measuring" in caplog.text) == measures
-        assert f"{archive.name} runs by the engine " in caplog.text
+        assert f"{archive.name}: engine " in caplog.text
 
-    # What was measured decides, whatever it was.
-    (table,) = measuring.glob("speed-*")
-    for way, kind in ((OPENVINO, OpenVinoEngine), (KERAS, KerasEngine)):
-        milliseconds = {str(KERAS): 2.0, str(OPENVINO): 2.0, str(way): 1.0, "busy": False}
-        cache.remember_json(table.name, milliseconds)
+    # The cached measurements decide.
+    (table,) = empty_cache.glob("speed-*")
+    for config, kind in ((OPENVINO, OpenVinoEngine), (KERAS, KerasEngine)):
+        milliseconds = {str(KERAS): 2.0, str(OPENVINO): 2.0, str(config): 1.0, "busy": False}
+        cache.store_json(table.name, milliseconds)
         assert isinstance(open_engine(archive, "auto", "float32"), kind)
     assert Stylizer(archive, engine_precision="float32", ema_statistics=True).supports_ema
 
 
-def test_what_is_no_table_is_measured_anew():
-    ways = [KERAS, OPENVINO]
-    assert choice._is_table({str(KERAS): 1.0, str(OPENVINO): None, "busy": True}, ways)
+def test_invalid_tables_are_measured_again():
+    candidates = [KERAS, OPENVINO]
+    assert autotune._is_table({str(KERAS): 1.0, str(OPENVINO): None, "busy": True}, candidates)
     for wrong in (None, [], {}, {str(KERAS): 1.0}, {str(KERAS): None, str(OPENVINO): 1.0}):
-        assert not choice._is_table(wrong, ways)
-        assert not isinstance(wrong, dict) or not choice._is_table({**wrong, "busy": True}, ways)
+        assert not autotune._is_table(wrong, candidates)
+        assert not isinstance(wrong, dict) or not autotune._is_table(
+            {**wrong, "busy": True}, candidates
+        )
 
 
-def test_bfloat16_that_is_too_far_off_is_not_taken(archive, measuring):
-    """With a table that says that it is the fastest, and an entry that says how far off it is."""
-    ways = choice.possible_ways(archive, "keras", "auto", hold=True)
-    if len(ways) == 1:
+def test_inaccurate_bfloat16_is_not_chosen(archive, empty_cache):
+    """According to the cache it is the fastest, and above or below the limit."""
+    candidates = autotune.make_candidates(archive, ema_statistics=True)
+    if len(candidates) == 1:
         pytest.skip("this CPU does not compute in bfloat16")
-    facts = [cache.versions(), cache.machine()]
-    speed = cache.entry("speed", choice._network_of(archive), *facts, ways, choice.MEASURED_SIDE)
-    cache.remember_json(speed, {str(KERAS): 9.0, str(KERAS_BFLOAT16): 1.0, "busy": False})
-    sound = cache.entry("sound", "keras", cache.digest_of(archive), *facts, choice.PROBE_SIDE)
+    speed = {str(KERAS): 9.0, str(KERAS_BFLOAT16): 1.0, "busy": False}
+    cache.store_json(autotune._cache_key(archive, candidates), speed)
     for decibels, precision in ((44.0, "float32"), (46.0, "bfloat16")):
-        cache.remember_json(sound, decibels)
-        assert open_engine(archive, hold=True).precision == precision
+        cache.store_json(accuracy._cache_key("keras", archive), decibels)
+        assert open_engine(archive, ema_statistics=True).precision == precision
 
 
-def test_the_second_start_needs_no_tensorflow(archive, measuring, tmp_path):
+def test_the_second_start_needs_no_tensorflow(archive, empty_cache, tmp_path):
     pytest.importorskip("openvino", reason="openvino (the extra openvino) is not installed")
     cv2.imwrite(str(tmp_path / "photo.png"), np.full((40, 52, 3), 90, np.uint8))
     x = np.zeros((1, 16, 16, 3), np.float32)
@@ -120,9 +120,9 @@ def test_the_second_start_needs_no_tensorflow(archive, measuring, tmp_path):
     expected = Stylizer(archive, engine="keras")(np.full((40, 52, 3), 90, np.uint8))
     assert np.abs(anime.astype(int) - expected.astype(int)).max() <= 1
 
-    # What another build of OpenVINO has compiled is compiled anew.
-    (kept,) = measuring.glob("openvino-*")
-    whole = cache.recall(kept.name)
-    cache.remember(kept.name, b"nothing that OpenVINO knows")
+    # A network compiled by another build of OpenVINO is compiled again.
+    (entry,) = empty_cache.glob("openvino-*")
+    whole = cache.load(entry.name)
+    cache.store(entry.name, b"invalid")
     np.testing.assert_array_equal(open_engine(archive, "openvino", "float32")(x), expected_pm1)
-    assert len(cache.recall(kept.name)) > len(whole) // 2
+    assert len(cache.load(entry.name)) > len(whole) // 2

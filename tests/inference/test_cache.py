@@ -1,4 +1,4 @@
-"""What is remembered between two starts."""
+"""The cache of compiled networks and measurements."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_where_entries_are(tmp_path, monkeypatch):
+def test_folder(tmp_path, monkeypatch):
     monkeypatch.setenv(cache.FOLDER_VARIABLE, str(tmp_path))
     assert cache.folder() == tmp_path
     monkeypatch.setenv(cache.FOLDER_VARIABLE, "")
     assert cache.folder() is None
-    cache.remember("one", b"nowhere")
-    assert cache.recall("one") is None
+    cache.store("one", b"nowhere")
+    assert cache.load("one") is None
     monkeypatch.delenv(cache.FOLDER_VARIABLE)
     if sys.platform.startswith("linux"):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -33,48 +33,48 @@ def test_where_entries_are(tmp_path, monkeypatch):
         assert cache.folder() == Path("/home/somebody/.cache/anime_tf")
 
 
-def test_names_tell_all_facts_apart():
-    names = {
-        cache.entry("a", 1),
-        cache.entry("a", 2),
-        cache.entry("b", 1),
-        cache.entry("a", {"x": 1}),
+def test_keys_differ_by_all_facts():
+    keys = {
+        cache.make_key("a", 1),
+        cache.make_key("a", 2),
+        cache.make_key("b", 1),
+        cache.make_key("a", {"x": 1}),
     }
-    assert len(names) == 4
-    assert cache.entry("a", {"x": 1, "y": 2}) == cache.entry("a", {"y": 2, "x": 1})
+    assert len(keys) == 4
+    assert cache.make_key("a", {"x": 1, "y": 2}) == cache.make_key("a", {"y": 2, "x": 1})
 
 
-def test_an_entry_is_whole_or_none(folder):
-    assert cache.recall("one") is None
-    cache.remember("one", b"first\nsecond")
-    assert cache.recall("one") == b"first\nsecond"
-    cache.remember("one", b"anew")
-    assert cache.recall("one") == b"anew"
-    assert os.listdir(folder) == ["one"], "nothing temporary is left"
+def test_damaged_entries_are_missing(folder):
+    assert cache.load("one") is None
+    cache.store("one", b"first\nsecond")
+    assert cache.load("one") == b"first\nsecond"
+    cache.store("one", b"anew")
+    assert cache.load("one") == b"anew"
+    assert os.listdir(folder) == ["one"], "no temporary file"
     whole = (folder / "one").read_bytes()
     for damaged in (whole[:-1], whole[:10], b"", whole + b"more"):
         (folder / "one").write_bytes(damaged)
-        assert cache.recall("one") is None
-    cache.remember_json("two", {"a": [1, 2.5, None]})
-    assert cache.recall_json("two") == {"a": [1, 2.5, None]}
-    cache.remember("two", b"no JSON")
-    assert cache.recall_json("two") is None
+        assert cache.load("one") is None
+    cache.store_json("two", {"a": [1, 2.5, None]})
+    assert cache.load_json("two") == {"a": [1, 2.5, None]}
+    cache.store("two", b"no JSON")
+    assert cache.load_json("two") is None
 
 
-def test_those_go_that_were_not_used_for_longest(folder, monkeypatch):
-    monkeypatch.setattr(cache, "MOST_BYTES", 500)
+def test_the_least_recently_used_are_deleted(folder, monkeypatch):
+    monkeypatch.setattr(cache, "MAX_BYTES", 500)
     for age, name in enumerate(("new", "used", "old")):
-        cache.remember(name, bytes(100))  # and 65 of the digest
+        cache.store(name, bytes(100))  # and 65 of the digest
         os.utime(folder / name, (1e9 - age, 1e9 - age))
-    assert cache.recall("used") == bytes(100)
-    cache.remember("newest", bytes(100))
+    assert cache.load("used") == bytes(100)
+    cache.store("newest", bytes(100))
     assert sorted(os.listdir(folder)) == ["new", "newest", "used"]
 
 
-def test_a_folder_that_cannot_be_written_is_no_error(folder):
+def test_an_unwritable_folder_is_no_error(folder):
     folder.write_text("a file")
-    cache.remember("one", b"1")
-    assert cache.recall("one") is None
+    cache.store("one", b"1")
+    assert cache.load("one") is None
 
 
 def test_digests(tmp_path):
@@ -82,5 +82,5 @@ def test_digests(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "bc").write_bytes(b"bc")
     abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of FIPS 180-2
-    assert cache.digest_of(tmp_path) == abc
-    assert cache.digest_of(tmp_path / "a") != abc
+    assert cache.digest(tmp_path) == abc
+    assert cache.digest(tmp_path / "a") != abc

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from anime_tf import Stylizer
-from anime_tf.inference.engines.engine import _run_graph
+from anime_tf.inference.engines.graph import run_graph
 from anime_tf.inference.postprocess import postprocess
 from anime_tf.inference.tiling import out_of_memory_message
 from anime_tf.io import pictures
@@ -154,7 +154,7 @@ def too_much(pictures_pm1):
     def run(x):
         raise tf.errors.ResourceExhaustedError(None, None, f"OOM when allocating {x.shape}\nHint:")
 
-    return _run_graph(run, pictures_pm1)
+    return run_graph(run, pictures_pm1)
 
 
 def test_too_little_memory_is_one_line_that_says_what_helps(stylizer, photo):

@@ -1,1 +1,1 @@
-"""Runtimes that run a generator."""
+"""Engines: one runtime a file; `factory` knows them all."""

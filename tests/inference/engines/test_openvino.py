@@ -12,20 +12,21 @@ import tensorflow as tf
 from tolerances import unless_flat
 
 from anime_tf import Stylizer
-from anime_tf.inference.engines import openvino as openvino_engine
-from anime_tf.inference.engines.engine import KerasEngine, open_engine
-from anime_tf.inference.engines.openvino import PROBE_SIDE, OpenVinoEngine
+from anime_tf.inference.accuracy import PROBE_SIDE
+from anime_tf.inference.autotune import open_engine
+from anime_tf.inference.engines.keras import KerasEngine
+from anime_tf.inference.engines.openvino import OpenVinoEngine, fuse_norms, read_model
 from anime_tf.models.norms import PictureNorm
 from anime_tf.models.registry import GENERATORS
 
-LEVEL = 1  # of 255: where float rounding lies on the border between two levels
-ROUNDING = 1e-4  # other kernels with another order of additions, through two dozen norms
+LEVEL = 1  # of 255: float rounding at the border of two levels
+ROUNDING = 1e-4  # other kernels and another order of sums, through two dozen norms
 BFLOAT16_RMS = 8  # levels of 255; random weights, whose output is noise, are the hardest case
 
 openvino = pytest.importorskip("openvino", reason="openvino (the extra openvino) is not installed")
 
 
-def test_every_generator_gives_keras_picture_in_every_size(exports, photo):
+def test_every_generator_equals_keras_in_every_size(exports, photo):
     for name in GENERATORS:
         _, archive, folder = exports[name]
         by_keras = Stylizer(archive)
@@ -67,10 +68,10 @@ def test_precisions(exports):
         assert chosen == "float32"
 
 
-def test_weights_outlive_the_network_that_they_were_read_from(archive, generator):
-    model = openvino_engine._read(archive)
+def test_weights_outlive_the_network(archive, generator):
+    model = read_model(archive)
     gc.collect()
-    # TensorFlow's memory, which the network has given back, is written over.
+    # Overwrites the memory of the deleted network.
     sizes = {weight.value.shape.num_elements() for weight in generator.weights}
     over = [tf.fill([size * part // 9], np.nan) for size in sizes for part in (1, 4, 6, 9)] * 20
     x = np.random.default_rng(5).uniform(-1, 1, (1, 40, 36, 3)).astype(np.float32)
@@ -78,10 +79,10 @@ def test_weights_outlive_the_network_that_they_were_read_from(archive, generator
     assert over and np.isfinite(y).all()
 
 
-def test_norms_in_bfloat16_are_one_operation_each(archive, generator):
-    model = openvino_engine._read(archive)
+def test_fused_norms_are_one_operation_each(archive, generator):
+    model = read_model(archive)
     kinds = [op.get_type_name() for op in model.get_ordered_ops()]
-    openvino_engine._fuse_norms(model)
+    fuse_norms(model)
     fused = [op.get_type_name() for op in model.get_ordered_ops()]
     assert "MVN" not in kinds and "ReduceMean" not in fused
     norms = [layer for layer in generator._flatten_layers() if isinstance(layer, PictureNorm)]
@@ -92,14 +93,14 @@ def test_norms_in_bfloat16_are_one_operation_each(archive, generator):
     np.testing.assert_allclose(y, generator(x), atol=ROUNDING)
 
 
-def test_what_is_no_network_of_ours(exports, tmp_path, monkeypatch):
+def test_invalid_weights(exports, tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="none: no such weights"):
         open_engine(tmp_path / "none", "openvino")
-    with pytest.raises(ValueError, match="OpenVINO cannot read it, it is damaged or of another k"):
+    with pytest.raises(ValueError, match="expected a .keras archive, .* got a damaged one or anot"):
         open_engine(tmp_path, "openvino")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"\x08\x07 and then nothing of the kind")
-    with pytest.raises(ValueError, match="broken.onnx: OpenVINO cannot read it"):
+    with pytest.raises(ValueError, match="broken.onnx: expected a .keras archive"):
         open_engine(broken, "openvino")
     (tmp_path / "text.keras").write_text("no archive")
     with pytest.raises(ValueError, match="expected a .keras archive, got another kind of file"):
@@ -111,7 +112,7 @@ def test_what_is_no_network_of_ours(exports, tmp_path, monkeypatch):
     spec = tf.TensorSpec((1, 64, 64, 3), name="x")
     run = tf.function(lambda x: {"y": x * 2.0}, input_signature=[spec], autograph=False)
     tf.saved_model.save(module, str(tmp_path / "fixed"), signatures=run)
-    with pytest.raises(ValueError, match=r"of any size, found f32 \[1,64,64,3\]; make one with"):
+    with pytest.raises(ValueError, match=r"of any size, got f32 \[1,64,64,3\]; make one with"):
         open_engine(tmp_path / "fixed", "openvino")
 
     monkeypatch.setitem(sys.modules, "openvino", None)
