@@ -1,4 +1,4 @@
-"""Faces whose landmarks are written down, and photo-like pictures to find them in."""
+"""Faces with known landmarks, and pictures of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from anime_tf.faces.face import Face
 
 
-def upright_face(centre=(100.0, 100.0), unit=10.0) -> Face:
-    """A face with eyes 2 units left and right, 1 above the centre, and a mouth 3 below it."""
+def upright_face(center=(100.0, 100.0), unit=10.0) -> Face:
+    """Make a face with eyes 2 units left and right and 1 above the center, and a mouth 3 below."""
     points = np.zeros((68, 2))
     turn = np.linspace(np.pi, 0, 17)
     points[:17] = np.stack([4.5 * np.cos(turn), 6 * np.sin(turn) - 1], 1)  # jaw, chin at (0, 5)
@@ -23,24 +23,24 @@ def upright_face(centre=(100.0, 100.0), unit=10.0) -> Face:
     around = np.linspace(np.pi, -np.pi, 20, endpoint=False)
     points[48:68] = np.stack([1.5 * np.cos(around), 0.5 * np.sin(around) + 3], 1)
     points[48], points[54] = (-1.5, 3), (1.5, 3)
-    points = points * unit + np.array(centre)
-    x, y = centre
+    points = points * unit + np.array(center)
+    x, y = center
     box = (x - 4 * unit, y - 3 * unit, x + 4 * unit, y + 5 * unit)
     return Face(box, 1.0, points)
 
 
 def drawn_face(size: int = 512) -> np.ndarray:
-    """A drawn head, a face half as wide as the picture, plain enough to write down.
+    """Draw a head with a face half as wide as the picture.
 
-    Eyes at (0.412, 0.461) and (0.588, 0.461) of the size, mouth at (0.5, 0.666): dlib takes it for
-    a face by a margin of 1 and more.
+    Eyes at (0.412, 0.461) and (0.588, 0.461) of the size, mouth at (0.5, 0.666): dlib
+    detects it with a score above 1.
     """
     picture = np.full((512, 512, 3), (150, 170, 190), np.uint8)
 
-    def spot(x: float, y: float, across: float, down: float, colour: tuple[int, ...]) -> None:
+    def spot(x: float, y: float, across: float, down: float, color: tuple[int, ...]) -> None:
         centre = (round(256 + 100 * x), round(256 + 100 * y))
         axes = (round(100 * across), round(100 * down))
-        cv2.ellipse(picture, centre, axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
+        cv2.ellipse(picture, centre, axes, 0, 0, 360, color, -1, cv2.LINE_AA)
 
     spot(0, -0.15, 1.25, 1.65, (60, 40, 30))  # hair
     cv2.rectangle(picture, (206, 376), (306, 476), (190, 150, 125), -1)  # neck
@@ -61,7 +61,7 @@ def drawn_face(size: int = 512) -> np.ndarray:
 
 
 def with_faces(height: int, width: int, *faces: tuple[int, int, int]) -> np.ndarray:
-    """A plain picture with drawn heads, each given as the (left, top, size) of its picture."""
+    """Draw heads into a plain picture, each at (left, top, size)."""
     picture = np.full((height, width, 3), (150, 170, 190), np.uint8)
     for left, top, size in faces:
         rows, columns = slice(max(top, 0), top + size), slice(max(left, 0), left + size)
@@ -72,20 +72,20 @@ def with_faces(height: int, width: int, *faces: tuple[int, int, int]) -> np.ndar
 
 
 def five(face: Face) -> Face:
-    """The same face with dlib's 5 landmarks."""
+    """Return the same face with dlib's 5 landmarks."""
     order = [45, 42, 36, 39, 33]
-    return Face(face.box, face.score, face.points[order])
+    return Face(face.box, face.score, face.landmarks[order])
 
 
-def turning(degrees: float, centre=(100.0, 100.0)) -> np.ndarray:
-    """The map that turns clockwise about a point."""
+def turning(degrees: float, center=(100.0, 100.0)) -> np.ndarray:
+    """Return the clockwise rotation about a point."""
     angle = np.deg2rad(degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return np.hstack([turn, (np.array(centre) - turn @ centre)[:, None]])
+    return np.hstack([turn, (np.array(center) - turn @ center)[:, None]])
 
 
 def waves(height: int, width: int, shortest: float = 12.0, seed: int = 0) -> np.ndarray:
-    """A smooth picture in colour; no wave of it is shorter than so many pixels."""
+    """Make a smooth color picture of waves of at least `shortest` pixels."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     channels = []

@@ -1,1 +1,1 @@
-"""Faces: found, aligned, stylised apart, pasted back."""
+"""Faces: detection, alignment, stylization on their own, and blending into the picture."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from anime_tf.faces.align import portrait, square_of
+from anime_tf.faces.align import OrientedSquare, crop_portrait
 from anime_tf.faces.config import FaceConfig
 from anime_tf.faces.detect import FaceFinder
 from anime_tf.faces.draw import draw_faces
-from anime_tf.faces.face_stylizer import FaceStylizer, Stylise
+from anime_tf.faces.face_stylizer import FaceStylizer, Stylize
 from anime_tf.inference.batch import BatchReport, Task, extract_files, plan, stylize_files
 from anime_tf.inference.config import InferConfig, StylizerConfig
 from anime_tf.io import pictures
@@ -61,7 +61,7 @@ def _picture_stylizer(
     stylizer_config: StylizerConfig,
     face_config: FaceConfig,
     finder: FaceFinder | None,
-) -> Stylise:
+) -> Stylize:
     if finder is not None and config.faces == "draw":
         found = finder
 
@@ -79,7 +79,7 @@ def _picture_stylizer(
 
 
 def make_face_stylizer(
-    stylizer: Stylise, config: StylizerConfig, face_config: FaceConfig, finder: FaceFinder
+    stylizer: Stylize, config: StylizerConfig, face_config: FaceConfig, finder: FaceFinder
 ) -> FaceStylizer:
     """Makes a `FaceStylizer`, with weights of its own for faces if there are any."""
     from anime_tf.inference.stylizer import Stylizer
@@ -111,6 +111,9 @@ class _FaceCrops:
         made = self._face_stylizer.portraits(rgb_u8, faces)
         if self._compare:
             size, padding = self._face_config.size, self._face_config.padding
-            before = [portrait(rgb_u8, square_of(face, padding), size) for face in faces]
+            before = [
+                crop_portrait(rgb_u8, OrientedSquare.from_face(face, padding), size)
+                for face in faces
+            ]
             made = [pictures.side_by_side(*pair) for pair in zip(before, made, strict=True)]
         return [pictures.as_picture(made_u8) for made_u8 in made]

@@ -1,4 +1,4 @@
-"""Finding faces: dlib's detectors at a bounded size, and landmarks."""
+"""Face detection by dlib at a bounded resolution, with landmarks."""
 
 from __future__ import annotations
 
@@ -11,34 +11,40 @@ from typing import Any
 import cv2
 import numpy as np
 
-from anime_tf.faces.align import Square, between, portrait, square_of
+from anime_tf.faces.align import OrientedSquare, crop_portrait, similarity_transform
 from anime_tf.faces.config import FaceConfig
 from anime_tf.faces.dlib_models import import_dlib, load_model, model_path
-from anime_tf.faces.face import POINTS, Box, Face, apply, overlap, resizing
+from anime_tf.faces.face import (
+    LANDMARK_COUNTS,
+    Box,
+    Face,
+    iou,
+    resize_transform,
+    transform_points,
+)
 
 DETECTOR_PIXELS = {"hog": 80, "cnn": 55}
-"""How wide the smallest face is that a detector finds."""
+"""Width of the smallest face that each detector finds."""
 
-TURNS = (0, 60, -60)
-"""Degrees by which copies are turned where tilted faces are looked for, too."""
+ROTATIONS = (0, 60, -60)
+"""Rotations in degrees that the search for tilted faces tries."""
 
-ENLARGED_TO = 0.8
-"""Pictures are enlarged to this part of the largest size that is searched, and no further."""
+ENLARGEMENT_LIMIT = 0.8
+"""Pictures are enlarged to at most this fraction of the largest searched size."""
 
-SAME_FACE = 0.3
-"""Boxes that overlap by more than this (intersection over union) are one face, found twice."""
+MAX_IOU = 0.3
+"""Boxes with a larger intersection over union are the same face."""
 
-FOLLOWED_PIXELS = 200
-"""How wide a face is shown to the landmarks when it is followed."""
+FOLLOW_PIXELS = 200
+"""Width of a face in the crop whose landmarks are predicted when it is followed."""
 
 
 class FaceFinder:
-    """Finds the faces of pictures.
+    """Finds the faces in pictures.
 
-    The picture is searched in one size: enlarged until a face of `min_size` pixels is as large as
-    the detector needs, but not beyond four fifths of `search_megapixels`; pictures of more than
-    `search_megapixels` are shrunk to that.
-    No face is a result like any other. Several threads must not share one finder.
+    A picture is searched at one resolution: enlarged until a face of `min_size` pixels is large
+    enough for the detector, at most to four fifths of `search_megapixels`; shrunk if it has more.
+    A picture without faces gives an empty list. Threads must not share a finder.
 
     Args:
         config: Settings; the defaults without one.
@@ -46,137 +52,131 @@ class FaceFinder:
 
     Raises:
         FileNotFoundError: A model file is missing.
-        ValueError: dlib is missing, a file is none of its models, or an invalid setting.
+        ValueError: dlib is missing, a file is not one of its models, or an invalid setting.
     """
 
     def __init__(self, config: FaceConfig | None = None, **settings: Any) -> None:
         self.config = (config or FaceConfig()).replace(**settings)
         landmarks = self.config.landmarks
         self._dlib = import_dlib()
-        self._landmarks = load_model("shape_predictor", model_path(landmarks))
+        self._predictor = load_model("shape_predictor", model_path(landmarks))
         if self.config.detector == "cnn":
             self._cnn = load_model("cnn_face_detection_model_v1", model_path("cnn"))
         else:
             self._hog = self._dlib.get_frontal_face_detector()
-        self._check_landmarks(landmarks)
+        count = len(self._predict(np.zeros((8, 8, 3), np.uint8), (0, 0, 7, 7)))
+        if count not in LANDMARK_COUNTS:
+            raise ValueError(
+                f"{os.fspath(landmarks)}: expected a model of 68 or 5 landmarks, got one of {count}"
+            )
 
     def __call__(self, photo_u8: np.ndarray) -> list[Face]:
-        """Finds the faces of a picture.
-
-        Args:
-            photo_u8: (height, width, 3) RGB uint8; a picture in black and white has three equal
-                channels.
-
-        Returns:
-            The faces with their landmarks, the surest first; none is an empty list.
-
-        Raises:
-            ValueError: Another type or shape.
-        """
-        if photo_u8.dtype != np.uint8 or photo_u8.ndim != 3 or photo_u8.shape[2] != 3:
-            raise ValueError(
-                "expected an RGB picture (height, width, 3) of uint8, received "
-                f"{photo_u8.dtype} {photo_u8.shape}"
-            )
-        found: list[Face] = []
-        if self.config.detector == "hog":
-            # Of colours it would take the steepest plane; luma finds the same in 0.7 of the time.
-            photo_u8 = cv2.cvtColor(photo_u8, cv2.COLOR_RGB2GRAY)
-        for searched_u8, matrix in self._copies(photo_u8):
-            back = cv2.invertAffineTransform(matrix)
-            for box, score in self._detect(searched_u8):
-                face = Face(box, score, self._points(searched_u8, box))
-                found.append(face.moved(back))
-        return distinct(found)
-
-    def follow(self, photo_u8: np.ndarray, face: Face) -> Face:
-        """Finds the landmarks of a face anew, near to where it was: for the next frame of a film.
+        """Find the faces in a picture.
 
         Args:
             photo_u8: (height, width, 3) RGB uint8.
-            face: The face as it was, found by this finder.
 
         Returns:
-            The face, its box and landmarks as they are now; its score is the old one.
-        """
-        # Cut out upright, in the size in which detectors show faces to the landmarks.
-        left, top, right, bottom = face.box
-        before = square_of(face)
-        around = Square(((left + right) / 2, (top + bottom) / 2), 2 * (right - left), before.angle)
-        cut_u8 = portrait(photo_u8, around, 2 * FOLLOWED_PIXELS)
-        if self.config.detector == "hog":
-            cut_u8 = cv2.cvtColor(cut_u8, cv2.COLOR_RGB2GRAY)
-        low, high = FOLLOWED_PIXELS / 2, FOLLOWED_PIXELS * 3 / 2
-        points = apply(
-            around.matrix(2 * FOLLOWED_PIXELS), self._points(cut_u8, (low, low, high, high))
-        )
-        after = dataclasses.replace(face, points=points)
-        box = face.moved(between(before, square_of(after))).box
-        return dataclasses.replace(after, box=box)
+            The faces with their landmarks, highest score first.
 
-    def _copies(self, photo_u8: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The picture in the size that is searched, and turned, each with the map to it."""
+        Raises:
+            ValueError: Another dtype or shape.
+        """
+        if photo_u8.dtype != np.uint8 or photo_u8.ndim != 3 or photo_u8.shape[2] != 3:
+            raise ValueError(
+                "expected an RGB picture (height, width, 3) of uint8, got "
+                f"{photo_u8.dtype} {photo_u8.shape}"
+            )
+        faces: list[Face] = []
+        if self.config.detector == "hog":
+            # HOG on colors uses the steepest channel; luma finds the same faces in 0.7 of the time.
+            photo_u8 = cv2.cvtColor(photo_u8, cv2.COLOR_RGB2GRAY)
+        for copy_u8, matrix in self._search_copies(photo_u8):
+            inverse = cv2.invertAffineTransform(matrix)
+            for box, score in self._detect(copy_u8):
+                face = Face(box, score, self._predict(copy_u8, box))
+                faces.append(face.transformed(inverse))
+        return non_max_suppression(faces)
+
+    def follow(self, photo_u8: np.ndarray, face: Face) -> Face:
+        """Predict the landmarks of a known face in the next frame of a video.
+
+        Args:
+            photo_u8: (height, width, 3) RGB uint8.
+            face: The face in the previous frame, found by this finder.
+
+        Returns:
+            The face with its new box and landmarks, and its old score.
+        """
+        # An upright crop at the scale at which detectors show faces to the landmark model.
+        left, top, right, bottom = face.box
+        before = OrientedSquare.from_face(face)
+        center = ((left + right) / 2, (top + bottom) / 2)
+        around = OrientedSquare(center, 2 * (right - left), before.angle)
+        crop_u8 = crop_portrait(photo_u8, around, 2 * FOLLOW_PIXELS)
+        if self.config.detector == "hog":
+            crop_u8 = cv2.cvtColor(crop_u8, cv2.COLOR_RGB2GRAY)
+        low, high = FOLLOW_PIXELS / 2, FOLLOW_PIXELS * 3 / 2
+        landmarks = transform_points(
+            around.matrix(2 * FOLLOW_PIXELS), self._predict(crop_u8, (low, low, high, high))
+        )
+        after = dataclasses.replace(face, landmarks=landmarks)
+        moved = face.transformed(similarity_transform(before, OrientedSquare.from_face(after)))
+        return dataclasses.replace(after, box=moved.box)
+
+    def _search_copies(self, photo_u8: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the resized and rotated copies to search, each with the map to it."""
         height, width = photo_u8.shape[:2]
-        to_most = math.sqrt(self.config.search_megapixels * 1e6 / (height * width))
-        enlarged = max(1.0, to_most * math.sqrt(ENLARGED_TO))
-        scale = min(DETECTOR_PIXELS[self.config.detector] / self.config.min_size, enlarged, to_most)
+        largest = math.sqrt(self.config.search_megapixels * 1e6 / (height * width))
+        enlarged = max(1.0, largest * math.sqrt(ENLARGEMENT_LIMIT))
+        scale = min(DETECTOR_PIXELS[self.config.detector] / self.config.min_size, enlarged, largest)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         upright = np.ascontiguousarray(cv2.resize(photo_u8, size, interpolation=method))
-        matrix = resizing((height, width), size[::-1])
-        for degrees in TURNS if self.config.tilted else TURNS[:1]:
+        matrix = resize_transform((height, width), size[::-1])
+        for degrees in ROTATIONS if self.config.tilted else ROTATIONS[:1]:
             if degrees == 0:
                 yield upright, matrix
                 continue
-            turn = cv2.getRotationMatrix2D(((size[0] - 1) / 2, (size[1] - 1) / 2), degrees, 1.0)
-            cos, sin = abs(turn[0, 0]), abs(turn[0, 1])
-            turned = (
+            rotation = cv2.getRotationMatrix2D(((size[0] - 1) / 2, (size[1] - 1) / 2), degrees, 1.0)
+            cos, sin = abs(rotation[0, 0]), abs(rotation[0, 1])
+            rotated = (
                 math.ceil(size[0] * cos + size[1] * sin),
                 math.ceil(size[0] * sin + size[1] * cos),
             )
-            turn[:, 2] += (np.array(turned) - size) / 2
-            both = turn @ np.vstack([matrix, (0, 0, 1)])
-            yield cv2.warpAffine(upright, turn, turned, borderMode=cv2.BORDER_REPLICATE), both
+            rotation[:, 2] += (np.array(rotated) - size) / 2
+            combined = rotation @ np.vstack([matrix, (0, 0, 1)])
+            copy = cv2.warpAffine(upright, rotation, rotated, borderMode=cv2.BORDER_REPLICATE)
+            yield copy, combined
 
-    def _detect(self, searched_u8: np.ndarray) -> list[tuple[Box, float]]:
-        """Boxes and scores of the faces of a picture, in its own pixels."""
+    def _detect(self, copy_u8: np.ndarray) -> list[tuple[Box, float]]:
+        """Return boxes and scores in the pixels of a copy."""
         if self.config.detector == "cnn":
-            found = [(hit.rect, hit.confidence) for hit in self._cnn(searched_u8, 0)]
-            found = [(rect, score) for rect, score in found if score > self.config.threshold]
+            hits = [(hit.rect, hit.confidence) for hit in self._cnn(copy_u8, 0)]
+            hits = [(rect, score) for rect, score in hits if score > self.config.threshold]
         else:
-            rects, scores, _ = self._hog.run(searched_u8, 0, self.config.threshold)
-            found = list(zip(rects, scores, strict=True))
+            rects, scores, _ = self._hog.run(copy_u8, 0, self.config.threshold)
+            hits = list(zip(rects, scores, strict=True))
         return [
             ((float(r.left()), float(r.top()), float(r.right()), float(r.bottom())), float(score))
-            for r, score in found
+            for r, score in hits
         ]
 
-    def _points(self, picture_u8: np.ndarray, box: Box) -> np.ndarray:
-        """Landmarks (n, 2) of the face in a box."""
+    def _predict(self, picture_u8: np.ndarray, box: Box) -> np.ndarray:
+        """Return the landmarks (n, 2) of the face in a box."""
         rectangle = self._dlib.rectangle(*(round(side) for side in box))
-        shape: Any = self._landmarks(picture_u8, rectangle)
+        shape: Any = self._predictor(picture_u8, rectangle)
         return np.array([(point.x, point.y) for point in shape.parts()], np.float32)
 
-    def _check_landmarks(self, landmarks: str | os.PathLike[str]) -> None:
-        count = len(self._points(np.zeros((8, 8, 3), np.uint8), (0, 0, 7, 7)))
-        if count not in POINTS:
-            raise ValueError(
-                f"{os.fspath(landmarks)}: expected a model of 68 or of 5 landmarks, found one of "
-                f"{count}; name another file"
-            )
 
-
-def distinct(faces: list[Face]) -> list[Face]:
-    """Leaves of every face that was found more than once the surest.
-
-    Args:
-        faces: Faces in any order.
+def non_max_suppression(faces: list[Face]) -> list[Face]:
+    """Keep the highest-scoring of overlapping detections.
 
     Returns:
-        The surest first; none overlaps a surer one by more than `SAME_FACE`.
+        Faces of which no two have an intersection over union above `MAX_IOU`, highest score first.
     """
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
-        if all(overlap(face.box, other.box) <= SAME_FACE for other in kept):
+        if all(iou(face.box, other.box) <= MAX_IOU for other in kept):
             kept.append(face)
     return kept

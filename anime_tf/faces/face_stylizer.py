@@ -1,4 +1,4 @@
-"""`FaceStylizer`: pictures whose faces are stylised apart, in a size the network is good at."""
+"""`FaceStylizer`: faces stylized on their own, at a size that suits the network."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from typing import Any
 
 import numpy as np
 
-from anime_tf.faces.align import Square, paste, portrait, square_of
-from anime_tf.faces.blend import face_mask, match_colours, weight_of_colours
+from anime_tf.faces.align import OrientedSquare, crop_portrait, paste_portrait
+from anime_tf.faces.blend import color_weight, face_mask, match_colors
 from anime_tf.faces.config import FaceConfig
-from anime_tf.faces.face import Face, resizing
+from anime_tf.faces.face import Face, resize_transform
 from anime_tf.io import pictures
 
-Stylise = Callable[[np.ndarray], np.ndarray]
-"""A `Stylizer`, or what takes and gives pictures as it does."""
+Stylize = Callable[[np.ndarray], np.ndarray]
+"""A `Stylizer` or another map from uint8 pictures to uint8 pictures."""
 
-MAGNIFIED = 2.5
-"""By how much a portrait is magnified at most when it is pasted; larger faces get larger ones."""
+MAX_MAGNIFICATION = 2.5
+"""Largest magnification of a pasted portrait; larger faces get larger portraits."""
 
 SIZE_STEP = 64
-"""Larger portraits have a multiple of this, so that the size seldom changes within a film."""
+"""Larger portraits have a multiple of this size, so that it rarely changes during a video."""
 
 
 class FaceStylizer:
-    """Stylises pictures, and their faces apart: detect, align, stylise, paste.
+    """Stylizes pictures, and their faces on their own: detect, align, stylize, paste.
 
         stylizer = Stylizer("cel")
         with_faces = FaceStylizer(stylizer, FaceFinder())
         anime = with_faces(photo)
 
-    It takes and gives what a `Stylizer` does, and keeps nothing from one call to the next.
+    It has the interface of a `Stylizer`, and no state.
 
     Args:
-        stylizer: Stylises the picture.
-        finder: Finds the faces of an RGB picture, as `FaceFinder` does.
-        face_stylizer: Stylises the portraits; `stylizer` where it is None. It must keep sizes.
-        config: Settings; the defaults without one. Faces more than `MAGNIFIED` times as large as
+        stylizer: Stylizes the picture.
+        finder: Finds the faces in an RGB picture, like `FaceFinder`.
+        face_stylizer: Stylizes the portraits, and keeps their size; `stylizer` by default.
+        config: Settings; the defaults without one. Faces of more than `MAX_MAGNIFICATION` times
             `size` are pasted from larger portraits.
         **settings: Settings of the config by name.
 
@@ -49,10 +49,10 @@ class FaceStylizer:
 
     def __init__(
         self,
-        stylizer: Stylise,
+        stylizer: Stylize,
         finder: Callable[[np.ndarray], list[Face]],
         *,
-        face_stylizer: Stylise | None = None,
+        face_stylizer: Stylize | None = None,
         config: FaceConfig | None = None,
         **settings: Any,
     ) -> None:
@@ -62,115 +62,111 @@ class FaceStylizer:
         self._face_stylizer = stylizer if face_stylizer is None else face_stylizer
 
     def __call__(self, photo_u8: np.ndarray) -> np.ndarray:
-        """Stylises a picture, or a batch of them, with every face drawn apart.
+        """Stylize a picture or a batch, with every face on its own.
 
         Args:
             photo_u8: uint8, RGB (height, width, 3), RGBA (height, width, 4), or a batch
-                (n, height, width, 3). Alpha is handed through.
+                (n, height, width, 3). Alpha is kept.
 
         Returns:
-            A new array of the same type and shape, or smaller where the stylizer makes pictures
-            smaller; without a face what the stylizer makes of it.
+            A new array of the same dtype and shape, or smaller if the stylizer limits the size.
 
         Raises:
-            ValueError: Another type or shape.
+            ValueError: Another dtype or shape.
         """
         if photo_u8.ndim == 4:
             return np.array([self(photo) for photo in photo_u8], np.uint8)
         photo = pictures.as_picture(photo_u8)
-        # The search takes no longer than the network and needs other means: it costs next to
-        # nothing beside it, nor does cutting out what it found.
-        with ThreadPoolExecutor(1, "faces") as other:
-            finding = other.submit(self._cut_out_found, photo.rgb_u8)
+
+        def find_and_crop() -> tuple[list[Face], list[_Crop]]:
+            faces = self._finder(photo.rgb_u8)
+            return faces, self._crop(photo.rgb_u8, faces)
+
+        # The search is faster than the network and leaves most cores idle, so it costs next to
+        # nothing beside it.
+        with ThreadPoolExecutor(1, "faces") as executor:
+            found = executor.submit(find_and_crop)
             anime = pictures.as_picture(self._stylizer(photo_u8))
-            faces, cuts = finding.result()
+            faces, crops = found.result()
         if anime.rgb_u8.shape == photo.rgb_u8.shape:
-            blended_u8 = self._pasted(anime.rgb_u8, cuts)
+            blended_u8 = self._paste(anime.rgb_u8, crops)
         else:
             blended_u8 = self.blend(photo.rgb_u8, anime.rgb_u8, faces)
         return pictures.Picture(blended_u8, anime.alpha_u8).array_u8
 
     def blend(self, photo_u8: np.ndarray, anime_u8: np.ndarray, faces: list[Face]) -> np.ndarray:
-        """Stylises faces of a photo, and pastes them into the stylised picture.
-
-        The smallest face, which is the farthest as a rule, is pasted first.
+        """Stylize the faces in a photo, and paste them into the stylized picture.
 
         Args:
             photo_u8: (height, width, 3) RGB uint8.
-            anime_u8: What the stylizer made of it, in the same size or another.
-            faces: Faces of the photo.
+            anime_u8: The stylized photo, of the same size or another.
+            faces: Faces in the photo.
 
         Returns:
             A new array of the shape of `anime_u8`.
         """
-        before_hw, after_hw = photo_u8.shape[:2], anime_u8.shape[:2]
-        if faces and before_hw != after_hw:
-            faces = [face.moved(resizing(before_hw, after_hw)) for face in faces]
-            photo_u8 = pictures.resize(photo_u8, after_hw)
-        return self._pasted(anime_u8, self._cut_out(photo_u8, faces))
+        photo_hw, anime_hw = photo_u8.shape[:2], anime_u8.shape[:2]
+        if faces and photo_hw != anime_hw:
+            faces = [face.transformed(resize_transform(photo_hw, anime_hw)) for face in faces]
+            photo_u8 = pictures.resize(photo_u8, anime_hw)
+        return self._paste(anime_u8, self._crop(photo_u8, faces))
 
     def portraits(self, photo_u8: np.ndarray, faces: list[Face]) -> list[np.ndarray]:
-        """Cuts faces out, upright, and stylises them.
+        """Cut out faces, upright, and stylize them.
 
         Args:
             photo_u8: (height, width, 3) RGB uint8.
-            faces: Faces of it.
+            faces: Faces in the photo.
 
         Returns:
-            Portraits (size, size, 3) uint8 in the order of the faces.
+            A portrait (size, size, 3) uint8 for each face.
         """
-        squares = [square_of(face, self.config.padding) for face in faces]
-        return [self._drawn(portrait(photo_u8, square, self.config.size)) for square in squares]
+        squares = [OrientedSquare.from_face(face, self.config.padding) for face in faces]
+        size = self.config.size
+        return [self._stylize(crop_portrait(photo_u8, square, size)) for square in squares]
 
-    def _cut_out_found(self, photo_u8: np.ndarray) -> tuple[list[Face], list[_CutOut]]:
-        """The faces of a photo, and what is pasted for them."""
-        faces = self._finder(photo_u8)
-        return faces, self._cut_out(photo_u8, faces)
-
-    def _cut_out(self, photo_u8: np.ndarray, faces: list[Face]) -> list[_CutOut]:
-        """What is pasted for faces, in this order."""
-        cuts = []
-        for face in sorted(faces, key=lambda face: square_of(face).side):
-            square = square_of(face, self.config.padding)
-            size = self._size_within(square)
+    def _crop(self, photo_u8: np.ndarray, faces: list[Face]) -> list[_Crop]:
+        """Return the portraits to paste, smallest first: smaller faces are usually farther away."""
+        crops = []
+        for face in sorted(faces, key=lambda face: OrientedSquare.from_face(face).side):
+            square = OrientedSquare.from_face(face, self.config.padding)
+            size = self._portrait_size(square)
             mask = face_mask(face, square, size)
-            # Half the size is enough to tell the colours, and takes a quarter of the time.
+            # Half the size suffices for the colors, and takes a quarter of the time.
             half_mask = pictures.resize(mask, (size // 2, size // 2))
-            weight = weight_of_colours(half_mask, photo_u8.shape[:2], square)
-            cuts.append(_CutOut(square, portrait(photo_u8, square, size), mask, weight))
-        return cuts
+            weight = color_weight(half_mask, photo_u8.shape[:2], square)
+            crops.append(_Crop(square, crop_portrait(photo_u8, square, size), mask, weight))
+        return crops
 
-    def _pasted(self, anime_u8: np.ndarray, cuts: list[_CutOut]) -> np.ndarray:
-        """A stylised picture with portraits, stylised, in it; a new array."""
+    def _paste(self, anime_u8: np.ndarray, crops: list[_Crop]) -> np.ndarray:
         out = anime_u8.copy()
-        for cut in cuts:
-            like_u8 = portrait(anime_u8, cut.square, len(cut.weight))
-            drawn_u8 = match_colours(self._drawn(cut.portrait_u8), like_u8, cut.weight)
-            out = paste(out, drawn_u8, cut.square, cut.mask)
+        for crop in crops:
+            reference_u8 = crop_portrait(anime_u8, crop.square, len(crop.weight))
+            face_u8 = match_colors(self._stylize(crop.portrait_u8), reference_u8, crop.weight)
+            out = paste_portrait(out, face_u8, crop.square, crop.mask)
         return out
 
-    def _size_within(self, square: Square) -> int:
-        """In what size the face in a square is stylised where it is pasted back."""
-        least = math.ceil(square.side / MAGNIFIED / SIZE_STEP) * SIZE_STEP
-        return self.config.size if square.side <= MAGNIFIED * self.config.size else least
+    def _portrait_size(self, square: OrientedSquare) -> int:
+        if square.side <= MAX_MAGNIFICATION * self.config.size:
+            return self.config.size
+        return math.ceil(square.side / MAX_MAGNIFICATION / SIZE_STEP) * SIZE_STEP
 
-    def _drawn(self, portrait_u8: np.ndarray) -> np.ndarray:
-        """A portrait, stylised, in its own size."""
+    def _stylize(self, portrait_u8: np.ndarray) -> np.ndarray:
         return pictures.resize(self._face_stylizer(portrait_u8), portrait_u8.shape[:2])
 
 
 @dataclass(frozen=True)
-class _CutOut:
-    """A face that is to be stylised and pasted.
+class _Crop:
+    """A face to stylize and paste.
 
     Attributes:
-        square: Where it was cut out.
-        portrait_u8: (size, size, 3) uint8, of the photo.
-        mask: (size, size) float32: how much of it shows.
-        weight: (size / 2, size / 2) float32: how much its pixels count for its colours.
+        square: Its place.
+        portrait_u8: (size, size, 3) uint8, from the photo.
+        mask: Opacity, (size, size) float32.
+        weight: Weights of its colors, (size / 2, size / 2) float32.
     """
 
-    square: Square
+    square: OrientedSquare
     portrait_u8: np.ndarray
     mask: np.ndarray
     weight: np.ndarray

@@ -1,4 +1,4 @@
-"""Faces of a film: the same people from frame to frame, without a jump."""
+"""Face tracking in videos, with smoothed positions."""
 
 from __future__ import annotations
 
@@ -9,55 +9,55 @@ from typing import Protocol
 
 import numpy as np
 
-from anime_tf.faces.align import Square, between, square_of
-from anime_tf.faces.face import Face, overlap
+from anime_tf.faces.align import OrientedSquare, similarity_transform
+from anime_tf.faces.face import Face, iou
 
-SAME_PERSON = 0.3
-"""A face that was found is that of a track where they overlap by more than this."""
+MATCH_IOU = 0.3
+"""A detection belongs to a track if their intersection over union is larger."""
 
-AGREES = 0.6
-"""A track that overlaps by this with what was found anew goes on as it is: no jump for nothing."""
+KEEP_IOU = 0.6
+"""A track with a larger overlap keeps its own landmarks, which prevents a needless jump."""
 
-SHOWN_SECONDS = 0.4
-"""How long a face that is no longer found is shown where it seems to be."""
+VISIBLE_SECONDS = 0.4
+"""Time for which a face is shown after its last detection."""
 
-REMEMBERED_SECONDS = 2.0
-"""How long its number is kept for a face that is found again in the same place."""
+FORGET_SECONDS = 2.0
+"""Time for which the number of a face is kept after its last detection."""
 
 MIN_CUTOFF = 1.5
-"""Hz, of the filter of a face at rest."""
+"""Cutoff of the filter at rest in Hz."""
 
 BETA = 3.0
-"""Hz by which the cutoff rises for each unit of speed: a side, or a radian, a second."""
+"""Increase of the cutoff in Hz per unit of speed (sides or radians per second)."""
 
 SPEED_CUTOFF = 1.0
-"""Hz, of the filter of the speed itself."""
+"""Cutoff of the filter of the speed in Hz."""
 
 MAX_STEP = 0.35
-"""A face moves by less than this part of its side from one frame to the next, or it was lost."""
+"""Largest motion between two frames, as a fraction of the side; beyond it the face was lost."""
 
 
 class Finder(Protocol):
-    """What a tracker needs of a `FaceFinder`."""
+    """The interface of `FaceFinder` that a tracker uses."""
 
     def __call__(self, photo_u8: np.ndarray) -> list[Face]:
-        """Finds the faces of a picture."""
+        """Find the faces in a picture."""
         ...
 
     def follow(self, photo_u8: np.ndarray, face: Face) -> Face:
-        """Finds the landmarks of a face anew, near to where it was."""
+        """Predict the landmarks of a known face in the next frame."""
         ...
 
 
 class OneEuroFilter:
-    """Smooths values that are measured again and again: much at rest, little in motion.
+    """One-euro filter: strong smoothing at rest, little lag in motion.
 
-    A low-pass filter of first order whose cutoff is ``min_cutoff + beta * |speed|``, where the
-    speed is itself the difference of the values, smoothed at `SPEED_CUTOFF`.
+    First-order low-pass filter with the cutoff ``min_cutoff + beta * |speed|``. The speed is the
+    finite difference of the values, smoothed at `SPEED_CUTOFF`.
 
     Args:
         min_cutoff: Hz.
-        beta: Hz for each unit of speed.
+        beta: Hz per unit of speed.
 
     Reference:
         Casiez, Roussel and Vogel, 1 Euro Filter: A Simple Speed-based Low-pass Filter for Noisy
@@ -73,14 +73,14 @@ class OneEuroFilter:
         self._seconds = 0.0
 
     def __call__(self, measured: np.ndarray, seconds: float) -> np.ndarray:
-        """Takes what was measured, gives it smoothed.
+        """Filter the next measurement.
 
         Args:
-            measured: (n,) floats, each filtered by itself.
-            seconds: When; a time that does not grow gives the last value again.
+            measured: (n,) floats, filtered independently.
+            seconds: Its time; one that does not increase returns the previous value.
 
         Returns:
-            (n,) float64; the first time what was measured.
+            (n,) float64; the first measurement is returned unchanged.
         """
         measured = np.asarray(measured, np.float64)
         if self._measured is None:
@@ -88,45 +88,42 @@ class OneEuroFilter:
         elif seconds > self._seconds:
             step = seconds - self._seconds
             speed = (measured - self._measured) / step
-            self._speed += _share(SPEED_CUTOFF, step) * (speed - self._speed)
+            self._speed += _smoothing_factor(SPEED_CUTOFF, step) * (speed - self._speed)
             cutoff = self._min_cutoff + self._beta * np.abs(self._speed)
-            self._value += _share(cutoff, step) * (measured - self._value)
+            self._value += _smoothing_factor(cutoff, step) * (measured - self._value)
         else:
             return self._value.copy()
         self._measured, self._seconds = measured, seconds
         return self._value.copy()
 
 
-def _share(cutoff: np.ndarray | float, step: float) -> np.ndarray:
-    """How much of what is new a low-pass filter takes at each step of so many seconds."""
+def _smoothing_factor(cutoff: np.ndarray | float, step: float) -> np.ndarray:
     return 1 / (1 + 1 / (2 * np.pi * np.asarray(cutoff) * step))
 
 
-class _SmoothSquare:
-    """A square's centre, size and angle, filtered."""
+class _SquareFilter:
+    """Filters the center, side and angle of a square."""
 
     def __init__(self) -> None:
         self._filter = OneEuroFilter()
-        self._origin = Square((0.0, 0.0), 1.0, 0.0)
+        self._origin: OrientedSquare | None = None
         self._angle = 0.0
-        self._begun = False
 
-    def __call__(self, square: Square, seconds: float) -> Square:
-        if not self._begun:
-            self._origin, self._angle, self._begun = square, square.angle, True
-        # Angles go on where they would jump from half a turn to minus half a turn.
-        turn = (square.angle - self._angle + math.pi) % (2 * math.pi) - math.pi
-        self._angle += turn
-        # In sides of the first square, so that large faces are filtered as small ones are.
-        unit, (x, y) = self._origin.side, self._origin.centre
+    def __call__(self, square: OrientedSquare, seconds: float) -> OrientedSquare:
+        if self._origin is None:
+            self._origin, self._angle = square, square.angle
+        # Unwrapped, because angles jump from pi to -pi.
+        self._angle += (square.angle - self._angle + math.pi) % (2 * math.pi) - math.pi
+        # In units of the first square, so that the filter does not depend on the face's size.
+        unit, (x, y) = self._origin.side, self._origin.center
         values = (
-            (square.centre[0] - x) / unit,
-            (square.centre[1] - y) / unit,
+            (square.center[0] - x) / unit,
+            (square.center[1] - y) / unit,
             math.log(square.side / unit),
             self._angle,
         )
-        across, down, size, angle = self._filter(np.array(values), seconds).tolist()
-        return Square((x + across * unit, y + down * unit), unit * math.exp(size), angle)
+        dx, dy, log_side, angle = self._filter(np.array(values), seconds).tolist()
+        return OrientedSquare((x + dx * unit, y + dy * unit), unit * math.exp(log_side), angle)
 
 
 @dataclass
@@ -134,27 +131,25 @@ class _Track:
     """A person.
 
     Attributes:
-        face: As measured last, unfiltered; its identity is the person's.
-        confirmed: When the detector last found it, in seconds.
-        smooth: Filters its square.
+        face: Last measurement, unfiltered, with the number of the person.
+        detected: Time of the last detection in seconds.
+        filter: Filter of its square.
     """
 
     face: Face
-    confirmed: float
-    smooth: _SmoothSquare
+    detected: float
+    filter: _SquareFilter
 
 
 class FaceTracker:
-    """Finds the faces of a film, frame after frame.
+    """Finds the faces in the frames of one video, in order.
 
-    The detector looks at every `every`-th frame; between them the landmarks of each face are found
-    anew near to where they were. Position, size and angle go through a one-euro filter, which the
-    landmarks follow, so that neither the portrait nor its mask jumps. The frames of one film, in
-    order, go to one tracker.
+    The detector searches every `every`-th frame; between them the landmarks are followed. A
+    one-euro filter smooths position, size and angle, so that portraits and masks do not jitter.
 
     Args:
-        finder: Finds and follows faces; a `FaceFinder`.
-        every: In how many frames the detector looks once.
+        finder: Finds and follows faces, like `FaceFinder`.
+        every: Frames per search.
 
     Raises:
         ValueError: `every` is less than 1.
@@ -162,7 +157,7 @@ class FaceTracker:
 
     def __init__(self, finder: Finder, every: int = 5) -> None:
         if every < 1:
-            raise ValueError(f"every must be 1 or more, received {every}")
+            raise ValueError(f"expected every of at least 1, got {every}")
         self._finder = finder
         self._every = int(every)
         self._tracks: list[_Track] = []
@@ -170,70 +165,70 @@ class FaceTracker:
         self._people = 0
 
     def __call__(self, frame_u8: np.ndarray, seconds: float) -> list[Face]:
-        """Finds the faces of the next frame.
+        """Find the faces in the next frame.
 
         Args:
             frame_u8: (height, width, 3) RGB uint8.
-            seconds: Its time in the film; grows from frame to frame.
+            seconds: Its time in the video; increases from frame to frame.
 
         Returns:
-            The faces that are shown, each with the number of its person, who came first first.
+            The visible faces with the numbers of their persons, in the order of appearance.
         """
         for track in self._tracks:
-            track.face = self._followed(frame_u8, track.face)
+            track.face = self._follow(frame_u8, track.face)
         if self._frames % self._every == 0:
             self._detect(frame_u8, seconds)
         self._frames += 1
-        shown = []
+        visible = []
         for track in self._tracks:
-            if seconds - track.confirmed > SHOWN_SECONDS:
+            if seconds - track.detected > VISIBLE_SECONDS:
                 continue
-            square = square_of(track.face)
-            shown.append(track.face.moved(between(square, track.smooth(square, seconds))))
-        return shown
+            square = OrientedSquare.from_face(track.face)
+            smooth = track.filter(square, seconds)
+            visible.append(track.face.transformed(similarity_transform(square, smooth)))
+        return visible
 
     def reset(self) -> None:
-        """Forgets all faces and looks at the next frame: after a cut."""
+        """Forget all faces and search the next frame; call it at a cut."""
         self._tracks.clear()
         self._frames = 0
 
-    def _followed(self, frame_u8: np.ndarray, face: Face) -> Face:
-        """The face in the next frame, or as it was where it cannot have gone."""
-        after = self._finder.follow(frame_u8, face)
-        was, now = square_of(face), square_of(after)
-        step = math.dist(was.centre, now.centre) / was.side
-        if step > MAX_STEP or abs(math.log(now.side / was.side)) > MAX_STEP:
-            return face
-        return after
+    def _follow(self, frame_u8: np.ndarray, face: Face) -> Face:
+        """Return the face in the next frame, or the old one if the motion is too large."""
+        followed = self._finder.follow(frame_u8, face)
+        before, after = OrientedSquare.from_face(face), OrientedSquare.from_face(followed)
+        step = math.dist(before.center, after.center) / before.side
+        is_lost = step > MAX_STEP or abs(math.log(after.side / before.side)) > MAX_STEP
+        return face if is_lost else followed
 
     def _detect(self, frame_u8: np.ndarray, seconds: float) -> None:
-        """Confirms, corrects, begins and ends tracks by what the detector finds."""
+        """Match detections with tracks greedily by overlap; update, start and end tracks."""
         found = self._finder(frame_u8)
         pairs = sorted(
             (
-                (overlap(track.face.box, face.box), i, j)
+                (iou(track.face.box, face.box), i, j)
                 for i, track in enumerate(self._tracks)
                 for j, face in enumerate(found)
             ),
             reverse=True,
         )
-        taken: set[int] = set()
-        known: set[int] = set()
-        for same, i, j in pairs:
-            if same <= SAME_PERSON or i in known or j in taken:
+        matched_tracks: set[int] = set()
+        matched_faces: set[int] = set()
+        for overlap, i, j in pairs:
+            if overlap <= MATCH_IOU or i in matched_tracks or j in matched_faces:
                 continue
-            known.add(i)
-            taken.add(j)
+            matched_tracks.add(i)
+            matched_faces.add(j)
             track = self._tracks[i]
-            if seconds - track.confirmed > SHOWN_SECONDS:
-                track.smooth = _SmoothSquare()  # it was away: it does not glide to its place
-                same = 0.0
-            if same < AGREES:
+            was_hidden = seconds - track.detected > VISIBLE_SECONDS
+            if was_hidden:
+                track.filter = _SquareFilter()  # a returning face must not glide to its place
+            if was_hidden or overlap < KEEP_IOU:
                 track.face = dataclasses.replace(found[j], identity=track.face.identity)
-            track.confirmed = seconds
-        self._tracks = [t for t in self._tracks if seconds - t.confirmed <= REMEMBERED_SECONDS]
+            track.detected = seconds
+        self._tracks = [t for t in self._tracks if seconds - t.detected <= FORGET_SECONDS]
         for j, face in enumerate(found):
-            if j not in taken:
+            if j not in matched_faces:
                 self._people += 1
                 numbered = dataclasses.replace(face, identity=self._people)
-                self._tracks.append(_Track(numbered, seconds, _SmoothSquare()))
+                self._tracks.append(_Track(numbered, seconds, _SquareFilter()))

@@ -1,4 +1,4 @@
-"""`FilmFaces`: films whose faces are stylised apart, the same face in the same way."""
+"""`VideoFaceStylizer`: videos whose faces are stylized on their own, consistently over time."""
 
 from __future__ import annotations
 
@@ -11,43 +11,33 @@ from anime_tf.faces.track import FaceTracker
 from anime_tf.metrics.cuts import CutDetector
 
 
-class FilmFaces:
-    """A film's frames through what draws them, and their faces apart.
+class VideoFaceStylizer:
+    """Stylizes the frames of one video, and their faces on their own; cuts reset the tracker.
 
-        draw = FilmFaces(draw_frame, face_stylizer, FaceTracker(FaceFinder()))
+        stylize = VideoFaceStylizer(stylize_frame, face_stylizer, FaceTracker(FaceFinder()))
         for seconds, photo_u8 in frames:
-            anime_u8 = draw(photo_u8, seconds)
-
-    A cut begins anew: nobody is followed across it. The frames of one film go to one object.
+            anime_u8 = stylize(photo_u8, seconds)
 
     Args:
-        draw_frame: Stylises a frame: ``(rgb_u8, seconds) -> rgb_u8``.
-        face_stylizer: Stylises and pastes the faces.
+        stylize_frame: Stylizes a frame: ``(rgb_u8, seconds) -> rgb_u8``.
+        face_stylizer: Stylizes and pastes the faces.
         tracker: Finds them.
     """
 
     def __init__(
         self,
-        draw_frame: Callable[[np.ndarray, float], np.ndarray],
+        stylize_frame: Callable[[np.ndarray, float], np.ndarray],
         face_stylizer: FaceStylizer,
         tracker: FaceTracker,
     ) -> None:
-        self._draw_frame = draw_frame
+        self._stylize_frame = stylize_frame
         self._face_stylizer = face_stylizer
         self._tracker = tracker
         self._cuts = CutDetector()
 
     def __call__(self, rgb_u8: np.ndarray, seconds: float) -> np.ndarray:
-        """Stylises the next frame.
-
-        Args:
-            rgb_u8: (height, width, 3) RGB uint8.
-            seconds: When it is shown.
-
-        Returns:
-            What `draw_frame` makes of it, with its faces stylised apart.
-        """
+        """Stylize the next frame, (height, width, 3) RGB uint8, at a time in seconds."""
         if self._cuts.begins_shot(rgb_u8, seconds):
             self._tracker.reset()
-        anime_u8 = self._draw_frame(rgb_u8, seconds)
+        anime_u8 = self._stylize_frame(rgb_u8, seconds)
         return self._face_stylizer.blend(rgb_u8, anime_u8, self._tracker(rgb_u8, seconds))

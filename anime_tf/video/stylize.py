@@ -108,10 +108,10 @@ def _frame_stylizer(
     if finder is not None:
         from anime_tf.faces.batch import make_face_stylizer
         from anime_tf.faces.track import FaceTracker
-        from anime_tf.faces.video_faces import FilmFaces
+        from anime_tf.faces.video_faces import VideoFaceStylizer
 
         faces = make_face_stylizer(stylizer, stylizer_config, face_config, finder)
-        draw = FilmFaces(draw, faces, FaceTracker(finder, config.face_every))
+        draw = VideoFaceStylizer(draw, faces, FaceTracker(finder, config.face_every))
     if not config.compare:
         return draw
 

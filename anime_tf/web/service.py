@@ -345,10 +345,10 @@ class Studio(Closeable):
         if options.faces and self._finder is not None:
             from anime_tf.faces.face_stylizer import FaceStylizer
             from anime_tf.faces.track import FaceTracker
-            from anime_tf.faces.video_faces import FilmFaces
+            from anime_tf.faces.video_faces import VideoFaceStylizer
 
             faces = FaceStylizer(stylizer, self._finder)
-            draw = FilmFaces(draw, faces, FaceTracker(self._finder, FACE_EVERY))
+            draw = VideoFaceStylizer(draw, faces, FaceTracker(self._finder, FACE_EVERY))
 
         def counted(rgb_u8: np.ndarray, seconds: float) -> np.ndarray:
             if progress.stop.is_set():

@@ -1,4 +1,4 @@
-"""What is said where dlib or its models are missing."""
+"""Errors for a missing dlib or missing models."""
 
 import sys
 
@@ -20,7 +20,7 @@ def test_without_the_models(monkeypatch, name):
         model_path(name)
 
 
-def test_a_path(tmp_path):
+def test_model_path(tmp_path):
     (tmp_path / "a.dat").touch()
     assert model_path(tmp_path / "a.dat") == tmp_path / "a.dat"
     with pytest.raises(FileNotFoundError, match=r"b.dat: no such model file; expected 68, 5, cnn"):

