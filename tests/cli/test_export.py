@@ -88,7 +88,7 @@ def test_what_is_wrong_at_once_is_one_line_and_touches_nothing(exports, tmp_path
         ([f"--weights={archive}"], "--output is required"),
         ([f"--weights={tmp_path}/none.keras", out], "none.keras: no such weights"),
         ([f"--weights={folder / 'saved_model'}", out], "expected a .keras archive, got a folder"),
-        ([f"--weights={folder / 'model.tflite'}", out], "expected a .keras archive, found another"),
+        ([f"--weights={folder / 'model.tflite'}", out], "expected a .keras archive, got another"),
         (
             [f"--weights={archive}", out, "--formats=tflit"],
             "expected different ones of saved_model, tflite, onnx; did you mean tflite?",

@@ -178,7 +178,7 @@ def test_what_is_wrong_at_once_is_one_line_and_touches_nothing(archive, photos, 
         ([f"--input={photos}", "--output=out", "--engine=torch"], "--engine=torch"),
         ([f"--input={photos}", "--output=out", "--weights=cell"], "did you mean cel?"),
         ([f"--input={photos}", "--output=out", f"--weights={bad_weights}"], "a .keras archive"),
-        ([f"--input={photos}", "--output=out", f"--weights={photos}"], "got a folder"),
+        ([f"--input={photos}", "--output=out", f"--weights={photos}"], "expected a SavedModel"),
         ([f"--output={tmp_path}/out"], "--input is required"),
         ([f"--input={photos}/*.jpg"], "output: expected a folder for the pictures of a pattern"),
     ):
