@@ -9,8 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from anime_tf.inference.stylizer import Stylizer
-from anime_tf.io.video.demux import FilmReader
-from anime_tf.video.pipeline import frame_by_frame, stylise_film
+from anime_tf.io.video.readers.video_file import VideoFileReader
+from anime_tf.video.pipeline import frame_by_frame, stylize_frames
 
 
 def speed_runs(
@@ -31,9 +31,9 @@ def speed_runs(
         Name -> what does the work of a turn, given its number, and returns seconds a frame.
     """
     stylizer = Stylizer(weights)
-    with FilmReader(film) as reader:
+    with VideoFileReader(film) as reader:
         end = Fraction(2 * frames - 1, 2) / reader.rate
-    with FilmReader(film, end=end) as reader:
+    with VideoFileReader(film, end=end) as reader:
         decoded = [frame.rgb_u8 for frame in reader.frames()]
 
     def network(turn: int) -> float:
@@ -44,8 +44,8 @@ def speed_runs(
 
     def whole(turn: int) -> float:
         begun_at = time.perf_counter()
-        with FilmReader(film, sound=True, end=end) as reader:
-            report = stylise_film(reader, folder / "stylised.mp4", frame_by_frame(stylizer))
+        with VideoFileReader(film, audio=True, end=end) as reader:
+            report = stylize_frames(reader, folder / "stylised.mp4", frame_by_frame(stylizer))
         return (time.perf_counter() - begun_at) / report.frames
 
     return {"network alone": network, "film to film": whole}

@@ -17,14 +17,14 @@ from anime_tf.datasets.extract.quality import QualityLimits
 def frames(values: flags.FlagValues) -> int:
     """Extracts pictures from videos; returns the exit code."""
     from anime_tf.datasets.extract.extractor import extract_frames
-    from anime_tf.io.video.paths import find_films
+    from anime_tf.io.video.paths import find_videos
 
     config = make_config(values, FramesConfig)
     if values.scenes and "every" in given(values, Flags(FrameSettings)):
         raise UsageError("expected --every or --scenes, got both")
     settings = make_config(values, FrameSettings, limits=make_config(values, QualityLimits))
     report = extract_frames(
-        find_films(config.input), config.output, settings, max_pictures=config.max_pictures
+        find_videos(config.input), config.output, settings, max_pictures=config.max_pictures
     )
     for line in report.lines():
         logging.info("%s", line)

@@ -16,15 +16,15 @@ from anime_tf.cli.flags import make_config
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.io.signals import caught_signals
-from anime_tf.io.video.codecs import Coding
+from anime_tf.io.video.codecs import VideoEncoding
 from anime_tf.io.video.span import Span
 from anime_tf.video.config import StabilizerConfig, VideoConfig
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from anime_tf.io.video.readers import Source
-    from anime_tf.video.pipeline import FilmReport
+    from anime_tf.io.video.readers.base import VideoReader
+    from anime_tf.video.pipeline import VideoReport
 
 
 class _Stop:
@@ -33,9 +33,9 @@ class _Stop:
     def __init__(self) -> None:
         self.event = threading.Event()
         self.number = signal.SIGINT
-        self.source: Source | None = None
+        self.source: VideoReader | None = None
 
-    def open(self, source: Source) -> None:
+    def open(self, source: VideoReader) -> None:
         self.source = source
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
@@ -61,13 +61,13 @@ def main(values: flags.FlagValues) -> int:
             make_config(values, StylizerConfig),
             make_config(values, StabilizerConfig),
             make_config(values, FaceConfig),
-            make_config(values, Coding),
+            make_config(values, VideoEncoding),
             make_config(values, Span),
             stop=stop.event,
             on_open=stop.open,
         )
     if report.stopped:
-        expected = stop.source.frames_expected if stop.source else None
+        expected = stop.source.expected_frames if stop.source else None
         app.complain(_interrupted(config, report, expected))
         return 128 + stop.number
     seconds = time.perf_counter() - start
@@ -78,7 +78,7 @@ def main(values: flags.FlagValues) -> int:
     return app.EXIT_DONE
 
 
-def _interrupted(config: VideoConfig, report: FilmReport, expected: int | None) -> str:
+def _interrupted(config: VideoConfig, report: VideoReport, expected: int | None) -> str:
     """Returns a line about the state of an interrupted output, and the command to resume."""
     from anime_tf.video import resume
 
@@ -90,7 +90,7 @@ def _interrupted(config: VideoConfig, report: FilmReport, expected: int | None) 
     else:
         of = f" of {expected}" if expected else ""
         text = f"interrupted; {report.frames}{of} frames are in {report.path}"
-    if not resume.can_go_on(config.output):
+    if not resume.can_resume(config.output):
         return f"{text}; this format cannot be resumed"
     # As it was typed; Python's own name stays as it is.
     command = [word for word in sys.orig_argv if word not in ("--resume", "--resume=true")]
@@ -103,7 +103,7 @@ COMMAND = app.Command(
     example="holiday.mp4 anime.mp4\n"
     "clip.mov clip.webm --start=1:05 --end=1:20 --max_side=960\n"
     "0 me.mp4",
-    configs=(VideoConfig, StylizerConfig, StabilizerConfig, FaceConfig, Coding, Span),
+    configs=(VideoConfig, StylizerConfig, StabilizerConfig, FaceConfig, VideoEncoding, Span),
     main=main,
     positional=("input", "output"),
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +15,7 @@ from absl import logging
 
 from anime_tf.errors import error_line
 from anime_tf.io.folders import PICTURE_SUFFIXES, find_pictures
+from anime_tf.io.paths import expand_glob, glob_root, has_wildcard
 from anime_tf.io.pictures import (
     DEEP_SUFFIXES,
     WRITABLE_SUFFIXES,
@@ -26,8 +25,6 @@ from anime_tf.io.pictures import (
     write_picture,
 )
 from anime_tf.io.terminal import Progress, write_line
-
-_MAGIC = re.compile(r"[*?[]")
 
 READERS = min(4, os.cpu_count() or 1)
 """Threads that read and decode; OpenCV releases the interpreter's lock meanwhile."""
@@ -131,7 +128,7 @@ def default_output(source: str) -> str:
     if path.is_file():
         suffix = path.suffix if path.suffix.lower() in WRITABLE_SUFFIXES else ".png"
         return str(path.with_name(f"{path.stem}_anime{suffix}"))
-    if _MAGIC.search(source):
+    if has_wildcard(source):
         raise ValueError("output: expected a folder for the pictures of a pattern, got none")
     return source  # missing, which the search reports
 
@@ -158,20 +155,19 @@ def _find(source: str) -> tuple[Path, list[Path]]:
     """The folder that structure counts from, and the pictures of a folder or glob."""
     if os.path.isdir(source):
         return Path(source), find_pictures(source)
-    magic = _MAGIC.search(source)
-    if magic is None:
+    if not has_wildcard(source):
         raise FileNotFoundError(
             f"{source}: no such file or folder; expected a picture, a folder of pictures, or a "
             "pattern such as 'photos/**/*.jpg'"
         )
-    matches = [Path(match) for match in sorted(set(glob.glob(source, recursive=True)))]
+    matches = expand_glob(source)
     found = [path for path in matches if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()]
     if not found:
         raise FileNotFoundError(
             f"{source}: matches {len(matches)} files and folders, none of them a picture "
             f"({', '.join(PICTURE_SUFFIXES)})"
         )
-    return Path(os.path.dirname(source[: magic.start()])), found
+    return glob_root(source), found
 
 
 def _not_inside(found: list[Path], folder: Path, root: Path) -> list[Path]:

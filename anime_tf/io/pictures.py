@@ -667,6 +667,19 @@ def as_type(picture: np.ndarray, dtype: Any) -> np.ndarray:
     return levels.reshape(picture.shape)
 
 
+def flatten_alpha(picture: Picture) -> np.ndarray:
+    """Composite a picture on white.
+
+    Returns:
+        (height, width, 3) uint8 RGB; the colors themselves if the picture is opaque.
+    """
+    if picture.alpha_u8 is None:
+        return picture.rgb_u8
+    alpha = picture.alpha_u8[..., None].astype(np.uint16)
+    mixed = picture.rgb_u8 * alpha + 255 * (255 - alpha)
+    return ((mixed + 127) // 255).astype(np.uint8)
+
+
 # --- size -------------------------------------------------------------------------------------
 
 

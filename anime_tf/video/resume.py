@@ -1,9 +1,8 @@
-"""Films that were interrupted: what is noted of them, and how they go on.
+"""Interrupted videos: a partial file, a record of what it was made from, and its continuation.
 
-Beside ``anime.mp4`` an interruption leaves ``anime.partial.mp4``, which plays, and
-``anime.partial.mp4.json`` with what it was made from. To go on, its coded pictures are copied as
-they are and a new encoder of the same settings does the rest, from a key frame on; sound,
-subtitles and all else come from the source again.
+An interruption of ``anime.mp4`` leaves ``anime.partial.mp4``, which plays, and
+``anime.partial.mp4.json``. A resumed run copies the coded frames of the partial file and encodes
+the rest with the same settings from a key frame on; all else comes from the source.
 """
 
 from __future__ import annotations
@@ -19,40 +18,42 @@ from typing import TYPE_CHECKING
 
 from anime_tf.io.atomic import write_bytes
 from anime_tf.io.closeable import Closeable
-from anime_tf.io.video.codecs import CONTAINERS, Coding
-from anime_tf.io.video.demux import Frame
-from anime_tf.io.video.file_writer import FilmWriter, told_of
-from anime_tf.io.video.readers import Source
-from anime_tf.io.video.sequence import SequenceWriter, is_sequence, sequence_folder
+from anime_tf.io.video.codecs import CONTAINERS, VideoEncoding
+from anime_tf.io.video.frames import Frame
+from anime_tf.io.video.paths import is_sequence, sequence_folder
+from anime_tf.io.video.readers.base import VideoReader
+from anime_tf.io.video.writers.base import VideoWriter, ffmpeg_errors_naming
+from anime_tf.io.video.writers.image_sequence import ImageSequenceWriter
+from anime_tf.io.video.writers.video_file import VideoFileWriter
 
 if TYPE_CHECKING:
     import av
 
-    from anime_tf.io.video.writers import Writer
+# Largest reordering delay of x264 and x265 in frames, with a pyramid of B-frames; it determines
+# decoding times. The other encoders return one packet per frame, in order.
+_REORDER_DELAY = {"h264": 2, "hevc": 2}
 
-# How many pictures x264 and x265 put off at most, with a pyramid of B-frames: what times of
-# decoding follow from. The others hand out one packet a frame, in order.
-_PUT_OFF = {"h264": 2, "hevc": 2}
-
-# Kinds of NAL units that say how all others are to be decoded: SPS and PPS; VPS, SPS and PPS.
-_PARAMETERS = {"h264": {7, 8}, "hevc": {32, 33, 34}}
+# NAL unit types of the parameter sets: SPS and PPS; VPS, SPS and PPS.
+_PARAMETER_SETS = {"h264": {7, 8}, "hevc": {32, 33, 34}}
 _START_CODE = re.compile(b"\x00?\x00\x00\x01")
 
-_Packet = tuple[bytes, int, bool]  # data, rank of its picture in the order of showing, key frame
+_REMEDY = "remove --resume to start anew"
+
+_Packet = tuple[bytes, int, bool]  # data, rank of its frame in presentation order, key frame
 
 
 @dataclasses.dataclass(frozen=True)
-class Notes:
-    """What is noted of a film that was interrupted.
+class ResumeRecord:
+    """Record of an interrupted video.
 
     Attributes:
-        settings: What the film was made with; must be the same to go on.
-        source: What tells the source from others, `source_identity`; likewise.
-        frames: How many frames it holds.
-        seconds: When the last of them is shown.
-        height: Of a frame, before it was made even.
-        width: Likewise.
-        size: Of the file, bytes; of a folder of no meaning.
+        settings: Settings of the run; a resumed run must have the same.
+        source: `source_identity`; must be the same.
+        frames: Number of frames written.
+        seconds: Time of the last one.
+        height: Height of a frame, before padding to an even one.
+        width: Width of a frame, before padding to an even one.
+        size: Bytes of the partial file; 0 for numbered pictures.
     """
 
     settings: dict[str, str]
@@ -65,14 +66,10 @@ class Notes:
 
 
 def partial_path(target: str | os.PathLike[str]) -> Path:
-    """Where an interruption leaves what was done.
+    """Return the path of a target's partial result.
 
-    Args:
-        target: What is written.
-
-    Returns:
-        For ``anime.mp4``, ``anime.partial.mp4``; for numbered pictures their folder, where each of
-        them stays under its own name.
+    For ``anime.mp4`` that is ``anime.partial.mp4``; for numbered pictures their folder, where each
+    has its final name.
     """
     if is_sequence(target):
         return sequence_folder(target)
@@ -80,28 +77,21 @@ def partial_path(target: str | os.PathLike[str]) -> Path:
     return target.with_name(f"{target.stem}.partial{target.suffix}")
 
 
-def notes_path(target: str | os.PathLike[str]) -> Path:
-    """Where the notes about it lie."""
+def record_path(target: str | os.PathLike[str]) -> Path:
+    """Return the path of a target's `ResumeRecord`."""
     partial = partial_path(target)
     if is_sequence(target):
         return partial / "partial.json"
     return partial.with_name(f"{partial.name}.json")
 
 
-def can_go_on(target: str | os.PathLike[str]) -> bool:
-    """Whether an interrupted target can be gone on with: films and pictures, not animations."""
+def can_resume(target: str | os.PathLike[str]) -> bool:
+    """Tell whether an interrupted target can be resumed: videos and pictures, not animations."""
     return is_sequence(target) or Path(target).suffix.lower() in CONTAINERS
 
 
 def source_identity(path: Path) -> dict[str, int]:
-    """What tells a source from others: of a file, or of what lies in a folder, size and time.
-
-    Args:
-        path: Of the source.
-
-    Returns:
-        `bytes` in all, and `changed`, the latest time of a change, in nanoseconds.
-    """
+    """Return `bytes`, and `changed`, the latest change in nanoseconds, of a file or folder."""
     files = [entry for entry in path.iterdir() if entry.is_file()] if path.is_dir() else [path]
     found = [file.stat() for file in files if file.exists()]
     return {
@@ -110,183 +100,180 @@ def source_identity(path: Path) -> dict[str, int]:
     }
 
 
-def write_notes(target: str | os.PathLike[str], notes: Notes) -> None:
-    """Writes the notes about a target that was interrupted."""
-    text = json.dumps(dataclasses.asdict(notes), indent=2) + "\n"
-    write_bytes(notes_path(target), text.encode())
+def write_record(target: str | os.PathLike[str], record: ResumeRecord) -> None:
+    """Write the record of an interrupted target."""
+    text = json.dumps(dataclasses.asdict(record), indent=2) + "\n"
+    write_bytes(record_path(target), text.encode())
 
 
 def discard(target: str | os.PathLike[str]) -> None:
-    """Removes what an interruption has left of a target; pictures stay."""
-    notes_path(target).unlink(missing_ok=True)
+    """Remove the partial file and the record of a target; numbered pictures stay."""
+    record_path(target).unlink(missing_ok=True)
     if not is_sequence(target):
         partial_path(target).unlink(missing_ok=True)
 
 
-def find_notes(
+def find_record(
     target: str | os.PathLike[str], source: Path, settings: Mapping[str, str]
-) -> Notes | None:
-    """Finds what an interruption has left of a target.
+) -> ResumeRecord | None:
+    """Read the record of an interrupted target, and check that it can be resumed.
 
     Args:
-        target: The film that shall be written.
-        source: The path of what it is made from.
-        settings: What it is made with.
+        target: The output.
+        source: Path of the input.
+        settings: Settings of the run.
 
     Returns:
-        What is noted of it; None where nothing is left to go on with.
+        The record; None if there is nothing to resume.
 
     Raises:
-        ValueError: It was made with other settings or from another source, or is not what was
-            noted of it; or the target is none that can be gone on with.
+        ValueError: The settings, the source or the partial file differ from the record, or the
+            target cannot be resumed.
     """
-    remedy = "leave out --resume to begin anew"
-    if not can_go_on(target):
+    if not can_resume(target):
         raise ValueError(
-            f"{target}: films ({', '.join(CONTAINERS)}) and numbered pictures can be gone on with, "
-            f"animations cannot; {remedy}"
+            f"{target}: expected a video ({', '.join(CONTAINERS)}) or numbered pictures to resume; "
+            f"{_REMEDY}"
         )
-    partial, beside = partial_path(target), notes_path(target)
-    if not (beside if is_sequence(target) else partial).exists():
+    partial, path = partial_path(target), record_path(target)
+    if not (path if is_sequence(target) else partial).exists():
         return None
-    expected = f"{beside}: expected notes about {partial.name}"
+    expected = f"{path}: expected the record of {partial.name}"
     try:
-        notes = Notes(**json.loads(beside.read_text(encoding="utf-8")))
-        was, source_was = dict(notes.settings), dict(notes.source)
+        record = ResumeRecord(**json.loads(path.read_text(encoding="utf-8")))
+        old_settings, old_source = dict(record.settings), dict(record.source)
     except FileNotFoundError:
-        raise ValueError(f"{expected}, found no such file; {remedy}") from None
+        raise ValueError(f"{expected}, got no such file; {_REMEDY}") from None
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{expected}, found something else ({error}); {remedy}") from error
-    for name in sorted({*was, *settings}):
-        if was.get(name) != settings.get(name):
+        raise ValueError(f"{expected}, got something else ({error}); {_REMEDY}") from error
+    for name in sorted({*old_settings, *settings}):
+        if old_settings.get(name) != settings.get(name):
             raise ValueError(
-                f"{partial}: made with {name}={was.get(name)}, not {settings.get(name)}; give the "
-                f"same as then, or {remedy}"
+                f"{partial}: expected {name}={old_settings.get(name)} as before, got "
+                f"{settings.get(name)}; change it, or {_REMEDY}"
             )
-    if source_was != source_identity(source):
+    if old_source != source_identity(source):
         raise ValueError(
-            f"{partial}: made from another film than {source} is now (size or time of change "
-            f"differ); {remedy}"
+            f"{partial}: expected the source that it was made from, got another {source} (size or "
+            f"time of change differ); {_REMEDY}"
         )
-    size = notes.size if is_sequence(target) else partial.stat().st_size
-    if size != notes.size:
-        raise ValueError(f"{partial}: expected {notes.size} bytes, found {size}; {remedy}")
-    return notes
+    size = record.size if is_sequence(target) else partial.stat().st_size
+    if size != record.size:
+        raise ValueError(f"{partial}: expected {record.size} bytes, got {size}; {_REMEDY}")
+    return record
 
 
-class Begun(Closeable):
-    """A film that was interrupted, as it is read to go on with; a context manager.
+class PartialVideo(Closeable):
+    """Coded frames of a partial video.
 
     Args:
-        path: The partial film.
-        notes: What is noted of it.
+        path: The partial file.
+        record: Its record.
 
     Attributes:
-        path: As given.
-        notes: As given.
-        codec: The name of its codec of pictures, as FFmpeg has it.
-        parameters: What its decoder starts with: extradata.
+        path: The partial file.
+        record: Its record.
+        codec: FFmpeg's name of its codec.
+        parameters: Parameter sets of the decoder (extradata).
 
     Raises:
-        ValueError: It is no film, or holds another number of pictures than noted.
+        ValueError: It is no video, or holds another number of frames than recorded.
     """
 
-    def __init__(self, path: Path, notes: Notes) -> None:
+    def __init__(self, path: Path, record: ResumeRecord) -> None:
         import av
 
-        self.path, self.notes = path, notes
+        self.path, self.record = path, record
         try:
             self._container = av.open(str(path))
         except av.FFmpegError as error:
-            raise ValueError(f"{path}: expected a film, found {error.strerror}") from error
+            raise ValueError(f"{path}: expected a video, got {error.strerror}") from error
         try:
             self._stream = self._container.streams.video[0]
             self.codec = self._stream.codec_context.name
             self.parameters = bytes(self._stream.codec_context.extradata or b"")
-            shown = [packet.pts or 0 for packet in self._demuxed()]
-            self._ranks = {pts: rank for rank, pts in enumerate(sorted(set(shown)))}
-            if len(shown) != notes.frames or len(self._ranks) != notes.frames:
+            times = [packet.pts or 0 for packet in self._demux()]
+            self._ranks = {pts: rank for rank, pts in enumerate(sorted(set(times)))}
+            if len(times) != record.frames or len(self._ranks) != record.frames:
                 raise ValueError(
-                    f"{path}: expected {notes.frames} pictures, found {len(shown)}; leave out "
-                    "--resume to begin anew"
+                    f"{path}: expected {record.frames} frames, got {len(times)}; {_REMEDY}"
                 )
-            self._container.seek(min(shown, default=0), stream=self._stream)
+            self._container.seek(min(times, default=0), stream=self._stream)
         except IndexError:
             self._container.close()
-            raise ValueError(f"{path}: expected a film, found no pictures in it") from None
+            raise ValueError(f"{path}: expected a video, got a file without frames") from None
         except BaseException:
             self._container.close()
             raise
 
-    def _demuxed(self) -> Iterator[av.Packet]:
+    def _demux(self) -> Iterator[av.Packet]:
         return (packet for packet in self._container.demux(self._stream) if packet.size)
 
     def packets(self) -> Iterator[_Packet]:
-        """Yields its coded pictures in the order of decoding, as an encoder gives them out."""
-        counted = self.codec in _PARAMETERS and self.parameters[:1] == b"\x01"
-        for packet in self._demuxed():
+        """Yield the coded frames in decoding order, in the form that an encoder returns."""
+        length_prefixed = self.codec in _PARAMETER_SETS and self.parameters[:1] == b"\x01"
+        for packet in self._demux():
             data = bytes(packet)
-            if counted:
+            if length_prefixed:
                 data = _with_start_codes(data)
             yield data, self._ranks[packet.pts or 0], packet.is_keyframe
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._container.close()
 
 
-class ResumedFilmWriter(FilmWriter):
-    """A `FilmWriter` that is given a film from its beginning, and copies what was done before.
+class ResumedVideoWriter(VideoFileWriter):
+    """Writes a video from its beginning, copying the frames of a partial one.
 
-    What it writes has the times, the number of frames and the sound of a film that was never
-    interrupted; times of decoding are those that an encoder without an interruption gives.
+    Times, frame count and audio equal those of an uninterrupted video; decoding times are those
+    that one encoder would have returned.
 
     Args:
-        path: As of `FilmWriter`.
-        source: Likewise.
-        coding: Likewise.
-        begun: What was done, with the same settings and from the same source.
+        path: The file.
+        reader: The reader that frames and packets come from.
+        encoding: Codec and quality.
+        partial: Partial video of the same reader and settings.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], source: Source, coding: Coding, begun: Begun
+        self,
+        path: str | os.PathLike[str],
+        reader: VideoReader,
+        encoding: VideoEncoding,
+        partial: PartialVideo,
     ) -> None:
-        super().__init__(path, source, coding)
-        self._begun = begun
-        self._packets = begun.packets()
+        super().__init__(path, reader, encoding)
+        self._partial = partial
+        self._packets = partial.packets()
         self._next: _Packet | None = None
-        self._count = 0  # of packets muxed
-        self._put_off = _PUT_OFF.get(self._codec, 0)
-        self._times: list[int] = []  # of all frames, in the order of showing
-
-    @property
-    def copies(self) -> bool:
-        """Whether the next frame is one that was done before: it is not looked at."""
-        return len(self._times) < self._begun.notes.frames
+        self._count = 0  # packets muxed
+        self._delay = _REORDER_DELAY.get(self._codec, 0)
+        self._times: list[int] = []  # of all frames in presentation order
 
     def write_frame(self, frame: Frame) -> None:
-        """Writes a frame, or what was made of it before."""
-        if not self.copies:
+        """Write a frame, or the partial video's coded one in its place."""
+        if len(self._times) >= self._partial.record.frames:
             super().write_frame(frame)
             return
-        with told_of(self.path):
+        with ffmpeg_errors_naming(self.path):
             if self._container is None:
-                self._open(self._begun.notes.height, self._begun.notes.width)
+                self._open(self._partial.record.height, self._partial.record.width)
                 self._check_parameters()
             self._next_pts(frame)
 
     def _check_parameters(self) -> None:
-        """Whether the new encoder's pictures can follow the old one's under one header."""
-        made = bytes(self._pictures.codec_context.extradata or b"")
-        wanted = _PARAMETERS.get(self._codec)
-        if wanted is None or not made:
+        """Check that the new encoder's frames can follow the old one's under one header."""
+        extradata = bytes(self._video.codec_context.extradata or b"")
+        wanted = _PARAMETER_SETS.get(self._codec)
+        if wanted is None or not extradata:
             return
-        for unit in filter(None, _START_CODE.split(made)):
+        for unit in filter(None, _START_CODE.split(extradata)):
             kind = unit[0] & 31 if self._codec == "h264" else unit[0] >> 1 & 63
-            if kind in wanted and unit not in self._begun.parameters:
+            if kind in wanted and unit not in self._partial.parameters:
                 raise ValueError(
-                    f"{self._begun.path}: its encoder was another one than is here now; leave "
-                    "out --resume to begin anew"
+                    f"{self._partial.path}: expected a video of this encoder, got one of another; "
+                    f"{_REMEDY}"
                 )
 
     def _next_pts(self, frame: Frame) -> int:
@@ -296,7 +283,7 @@ class ResumedFilmWriter(FilmWriter):
         return pts
 
     def _copy(self, *, ended: bool) -> None:
-        """Muxes what was done before, as far as times and durations are known."""
+        """Mux coded frames as far as their times and durations are known."""
         import av
 
         while True:
@@ -304,71 +291,67 @@ class ResumedFilmWriter(FilmWriter):
             if self._next is None:
                 return
             data, rank, is_key_frame = self._next
-            # A frame's duration is known when the next one is, and the first times of decoding
-            # when as many frames are as an encoder puts off.
-            if not ended and len(self._times) < 2 + max(rank, self._put_off):
+            # A duration needs the next frame's time, the first decoding times those of the delay.
+            if not ended and len(self._times) < 2 + max(rank, self._delay):
                 return
             if rank >= len(self._times):
                 raise ValueError(
-                    f"{self._begun.path}: holds more frames than {self._source.path} gives; leave "
-                    "out --resume to begin anew"
+                    f"{self._partial.path}: expected at most the {len(self._times)} frames of "
+                    f"{self._reader.path}, got more; {_REMEDY}"
                 )
             packet = av.Packet(data)
             packet.pts = packet.dts = self._times[rank]
             packet.time_base = self._time_base
             packet.is_keyframe = is_key_frame
-            packet.stream = self._pictures
+            packet.stream = self._video
             self._next = None
-            self._mux_picture(packet)
+            self._mux_video(packet)
 
-    def _mux_picture(self, packet: av.Packet) -> None:
+    def _mux_video(self, packet: av.Packet) -> None:
         if packet.pts is not None:
-            packet.dts = min(self._time_of_decoding(self._count), packet.pts)
+            packet.dts = min(self._decoding_time(self._count), packet.pts)
         self._count += 1
-        super()._mux_picture(packet)
+        super()._mux_video(packet)
 
-    def _time_of_decoding(self, index: int) -> int:
-        """That of the packet of this index, counted from 0, as x264 and x265 compute it."""
+    def _decoding_time(self, index: int) -> int:
+        """Return the decoding time of a packet as x264 and x265 compute it."""
         times = self._times
-        if index >= self._put_off:
-            return times[index - self._put_off]
-        return times[index] - (times[min(self._put_off, len(times) - 1)] - times[0])
+        if index >= self._delay:
+            return times[index - self._delay]
+        return times[index] - (times[min(self._delay, len(times) - 1)] - times[0])
 
-    def _mux_rest(self) -> None:
+    def _flush(self) -> None:
         self._copy(ended=True)
-        super()._mux_rest()
+        super()._flush()
 
 
-def resumed_writer(
+def open_resumed_writer(
     target: str | os.PathLike[str],
-    source: Source,
-    coding: Coding,
-    notes: Notes,
+    reader: VideoReader,
+    encoding: VideoEncoding,
+    record: ResumeRecord,
     stack: contextlib.ExitStack,
-) -> Writer:
-    """Opens a writer that is given all frames from the first on, and keeps what was done.
+) -> VideoWriter:
+    """Open a writer that takes all frames from the first on and keeps those of the record.
 
     Args:
-        target: What is written.
-        source: What it is made from.
-        coding: How its pictures are coded.
-        notes: Of `find_notes`.
-        stack: What closes the partial film in the end.
+        target: The output.
+        reader: The reader that frames and packets come from.
+        encoding: Codec and quality.
+        record: Result of `find_record`.
+        stack: Closes the partial video in the end.
 
     Raises:
-        ValueError: What was done is not what was noted of it.
+        ValueError: The partial result does not agree with the record.
     """
     if is_sequence(target):
-        return SequenceWriter(target, source, notes.frames)
-    begun = stack.enter_context(Begun(partial_path(target), notes))
-    return ResumedFilmWriter(target, source, coding, begun)
+        return ImageSequenceWriter(target, reader, record.frames)
+    partial = stack.enter_context(PartialVideo(partial_path(target), record))
+    return ResumedVideoWriter(target, reader, encoding, partial)
 
 
 def _with_start_codes(data: bytes) -> bytes:
-    """NAL units with start codes before them, as encoders give them, in the place of lengths.
-
-    Muxers put the lengths back: no byte of the units changes.
-    """
+    """Replace the lengths before NAL units by start codes, as encoders return them."""
     units = []
     at = 0
     while at + 4 <= len(data):

@@ -12,12 +12,13 @@ from anime_tf.config import Config
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.io import pictures
-from anime_tf.io.video.codecs import Coding
-from anime_tf.io.video.readers import Source, open_source
+from anime_tf.io.video.codecs import VideoEncoding
+from anime_tf.io.video.open import open_reader
+from anime_tf.io.video.readers.base import VideoReader
 from anime_tf.io.video.span import Span
 from anime_tf.video import resume
 from anime_tf.video.config import StabilizerConfig, VideoConfig
-from anime_tf.video.pipeline import FilmReport, check_output, stylise_film
+from anime_tf.video.pipeline import VideoReport, check_output, stylize_frames
 from anime_tf.video.stabilizer import FrameStylizer, make_stabilizer
 
 _HALF_LIVES = 5  # after which 3 % of an average are left
@@ -30,12 +31,12 @@ def stylize_video(
     stylizer: StylizerConfig,
     stabilizer: StabilizerConfig,
     faces: FaceConfig,
-    coding: Coding,
+    encoding: VideoEncoding,
     span: Span,
     *,
     stop: threading.Event | None = None,
-    on_open: Callable[[Source], None] = lambda source: None,
-) -> FilmReport:
+    on_open: Callable[[VideoReader], None] = lambda source: None,
+) -> VideoReport:
     """Stylizes a video; finds wrong inputs before TensorFlow is loaded.
 
     Args:
@@ -43,7 +44,7 @@ def stylize_video(
         stylizer: Settings of the `Stylizer`.
         stabilizer: Settings against flicker.
         faces: Settings of faces.
-        coding: Codec and quality.
+        encoding: Codec and quality.
         span: Part of the input.
         stop: Set by another thread to finish the current frames and end.
         on_open: Called with the open source.
@@ -52,22 +53,22 @@ def stylize_video(
         FileNotFoundError: There is no such video, or there are no such weights.
         ValueError: A video that cannot be read, or an output that cannot be written.
     """
-    check_output(config.input, config.output, coding)
-    settings = _settings(config, stylizer, stabilizer, faces, coding, span)
-    with open_source(config.input, span) as source:
+    check_output(config.input, config.output, encoding)
+    settings = _settings(config, stylizer, stabilizer, faces, encoding, span)
+    with open_reader(config.input, span) as source:
         on_open(source)
         if config.resume:
-            resume.find_notes(config.output, source.path, settings)
+            resume.find_record(config.output, source.path, settings)
         elif resume.partial_path(config.output).exists():
             partial = resume.partial_path(config.output)
             logging.info("%s exists from before; --resume continues it", partial)
         draw = _frame_stylizer(config, stylizer, stabilizer, faces)
         try:
-            return stylise_film(
+            return stylize_frames(
                 source,
                 config.output,
                 draw,
-                coding=coding,
+                encoding=encoding,
                 preview=config.preview,
                 settings=settings,
                 resume=config.resume,

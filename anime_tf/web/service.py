@@ -17,7 +17,7 @@ from anime_tf.errors import first_line
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.io import pictures
 from anime_tf.io.closeable import Closeable
-from anime_tf.io.video.demux import FilmReader
+from anime_tf.io.video.readers.video_file import VideoFileReader
 from anime_tf.web import sniff
 from anime_tf.web.errors import LeftError, RefusedError
 from anime_tf.web.limits import Limits
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from anime_tf.faces.detect import FaceFinder
     from anime_tf.faces.face_stylizer import FaceStylizer
     from anime_tf.inference.stylizer import Stylizer
-    from anime_tf.io.video.readers import Source
+    from anime_tf.io.video.readers.base import VideoReader
     from anime_tf.video.stabilizer import FrameStylizer
 
 SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
@@ -266,12 +266,12 @@ class Studio(Closeable):
             ) from error
 
     def _clip(self, source: Path, target: Path, options: Options, progress: Progress) -> None:
-        from anime_tf.video.pipeline import stylise_film
+        from anime_tf.video.pipeline import stylize_frames
 
         try:
             with self._opened_clip(source) as film:
-                progress.total = film.frames_expected or 0
-                report = stylise_film(
+                progress.total = film.expected_frames or 0
+                report = stylize_frames(
                     film, target, self._frames(options, progress), stop=progress.stop
                 )
         except OSError as error:
@@ -287,13 +287,13 @@ class Studio(Closeable):
             raise LeftError
         progress.total = progress.done = report.frames
 
-    def _opened_clip(self, source: Path) -> Source:
+    def _opened_clip(self, source: Path) -> VideoReader:
         """Opens a clip of a known kind and size.
 
         Raises:
             RefusedError: It is none.
         """
-        from anime_tf.io.video.animation import AnimatedWebP
+        from anime_tf.io.video.readers.animated_webp import AnimatedWebPReader
         from anime_tf.io.video.span import WHOLE
 
         with source.open("rb") as file:
@@ -301,8 +301,8 @@ class Studio(Closeable):
         if kind is None:
             raise RefusedError(415, NO_CLIP)
         if kind == sniff.ANIMATED_WEBP:
-            return AnimatedWebP(source, WHOLE)
-        film = FilmReader(source, sound=True, replace_broken=True, container_format=kind)
+            return AnimatedWebPReader(source, WHOLE)
+        film = VideoFileReader(source, audio=True, replace_broken=True, container_format=kind)
         try:
             self._check_size(film)
         except BaseException:
@@ -310,13 +310,13 @@ class Studio(Closeable):
             raise
         return film
 
-    def _check_size(self, film: FilmReader) -> None:
+    def _check_size(self, film: VideoFileReader) -> None:
         stream: Any = film.container.streams.best("video")
         coded = stream.codec_context
         aspect = stream.sample_aspect_ratio or Fraction(1)
         # Pixels that are not square are made so by stretching.
         self._check_pixels(coded.height * coded.width * max(float(aspect), 1.0))
-        seconds = (film.frames_expected or 0) / film.rate
+        seconds = (film.expected_frames or 0) / film.rate
         if seconds > self._limits.clip_seconds:
             raise self._too_long()
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from small_data_set import SETTINGS, make_data_set
-from small_films import moving, write_film
+from small_videos import moving, write_video
 
 from anime_tf.cli import app
 from anime_tf.datasets.edge_smooth import smooth_folder
@@ -242,7 +242,7 @@ def test_wrong_command_lines(argument, message, capsys):
 
 def test_films_against_the_network_alone(tmp_path, capsys):
     film, weights = tmp_path / "a.mp4", tmp_path / "small.keras"
-    write_film(film, moving(6), sound="aac")
+    write_video(film, moving(6), audio="aac")
     save_generator(GENERATORS["animegan_v2_light"](width=4), weights)
     figures_file = tmp_path / "figures.json"
     flags = ["--measure=video", f"--film={film}", "--film_frames=4", f"--weights={weights}"]

@@ -3,8 +3,8 @@ import sys
 
 import numpy as np
 import pytest
-from film_scenes import scene
-from small_films import write_film
+from small_videos import write_video
+from video_scenes import scene
 
 from anime_tf.cli import app
 from anime_tf.cli.dataset import COMMAND
@@ -16,7 +16,7 @@ from anime_tf.io.pictures import read_picture, write_picture
 @pytest.fixture
 def film(tmp_path):
     path = tmp_path / "film.mkv"
-    write_film(path, [scene(i, 40, 60) for i in range(7)], codec="ffv1", pixels="bgr0")
+    write_video(path, [scene(i, 40, 60) for i in range(7)], codec="ffv1", pixels="bgr0")
     return path
 
 
@@ -75,7 +75,7 @@ def test_wrong_command_lines_are_one_line_and_exit_code_2(arguments, capfd, tmp_
 
 def test_exit_codes_of_frames(film, tmp_path, capfd):
     out, dark = tmp_path / "out", tmp_path / "dark.mkv"
-    write_film(dark, [np.full((40, 60, 3), 3, np.uint8)] * 3, codec="ffv1", pixels="bgr0")
+    write_video(dark, [np.full((40, 60, 3), 3, np.uint8)] * 3, codec="ffv1", pixels="bgr0")
     assert app.run(COMMAND, ["frames", f"--input={dark}", f"--output={out}", "--every=1"]) == 2
     assert f"{out}: no picture; all 3 candidates were rejected" in capfd.readouterr().err
     assert not out.exists()
@@ -83,7 +83,7 @@ def test_exit_codes_of_frames(film, tmp_path, capfd):
     bad.write_text("no film")
     arguments = ["frames", f"--input={film},{bad}", f"--output={out}"]
     assert app.run(COMMAND, arguments) == 1
-    assert "bad.mkv: expected a film" in capfd.readouterr().err
+    assert "bad.mkv: expected a video" in capfd.readouterr().err
     assert app.run(COMMAND, ["frames", f"--input={film}", f"--output={out}"]) == 0
     assert "film.mkv: finished before, skipped" in capfd.readouterr().err
     second = tmp_path / "second.mkv"

@@ -12,12 +12,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from small_films import moving, read, write_film
+from small_videos import moving, read, write_video
 
 from anime_tf import Stylizer
 from anime_tf.cli import app
 from anime_tf.cli.video import COMMAND
-from anime_tf.io.video.demux import FilmReader
+from anime_tf.io.video.readers.video_file import VideoFileReader
 from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
 
@@ -39,7 +39,7 @@ def archive(tmp_path_factory) -> Path:
 def film(tmp_path) -> Path:
     path = tmp_path / "in" / "film.mp4"
     path.parent.mkdir()
-    write_film(path, moving(5, 36, 50), sound="aac")
+    write_video(path, moving(5, 36, 50), audio="aac")
     return path
 
 
@@ -56,9 +56,9 @@ def test_a_film_is_stylised(archive, film, tmp_path, capfd):
     assert f"5 frames written to {out}" in outcome.err
     before, after = read(film), read(out)
     assert after.times == before.times
-    assert after.sound == before.sound
+    assert after.audio == before.audio
     stylizer = Stylizer(archive)
-    with FilmReader(film) as reader:
+    with VideoFileReader(film) as reader:
         for frame, written in zip(reader.frames(), after.frames, strict=True):
             expected = stylizer(frame.rgb_u8).astype(float)
             assert np.abs(written - expected).mean() <= FILM_MEAN_STEPS
@@ -77,7 +77,7 @@ def test_options(archive, film, tmp_path):
 def test_a_truncated_film_gives_what_it_has(archive, tmp_path, capfd):
     source, out = tmp_path / "cut.mkv", tmp_path / "out.mp4"
     noise = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), np.uint8)
-    write_film(source, list(noise))
+    write_video(source, list(noise))
     source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
     assert video(archive, f"--input={source}", f"--output={out}", "--strength=0") == 1
     written, warning = capfd.readouterr().err.splitlines()
@@ -90,9 +90,9 @@ def test_what_is_wrong_is_one_line_and_touches_nothing(archive, film, tmp_path, 
     note.write_text("no film")
     before = sorted(tmp_path.rglob("*"))
     for flags, words in (
-        ([f"--input={tmp_path}/none.mp4", "--output=out.mp4"], "none.mp4: expected a film"),
-        ([f"--input={note}", "--output=out.mp4"], "note.mp4: expected a film that FFmpeg reads"),
-        ([f"--input={film}", "--output=out.avi"], "films are written as .mp4, .mov, .mkv"),
+        ([f"--input={tmp_path}/none.mp4", "--output=out.mp4"], "none.mp4: expected a video"),
+        ([f"--input={note}", "--output=out.mp4"], "note.mp4: expected a video that FFmpeg reads"),
+        ([f"--input={film}", "--output=out.avi"], "expected a video (.mp4, .mov, .mkv"),
         ([f"--input={film}", f"--output={film}"], "would overwrite the input"),
         ([f"--input={film}", f"--output={note}/out.mp4"], "note.mp4 is a file"),
         ([f"--input={film}", "--output=/proc/none/out.mp4"], "/proc/none"),
@@ -139,13 +139,13 @@ def test_the_script_and_the_module_are_the_verb(archive):
             timeout=60,
         )
         assert done.returncode == 2
-        assert done.stderr == f"{name}: none.mp4: expected a film, found nothing\n"
+        assert done.stderr == f"{name}: none.mp4: expected a video, got nothing\n"
 
 
 def test_a_signal_leaves_a_video_that_can_be_resumed(archive, tmp_path):
     """Real signals to the real script: SIGTERM, then another film for --resume, then the rest."""
     source, out = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    write_film(source, moving(150, 96, 128), sound="aac")
+    write_video(source, moving(150, 96, 128), audio="aac")
     flags = [f"--weights={archive}", f"--input={source}", f"--output={out}", "--stabilize=blend"]
     process = subprocess.Popen(
         [sys.executable, "video.py", *flags],
@@ -175,11 +175,11 @@ def test_a_signal_leaves_a_video_that_can_be_resumed(archive, tmp_path):
         [*command, "--strength=0.5"], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert other.returncode == 2
-    assert "b.partial.mp4: made with --strength=1.0, not 0.5" in other.stderr
+    assert "b.partial.mp4: expected --strength=1.0 as before, got 0.5" in other.stderr
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
     before, after = read(source), read(out)
-    assert (after.times, after.sound) == (before.times, before.sound)
+    assert (after.times, after.audio) == (before.times, before.audio)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from face_pictures import with_faces
-from small_films import read, write_film
+from small_videos import read, write_video
 
 from anime_tf.cli import app
 from anime_tf.cli.video import COMMAND
@@ -25,7 +25,7 @@ def test_faces_of_a_video(tmp_path):
     keras.utils.set_random_seed(5)
     save_generator(GENERATORS["animegan_v2"](width=4), tmp_path / "small.keras")
     frames = [with_faces(128, 192, (20 + 2 * n, 0, 128)) for n in range(6)]
-    write_film(tmp_path / "in.mp4", frames)
+    write_video(tmp_path / "in.mp4", frames)
     common = [f"--input={tmp_path}/in.mp4", f"--weights={tmp_path}/small.keras", "--stabilize=off"]
     common += ["--face_landmarks=5", "--face_min_size=40", "--face_size=64"]
     for mode in ("off", "blend"):

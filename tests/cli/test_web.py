@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 from picture_files import smooth_noise
-from small_films import moving, write_film
+from small_videos import moving, write_video
 
 from anime_tf.io.pictures import encode_picture
 
@@ -85,7 +85,7 @@ def test_a_hundred_uploads_and_an_orderly_end(process, tmp_path):
         print(f"{kept / 2**20:.1f} MiB more than before, of {before / 2**20:.0f}")
         assert kept <= MEMORY_KEPT, f"{kept / 2**20:.0f} MiB more than before"
 
-    write_film(tmp_path / "clip.mp4", moving(200, 240, 320), options={"preset": "ultrafast"})
+    write_video(tmp_path / "clip.mp4", moving(200, 240, 320), options={"preset": "ultrafast"})
     sent = requests.post(
         f"{address}api/clips", data=(tmp_path / "clip.mp4").read_bytes(), timeout=10
     )

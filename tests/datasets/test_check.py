@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from film_scenes import blurred, scene, with_dot
+from video_scenes import blurred, scene, with_dot
 
 from anime_tf.cli import app
 from anime_tf.cli.dataset import COMMAND

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from film_scenes import scene, with_dot
+from video_scenes import scene, with_dot
 
 from anime_tf.metrics.cuts import CutDetector, color_change, color_histogram
 

@@ -1,6 +1,6 @@
 import cv2
 import numpy as np
-from film_scenes import scene, with_dot
+from video_scenes import scene, with_dot
 
 from anime_tf.metrics.perceptual_hash import hamming_distance, perceptual_hash
 

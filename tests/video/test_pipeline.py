@@ -10,16 +10,16 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from small_films import REST, TOP_LEFT, corners, marked, moving, read, write_film
+from small_videos import REST, TOP_LEFT, corners, marked, moving, read, write_video
 
-from anime_tf.io.video.codecs import Coding
-from anime_tf.io.video.demux import FilmReader
+from anime_tf.io.video.codecs import VideoEncoding
+from anime_tf.io.video.readers.video_file import VideoFileReader
 from anime_tf.video.pipeline import (
     FRAMES_AHEAD,
-    FilmReport,
+    VideoReport,
     check_output,
     frame_by_frame,
-    stylise_film,
+    stylize_frames,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -30,9 +30,9 @@ FILM_STEPS = 6
 MILLISECOND = Fraction(1, 1000)
 
 
-def copy(source, target, stylise=np.copy, **options) -> FilmReport:
-    with FilmReader(source, sound=True) as film:
-        return stylise_film(film, target, frame_by_frame(stylise), **options)
+def copy(source, target, stylise=np.copy, **options) -> VideoReport:
+    with VideoFileReader(source, audio=True) as video:
+        return stylize_frames(video, target, frame_by_frame(stylise), **options)
 
 
 def only(folder, *names):
@@ -44,16 +44,16 @@ def test_frames_times_sound_and_metadata_are_kept(tmp_path, suffix):
     source, target = tmp_path / "a.mp4", tmp_path / f"new/b{suffix}"
     times = [0, 160, 700, 900, 1500, 1501, 3000]
     tags = {"title": "Ein Süßes Ä", "comment": "two words"}
-    write_film(source, moving(7), times=times, time_base=MILLISECOND, sound="aac", metadata=tags)
-    assert copy(source, target) == FilmReport(7, None, target)
+    write_video(source, moving(7), times=times, time_base=MILLISECOND, audio="aac", metadata=tags)
+    assert copy(source, target) == VideoReport(7, None, target)
     before, after = read(source), read(target)
     assert after.times == [Fraction(time, 1000) for time in times]
-    assert after.sound == before.sound
-    assert after.sound_times == before.sound_times
+    assert after.audio == before.audio
+    assert after.audio_times == before.audio_times
     assert after.seconds == before.seconds
     assert tags.items() <= after.metadata.items()
     assert (after.stream.codec_context.name, after.stream.pix_fmt) == ("h264", "yuv420p")
-    means = [[frame.mean() for frame in film.frames] for film in (before, after)]
+    means = [[frame.mean() for frame in video.frames] for video in (before, after)]
     assert np.abs(np.subtract(*means)).max() <= FILM_STEPS
     data = target.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
@@ -64,7 +64,7 @@ def test_matroska_has_times_in_milliseconds(tmp_path):
     """Two frames within one millisecond are both kept."""
     source, target = tmp_path / "a.mp4", tmp_path / "b.mkv"
     times, tick = [0, 160, 700, 705, 1500], Fraction(1, 16_000)
-    write_film(source, moving(5), times=times, time_base=tick)
+    write_video(source, moving(5), times=times, time_base=tick)
     copy(source, target)
     assert [time * 1000 for time in read(target).times] == [0, 10, 44, 45, 94]
 
@@ -72,29 +72,29 @@ def test_matroska_has_times_in_milliseconds(tmp_path):
 def test_matroska_knows_no_sound_before_0(tmp_path):
     """AAC begins 1024 samples early: in Matroska everything is later by as much, and in step."""
     source, target = tmp_path / "a.mp4", tmp_path / "b.mkv"
-    write_film(source, moving(5), sound="aac")
+    write_video(source, moving(5), audio="aac")
     copy(source, target)
     before, after = read(source), read(target)
-    assert after.sound == before.sound
-    assert (before.sound_times[0], after.sound_times[0]) == (Fraction(-1024, 48_000), 0)
+    assert after.audio == before.audio
+    assert (before.audio_times[0], after.audio_times[0]) == (Fraction(-1024, 48_000), 0)
     later = {times[1] - times[0] for times in zip(before.times, after.times, strict=True)}
     assert later == {Fraction(21, 1000)}
 
 
-def test_a_film_that_begins_late(tmp_path):
+def test_a_video_that_begins_late(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    write_film(source, moving(3), times=[500, 600, 900], time_base=MILLISECOND, sound="aac")
+    write_video(source, moving(3), times=[500, 600, 900], time_base=MILLISECOND, audio="aac")
     copy(source, target)
     assert [float(time) for time in read(target).times] == [0.5, 0.6, 0.9]
-    assert read(target).sound_times == read(source).sound_times
+    assert read(target).audio_times == read(source).audio_times
 
 
 def test_sound_that_the_container_does_not_take_becomes_aac(tmp_path, caplog):
     source, target = tmp_path / "a.mkv", tmp_path / "b.mov"
-    write_film(source, moving(5), sound="flac", seconds=1)
+    write_video(source, moving(5), audio="flac", seconds=1)
     caplog.set_level("INFO", logger="absl")
     assert copy(source, target).damage is None
-    assert "flac does not go into mov, encoded again as AAC" in caplog.text
+    assert "flac cannot be stored in mov, encoded as AAC" in caplog.text
     with av.open(str(target)) as container:
         assert container.streams.audio[0].codec_context.name == "aac"
         heard = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
@@ -107,8 +107,8 @@ def test_sound_that_the_container_does_not_take_becomes_aac(tmp_path, caplog):
 
 def test_every_sound_is_kept_for_itself_and_chapters_and_languages_too(tmp_path):
     source, target = tmp_path / "a.mkv", tmp_path / "b.mov"
-    write_film(tmp_path / "1.mkv", moving(5), sound="aac")
-    write_film(tmp_path / "2.mkv", moving(5), sound="flac")
+    write_video(tmp_path / "1.mkv", moving(5), audio="aac")
+    write_video(tmp_path / "2.mkv", moving(5), audio="flac")
     chapter = {"id": 1, "start": 0, "end": 500, "time_base": MILLISECOND}
     chapter["metadata"] = {"title": "one"}
     with (
@@ -134,33 +134,33 @@ def test_every_sound_is_kept_for_itself_and_chapters_and_languages_too(tmp_path)
         assert [sound.language for sound in sounds] == ["jpn", "spa"]
         assert [chapter["metadata"] for chapter in container.chapters()] == [{"title": "one"}]
         packets = [bytes(packet) for packet in container.demux(sounds[0]) if packet.size]
-    assert packets == read(source).sound[: len(packets)] == read(tmp_path / "1.mkv").sound
+    assert packets == read(source).audio[: len(packets)] == read(tmp_path / "1.mkv").audio
 
 
 def test_pcm_is_copied_sample_by_sample(tmp_path):
     source, target = tmp_path / "a.mkv", tmp_path / "b.mov"
-    write_film(source, moving(5), sound="pcm_s16le")
+    write_video(source, moving(5), audio="pcm_s16le")
     copy(source, target)
-    assert b"".join(read(target).sound) == b"".join(read(source).sound)
+    assert b"".join(read(target).audio) == b"".join(read(source).audio)
 
 
-def test_films_without_sound_and_of_one_frame(tmp_path):
-    write_film(tmp_path / "a.gif", moving(1), codec="gif", pixels="rgb8")
+def test_videos_without_sound_and_of_one_frame(tmp_path):
+    write_video(tmp_path / "a.gif", moving(1), codec="gif", pixels="rgb8")
     assert copy(tmp_path / "a.gif", tmp_path / "b.mp4").frames == 1
     after = read(tmp_path / "b.mp4")
-    assert (len(after.frames), after.sound_codec) == (1, None)
+    assert (len(after.frames), after.audio_codec) == (1, None)
 
 
 @pytest.mark.parametrize(("height", "width"), [(47, 64), (48, 63), (1, 1)])
 def test_odd_sizes_get_one_pixel_more(tmp_path, height, width):
     source, target = tmp_path / "a.mkv", tmp_path / "b.mp4"
-    write_film(source, [marked(height, width)] * 2, codec="ffv1", pixels="bgr0")
+    write_video(source, [marked(height, width)] * 2, codec="ffv1", pixels="bgr0")
     seen = []
     copy(
         source,
         target,
         lambda photo_u8: seen.append(photo_u8.shape) or photo_u8,
-        coding=Coding(crf=1),
+        encoding=VideoEncoding(crf=1),
     )
     assert seen == [(height, width, 3)] * 2
     after = read(target).frames[0]
@@ -175,12 +175,12 @@ def test_rotated_frames_with_wide_pixels_stand_upright_and_square(tmp_path):
 
     def phone(stream):
         if not hasattr(stream, "set_display_rotation"):
-            pytest.skip("this PyAV can read rotated films, but not write one for the test")
+            pytest.skip("this PyAV can read rotated videos, but not write one for the test")
         stream.set_display_rotation(-90)
         stream.codec_context.sample_aspect_ratio = Fraction(2, 1)
 
-    write_film(source, [marked()] * 2, set_up=phone, options={"crf": "1"})
-    copy(source, target, coding=Coding(crf=1))
+    write_video(source, [marked()] * 2, set_up=phone, options={"crf": "1"})
+    copy(source, target, encoding=VideoEncoding(crf=1))
     with av.open(str(target)) as container:
         (frame, _) = container.decode(video=0)
         assert frame.rotation == 0
@@ -195,8 +195,8 @@ def test_rotated_frames_with_wide_pixels_stand_upright_and_square(tmp_path):
 def test_matrix_and_range_are_those_of_the_source(tmp_path, matrix, colour_range):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     colours = (matrix, colour_range)
-    write_film(source, [marked()], colours=colours, named_colours=True, options={"crf": "1"})
-    copy(source, target, coding=Coding(crf=1))
+    write_video(source, [marked()], colors=colours, named_colors=True, options={"crf": "1"})
+    copy(source, target, encoding=VideoEncoding(crf=1))
     after = read(target)
     context = after.stream.codec_context
     assert (context.colorspace, context.color_range) == (
@@ -208,8 +208,8 @@ def test_matrix_and_range_are_those_of_the_source(tmp_path, matrix, colour_range
 
 def test_what_is_stylised_is_what_is_written(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    write_film(source, [marked()] * 3, options={"crf": "1"})
-    copy(source, target, lambda photo_u8: 255 - photo_u8[:, ::-1], coding=Coding(crf=1))
+    write_video(source, [marked()] * 3, options={"crf": "1"})
+    copy(source, target, lambda photo_u8: 255 - photo_u8[:, ::-1], encoding=VideoEncoding(crf=1))
     expected = 255 - np.array([REST, TOP_LEFT, REST, REST])
     for frame in read(target).frames:
         assert np.abs(corners(frame) - expected).max() <= FILM_STEPS
@@ -217,7 +217,7 @@ def test_what_is_stylised_is_what_is_written(tmp_path):
 
 def test_frames_that_change_their_size_are_brought_to_that_of_the_first(tmp_path, caplog):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    write_film(source, [marked()] * 3)
+    write_video(source, [marked()] * 3)
     sizes = iter([48, 24, 32])
     copy(source, target, lambda photo_u8: photo_u8[: next(sizes)])
     assert {frame.shape for frame in read(target).frames} == {(48, 64, 3)}
@@ -226,18 +226,18 @@ def test_frames_that_change_their_size_are_brought_to_that_of_the_first(tmp_path
 
 def test_few_frames_are_held_at_a_time(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    write_film(source, moving(60), sound="aac")
+    write_video(source, moving(60), audio="aac")
     ahead, seen = [], 0
-    with FilmReader(source, sound=True) as film:
+    with VideoFileReader(source, audio=True) as video:
 
         def slow(photo_u8):
             nonlocal seen
             seen += 1
             threading.Event().wait(0.002)
-            ahead.append(film.count - seen)
+            ahead.append(video.count - seen)
             return photo_u8
 
-        stylise_film(film, target, frame_by_frame(slow))
+        stylize_frames(video, target, frame_by_frame(slow))
     # those in the channel, and one that waits for room in it
     assert max(ahead) <= FRAMES_AHEAD + 1
     assert seen == 60
@@ -246,7 +246,7 @@ def test_few_frames_are_held_at_a_time(tmp_path):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError("too large"), ValueError("no")])
 def test_an_interruption_leaves_nothing(tmp_path, error):
     source = tmp_path / "a.mp4"
-    write_film(source, moving(30), sound="aac")
+    write_video(source, moving(30), audio="aac")
     left = iter(range(20))
 
     def stop(photo_u8):
@@ -265,12 +265,12 @@ INTERRUPTED = """
 import signal
 import sys
 from anime_tf.cli import app
-from anime_tf.io.video.demux import FilmReader
-from anime_tf.video.pipeline import stylise_film
+from anime_tf.io.video.readers.video_file import VideoFileReader
+from anime_tf.video.pipeline import stylize_frames
 
 def main(values):
-    with FilmReader(sys.argv[1], sound=True) as film:
-        stylise_film(film, sys.argv[2], lambda photo_u8, seconds: photo_u8)
+    with VideoFileReader(sys.argv[1], audio=True) as video:
+        stylize_frames(video, sys.argv[2], lambda photo_u8, seconds: photo_u8)
 
 # A background job of a shell is born deaf to it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -281,7 +281,7 @@ sys.exit(app.run(app.Command("video", "", "", lambda values: None, main), []))
 def test_ctrl_c_leaves_nothing(tmp_path):
     """A real signal, while the threads wait for each other; without TensorFlow, to be quick."""
     source, folder = tmp_path / "a.mkv", tmp_path / "out"
-    write_film(source, moving(3000, 96, 96), options={"preset": "ultrafast"})
+    write_video(source, moving(3000, 96, 96), options={"preset": "ultrafast"})
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, str(source), str(folder / "b.mp4")],
         cwd=ROOT,
@@ -301,7 +301,7 @@ def test_ctrl_c_leaves_nothing(tmp_path):
 
 def test_an_output_that_is_there_stays_until_the_new_one_is_whole(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    write_film(source, moving(4))
+    write_video(source, moving(4))
     target.write_bytes(b"old")
 
     def fail(photo_u8):
@@ -319,23 +319,23 @@ def test_an_output_that_is_there_stays_until_the_new_one_is_whole(tmp_path):
 def test_a_full_disk_leaves_nothing(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     noise = np.random.default_rng(0).integers(0, 256, (30, 96, 128, 3), np.uint8)
-    write_film(source, list(noise))
+    write_video(source, list(noise))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     # Writing past this fails as a full disk does; before and at the end of the file.
     for limit in (20_000, source.stat().st_size // 2):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
         try:
             with pytest.raises(OSError, match="b.mp4"):
-                copy(source, target, coding=Coding(crf=30))
+                copy(source, target, encoding=VideoEncoding(crf=30))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert only(tmp_path, "a.mp4")
 
 
-def test_a_film_that_breaks_off_gives_what_it_has(tmp_path):
+def test_a_video_that_breaks_off_gives_what_it_has(tmp_path):
     source, target = tmp_path / "cut.mkv", tmp_path / "b.mp4"
     noise = np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8)
-    write_film(source, list(noise), sound="aac")
+    write_video(source, list(noise), audio="aac")
     source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
     report = copy(source, target)
     assert report.damage is not None
@@ -343,35 +343,35 @@ def test_a_film_that_breaks_off_gives_what_it_has(tmp_path):
     assert read(target).times == read(source).times
 
 
-def test_a_film_without_a_frame_writes_nothing(tmp_path):
+def test_a_video_without_a_frame_writes_nothing(tmp_path):
     source = tmp_path / "a.mp4"
-    write_film(source, moving(2), sound="aac")
+    write_video(source, moving(2), audio="aac")
     data = bytearray(source.read_bytes())
     start, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
     data[start:end] = bytes(end - start)
     source.write_bytes(data)
-    with pytest.raises(ValueError, match="a.mp4: expected a film, found no frame"):
+    with pytest.raises(ValueError, match="a.mp4: expected a video, got no frame"):
         copy(source, tmp_path / "b.mp4")
     assert only(tmp_path, "a.mp4")
 
 
 def test_outputs_that_cannot_be(tmp_path):
     source = tmp_path / "a.mp4"
-    source.write_bytes(b"film")
-    with pytest.raises(ValueError, match=r"b.avi: films are written as .mp4, .mov, .mkv, .webm"):
+    source.write_bytes(b"video")
+    with pytest.raises(ValueError, match=r"b.avi: expected a video \(.mp4, .mov, .mkv, .webm"):
         check_output(source, tmp_path / "b.avi")
     with pytest.raises(ValueError, match="would overwrite the input"):
         check_output(source, tmp_path / "." / "a.mp4")
     (tmp_path / "dir.mp4").mkdir()
-    with pytest.raises(IsADirectoryError, match="expected the name of a film, found a folder"):
+    with pytest.raises(IsADirectoryError, match="expected the name of a video, got a folder"):
         check_output(source, tmp_path / "dir.mp4")
-    with pytest.raises(NotADirectoryError, match="a.mp4 is a file"):
+    with pytest.raises(NotADirectoryError, match="got the file .*a.mp4"):
         check_output(source, source / "b.mp4")
     check_output(source, tmp_path / "new" / "b.mp4")
     assert only(tmp_path, "a.mp4", "dir.mp4")
     with pytest.raises(ValueError, match="crf: expected at most 51 for h264, got 52"):
-        write_film(source, moving(1))
-        copy(source, tmp_path / "b.mp4", coding=Coding(crf=52))
+        write_video(source, moving(1))
+        copy(source, tmp_path / "b.mp4", encoding=VideoEncoding(crf=52))
 
 
 TWICE = """
@@ -380,9 +380,9 @@ import sys
 import threading
 import time
 from anime_tf.cli import app
-from anime_tf.io.video.demux import FilmReader
+from anime_tf.io.video.readers.video_file import VideoFileReader
 from anime_tf.io.signals import caught_signals
-from anime_tf.video.pipeline import stylise_film
+from anime_tf.video.pipeline import stylize_frames
 
 def slow(rgb_u8, seconds):
     if seconds:
@@ -397,8 +397,8 @@ def main(values):
         stop.set()
         print("first", flush=True)
 
-    with FilmReader(sys.argv[1], sound=True) as film, caught_signals(first):
-        stylise_film(film, sys.argv[2], slow, stop=stop)
+    with VideoFileReader(sys.argv[1], audio=True) as video, caught_signals(first):
+        stylize_frames(video, sys.argv[2], slow, stop=stop)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(app.run(app.Command("video", "", "", lambda values: None, main), []))
@@ -407,7 +407,7 @@ sys.exit(app.run(app.Command("video", "", "", lambda values: None, main), []))
 
 def test_a_second_ctrl_c_ends_at_once(tmp_path):
     source, folder = tmp_path / "a.mkv", tmp_path / "out"
-    write_film(source, moving(30))
+    write_video(source, moving(30))
     process = subprocess.Popen(
         [sys.executable, "-c", TWICE, str(source), str(folder / "b.mp4")],
         cwd=ROOT,

@@ -5,14 +5,14 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from small_films import moving, read, write_film
+from small_videos import moving, read, write_video
 
-from anime_tf.io.video.codecs import Coding
-from anime_tf.io.video.demux import FilmReader
-from anime_tf.io.video.sequence import PictureSequence
+from anime_tf.io.video.codecs import VideoEncoding
+from anime_tf.io.video.readers.image_sequence import ImageSequenceReader
+from anime_tf.io.video.readers.video_file import VideoFileReader
 from anime_tf.io.video.span import WHOLE
 from anime_tf.video import resume as partial
-from anime_tf.video.pipeline import stylise_film
+from anime_tf.video.pipeline import stylize_frames
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -22,7 +22,7 @@ CODED_STEPS = 12
 SETTINGS = {"--strength": "1.0"}
 
 
-def stylised(source, target, *, stop_after=None, settings=SETTINGS, seen=None, **options):
+def stylize(source, target, *, stop_after=None, settings=SETTINGS, seen=None, **options):
     """Stylises by a function that does nothing; interrupted after some frames of its own."""
     stop, count = threading.Event(), 0
 
@@ -35,8 +35,8 @@ def stylised(source, target, *, stop_after=None, settings=SETTINGS, seen=None, *
             stop.set()
         return rgb_u8
 
-    with FilmReader(source, sound=True) as film:
-        return stylise_film(film, target, stylise, settings=settings, stop=stop, **options)
+    with VideoFileReader(source, audio=True) as video:
+        return stylize_frames(video, target, stylise, settings=settings, stop=stop, **options)
 
 
 def packets(path):
@@ -58,35 +58,35 @@ def textured(count):
     ("suffix", "codec"),
     [(".mp4", "h264"), (".mkv", "h264"), (".mov", "hevc"), (".mp4", "av1"), (".webm", "vp9")],
 )
-def test_a_film_that_went_on_is_one_that_was_never_interrupted(tmp_path, suffix, codec):
+def test_a_video_that_went_on_is_one_that_was_never_interrupted(tmp_path, suffix, codec):
     source = tmp_path / "a.mp4"
     times = np.cumsum([0, *np.random.default_rng(0).integers(1, 4, 39)]).tolist()
     tick = Fraction(1, 30)
-    write_film(source, textured(40), times=times, time_base=tick, sound="aac")
+    write_video(source, textured(40), times=times, time_base=tick, audio="aac")
     whole, target = tmp_path / f"whole{suffix}", tmp_path / f"b{suffix}"
-    coding = Coding(codec)
-    stylised(source, whole, coding=coding)
+    encoding = VideoEncoding(codec)
+    stylize(source, whole, encoding=encoding)
 
-    report = stylised(source, target, coding=coding, stop_after=13)
+    report = stylize(source, target, encoding=encoding, stop_after=13)
     assert report.stopped and report.path == partial.partial_path(target)
     assert not target.exists()
     assert report.frames == 13
     before = read(report.path)
     assert before.times == read(whole).times[:13]
-    assert 0 < len(before.sound) < len(read(whole).sound)
+    assert 0 < len(before.audio) < len(read(whole).audio)
     old = packets(report.path)
 
-    again = stylised(source, target, coding=coding, stop_after=9, resume=True)
+    again = stylize(source, target, encoding=encoding, stop_after=9, resume=True)
     assert again.frames == 22
     assert [data for *_, data in packets(again.path)[:13]] == [data for *_, data in old]
 
     seen = []
-    report = stylised(source, target, coding=coding, resume=True, seen=seen)
+    report = stylize(source, target, encoding=encoding, resume=True, seen=seen)
     assert (report.stopped, report.frames, len(seen)) == (False, 40, 18)
     expected, made = read(whole), read(target)
     assert made.times == expected.times
-    assert made.sound == expected.sound
-    assert made.sound_times == expected.sound_times
+    assert made.audio == expected.audio
+    assert made.audio_times == expected.audio_times
     assert made.seconds == expected.seconds
     assert len(made.frames) == 40
     for one, other in zip(made.frames, expected.frames, strict=True):
@@ -104,45 +104,45 @@ def test_a_film_that_went_on_is_one_that_was_never_interrupted(tmp_path, suffix,
 @pytest.mark.parametrize("name", ["out/", "out/%03d.png"])
 def test_numbered_pictures_go_on(tmp_path, name):
     source, target = tmp_path / "a.mp4", f"{tmp_path}/{name}"
-    write_film(source, moving(9))
-    report = stylised(source, target, stop_after=4)
+    write_video(source, moving(9))
+    report = stylize(source, target, stop_after=4)
     assert (report.stopped, report.frames, report.path) == (True, 4, tmp_path / "out")
     assert len(list((tmp_path / "out").glob("*.png"))) == 4
     seen = []
-    report = stylised(source, target, resume=True, seen=seen)
+    report = stylize(source, target, resume=True, seen=seen)
     assert (report.frames, len(seen)) == (9, 5)
     assert len(list((tmp_path / "out").iterdir())) == 9
-    with PictureSequence(target, WHOLE) as made, FilmReader(source) as film:
-        for one, other in zip(made.items(), film.frames(), strict=True):
+    with ImageSequenceReader(target, WHOLE) as made, VideoFileReader(source) as video:
+        for one, other in zip(made.items(), video.frames(), strict=True):
             np.testing.assert_array_equal(one.rgb_u8, other.rgb_u8)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "out"]
 
 
 def test_an_animation_ends_early_and_is_not_gone_on_with(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.gif"
-    write_film(source, moving(9))
-    report = stylised(source, target, stop_after=4)
+    write_video(source, moving(9))
+    report = stylize(source, target, stop_after=4)
     assert report.path == tmp_path / "b.partial.gif"
     assert len(read(report.path).frames) == 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.partial.gif"]
-    with pytest.raises(ValueError, match=r"b.gif: films .* can be gone on with, animations cannot"):
-        stylised(source, target, resume=True)
+    with pytest.raises(ValueError, match=r"b.gif: expected a video .* to resume"):
+        stylize(source, target, resume=True)
 
 
 def test_an_interruption_before_anything_new_leaves_what_was(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    write_film(source, moving(9), sound="aac")
+    write_video(source, moving(9), audio="aac")
     stop = threading.Event()
     stop.set()
-    with FilmReader(source, sound=True) as film:
-        report = stylise_film(film, target, lambda rgb_u8, seconds: rgb_u8, stop=stop)
+    with VideoFileReader(source, audio=True) as video:
+        report = stylize_frames(video, target, lambda rgb_u8, seconds: rgb_u8, stop=stop)
     assert (report.stopped, report.frames, report.path) == (True, 0, None)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
-    left = stylised(source, target, stop_after=4).path
+    left = stylize(source, target, stop_after=4).path
     data = left.read_bytes()
-    with FilmReader(source, sound=True) as film:
-        report = stylise_film(
-            film,
+    with VideoFileReader(source, audio=True) as video:
+        report = stylize_frames(
+            video,
             target,
             lambda rgb_u8, seconds: rgb_u8,
             stop=stop,
@@ -151,51 +151,51 @@ def test_an_interruption_before_anything_new_leaves_what_was(tmp_path):
         )
     assert (report.stopped, report.path) == (True, None)
     assert left.read_bytes() == data
-    assert stylised(source, target, resume=True).frames == 9
+    assert stylize(source, target, resume=True).frames == 9
 
 
 def test_what_does_not_belong_together_is_refused(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    write_film(source, moving(9))
-    left = stylised(source, target, stop_after=4).path
-    notes = partial.notes_path(target)
+    write_video(source, moving(9))
+    left = stylize(source, target, stop_after=4).path
+    notes = partial.record_path(target)
     before = {path: path.read_bytes() for path in (left, notes)}
 
     def refused(words, settings=SETTINGS):
         with pytest.raises(ValueError, match=words) as caught:
-            stylised(source, target, resume=True, settings=settings)
-        assert "leave out --resume" in str(caught.value)
+            stylize(source, target, resume=True, settings=settings)
+        assert "remove --resume" in str(caught.value)
 
-    refused(r"b.partial.mp4: made with --strength=1.0, not 0.5", {"--strength": "0.5"})
-    refused("made with --crf=None, not 20", {**SETTINGS, "--crf": "20"})
+    refused(r"b.partial.mp4: expected --strength=1.0 as before, got 0.5", {"--strength": "0.5"})
+    refused("expected --crf=None as before, got 20", {**SETTINGS, "--crf": "20"})
     left.write_bytes(before[left] + b"x")
-    refused("expected .* bytes, found")
+    refused("expected .* bytes, got")
     left.write_bytes(before[left])
     notes.write_text("[]")
-    refused("expected notes about b.partial.mp4, found something else")
+    refused("expected the record of b.partial.mp4, got something else")
     notes.unlink()
-    refused("expected notes about b.partial.mp4, found no such file")
+    refused("expected the record of b.partial.mp4, got no such file")
     counted = json.loads(before[notes])
     notes.write_text(json.dumps({**counted, "frames": 5}))
-    refused("expected 5 pictures, found 4")
+    refused("expected 5 frames, got 4")
     notes.write_bytes(before[notes])
-    write_film(source, moving(8))
-    refused("made from another film than .*a.mp4")
+    write_video(source, moving(8))
+    refused("expected the source that it was made from, got another .*a.mp4")
     assert not target.exists()
     assert left.read_bytes() == before[left]
 
 
 def test_frames_before_the_seam_are_looked_at_again(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    write_film(source, moving(10))
-    stylised(source, target, stop_after=6)
+    write_video(source, moving(10))
+    stylize(source, target, stop_after=6)
     seen = []
-    stylised(source, target, resume=True, seen=seen, warm_up_seconds=0.25)
+    stylize(source, target, resume=True, seen=seen, warm_up_seconds=0.25)
     assert seen == pytest.approx([0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
     assert len(read(target).frames) == 10
 
 
 def test_with_nothing_left_it_begins_at_the_beginning(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    write_film(source, moving(3))
-    assert stylised(source, target, resume=True).frames == 3
+    write_video(source, moving(3))
+    assert stylize(source, target, resume=True).frames == 3

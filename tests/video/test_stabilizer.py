@@ -1,4 +1,4 @@
-"""Steady films, on textures that move by hand and with a small network."""
+"""Steady videos, on textures that move by hand and with a small network."""
 
 import cv2
 import keras
@@ -169,17 +169,17 @@ def shots():
     "options", [{}, {"statistics_seconds": 0.0}, {"blend_seconds": 0.0}], ids=str
 )
 def test_a_cut_leaves_no_trace(stylizer, options):
-    film = TemporalStabilizer(stylizer, **options)
+    video = TemporalStabilizer(stylizer, **options)
     for i, (photo, seconds) in enumerate(shots()):
-        out = film(photo, seconds)
+        out = video(photo, seconds)
         assert (out.shape, out.dtype) == (photo.shape, np.uint8)
         if i in (0, 8):
             np.testing.assert_array_equal(out, stylizer(photo))
         elif i in (3, 11):
             assert not np.array_equal(out, stylizer(photo)), "steadied"
-    # As from the first shot to the second, so from a film's end to its beginning.
+    # As from the first shot to the second, so from a video's end to its beginning.
     photo, seconds = next(shots())
-    np.testing.assert_array_equal(film(photo, seconds), stylizer(photo))
+    np.testing.assert_array_equal(video(photo, seconds), stylizer(photo))
 
 
 def still_shot(begin, end, step=0.25):
@@ -190,13 +190,13 @@ def still_shot(begin, end, step=0.25):
 
 
 def drawn(stylizer, frames, measure_seconds, statistics_seconds=1e-9):
-    film = TemporalStabilizer(
+    video = TemporalStabilizer(
         stylizer,
         statistics_seconds=statistics_seconds,
         measure_seconds=measure_seconds,
         blend_seconds=0.0,
     )
-    return [film(*frame) for frame in frames]
+    return [video(*frame) for frame in frames]
 
 
 def test_statistics_are_measured_now_and_then(stylizer):
@@ -209,7 +209,7 @@ def test_statistics_are_measured_now_and_then(stylizer):
         assert np.abs(anime.astype(int) - expected).max() <= LEVEL, f"at {seconds} s"
         own = np.abs(anime.astype(int) - stylizer(photo)).max() <= LEVEL
         assert own == (seconds in (0.25, 1.0, 2.0)), f"at {seconds} s"
-    # Begun elsewhere, soon the same frames are measured; which a film that goes on relies on.
+    # Begun elsewhere, soon the same frames are measured; which a video that goes on relies on.
     later = drawn(stylizer, frames[2:], measure_seconds=1.0)
     np.testing.assert_array_equal(later[1:], found[3:])
     every = drawn(stylizer, frames, measure_seconds=0.0)
@@ -269,24 +269,24 @@ def test_a_slow_change_is_measured_where_it_has_become_large(stylizer):
 
 
 def test_without_half_lives_frames_stand_alone(stylizer):
-    film = TemporalStabilizer(stylizer, statistics_seconds=0.0, blend_seconds=0.0)
+    video = TemporalStabilizer(stylizer, statistics_seconds=0.0, blend_seconds=0.0)
     for photo, seconds in shots():
-        np.testing.assert_array_equal(film(photo, seconds), stylizer(photo))
+        np.testing.assert_array_equal(video(photo, seconds), stylizer(photo))
 
 
 def test_strength_0_keeps_the_photos_and_a_limit_their_size(weights):
-    film = TemporalStabilizer(Stylizer(weights, strength=0.0))
+    video = TemporalStabilizer(Stylizer(weights, strength=0.0))
     small = TemporalStabilizer(Stylizer(weights, max_side=32))
     for photo, seconds in shots():
-        np.testing.assert_array_equal(film(photo, seconds), photo)
+        np.testing.assert_array_equal(video(photo, seconds), photo)
         assert small(photo, seconds).shape == (27, 32, 3)
 
 
 def test_settings(stylizer):
     frames = list(shots())[:3]
 
-    def run(film):
-        return np.stack([film(*frame) for frame in frames])
+    def run(video):
+        return np.stack([video(*frame) for frame in frames])
 
     def by_config(**settings):
         return run(make_stabilizer(stylizer, StabilizerConfig(**settings)))
@@ -316,9 +316,9 @@ def test_an_engine_that_cannot_hold_statistics(stylizer, tmp_path):
     other = Stylizer(tmp_path / "model")
     with pytest.raises(ValueError, match="expected an engine that averages .* --stabilize=blend"):
         make_stabilizer(other, StabilizerConfig(stabilize="statistics"))
-    film = make_stabilizer(other, StabilizerConfig())
+    video = make_stabilizer(other, StabilizerConfig())
     for photo, seconds in list(shots())[:2]:
-        assert film(photo, seconds).shape == photo.shape
+        assert video(photo, seconds).shape == photo.shape
     with pytest.raises(ValueError, match="blend_seconds: expected a number of at least 0, got -1"):
         TemporalStabilizer(stylizer, blend_seconds=-1)
 
@@ -326,11 +326,11 @@ def test_an_engine_that_cannot_hold_statistics(stylizer, tmp_path):
 def test_statistics_follow_a_change_of_light_at_once(stylizer):
     """No cut, yet nothing like the frame before: not a picture of statistics long gone."""
     photo = texture(64, 80)
-    film = TemporalStabilizer(stylizer, statistics_seconds=1e6, blend_seconds=0.0)
-    film(photo, 0.0)
+    video = TemporalStabilizer(stylizer, statistics_seconds=1e6, blend_seconds=0.0)
+    video(photo, 0.0)
     for i, part in enumerate(np.linspace(0.98, 0.3, 35)):
         dim = (photo * part).astype(np.uint8)
-        held = film(dim, (i + 1) / 30)
+        held = video(dim, (i + 1) / 30)
     own = stylizer(dim)
     _, first = stylizer.stylize_ema(photo, None, 1.0)
     gone, _ = stylizer.stylize_ema(dim, first, 0.0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import requests
 from picture_files import png_chunk
-from small_films import moving, read, write_film
+from small_videos import moving, read, write_video
 
 from anime_tf.inference.stylizer import Stylizer
 from anime_tf.io.pictures import decode_picture, encode_picture
@@ -280,7 +280,7 @@ class TestClips:
     @pytest.fixture(scope="class")
     def clip(self, tmp_path_factory):
         path = tmp_path_factory.mktemp("clip") / "a.mp4"
-        write_film(path, moving(12), sound="aac")
+        write_video(path, moving(12), audio="aac")
         return path
 
     @staticmethod
@@ -311,7 +311,7 @@ class TestClips:
         (tmp_path / "b.mp4").write_bytes(answer.content)
         before, after = read(clip), read(tmp_path / "b.mp4")
         assert len(after.frames) == 12
-        assert after.sound == before.sound and after.sound_codec == "aac"
+        assert after.audio == before.audio and after.audio_codec == "aac"
         assert len(server.clip_folders()) == 1
         assert requests.delete(address, timeout=10).status_code == 204
         assert server.clip_folders() == []
@@ -357,8 +357,8 @@ class TestClips:
         until(lambda: server.clip_folders() == [])
 
     def test_says_what_is_wrong_with_one(self, server, clip, tmp_path):
-        write_film(tmp_path / "large.mp4", moving(2, 480, 640))
-        write_film(tmp_path / "long.mp4", moving(3), times=[0, 100, 300])
+        write_video(tmp_path / "large.mp4", moving(2, 480, 640))
+        write_video(tmp_path / "long.mp4", moving(3), times=[0, 100, 300])
         cases = {
             b"\0\0\0\x18ftypmp42" + b"\0" * 3000: "damaged",
             (tmp_path / "large.mp4").read_bytes(): "megapixels",
@@ -390,7 +390,7 @@ class TestClipsThatNobodyAsksFor:
 
     def test_work_that_nobody_waits_for_is_stopped(self, clips, tmp_path):
         clip = clips.begin()
-        write_film(tmp_path / "a.mp4", moving(100))
+        write_video(tmp_path / "a.mp4", moving(100))
         clip.source.write_bytes((tmp_path / "a.mp4").read_bytes())
         clips.start(clip, Options("small"))
         clips.now = 99.0
@@ -410,7 +410,7 @@ class TestClipsThatNobodyAsksFor:
 
     def test_what_is_done_is_kept_for_a_while(self, clips, tmp_path):
         clip = clips.begin()
-        write_film(clip.source.with_suffix(".mp4"), moving(2))
+        write_video(clip.source.with_suffix(".mp4"), moving(2))
         clip.source.with_suffix(".mp4").rename(clip.source)
         clips.start(clip, Options("small"))
         clip._work.result(60)

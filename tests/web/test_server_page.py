@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import requests
 from picture_files import png_chunk, smooth_noise
-from small_films import moving, read, write_film
+from small_videos import moving, read, write_video
 
 from anime_tf.io.pictures import decode_picture, encode_picture, write_picture
 
@@ -67,7 +67,7 @@ def test_a_photo_is_drawn_compared_and_saved(page, address, tmp_path):
 
 
 def test_a_clip_is_drawn_with_its_sound(page, address, tmp_path):
-    write_film(tmp_path / "clip.mp4", moving(12), sound="aac")
+    write_video(tmp_path / "clip.mp4", moving(12), audio="aac")
     page.goto(address)
     page.set_input_files("#pick", tmp_path / "clip.mp4")
     done = page.locator("li.card[data-state=done]")
@@ -77,7 +77,7 @@ def test_a_clip_is_drawn_with_its_sound(page, address, tmp_path):
     assert download.value.suggested_filename == "clip_anime.mp4"
     saved, source = read(download.value.path()), read(tmp_path / "clip.mp4")
     assert len(saved.frames) == 12
-    assert saved.sound == source.sound
+    assert saved.audio == source.audio
 
 
 def test_what_is_no_photo_is_refused_in_words(page, address, tmp_path):

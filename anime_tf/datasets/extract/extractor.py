@@ -32,9 +32,9 @@ from anime_tf.datasets.extract.quality import Quality, QualityLimits, measure
 from anime_tf.datasets.extract.shots import NumberedFrame, frames_of_shots
 from anime_tf.io import pictures
 from anime_tf.io.folders import find_pictures
+from anime_tf.io.paths import check_unique_stems
 from anime_tf.io.terminal import Progress
-from anime_tf.io.video.demux import FilmReader
-from anime_tf.io.video.paths import check_names
+from anime_tf.io.video.readers.video_file import VideoFileReader
 from anime_tf.metrics.perceptual_hash import HASH_BITS, hamming_distance, perceptual_hash
 
 NEAR_DUPLICATE, SHORT_SHOT = "near-duplicate", "shot too short"
@@ -214,7 +214,9 @@ def extract_frames(
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder}: expected a folder for the pictures, got a file")
     manifest = Manifest(folder)
-    check_names([*paths, *(Path(n) for n in manifest.videos if n not in {p.name for p in paths})])
+    check_unique_stems(
+        [*paths, *(Path(n) for n in manifest.videos if n not in {p.name for p in paths})]
+    )
     for path in paths:
         _check_record(manifest, path, settings)
     extractor = _Extractor(manifest, settings, max_pictures)
@@ -316,7 +318,7 @@ class _Extractor:
             if entry.video != video.name:
                 self._add_to_index(entry)
         written: list[Path] = []
-        with FilmReader(video) as reader:
+        with VideoFileReader(video) as reader:
             record = VideoRecord(video.stat().st_size, _to_json(self.settings), box)
             try:
                 for frame in self._candidates(reader, record):
@@ -336,7 +338,7 @@ class _Extractor:
             logging.warning("%s", record.damage)
         return VideoReport(video, tuple(written), record)
 
-    def _save_record(self, video: Path, reader: FilmReader, record: VideoRecord) -> None:
+    def _save_record(self, video: Path, reader: VideoFileReader, record: VideoRecord) -> None:
         """Save the progress, unless the video gave no picture and there is no folder."""
         record.frames, record.damage = reader.count, reader.damage
         known = video.name in self.manifest.videos
@@ -344,12 +346,12 @@ class _Extractor:
             self.manifest.videos[video.name] = record
             self.manifest.save_videos()
 
-    def _candidates(self, reader: FilmReader, record: VideoRecord) -> Iterator[NumberedFrame]:
+    def _candidates(self, reader: VideoFileReader, record: VideoRecord) -> Iterator[NumberedFrame]:
         """Yield the frames to consider, without letterbox and margins."""
         settings = self.settings
 
         def frames() -> Iterator[NumberedFrame]:
-            total, name = reader.frames_expected, reader.path.name
+            total, name = reader.expected_frames, reader.path.name
             with Progress(total, "frames", name) as progress:
                 for number, frame in enumerate(reader.frames()):
                     progress.update()

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from anime_tf.datasets.extract.crops import Box
-from anime_tf.io.video.demux import FilmReader
+from anime_tf.io.video.readers.video_file import VideoFileReader
 
 BLACK = 24
 """Largest luma of a bar: black with coding noise."""
@@ -100,7 +100,7 @@ def find_letterbox(video: str | os.PathLike[str]) -> Box | None:
 def _add_frames(
     detector: LetterboxDetector, video: str | os.PathLike[str], *, key_frames: bool
 ) -> None:
-    with FilmReader(video) as reader:
+    with VideoFileReader(video) as reader:
         stream = reader.container.streams.best("video")
         if key_frames and stream is not None:
             stream.codec_context.skip_frame = "NONKEY"

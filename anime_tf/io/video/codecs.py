@@ -1,4 +1,4 @@
-"""How pictures are coded in a film, and which kinds of files hold what."""
+"""Video codecs, and the container formats that hold them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 from anime_tf.config import Config, setting
 
 MATROSKA_TICK = Fraction(1, 1000)
-"""FFmpeg's Matroska and WebM know no other tick, in seconds."""
+"""The only time base of FFmpeg's Matroska and WebM, in seconds."""
 
 
 @dataclass(frozen=True)
 class Codec:
-    """A way to code pictures.
+    """A video codec.
 
     Attributes:
-        encoders: FFmpeg's encoders for it, the first one that is there is used.
-        crf: Quality where none is asked for; hard to tell from the source.
-        worst_crf: The largest number that the encoder knows; 0 is the best quality.
-        options: Encoder -> its options: a speed that suits a film after a network.
+        encoders: FFmpeg's encoders, in order of preference.
+        crf: Default quality, hard to tell from the source.
+        worst_crf: Largest CRF of the encoder; 0 is the best quality.
+        options: Encoder -> options, at a speed that keeps up with a network.
     """
 
     encoders: tuple[str, ...]
@@ -43,8 +43,8 @@ CODECS: dict[str, Codec] = {
         ("libvpx-vp9",),
         24,
         63,
-        # Without a bit rate of 0, the CRF is only a bound. "good" takes four times as long as
-        # "realtime" for files that are a seventh smaller.
+        # Without a bit rate of 0 the CRF is only a bound. "good" takes four times as long as
+        # "realtime" and saves a seventh of the bytes.
         {
             "libvpx-vp9": {
                 "b": "0",
@@ -70,22 +70,22 @@ CODECS: dict[str, Codec] = {
 
 @dataclass(frozen=True)
 class Container:
-    """A kind of film file.
+    """A container format.
 
     Attributes:
-        format_name: FFmpeg's name of it.
-        codecs: The names of the codecs that it holds; the first one is the default.
-        sound_encoder: FFmpeg's encoder for sound that it does not take as it is.
-        subtitles: FFmpeg's codec for subtitles of text that it does not take as they are.
+        format_name: FFmpeg's name of the format.
+        codecs: Names of its codecs; the first one is the default.
+        audio_encoder: FFmpeg's encoder for audio that cannot be copied.
+        subtitles: FFmpeg's codec for text subtitles that cannot be copied.
         options: FFmpeg's options.
-        tags: Codec -> the tag that players ask for.
-        tick: The only time base that it knows, in seconds; None for any.
+        tags: Codec -> tag that players expect.
+        tick: The only time base, in seconds; None for any.
         attachments: Whether it holds fonts and other files.
     """
 
     format_name: str
     codecs: tuple[str, ...]
-    sound_encoder: str
+    audio_encoder: str
     subtitles: str
     options: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -93,8 +93,8 @@ class Container:
     attachments: bool = False
 
 
-# faststart: the index comes first, so that a browser plays before all is loaded. hvc1: Apple's
-# players show HEVC under no other tag.
+# faststart puts the index first, so that a browser plays before all is loaded. Apple's players
+# show HEVC only with the tag hvc1.
 _FASTSTART, _HVC1 = {"movflags": "faststart"}, {"hevc": "hvc1"}
 
 CONTAINERS: dict[str, Container] = {
@@ -110,11 +110,11 @@ CONTAINERS: dict[str, Container] = {
     ),
     ".webm": Container("webm", ("vp9", "av1"), "libopus", "webvtt", tick=MATROSKA_TICK),
 }
-"""Suffix -> kind of film file."""
+"""Suffix -> container format."""
 
 
 @dataclass(frozen=True)
-class Coding(Config):
+class VideoEncoding(Config):
     """Video codec and quality.
 
     Attributes:
@@ -139,57 +139,47 @@ class Coding(Config):
         if crf > worst:
             raise ValueError(f"crf: expected at most {worst} for {codec}, got {crf}")
 
-    def of(self, path: Path) -> tuple[Container, str, int]:
-        """What it means for a file.
-
-        Args:
-            path: The film to write.
-
-        Returns:
-            The kind of file, the name of the codec, and the quality.
+    def resolve(self, path: Path) -> tuple[Container, str, int]:
+        """Return the container format, codec and CRF for a video file.
 
         Raises:
-            ValueError: No kind of film has such a suffix, it does not hold this codec, or the
-                codec does not know this quality.
+            ValueError: The suffix is unknown, the format does not hold the codec, or the codec does
+                not have this CRF.
         """
         container = CONTAINERS.get(path.suffix.lower())
         if container is None:
-            raise ValueError(
-                f"{path}: films are written as {', '.join(CONTAINERS)}; name one of these"
-            )
+            raise ValueError(f"{path}: expected a video file as {', '.join(CONTAINERS)}")
         name = self.codec or container.codecs[0]
         if name not in container.codecs:
             fitting = [s for s, other in CONTAINERS.items() if name in other.codecs]
+            held = ", ".join(container.codecs)
             raise ValueError(
-                f"{path}: {path.suffix} holds {', '.join(container.codecs)}, not {name}; name "
-                f"another --codec, or an output in {', '.join(fitting)}"
+                f"{path}: expected a codec of {held}, got {name}; choose another --codec, "
+                f"or an output in {', '.join(fitting)}"
             )
         crf = CODECS[name].crf if self.crf is None else self.crf
         self._check_crf(name, crf)
         return container, name, crf
 
 
-DEFAULT_CODING = Coding()
-"""The default codec of the kind of file, at its default quality."""
+DEFAULT_ENCODING = VideoEncoding()
+"""The default codec of the container format, at its default quality."""
 
 
 def available_encoder(codec: str) -> str:
-    """FFmpeg's encoder for a codec.
-
-    Args:
-        codec: A name of `CODECS`.
+    """Return the name of FFmpeg's encoder for a codec of `CODECS`.
 
     Raises:
         ValueError: The FFmpeg inside PyAV has none.
     """
     import av
 
-    # SVT-AV1 tells its settings on stderr otherwise.
+    # Keeps SVT-AV1 from printing its settings to stderr.
     os.environ.setdefault("SVT_LOG", "1")
     for name in CODECS[codec].encoders:
         if name in av.codecs_available:
             return name
     raise ValueError(
         f"the FFmpeg inside PyAV has no encoder for {codec} ({', '.join(CODECS[codec].encoders)}); "
-        "name another --codec"
+        "choose another --codec"
     )

@@ -1,88 +1,125 @@
-"""Which films a command line means."""
+"""Paths of videos and of numbered pictures."""
 
 from __future__ import annotations
 
-import glob
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
-FILM_SUFFIXES = (
+from anime_tf.io.folders import find_pictures
+from anime_tf.io.paths import check_unique_stems, expand_glob, has_wildcard
+
+VIDEO_SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".ogm", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
-"""Suffixes of files in folders that are taken for films; a file named by itself may have any."""
+"""Suffixes of the videos found in folders; a file named explicitly may have any."""
 
-_MAGIC = re.compile(r"[*?[]")
+DEFAULT_PATTERN = "%06d.png"
+"""Names of numbered pictures in a folder."""
+
+_NUMBER = re.compile(r"%(0\d+)?d")
+_DIGITS = re.compile(r"(\d+)")
 
 
-def find_films(text: str) -> list[Path]:
-    """Lists films.
+def find_videos(text: str) -> list[Path]:
+    """List videos.
 
     Args:
         text: A file, a folder (with all below it), a glob (``**`` for any depth), or several of
-            these with commas between; a name that has a comma itself stands alone.
+            these separated by commas; an existing name with a comma is taken whole.
 
     Returns:
-        Each file once, those of folders and globs in the order of their names.
+        Each file once; those of folders and globs are sorted.
 
     Raises:
-        FileNotFoundError: A part names nothing, or a folder without films.
-        ValueError: Nothing is named, or two films have one name but for suffix and folder, so that
-            their pictures would have one name as well.
+        FileNotFoundError: A part matches nothing, or is a folder without videos.
+        ValueError: Nothing is named, or two videos share a stem, so that their pictures would share
+            names.
     """
     whole = text.strip()
-    parts = [whole] if os.path.exists(whole) else [p.strip() for p in whole.split(",")]
+    parts = [whole] if os.path.exists(whole) else [part.strip() for part in whole.split(",")]
     found: dict[Path, Path] = {}
     for part in filter(None, parts):
-        for path in _films_of(part):
+        for path in _expand(part):
             found.setdefault(path.resolve(), path)
     if not found:
-        raise ValueError("expected a film, a folder or a glob, got an empty name")
-    check_names(found.values())
+        raise ValueError("expected a video, a folder or a glob, got an empty name")
+    check_unique_stems(found.values())
     return list(found.values())
 
 
-def check_names(films: Iterable[Path]) -> None:
-    """Refuses films whose pictures would have one name.
-
-    Args:
-        films: The films.
-
-    Raises:
-        ValueError: Two have one stem.
-    """
-    stems: dict[str, Path] = {}
-    for film in films:
-        first = stems.setdefault(film.stem, film)
-        if first is not film:
-            raise ValueError(
-                f"{film}: shares its name with {first}, so their pictures could not be told apart; "
-                "rename one of them, or give each a folder of its own"
-            )
-
-
-def _films_of(part: str) -> list[Path]:
+def _expand(part: str) -> list[Path]:
     if os.path.isfile(part):
         return [Path(part)]
     if os.path.isdir(part):
-        names = sorted(
+        videos = sorted(
             path
             for path in Path(part).rglob("*")
-            if path.suffix.lower() in FILM_SUFFIXES
+            if path.suffix.lower() in VIDEO_SUFFIXES
             and path.is_file()
-            and not any(piece.startswith(".") for piece in path.relative_to(part).parts)
+            and not any(name.startswith(".") for name in path.relative_to(part).parts)
         )
-        if not names:
+        if not videos:
             raise FileNotFoundError(
-                f"{part}: expected films ({', '.join(FILM_SUFFIXES)}) in this folder, found none"
+                f"{part}: expected videos ({', '.join(VIDEO_SUFFIXES)}) in this folder, got none"
             )
-        return names
-    if not _MAGIC.search(part):
-        raise FileNotFoundError(f"{part}: expected a film or a folder of films, found nothing")
-    matches = sorted(Path(name) for name in glob.glob(part, recursive=True))
-    files = [path for path in matches if path.is_file()]
-    if not files:
-        raise FileNotFoundError(f"{part}: expected films, found no file that matches")
-    return files
+        return videos
+    if not has_wildcard(part):
+        raise FileNotFoundError(f"{part}: expected a video or a folder of videos, got nothing")
+    videos = [path for path in expand_glob(part) if path.is_file()]
+    if not videos:
+        raise FileNotFoundError(f"{part}: expected videos, got no file that matches")
+    return videos
+
+
+def is_sequence(place: str | os.PathLike[str]) -> bool:
+    """Tell whether a name means numbered pictures.
+
+    That is a pattern such as ``frames/%04d.png``, a name that ends in a slash, or an existing
+    folder without a suffix.
+    """
+    text = os.fspath(place)
+    if _NUMBER.search(os.path.basename(text)):
+        return True
+    return text.endswith(("/", os.sep)) or (os.path.isdir(text) and not Path(text).suffix)
+
+
+def sequence_folder(place: str | os.PathLike[str]) -> Path:
+    """Return the folder of numbered pictures."""
+    folder, name = os.path.split(os.fspath(place))
+    return Path(folder or ".") if _NUMBER.search(name) else Path(place)
+
+
+def sequence_pattern(place: str | os.PathLike[str]) -> str:
+    """Return the pattern of the names of numbered pictures."""
+    name = os.path.basename(os.fspath(place))
+    return name if _NUMBER.search(name) else DEFAULT_PATTERN
+
+
+def numbered_name(pattern: str, number: int) -> str:
+    """Return a pattern with its number filled in."""
+    return _NUMBER.sub(lambda place: place.group() % number, pattern)
+
+
+def list_sequence(place: str | os.PathLike[str]) -> list[Path]:
+    """List the pictures of a folder or pattern in numeric order: 2.png before 10.png.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no picture that matches.
+    """
+    folder, name = sequence_folder(place), os.path.basename(os.fspath(place))
+    if not _NUMBER.search(name):
+        return sorted(find_pictures(place, recursive=False), key=_natural)
+    before, after = _NUMBER.split(name, maxsplit=1)[0::2]
+    matching = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
+    paths = folder.iterdir() if folder.is_dir() else ()
+    found = [path for path in paths if matching.fullmatch(path.name)]
+    if not found:
+        raise FileNotFoundError(f"{place}: expected numbered pictures, got no file that matches")
+    return sorted(found, key=_natural)
+
+
+def _natural(path: Path) -> list[str | int]:
+    """Return a key that compares digits as numbers."""
+    return [int(part) if part.isdigit() else part for part in _DIGITS.split(path.name)]

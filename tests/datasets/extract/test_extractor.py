@@ -9,9 +9,9 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-import small_films
-from film_scenes import barred, blurred, scene, with_dot
-from small_films import REST, TOP_LEFT, marked
+import small_videos
+from small_videos import REST, TOP_LEFT, marked
+from video_scenes import barred, blurred, scene, with_dot
 
 from anime_tf.datasets.extract.extractor import ALL_FRAMES, FrameSettings, extract_frames
 from anime_tf.datasets.extract.manifest import MANIFEST, Manifest
@@ -31,20 +31,20 @@ def record_of(report):
     return video.record
 
 
-def write_film(path, frames, *, codec="ffv1", pixels="bgr0", colours="ITU601", set_up=None):
+def write_video(path, frames, *, codec="ffv1", pixels="bgr0", colours="ITU601", set_up=None):
     def prepare(stream):
         if codec == "mpeg4":
             stream.codec_context.qmin = stream.codec_context.qmax = 1
         if set_up is not None:
             set_up(stream)
 
-    small_films.write_film(
-        path, frames, codec=codec, pixels=pixels, colours=(colours, 1), set_up=prepare
+    small_videos.write_video(
+        path, frames, codec=codec, pixels=pixels, colors=(colours, 1), set_up=prepare
     )
 
 
 def corners(path):
-    return small_films.corners(read_picture(path).rgb_u8)
+    return small_videos.corners(read_picture(path).rgb_u8)
 
 
 def names_in(folder):
@@ -57,7 +57,7 @@ def bytes_in(folder):
 
 def test_every_nth_frame_exactly(tmp_path):
     frames = [np.full((16, 24, 3), (i, 100, 255 - i), np.uint8) for i in range(11)]
-    write_film(tmp_path / "my film.mkv", frames)
+    write_video(tmp_path / "my film.mkv", frames)
     settings = dataclasses.replace(ALL_FRAMES, every=5)
     report = extract_frames([tmp_path / "my film.mkv"], tmp_path / "new" / "out", settings)
     assert (record_of(report).frames, report.problems) == (11, ())
@@ -76,7 +76,7 @@ def test_rotated_videos_become_upright(tmp_path):
             pytest.skip("this PyAV can read rotated films, but not write one for the test")
         stream.set_display_rotation(-90)
 
-    write_film(film, [marked()] * 2, codec="mpeg4", pixels="yuv420p", set_up=clockwise)
+    write_video(film, [marked()] * 2, codec="mpeg4", pixels="yuv420p", set_up=clockwise)
     (path, _) = extract_frames([film], tmp_path / "out").written
     assert read_picture(path).size_hw == (64, 48)
     # what was top left is now top right
@@ -89,7 +89,7 @@ def test_pixels_become_square(tmp_path):
     def wide(stream):
         stream.codec_context.sample_aspect_ratio = Fraction(2, 1)
 
-    write_film(film, [marked()], codec="mpeg4", pixels="yuv420p", set_up=wide)
+    write_video(film, [marked()], codec="mpeg4", pixels="yuv420p", set_up=wide)
     (path,) = extract_frames([film], tmp_path / "out").written
     assert read_picture(path).size_hw == (48, 128)
     assert np.abs(corners(path) - [TOP_LEFT, REST, REST, REST]).max() <= FILM_STEPS
@@ -98,7 +98,7 @@ def test_pixels_become_square(tmp_path):
 @pytest.mark.parametrize(("height", "colours"), [(64, "ITU601"), (720, "ITU709")])
 def test_unspecified_colors_follow_from_the_height(tmp_path, height, colours):
     film = tmp_path / "film.mkv"
-    write_film(film, [marked(height)], codec="mpeg4", pixels="yuv420p", colours=colours)
+    write_video(film, [marked(height)], codec="mpeg4", pixels="yuv420p", colours=colours)
     (path,) = extract_frames([film], tmp_path / "out").written
     assert np.abs(corners(path) - [TOP_LEFT, REST, REST, REST]).max() <= FILM_STEPS
 
@@ -107,7 +107,7 @@ def test_a_truncated_video_gives_its_intact_frames(tmp_path, caplog):
     film = tmp_path / "cut.mkv"
     random = np.random.RandomState(0)
     frames = [random.randint(0, 256, (32, 48, 3)).astype(np.uint8) for _ in range(40)]
-    write_film(film, frames)
+    write_video(film, frames)
     data = film.read_bytes()
     film.write_bytes(data[: len(data) // 2])
     report = extract_frames([film], tmp_path)
@@ -122,7 +122,7 @@ def test_damage_within_a_video_is_reported(tmp_path):
     film = tmp_path / "damaged.mp4"
     random = np.random.RandomState(0)
     frames = [random.randint(0, 256, (32, 48, 3)).astype(np.uint8) for _ in range(8)]
-    write_film(film, frames, codec="png", pixels="rgb24")
+    write_video(film, frames, codec="png", pixels="rgb24")
     data = bytearray(film.read_bytes())
     third = [at for at in range(len(data)) if data[at : at + 8] == b"\x89PNG\r\n\x1a\n"][2]
     data[third : third + 8] = bytes(8)
@@ -135,11 +135,11 @@ def test_damage_within_a_video_is_reported(tmp_path):
 def test_other_files_are_reported(tmp_path):
     note = tmp_path / "note.mp4"
     note.write_text("no film")
-    with pytest.raises(ValueError, match="note.mp4: expected a film that FFmpeg reads, found"):
+    with pytest.raises(ValueError, match="note.mp4: expected a video that FFmpeg reads, got"):
         extract_frames([note], tmp_path / "out")
-    with pytest.raises(FileNotFoundError, match="gone.mp4: expected a film, found nothing"):
+    with pytest.raises(FileNotFoundError, match="gone.mp4: expected a video, got nothing"):
         extract_frames([tmp_path / "gone.mp4"], tmp_path / "out")
-    with pytest.raises(FileNotFoundError, match="expected a film, found a folder"):
+    with pytest.raises(FileNotFoundError, match="expected a video, got a folder"):
         extract_frames([tmp_path], tmp_path / "out")
     with pytest.raises(ValueError, match="every: expected an integer of at least 1, got 0"):
         FrameSettings(every=0)
@@ -163,7 +163,7 @@ def test_rejected_frames_and_reasons(tmp_path):
     good = [scene(i) for i in range(3)]
     flat = np.full_like(good[0], 200)
     near = with_dot(good[1], 60)
-    write_film(film, [good[0], good[0] // 30, flat, good[1], near, blurred(scene(9)), good[2]])
+    write_video(film, [good[0], good[0] // 30, flat, good[1], near, blurred(scene(9)), good[2]])
     report = extract_frames([film], tmp_path / "out", PLAIN)
     assert names_in(tmp_path / "out") == [f"film_00000{i}.png" for i in (0, 3, 6)]
     assert record_of(report).rejected == {
@@ -178,7 +178,7 @@ def test_rejected_frames_and_reasons(tmp_path):
 
 def test_the_manifest_records_the_origin_of_each_picture(tmp_path):
     film = tmp_path / "film.mkv"
-    write_film(film, [barred(scene(i // 5) // 2 + 100, 20) for i in range(20)])
+    write_video(film, [barred(scene(i // 5) // 2 + 100, 20) for i in range(20)])
     settings = dataclasses.replace(PLAIN, trim=(0, 25, 12.5, 0))
     report = extract_frames([film], tmp_path / "out", settings)
     lines = (tmp_path / "out" / MANIFEST).read_text().splitlines()
@@ -200,14 +200,14 @@ def test_the_manifest_records_the_origin_of_each_picture(tmp_path):
 def test_a_fade_in_gives_a_bright_frame(tmp_path):
     film = tmp_path / "film.mkv"
     fade = [(scene(0) * (i / 8)).astype(np.uint8) for i in range(1, 9)]
-    write_film(film, [*fade, *[scene(0)] * 5, scene(1)])
+    write_video(film, [*fade, *[scene(0)] * 5, scene(1)])
     (path, _) = extract_frames([film], tmp_path / "out", PLAIN).written
     assert read_picture(path).rgb_u8.std() >= 0.8 * scene(0).std()
 
 
 def test_videos_with_the_same_frame_give_it_once(tmp_path):
-    write_film(tmp_path / "a.mkv", [scene(0), scene(1)])
-    write_film(tmp_path / "b.mkv", [scene(1), scene(2)])
+    write_video(tmp_path / "a.mkv", [scene(0), scene(1)])
+    write_video(tmp_path / "b.mkv", [scene(1), scene(2)])
     report = extract_frames([tmp_path / "a.mkv", tmp_path / "b.mkv"], tmp_path / "out", PLAIN)
     assert names_in(tmp_path / "out") == ["a_000000.png", "a_000001.png", "b_000001.png"]
     assert report.rejected == {"near-duplicate": 1}
@@ -218,14 +218,14 @@ def test_existing_pictures_count_as_duplicates(tmp_path):
     out.mkdir()
     write_picture(out / "mine.jpg", scene(0))
     (out / "broken.png").write_bytes(b"")
-    write_film(film, [scene(0), scene(1)])
+    write_video(film, [scene(0), scene(1)])
     extract_frames([film], out, PLAIN)
     assert names_in(out) == ["broken.png", "film_000001.png", "mine.jpg"]
 
 
 def test_one_picture_per_shot(tmp_path):
     film = tmp_path / "film.mkv"
-    write_film(film, [with_dot(scene(s), 3 * i) for s in range(3) for i in range(10)])
+    write_video(film, [with_dot(scene(s), 3 * i) for s in range(3) for i in range(10)])
     report = extract_frames([film], tmp_path / "out", dataclasses.replace(PLAIN, scenes=True))
     numbers = [int(path.stem[-6:]) for path in report.written]
     assert [number // 10 for number in numbers] == [0, 1, 2]
@@ -235,7 +235,7 @@ def test_one_picture_per_shot(tmp_path):
 @pytest.mark.parametrize("mode", ["random", "grid"])
 def test_crops_are_windows_of_the_frame(tmp_path, mode):
     film = tmp_path / "film.mkv"
-    write_film(film, [scene(0, 200, 260), scene(1, 200, 260)])
+    write_video(film, [scene(0, 200, 260), scene(1, 200, 260)])
     settings = dataclasses.replace(PLAIN, crops=3, crop_size=90, crop_mode=mode)
     report = extract_frames([film], tmp_path / "out", settings)
     frames = [scene(0, 200, 260), scene(1, 200, 260)]
@@ -253,7 +253,7 @@ def test_crops_are_windows_of_the_frame(tmp_path, mode):
 def test_crops_without_detail_are_rejected(tmp_path):
     film = tmp_path / "film.mkv"
     half = np.concatenate([scene(0, 100, 200), np.full((100, 200, 3), 240, np.uint8)])
-    write_film(film, [half])
+    write_video(film, [half])
     settings = dataclasses.replace(PLAIN, crops=8, crop_size=100, crop_mode="grid")
     report = extract_frames([film], tmp_path / "out", settings)
     assert record_of(report).rejected == {"crop without detail": 2}
@@ -265,7 +265,7 @@ def test_crops_without_detail_are_rejected(tmp_path):
 
 def test_frames_smaller_than_a_crop(tmp_path):
     film = tmp_path / "film.mkv"
-    write_film(film, [scene(0)])
+    write_video(film, [scene(0)])
     settings = dataclasses.replace(PLAIN, crops=1, crop_size=97)
     report = extract_frames([film], tmp_path / "out", settings)
     assert report.rejected == {"smaller than 97 pixels": 1}
@@ -275,8 +275,8 @@ def test_frames_smaller_than_a_crop(tmp_path):
 @pytest.mark.parametrize("crops", [0, 2])
 def test_an_interrupted_call_resumes(tmp_path, crops):
     films = [tmp_path / "a.mkv", tmp_path / "b.mkv"]
-    write_film(films[0], [scene(i % 7, 120, 160) for i in range(9)])
-    write_film(films[1], [scene(i, 120, 160) for i in range(5, 12)])
+    write_video(films[0], [scene(i % 7, 120, 160) for i in range(9)])
+    write_video(films[1], [scene(i, 120, 160) for i in range(5, 12)])
     settings = dataclasses.replace(PLAIN, crops=crops, crop_size=60)
     whole = extract_frames(films, tmp_path / "whole", settings)
     out = tmp_path / "parts"
@@ -293,7 +293,7 @@ def test_an_interrupted_call_resumes(tmp_path, crops):
 
 def test_a_killed_call_resumes_and_deleted_pictures_stay_deleted(tmp_path):
     film, out = tmp_path / "film.mkv", tmp_path / "out"
-    write_film(film, [scene(i) for i in range(6)])
+    write_video(film, [scene(i) for i in range(6)])
     extract_frames([film], tmp_path / "whole", PLAIN)
     extract_frames([film], out, PLAIN, max_pictures=3)
     # killed between a picture and its line
@@ -307,7 +307,7 @@ def test_a_killed_call_resumes_and_deleted_pictures_stay_deleted(tmp_path):
 
 def test_an_interrupt_leaves_complete_files_and_manifest(tmp_path):
     film, out = tmp_path / "film.mkv", tmp_path / "out"
-    write_film(film, [scene(i) for i in range(600)])
+    write_video(film, [scene(i) for i in range(600)])
     command = [sys.executable, "-m", "anime_tf", "dataset", "frames", f"--input={film}"]
     command += [f"--output={out}", "--every=1", "--min_distance=0"]
 
@@ -334,15 +334,15 @@ def test_an_interrupt_leaves_complete_files_and_manifest(tmp_path):
 
 def test_other_settings_other_videos_and_existing_files_are_refused(tmp_path):
     film, out = tmp_path / "film.mkv", tmp_path / "out"
-    write_film(film, [scene(0), scene(1)])
+    write_video(film, [scene(0), scene(1)])
     extract_frames([film], out, PLAIN)
     with pytest.raises(ValueError, match=r"expected the settings .*: every=1, got 2; use"):
         extract_frames([film], out, dataclasses.replace(PLAIN, every=2))
-    write_film(film, [scene(0), scene(1), scene(2)])
+    write_video(film, [scene(0), scene(1), scene(2)])
     with pytest.raises(ValueError, match=r"film.mkv: expected \d+ bytes, .* got \d+ bytes; "):
         extract_frames([film], out, PLAIN)
-    write_film(tmp_path / "film.mov", [scene(0)], codec="png", pixels="rgb24")
-    with pytest.raises(ValueError, match="film.mkv: shares its name with .*film.mov"):
+    write_video(tmp_path / "film.mov", [scene(0)], codec="png", pixels="rgb24")
+    with pytest.raises(ValueError, match="film.mkv: expected distinct names, got .*film.mov"):
         extract_frames([tmp_path / "film.mov"], out, PLAIN)
     strange = tmp_path / "strange"
     strange.mkdir()
@@ -353,14 +353,14 @@ def test_other_settings_other_videos_and_existing_files_are_refused(tmp_path):
 
 
 def test_one_unreadable_video_among_several(tmp_path, caplog):
-    write_film(tmp_path / "a.mkv", [scene(0)])
+    write_video(tmp_path / "a.mkv", [scene(0)])
     (tmp_path / "b.mkv").write_text("no film")
-    write_film(tmp_path / "c.mkv", [scene(1)])
+    write_video(tmp_path / "c.mkv", [scene(1)])
     films = [tmp_path / f"{name}.mkv" for name in "abc"]
     report = extract_frames(films, tmp_path / "out", PLAIN)
     assert len(report.written) == 2
     assert report.readable == 2
-    assert "b.mkv: expected a film" in report.problems[0]
+    assert "b.mkv: expected a video" in report.problems[0]
     assert "b.mkv" in caplog.text
 
 

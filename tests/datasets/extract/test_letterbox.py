@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from film_scenes import barred, scene
-from small_films import write_film
+from small_videos import write_video
+from video_scenes import barred, scene
 
 from anime_tf.datasets.extract.letterbox import MARGIN, LetterboxDetector, find_letterbox
 
@@ -60,10 +60,10 @@ def test_a_dark_video_with_a_light_is_not_cut():
 def test_videos_with_many_and_with_few_key_frames(tmp_path, options):
     film = tmp_path / "film.mp4"
     frames = [barred(bright(i // 4, 64, 96), 16) for i in range(12)]
-    write_film(film, frames, options={**options, "crf": "12", "sc_threshold": "0"})
+    write_video(film, frames, options={**options, "crf": "12", "sc_threshold": "0"})
     assert find_letterbox(film) == (16 + MARGIN, 0, 64 - 2 * MARGIN, 96)
 
 
 def test_missing_videos(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected a film, found nothing"):
+    with pytest.raises(FileNotFoundError, match="expected a video, got nothing"):
         find_letterbox(tmp_path / "gone.mp4")

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from film_scenes import scene
+from video_scenes import scene
 
 from anime_tf.datasets.extract.manifest import MANIFEST, VIDEOS, Entry, Manifest, VideoRecord
 from anime_tf.io.folders import find_pictures

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from film_scenes import blurred, scene
+from video_scenes import blurred, scene
 
 from anime_tf.datasets.extract.quality import (
     BLURRED,

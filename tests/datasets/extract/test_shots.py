@@ -1,5 +1,5 @@
 import numpy as np
-from film_scenes import scene
+from video_scenes import scene
 
 from anime_tf.datasets.extract.shots import NumberedFrame, ShotMiddle, frames_of_shots
 

@@ -1,6 +1,6 @@
 import pytest
 
-from anime_tf.io.video.paths import find_films
+from anime_tf.io.video.paths import find_videos
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def folder(tmp_path):
 
 
 def names(text):
-    return [path.name for path in find_films(str(text))]
+    return [path.name for path in find_videos(str(text))]
 
 
 def test_folders_globs_files_and_several(folder):
@@ -30,19 +30,19 @@ def test_a_comma_in_a_name(folder):
 
 def test_what_is_not_there(folder):
     for text, message in [
-        (folder / "gone.mp4", "gone.mp4: expected a film or a folder of films, found nothing"),
-        (folder / "*.avi", "expected films, found no file that matches"),
+        (folder / "gone.mp4", "gone.mp4: expected a video or a folder of videos, got nothing"),
+        (folder / "*.avi", "expected videos, got no file that matches"),
     ]:
         with pytest.raises(FileNotFoundError, match=message):
-            find_films(str(text))
+            find_videos(str(text))
     (folder / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="empty: expected films .* found none"):
-        find_films(str(folder / "empty"))
+    with pytest.raises(FileNotFoundError, match="empty: expected videos .* got none"):
+        find_videos(str(folder / "empty"))
     with pytest.raises(ValueError, match="got an empty name"):
-        find_films(" , ")
+        find_videos(" , ")
 
 
-def test_two_films_of_one_name(folder):
+def test_two_videos_of_one_name(folder):
     (folder / "sub" / "a.avi").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"a.avi: shares its name with .*a.mp4"):
-        find_films(str(folder))
+    with pytest.raises(ValueError, match=r"a.avi: expected distinct names, got that of .*a.mp4"):
+        find_videos(str(folder))

@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import pytest
 
-from anime_tf.io.video.codecs import Coding
+from anime_tf.io.video.codecs import VideoEncoding
 from anime_tf.io.video.span import Span, parse_rate, parse_time
 
 
@@ -39,8 +39,8 @@ def test_spans():
 
 
 def test_coding():
-    assert Coding() == Coding(None, None)
+    assert VideoEncoding() == VideoEncoding(None, None)
     with pytest.raises(ValueError, match="crf: expected at most 51 for hevc, got 60"):
-        Coding("hevc", 60)
+        VideoEncoding("hevc", 60)
     with pytest.raises(ValueError, match="codec: expected one of h264"):
-        Coding("divx")
+        VideoEncoding("divx")

@@ -5,20 +5,20 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
-from small_films import moving, read, write_film
+from small_videos import moving, read, write_video
 
-from anime_tf.io.video.camera import Camera, Preview, why_no_window
-from anime_tf.io.video.readers import open_source
+from anime_tf.io.video.open import open_reader, open_writer
+from anime_tf.io.video.readers.camera import CameraReader
 from anime_tf.io.video.span import WHOLE, Span
-from anime_tf.io.video.writers import open_writer
+from anime_tf.io.video.writers.preview import PreviewWriter, no_window_reason
 
-# There is no camera where tests run, but OpenCV opens a film by the same class.
+# There is no camera where tests run, but OpenCV opens a video by the same class.
 
 
 @pytest.fixture
-def film(tmp_path):
+def video(tmp_path):
     path = tmp_path / "a.avi"
-    write_film(path, moving(30), codec="mjpeg", pixels="yuvj420p")
+    write_video(path, moving(30), codec="mjpeg", pixels="yuvj420p")
     return str(path)
 
 
@@ -30,9 +30,9 @@ def record(camera, target, most=None):
                 camera.stop()
 
 
-def test_a_camera_is_recorded_until_it_is_stopped(film, tmp_path):
-    camera = Camera(film, WHOLE)
-    assert (camera.rate, camera.frames_expected) == (10, None)
+def test_a_camera_is_recorded_until_it_is_stopped(video, tmp_path):
+    camera = CameraReader(video, WHOLE)
+    assert (camera.rate, camera.expected_frames) == (10, None)
     record(camera, tmp_path / "b.mp4", most=7)
     after = read(tmp_path / "b.mp4")
     assert len(after.frames) == camera.count == 7
@@ -42,15 +42,15 @@ def test_a_camera_is_recorded_until_it_is_stopped(film, tmp_path):
     assert np.abs(np.subtract(shades, [f.mean() for f in moving(30)[:7]])).max() <= 8
 
 
-def test_a_camera_is_recorded_until_the_end_that_is_asked_for(film, tmp_path):
-    camera = Camera(film, Span(end=Fraction(3, 1000)))
+def test_a_camera_is_recorded_until_the_end_that_is_asked_for(video, tmp_path):
+    camera = CameraReader(video, Span(end=Fraction(3, 1000)))
     record(camera, tmp_path / "b.mp4")
     # times are those of the clock, at least a millisecond apart
     assert 1 <= camera.count <= 3
 
 
-def test_another_thread_can_stop_it(film, tmp_path):
-    camera = Camera(film, WHOLE)
+def test_another_thread_can_stop_it(video, tmp_path):
+    camera = CameraReader(video, WHOLE)
     thread = threading.Timer(0.0, camera.stop)
     with camera:
         frames = camera.items()
@@ -62,26 +62,26 @@ def test_another_thread_can_stop_it(film, tmp_path):
 
 @pytest.mark.skipif(os.path.exists("/dev/video99"), reason="there is a camera of this number")
 def test_a_camera_that_is_not_there(capfd):
-    with pytest.raises(ValueError, match="camera 99: expected a camera, found none that opens"):
-        open_source("99")
+    with pytest.raises(ValueError, match="camera 99: expected a camera, got none that opens"):
+        open_reader("99")
     assert capfd.readouterr().err == ""
 
 
-def test_a_preview_without_a_display_is_told(film, tmp_path, monkeypatch):
+def test_a_preview_without_a_display_is_told(video, tmp_path, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
-    if why_no_window() is None:
+    if no_window_reason() is None:
         pytest.skip("this system shows windows without DISPLAY")
-    with open_source(film) as source:
+    with open_reader(video) as source:
         with pytest.raises(ValueError, match="no window to show a preview in: .*; use --nopreview"):
             open_writer(tmp_path / "b.mp4", source, preview=True)
-        assert not isinstance(open_writer(tmp_path / "b.mp4", source, preview=None), Preview)
+        assert not isinstance(open_writer(tmp_path / "b.mp4", source, preview=None), PreviewWriter)
 
 
-@pytest.mark.skipif(why_no_window() is not None, reason="no window can be shown here")
-def test_a_preview_shows_what_is_written(film, tmp_path):
-    with open_source(film) as source:
+@pytest.mark.skipif(no_window_reason() is not None, reason="no window can be shown here")
+def test_a_preview_shows_what_is_written(video, tmp_path):
+    with open_reader(video) as source:
         with open_writer(tmp_path / "b.mp4", source, preview=True) as writer:
-            assert isinstance(writer, Preview)
+            assert isinstance(writer, PreviewWriter)
             for frame in source.frames():
                 writer.write_frame(frame)
         assert len(read(tmp_path / "b.mp4").frames) == 30

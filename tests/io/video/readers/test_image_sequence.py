@@ -2,12 +2,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from film_copies import copy, frames, times
-from small_films import marked, moving, write_film
+from small_videos import marked, moving, write_video
+from video_copies import copy, frames, times
 
 from anime_tf.io.pictures import Picture, read_picture, write_picture
-from anime_tf.io.video.readers import open_source
-from anime_tf.io.video.sequence import is_sequence
+from anime_tf.io.video.open import open_reader
+from anime_tf.io.video.paths import is_sequence
 from anime_tf.io.video.span import Span
 
 FIRST = "000001.png"
@@ -28,15 +28,15 @@ def test_numbered_pictures_come_in_the_order_of_their_numbers(tmp_path):
         assert [float(time) for time, _ in found] == [0, 0.1, 0.2, 0.3]
         for (_, frame), picture in zip(found, moving(4), strict=True):
             assert np.array_equal(frame.rgb_u8, picture)
-    with open_source(folder) as film:
-        assert (film.rate, film.frames_expected) == (25, 4)
+    with open_reader(folder) as video:
+        assert (video.rate, video.expected_frames) == (25, 4)
     assert times(folder, Span(Fraction(1, 10), Fraction(3, 10), Fraction(10))) == [0, 0.1]
 
 
-def test_a_film_to_pictures_and_back(tmp_path):
+def test_a_video_to_pictures_and_back(tmp_path):
     source = tmp_path / "a.mkv"
     pictures = [np.roll(marked(47, 63), 5 * i, 1) for i in range(3)]
-    write_film(source, pictures, codec="ffv1", pixels="bgr0")
+    write_video(source, pictures, codec="ffv1", pixels="bgr0")
     for target, names in (
         (f"{tmp_path}/new/frames/", [FIRST, "000002.png", "000003.png"]),
         (f"{tmp_path}/out/shot_%02d.png", ["shot_01.png", "shot_02.png", "shot_03.png"]),
@@ -54,7 +54,7 @@ def test_a_folder_that_is_there_keeps_its_other_files(tmp_path):
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames/note.txt").write_text("mine")
     (tmp_path / "frames" / FIRST).write_bytes(b"old")
-    write_film(tmp_path / "a.mkv", moving(2))
+    write_video(tmp_path / "a.mkv", moving(2))
     copy(tmp_path / "a.mkv", tmp_path / "frames")
     names = sorted(path.name for path in (tmp_path / "frames").iterdir())
     assert names == [FIRST, "000002.png", "note.txt"]
@@ -65,10 +65,10 @@ def test_a_broken_picture_is_replaced_and_told(tmp_path):
     folder = tmp_path / "frames"
     write_pictures(folder, moving(4), [f"{i}.png" for i in range(4)])
     (folder / "2.png").write_bytes(b"broken")
-    with open_source(folder) as film:
-        found = list(film.items())
-    assert (film.count, film.replaced) == (4, 1)
-    assert str(film.damage).startswith(f"{folder}: cannot read 2.png, and shows the one before it")
+    with open_reader(folder) as video:
+        found = list(video.items())
+    assert (video.count, video.replaced) == (4, 1)
+    assert str(video.damage).startswith(f"{folder}: cannot read 2.png, repeats the previous one")
     assert np.array_equal(found[2].rgb_u8, moving(4)[1])
 
 
@@ -83,10 +83,10 @@ def test_what_is_transparent_is_shown_on_white(tmp_path):
 def test_what_is_no_sequence(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="empty: expected pictures"):
-        open_source(tmp_path / "empty")
-    with pytest.raises(FileNotFoundError, match="expected numbered pictures, found none"):
-        open_source(tmp_path / "a%03d.png")
+        open_reader(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match="expected numbered pictures, got no file"):
+        open_reader(tmp_path / "a%03d.png")
     with pytest.raises(FileNotFoundError, match="expected a folder of pictures, found nothing"):
-        open_source(f"{tmp_path}/none/")
+        open_reader(f"{tmp_path}/none/")
     assert is_sequence("a/") and is_sequence("%d.png") and is_sequence(tmp_path / "empty")
     assert not is_sequence("a.mp4") and not is_sequence("100%.mp4")

@@ -4,12 +4,12 @@ import av
 import cv2
 import numpy as np
 import pytest
-from film_copies import copy, frames, times
-from small_films import moving, read, write_film
+from small_videos import moving, read, write_video
+from video_copies import copy, frames, times
 
-from anime_tf.io.video.animation import AnimatedWebP
-from anime_tf.io.video.readers import open_source
+from anime_tf.io.video.open import open_reader
 from anime_tf.io.video.span import Span
+from anime_tf.io.video.webp_chunks import is_animated_webp
 
 # What a palette of 256 colours and its dither, or WebP's quality of 85, leave of flat frames.
 LEVELS = 4
@@ -30,28 +30,28 @@ def test_frames_and_times_there_and_back(tmp_path, suffix):
     """Of a variable frame rate, the last frame's own time as well."""
     source, target = tmp_path / "a.mp4", tmp_path / f"b{suffix}"
     shown = [0, 160, 700, 900, 1500, 1600, 3000]
-    write_film(source, moving(7, 47, 63), codec="mpeg4", times=shown, time_base=MILLISECOND)
+    write_video(source, moving(7, 47, 63), codec="mpeg4", times=shown, time_base=MILLISECOND)
     assert copy(source, target) is None
     found = frames(target)
     assert [time * 1000 for time, _ in found] == shown
     assert {frame.rgb_u8.shape for _, frame in found} == {(47, 63, 3)}
     assert_shows(found, moving(7))
-    with open_source(target) as film:
-        assert film.frames_expected == 7
+    with open_reader(target) as video:
+        assert video.expected_frames == 7
         assert (
-            found[-1][1].duration * film.time_base
+            found[-1][1].duration * video.time_base
             == frames(source)[-1][1].duration * (Fraction(1, 1000))
             or found[-1][1].duration > 0
         )
     done, animation = cv2.imreadanimation(str(target))
     assert done and animation.loop_count == 0  # for ever
-    # and from there to a film
+    # and from there to a video
     copy(target, tmp_path / "c.mp4")
     assert [time * 1000 for time in read(tmp_path / "c.mp4").times] == shown
     assert_shows(frames(tmp_path / "c.mp4"), moving(7))
 
 
-def test_a_gif_made_by_others_becomes_a_film_of_its_times(tmp_path):
+def test_a_gif_made_by_others_becomes_a_video_of_its_times(tmp_path):
     gif = cv2.Animation()
     gif.frames, gif.durations = moving(4), [100, 40, 200, 70]
     assert cv2.imwriteanimation(str(tmp_path / "a.gif"), gif)
@@ -65,11 +65,11 @@ def test_a_gif_made_by_others_becomes_a_film_of_its_times(tmp_path):
 def test_frames_too_soon_for_a_gif_are_left_out_and_told(tmp_path, caplog):
     caplog.set_level("INFO", "absl")
     shown = [0, 100, 101, 200]
-    write_film(tmp_path / "a.mp4", moving(4), times=shown, time_base=MILLISECOND, sound="aac")
+    write_video(tmp_path / "a.mp4", moving(4), times=shown, time_base=MILLISECOND, audio="aac")
     copy(tmp_path / "a.mp4", tmp_path / "b.gif")
     assert times(tmp_path / "b.gif") == [0, 0.1, 0.2]
-    assert "1 frames left out, which follow others sooner than a GIF can show them" in caplog.text
-    assert "a .gif holds pictures alone, left out: sound (1)" in caplog.text
+    assert "dropped 1 frames that a GIF is too slow to show" in caplog.text
+    assert ".gif holds frames only, dropped: audio (1)" in caplog.text
 
 
 def test_the_palette_of_a_gif_is_that_of_all_its_frames(tmp_path):
@@ -78,7 +78,7 @@ def test_the_palette_of_a_gif_is_that_of_all_its_frames(tmp_path):
     pictures = [np.zeros((48, 64, 3), np.uint8) for _ in range(3)]
     for channel, picture in enumerate(pictures):
         picture[..., channel] = ramp
-    write_film(tmp_path / "a.mkv", pictures, codec="ffv1", pixels="bgr0")
+    write_video(tmp_path / "a.mkv", pictures, codec="ffv1", pixels="bgr0")
     copy(tmp_path / "a.mkv", tmp_path / "b.gif")
     for picture, (_, frame) in zip(pictures, frames(tmp_path / "b.gif"), strict=True):
         assert np.abs(frame.rgb_u8.astype(int) - picture).mean() <= LEVELS
@@ -115,41 +115,41 @@ def test_what_is_transparent_is_white(tmp_path, suffix, codec, pixels):
 
 
 def test_a_span_of_an_animated_webp(tmp_path):
-    write_film(tmp_path / "a.mkv", moving(20))
+    write_video(tmp_path / "a.mkv", moving(20))
     copy(tmp_path / "a.mkv", tmp_path / "b.webp")
     span = Span(Fraction(1, 2), Fraction(1))
     assert times(tmp_path / "b.webp", span) == [0, 0.1, 0.2, 0.3, 0.4]
     assert_shows(frames(tmp_path / "b.webp", span), moving(20)[5:10])
     assert times(tmp_path / "b.webp", Span(Fraction(1, 2), Fraction(1), Fraction(2))) == [0]
-    with open_source(tmp_path / "b.webp", span) as film:
-        assert film.frames_expected == 5
-    with pytest.raises(ValueError, match="expected frames, found none between start and end"):
+    with open_reader(tmp_path / "b.webp", span) as video:
+        assert video.expected_frames == 5
+    with pytest.raises(ValueError, match="expected frames between start and end, got none"):
         frames(tmp_path / "b.webp", Span(Fraction(7)))
 
 
 def test_a_webp_that_breaks_off_gives_what_it_has(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), np.uint8)
-    write_film(tmp_path / "a.mkv", list(noise))
+    write_video(tmp_path / "a.mkv", list(noise))
     copy(tmp_path / "a.mkv", tmp_path / "b.webp")
     data = (tmp_path / "b.webp").read_bytes()
     (tmp_path / "b.webp").write_bytes(data[: len(data) // 2])
-    with open_source(tmp_path / "b.webp") as film:
+    with open_reader(tmp_path / "b.webp") as video:
         try:
-            count = len(list(film.items()))
-            assert film.damage is not None and 0 < count < 12
+            count = len(list(video.items()))
+            assert video.damage is not None and 0 < count < 12
         except ValueError as error:
             assert str(error).startswith(f"{tmp_path / 'b.webp'}: ")
 
 
 def test_a_still_webp_is_no_animation(tmp_path):
     cv2.imwrite(str(tmp_path / "a.webp"), moving(1)[0])
-    assert not AnimatedWebP.is_one(tmp_path / "a.webp")
-    assert not AnimatedWebP.is_one(tmp_path / "none.webp")
+    assert not is_animated_webp(tmp_path / "a.webp")
+    assert not is_animated_webp(tmp_path / "none.webp")
     assert len(frames(tmp_path / "a.webp")) == 1
 
 
 def test_one_frame_makes_an_animation_that_can_be_read(tmp_path):
-    write_film(tmp_path / "a.mkv", moving(1))
+    write_video(tmp_path / "a.mkv", moving(1))
     for name in ("b.gif", "b.webp"):
         copy(tmp_path / "a.mkv", tmp_path / name)
         assert len(frames(tmp_path / name)) == 1
@@ -157,7 +157,7 @@ def test_one_frame_makes_an_animation_that_can_be_read(tmp_path):
 
 
 def test_ffmpeg_reads_what_is_written_as_gif(tmp_path):
-    write_film(tmp_path / "a.mkv", moving(5))
+    write_video(tmp_path / "a.mkv", moving(5))
     copy(tmp_path / "a.mkv", tmp_path / "b.gif")
     with av.open(str(tmp_path / "b.gif")) as container:
         assert container.format.name == "gif"

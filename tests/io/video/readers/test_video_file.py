@@ -3,9 +3,9 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from small_films import REST, TOP_LEFT, corners, marked, moving, write_film
+from small_videos import REST, TOP_LEFT, corners, marked, moving, write_video
 
-from anime_tf.io.video.demux import FilmReader
+from anime_tf.io.video.readers.video_file import VideoFileReader
 
 # YUV's rounding and what an encoder without loss keeps of it; other errors are 20 and more.
 YUV_STEPS = 2
@@ -15,41 +15,41 @@ LOSSLESS = {"qp": "0"}
 MEAN_STEPS, MEAN_SHIFT = 1.6, 0.3
 
 
-def test_frames_have_the_times_of_the_film(tmp_path):
+def test_frames_have_the_times_of_the_video(tmp_path):
     times = [0, 160, 700, 900, 1500, 1501, 3000]
-    write_film(tmp_path / "vfr.mp4", moving(7), times=times, time_base=Fraction(1, 1000))
-    with FilmReader(tmp_path / "vfr.mp4") as film:
-        frames = list(film.frames())
-        assert [frame.pts * film.time_base * 1000 for frame in frames] == times
-        assert film.frames_expected == film.count == 7
-        assert film.damage is None
+    write_video(tmp_path / "vfr.mp4", moving(7), times=times, time_base=Fraction(1, 1000))
+    with VideoFileReader(tmp_path / "vfr.mp4") as video:
+        frames = list(video.frames())
+        assert [frame.pts * video.time_base * 1000 for frame in frames] == times
+        assert video.expected_frames == video.count == 7
+        assert video.damage is None
     shades = [int(frame.rgb_u8.mean()) for frame in frames]
     assert np.abs(np.subtract(shades, [picture.mean() for picture in moving(7)])).max() <= 6
 
 
 def test_sound_comes_only_where_it_is_asked_for(tmp_path):
-    write_film(tmp_path / "a.mkv", moving(4), sound="pcm_s16le")
-    with FilmReader(tmp_path / "a.mkv") as film:
-        assert film.sound == ()
-        assert film.left_out == 1
-        assert len(list(film.items())) == 4
-    with FilmReader(tmp_path / "a.mkv", sound=True) as film:
-        packets = [item for item in film.items() if isinstance(item, av.Packet)]
-        assert {packet.stream_index for packet in packets} == {film.sound[0].index}
+    write_video(tmp_path / "a.mkv", moving(4), audio="pcm_s16le")
+    with VideoFileReader(tmp_path / "a.mkv") as video:
+        assert video.audio == ()
+        assert video.dropped_streams == 1
+        assert len(list(video.items())) == 4
+    with VideoFileReader(tmp_path / "a.mkv", audio=True) as video:
+        packets = [item for item in video.items() if isinstance(item, av.Packet)]
+        assert {packet.stream_index for packet in packets} == {video.audio[0].index}
         assert sum(packet.size for packet in packets) == 2 * 48_000 * 4 // 10
-        assert (film.left_out, film.count) == (0, 4)
+        assert (video.dropped_streams, video.count) == (0, 4)
 
 
 def test_times_of_a_transport_stream_count_from_0(tmp_path):
     """Of pictures and sound together."""
     path, times = tmp_path / "a.ts", [30, 31, 33, 34]
-    write_film(path, moving(4), times=times)
-    with FilmReader(path) as film:
-        assert film.time_base == Fraction(1, 90_000)
-        assert [frame.pts / 9000 for frame in film.frames()] == [0, 1, 3, 4]
-    write_film(path, moving(4), times=times, sound="mp2")
-    with FilmReader(path, sound=True) as film:
-        items = list(film.items())
+    write_video(path, moving(4), times=times)
+    with VideoFileReader(path) as video:
+        assert video.time_base == Fraction(1, 90_000)
+        assert [frame.pts / 9000 for frame in video.frames()] == [0, 1, 3, 4]
+    write_video(path, moving(4), times=times, audio="mp2")
+    with VideoFileReader(path, audio=True) as video:
+        items = list(video.items())
     shown = [item.pts for item in items if not isinstance(item, av.Packet)]
     heard = [item.pts for item in items if isinstance(item, av.Packet)]
     # the encoder's delay: its first packet begins 481 samples early
@@ -58,24 +58,24 @@ def test_times_of_a_transport_stream_count_from_0(tmp_path):
 
 @pytest.mark.parametrize("matrix", ["ITU601", "ITU709"])
 @pytest.mark.parametrize("colour_range", [1, 2])
-def test_matrix_and_range_that_the_film_names(tmp_path, matrix, colour_range):
+def test_matrix_and_range_that_the_video_names(tmp_path, matrix, colour_range):
     colours = (matrix, colour_range)
-    film = tmp_path / "film.mkv"
-    write_film(film, [marked()], colours=colours, named_colours=True, options=LOSSLESS)
-    with FilmReader(film) as reader:
+    video = tmp_path / "video.mkv"
+    write_video(video, [marked()], colors=colours, named_colors=True, options=LOSSLESS)
+    with VideoFileReader(video) as reader:
         (frame,) = reader.frames()
-        assert (reader.colours.matrix, reader.colours.range_number) == colours
+        assert (reader.colors.matrix, reader.colors.range_number) == colours
     # chroma has half the size: the corners lie inside of their patches
     assert np.abs(corners(frame.rgb_u8) - [TOP_LEFT, REST, REST, REST]).max() <= YUV_STEPS
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(64, "ITU601"), (720, "ITU709")])
 def test_a_matrix_that_is_not_named_follows_from_the_height(tmp_path, height, matrix):
-    film = tmp_path / "film.mkv"
-    write_film(film, [marked(height)], colours=(matrix, 1), options=LOSSLESS)
-    with FilmReader(film) as reader:
+    video = tmp_path / "video.mkv"
+    write_video(video, [marked(height)], colors=(matrix, 1), options=LOSSLESS)
+    with VideoFileReader(video) as reader:
         (frame,) = reader.frames()
-        assert reader.colours.matrix == matrix
+        assert reader.colors.matrix == matrix
     assert np.abs(corners(frame.rgb_u8) - [TOP_LEFT, REST, REST, REST]).max() <= YUV_STEPS
 
 
@@ -83,36 +83,36 @@ def test_chroma_is_interpolated_and_nothing_gets_darker(tmp_path):
     y, x = np.mgrid[:96, :128] / 12.0
     waves = [np.sin(x + y / 2), np.sin(y - x / 3 + 1), np.sin(x / 2 + y + 2)]
     smooth = np.rint(np.stack(waves, -1) * 90 + 128).astype(np.uint8)
-    write_film(tmp_path / "film.mkv", [smooth], options=LOSSLESS)
-    with FilmReader(tmp_path / "film.mkv") as film:
-        (frame,) = film.frames()
+    write_video(tmp_path / "video.mkv", [smooth], options=LOSSLESS)
+    with VideoFileReader(tmp_path / "video.mkv") as video:
+        (frame,) = video.frames()
     error = frame.rgb_u8.astype(float) - smooth
     assert np.abs(error).mean() <= MEAN_STEPS
     assert np.abs(error.mean((0, 1))).max() <= MEAN_SHIFT
 
 
-def test_a_film_that_breaks_off(tmp_path):
-    film = tmp_path / "cut.mkv"
+def test_a_video_that_breaks_off(tmp_path):
+    video = tmp_path / "cut.mkv"
     noise = np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8)
-    write_film(film, list(noise))
-    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
-    with FilmReader(film) as reader:
+    write_video(video, list(noise))
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    with VideoFileReader(video) as reader:
         count = sum(1 for _ in reader.frames())
         assert 10 <= count == reader.count < 40
-        assert str(reader.damage).startswith(f"{film}: ")
+        assert str(reader.damage).startswith(f"{video}: ")
 
 
-def test_what_is_no_film(tmp_path):
-    (tmp_path / "note.mp4").write_text("no film")
-    with pytest.raises(ValueError, match="note.mp4: expected a film that FFmpeg reads, found"):
-        FilmReader(tmp_path / "note.mp4")
-    with pytest.raises(FileNotFoundError, match="gone.mp4: expected a film, found nothing"):
-        FilmReader(tmp_path / "gone.mp4")
-    with pytest.raises(FileNotFoundError, match="expected a film, found a folder"):
-        FilmReader(tmp_path)
+def test_what_is_no_video(tmp_path):
+    (tmp_path / "note.mp4").write_text("no video")
+    with pytest.raises(ValueError, match="note.mp4: expected a video that FFmpeg reads, got"):
+        VideoFileReader(tmp_path / "note.mp4")
+    with pytest.raises(FileNotFoundError, match="gone.mp4: expected a video, got nothing"):
+        VideoFileReader(tmp_path / "gone.mp4")
+    with pytest.raises(FileNotFoundError, match="expected a video, got a folder"):
+        VideoFileReader(tmp_path)
 
 
-def test_the_picture_of_a_cover_is_no_film(tmp_path):
+def test_the_picture_of_a_cover_is_no_video(tmp_path):
     path = tmp_path / "song.mp3"
     with av.open(str(path), "w") as container:
         tone = container.add_stream("libmp3lame", rate=48_000)
@@ -124,8 +124,8 @@ def test_the_picture_of_a_cover_is_no_film(tmp_path):
         sound.sample_rate = 48_000
         container.mux(tone.encode(sound))
         container.mux(tone.encode())
-    with pytest.raises(ValueError, match="song.mp3: expected a film, .* without moving pictures"):
-        FilmReader(path)
+    with pytest.raises(ValueError, match="song.mp3: expected a video, got a file without one"):
+        VideoFileReader(path)
 
 
 def break_packets(path, numbers):
@@ -141,20 +141,20 @@ def break_packets(path, numbers):
 
 @pytest.mark.parametrize(("codec", "pixels"), [("libx264", "yuv420p"), ("mjpeg", "yuvj420p")])
 def test_a_broken_frame_is_replaced_by_the_one_before(tmp_path, codec, pixels):
-    path = tmp_path / "film.mov"
-    write_film(path, moving(20), codec=codec, pixels=pixels, options={"bf": "0", "g": "1"})
-    whole = [frame.pts for frame in FilmReader(path).frames()]
+    path = tmp_path / "video.mov"
+    write_video(path, moving(20), codec=codec, pixels=pixels, options={"bf": "0", "g": "1"})
+    whole = [frame.pts for frame in VideoFileReader(path).frames()]
     break_packets(path, [7, 8, 15])
-    with FilmReader(path) as film:
-        assert [frame.pts for frame in film.frames()] == [
+    with VideoFileReader(path) as video:
+        assert [frame.pts for frame in video.frames()] == [
             pts for number, pts in enumerate(whole) if number not in (7, 8, 15)
         ]
-        assert str(film.damage).startswith(f"{path}: damaged after ")
-    with FilmReader(path, replace_broken=True) as film:
-        frames = list(film.frames())
-        assert (film.count, film.replaced) == (20, 3)
-        assert film.damage == (
-            f"{path}: 3 of 20 frames are broken, each replaced by the one before it"
+        assert str(video.damage).startswith(f"{path}: damaged after ")
+    with VideoFileReader(path, replace_broken=True) as video:
+        frames = list(video.frames())
+        assert (video.count, video.replaced) == (20, 3)
+        assert video.damage == (
+            f"{path}: 3 of 20 frames are broken, each replaced by the previous one"
         )
     assert [frame.pts for frame in frames] == whole
     for number, good in ((7, 6), (8, 6), (15, 14)):
@@ -165,29 +165,29 @@ def test_a_broken_frame_is_replaced_by_the_one_before(tmp_path, codec, pixels):
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "gif"])
 def test_a_span_has_the_frames_and_the_sound_that_begin_in_it(tmp_path, suffix):
     """After seeking as without; times count from its start."""
-    path = tmp_path / f"film.{suffix}"
+    path = tmp_path / f"video.{suffix}"
     if suffix == "gif":
-        write_film(path, moving(60), codec="gif", pixels="rgb8")
+        write_video(path, moving(60), codec="gif", pixels="rgb8")
     else:
-        write_film(path, moving(60), sound="aac", options={"g": "12"})
+        write_video(path, moving(60), audio="aac", options={"g": "12"})
     start, end = Fraction(31, 10), Fraction(42, 10)
-    with FilmReader(path, sound=True) as film:
-        items = list(film.items())
-    with FilmReader(path, sound=True, start=start, end=end) as film:
-        part = list(film.items())
-        expected = film.frames_expected
-        assert film.damage is None
+    with VideoFileReader(path, audio=True) as video:
+        items = list(video.items())
+    with VideoFileReader(path, audio=True, start=start, end=end) as video:
+        part = list(video.items())
+        expected = video.expected_frames
+        assert video.damage is None
     shown = [item for item in items if not isinstance(item, av.Packet)]
     cut = [item for item in part if not isinstance(item, av.Packet)]
-    inside = [f for f in shown if start <= f.pts * film.time_base < end]
+    inside = [f for f in shown if start <= f.pts * video.time_base < end]
     assert len(cut) == len(inside) >= 10
     assert suffix == "ts" or expected in (10, 11, 12)
-    ticks = round(start / film.time_base)
+    ticks = round(start / video.time_base)
     assert [f.pts for f in cut] == [f.pts - ticks for f in inside]
     assert all(np.array_equal(a.rgb_u8, b.rgb_u8) for a, b in zip(cut, inside, strict=True))
     heard = [p for p in items if isinstance(p, av.Packet) and start <= p.pts * p.time_base < end]
     heard_cut = [item for item in part if isinstance(item, av.Packet)]
-    # those of the whole film are at its own times still
+    # those of the whole video are at its own times still
     assert [bytes(p) for p in heard_cut] == [bytes(p) for p in heard]
     assert [p.pts * p.time_base + start for p in heard_cut] == pytest.approx(
         [p.pts * p.time_base for p in heard], abs=1e-4
@@ -195,16 +195,16 @@ def test_a_span_has_the_frames_and_the_sound_that_begin_in_it(tmp_path, suffix):
 
 
 def test_a_span_behind_the_end(tmp_path):
-    write_film(tmp_path / "film.mp4", moving(5))
+    write_video(tmp_path / "video.mp4", moving(5))
     with (
-        pytest.raises(ValueError, match=r"expected frames after 9 s, found none: it has 0.5 s"),
-        FilmReader(tmp_path / "film.mp4", start=Fraction(9)) as film,
+        pytest.raises(ValueError, match=r"expected frames after 9 s, got a video of 0.5 s"),
+        VideoFileReader(tmp_path / "video.mp4", start=Fraction(9)) as video,
     ):
-        list(film.frames())
+        list(video.frames())
 
 
 def test_10_bits_are_rounded_not_cut_off(tmp_path):
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     ramp = np.repeat(np.linspace(64, 940, 256).astype(np.uint16)[None], 64, 0)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
@@ -222,8 +222,8 @@ def test_10_bits_are_rounded_not_cut_off(tmp_path):
         picture.pts, picture.time_base = 0, Fraction(1, 10)
         container.mux(stream.encode(picture))
         container.mux(stream.encode())
-    with FilmReader(path) as film:
-        (frame,) = film.frames()
+    with VideoFileReader(path) as video:
+        (frame,) = video.frames()
     error = frame.rgb_u8[..., 1] - (ramp - 64.0) / 876 * 255
     # rounding alone errs by a half at most; what dithering adds is less than a level
     assert np.abs(error).max() <= 1.6

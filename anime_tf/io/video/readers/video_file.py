@@ -1,4 +1,4 @@
-"""Films as they are read: upright RGB frames with exact times, and the packets of their sound."""
+"""Video files read with FFmpeg: upright RGB frames with exact times, and packets to copy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import heapq
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -15,6 +14,16 @@ import numpy as np
 
 from anime_tf.io import pictures
 from anime_tf.io.closeable import Closeable
+from anime_tf.io.video.frames import (
+    BT601,
+    BT709,
+    EXACT_CHROMA,
+    FULL_RANGE,
+    LIMITED_RANGE,
+    UNSPECIFIED,
+    ColorEncoding,
+    Frame,
+)
 
 if TYPE_CHECKING:
     import av
@@ -22,112 +31,65 @@ if TYPE_CHECKING:
     from av.subtitles.stream import SubtitleStream
 
 HD_HEIGHT = 720
-"""From this height on, a film that does not say so is taken to be in BT.709, below in BT.601."""
+"""Untagged video of at least this height is taken as BT.709, below as BT.601."""
 
-# FFmpeg's numbers (AVColorSpace, AVColorRange), for which older releases of PyAV have no names.
-_BT709, _UNSPECIFIED, _BT601 = 1, 2, 6
-_LIMITED_RANGE, _FULL_RANGE = 1, 2
+# FFmpeg's flags, for which older releases of PyAV have no names.
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 _TIMES_START_ANYWHERE = 0x200  # AVFMT_TS_DISCONT
 
 # AVColorSpace -> PyAV's name of the matrix, for those that can be written as well.
-_MATRICES = {_BT709: "ITU709", 5: "ITU601", _BT601: "ITU601", 9: "BT2020"}
+_MATRICES = {BT709: "ITU709", 5: "ITU601", BT601: "ITU601", 9: "BT2020"}
 
-EXACT_CHROMA = 0x4 | 0x2000 | 0x4000 | 0x40000
-"""Flags of FFmpeg's scaler for conversions between RGB and YUV at one size.
+_AUDIO_LEAD = Fraction(1)  # seconds by which audio may precede or follow its frames in the file
 
-SWS_BICUBIC, SWS_FULL_CHR_H_INT, SWS_FULL_CHR_H_INP, SWS_ACCURATE_RND. Without them it repeats
-chroma where it should interpolate, and cuts off where it should round: on a smooth picture there
-and back, the mean error is then 3.4 levels and the picture darker by 1.2; with them 1.0 and 0.0.
-"""
-
-_SOUND_AHEAD = Fraction(1)  # in seconds, by which sound may lie before or behind its pictures
-
-_SHORTFALL = 0.05  # of its length that a film may lack unnoticed: sound often outlasts pictures
+_SHORTFALL = 0.05  # share of its length that a video may lack: audio often outlasts frames
 
 
-@dataclass(frozen=True)
-class Frame:
-    """A frame of a film.
+class VideoFileReader(Closeable):
+    """Reads a video file once, from its first frame to its last; a `VideoReader`.
 
-    Attributes:
-        rgb_u8: (height, width, 3) uint8 RGB, upright, with square pixels.
-        pts: When it is shown, in ticks of the film's time base; more than that of the frame before.
-        duration: For how long by what the film says, in the same ticks; 0 where it does not say.
-            MP4 and MOV mix up the durations of unlike frames: the next frame's time is the truth.
-    """
-
-    rgb_u8: np.ndarray
-    pts: int
-    duration: int
-
-
-@dataclass(frozen=True)
-class Colours:
-    """How a film encodes colours; numbers are FFmpeg's, as in ITU-T H.273.
-
-    Attributes:
-        matrix: PyAV's name of the matrix between RGB and YUV: ITU709, ITU601, or BT2020.
-        matrix_number: The number of that matrix.
-        range_number: 1 limited (16..235), 2 full (0..255).
-        primaries: As the film says; 2 where it does not.
-        transfer: As the film says; 2 where it does not.
-    """
-
-    matrix: str
-    matrix_number: int
-    range_number: int
-    primaries: int
-    transfer: int
-
-
-class FilmReader(Closeable):
-    """Reads a film once, from its first frame to its last; a context manager.
-
-        with FilmReader("film.mkv") as film:
-            for frame in film.frames():
+        with VideoFileReader("video.mkv") as video:
+            for frame in video.frames():
                 ...
 
-    Frames are turned as the film's metadata asks, and stretched in width where its pixels are not
-    square. A film that is damaged or breaks off gives what it has; then `damage` says so.
+    Frames are rotated as the metadata asks, and stretched in width if pixels are not square. A
+    damaged or truncated file yields what it has; then `damage` says so.
 
     Args:
-        path: A film in any format that FFmpeg reads.
-        sound: Give out the packets of its sound and of its subtitles as well.
-        start: Where to begin, in seconds; all times that are given out count from here.
-        end: Where to end, in seconds of the film; None for its end.
-        replace_broken: Give the last good frame in the place of one that is broken; else there is
-            none.
-        container_format: FFmpeg's name of the only kind of file that it may be ("mov",
-            "matroska"); None for any. Of the others some, such as playlists, name further files,
-            which FFmpeg would open: a file from elsewhere must not choose them.
+        path: A video in any format that FFmpeg reads.
+        audio: Also yield the packets of audio and subtitles.
+        start: Start in seconds; all times count from here.
+        end: End in seconds; None for the end of the video.
+        replace_broken: Repeat the last good frame in place of a broken one, instead of dropping it.
+        container_format: FFmpeg's name of the only format to accept ("mov", "matroska"); None for
+            any. Set it for untrusted files: some formats, such as playlists, make FFmpeg open other
+            files.
 
     Attributes:
-        path: As given.
+        path: The file.
         container: PyAV's container.
-        sound: PyAV's sound streams, empty unless they were asked for.
-        subtitles: PyAV's subtitle streams, likewise.
-        attachments: (name, MIME type, bytes) of the fonts and other files in it, likewise.
-        left_out: How many streams there are besides (other pictures, covers), without data.
-        time_base: What a tick is, in seconds.
-        rate: Frames a second, on average.
-        frames_expected: How many frames the film is said to have, or should have by its length;
-            None where there is no telling.
-        colours: How it encodes colours.
-        count: How many frames it has given so far.
-        replaced: How many of them stand for broken ones: the last good one once more.
-        damage: What went wrong, one line that begins with the path; None for a whole film.
+        audio: PyAV's audio streams; empty without `audio`.
+        subtitles: PyAV's subtitle streams; empty without `audio`.
+        attachments: (name, MIME type, bytes) of attached files; empty without `audio`.
+        dropped_streams: Number of streams that are not read (covers, further videos), without data.
+        time_base: Seconds per tick.
+        rate: Average frames per second.
+        expected_frames: Number of frames by the file; None if unknown.
+        colors: Color encoding.
+        count: Frames yielded so far.
+        replaced: Frames that stand for broken ones.
+        damage: First defect found, one line that begins with the path; None for a whole video.
 
     Raises:
-        FileNotFoundError: There is no such film.
-        ValueError: It is no film, or holds no moving pictures.
+        FileNotFoundError: There is no such file.
+        ValueError: It is no video, or holds no frames.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
-        sound: bool = False,
+        audio: bool = False,
         start: Fraction = Fraction(0),
         end: Fraction | None = None,
         replace_broken: bool = False,
@@ -136,27 +98,23 @@ class FilmReader(Closeable):
         self.path = Path(path)
         if not self.path.is_file():
             found = "a folder" if self.path.is_dir() else "nothing"
-            raise FileNotFoundError(f"{self.path}: expected a film, found {found}")
-        # PyAV brings all of FFmpeg with it, which nothing else needs.
-        import av
+            raise FileNotFoundError(f"{self.path}: expected a video, got {found}")
+        import av  # loads all of FFmpeg
 
         try:
             self.container = av.open(str(self.path), format=container_format)
         except av.FFmpegError as error:
             raise ValueError(
-                f"{self.path}: expected a film that FFmpeg reads, found {error.strerror}"
+                f"{self.path}: expected a video that FFmpeg reads, got {error.strerror}"
             ) from error
         try:
             stream = self.container.streams.best("video")
-            # The picture of a song's cover is a video stream too.
+            # The cover of a song is a video stream too.
             if not isinstance(stream, av.VideoStream) or stream.disposition & _ATTACHED_PICTURE:
-                raise ValueError(
-                    f"{self.path}: expected a film, found a file without moving pictures"
-                )
+                raise ValueError(f"{self.path}: expected a video, got a file without one")
             if stream.codec_context is None or stream.time_base is None:
                 raise ValueError(
-                    f"{self.path}: expected a film that FFmpeg decodes, found pictures of a kind "
-                    "that it does not know"
+                    f"{self.path}: expected a video that FFmpeg decodes, got an unknown codec"
                 )
         except BaseException:
             self.container.close()
@@ -164,29 +122,29 @@ class FilmReader(Closeable):
         stream.thread_type = "AUTO"
         self._stream = stream
         streams = self.container.streams
-        self.sound: tuple[av.AudioStream, ...] = ()
+        self.audio: tuple[av.AudioStream, ...] = ()
         self.subtitles: tuple[SubtitleStream, ...] = ()
         self.attachments: list[tuple[str, str, bytes]] = []
-        if sound:
-            self.sound = tuple(s for s in streams.audio if s.codec_context is not None)
+        if audio:
+            self.audio = tuple(s for s in streams.audio if s.codec_context is not None)
             self.subtitles = tuple(s for s in streams.subtitles if s.codec_context is not None)
             self.attachments = [
                 (str(file.name), str(file.mimetype), bytes(file.data or b""))
                 for file in streams.attachments
             ]
-        # Data streams are the shadows of chapters and time codes, or of no use to a player.
+        # Data streams mirror chapters and time codes, or are of no use to a player.
         shown = sum(other.type != "data" for other in streams)
-        copied = len(self.sound) + len(self.subtitles) + len(self.attachments)
-        self.left_out = shown - 1 - copied
+        copied = len(self.audio) + len(self.subtitles) + len(self.attachments)
+        self.dropped_streams = shown - 1 - copied
         self.time_base: Fraction = stream.time_base
         self.rate: Fraction = stream.average_rate or stream.guessed_rate or Fraction(25)
-        self.colours = _colours(stream)
+        self.colors = _color_encoding(stream)
         self.count = 0
         self.replaced = 0
         self.damage: str | None = None
         self._start, self._end = start, end
         self._origin = self._first_time() + start
-        # In ticks after the origin; 0 where the file says nothing. No frame is shown for longer.
+        # In ticks after the origin, 0 if unknown; no frame lasts longer.
         self._container_end = 0
         if self.container.duration is not None:
             seconds = Fraction(self.container.duration, av.time_base) - self._start
@@ -194,28 +152,28 @@ class FilmReader(Closeable):
                 seconds += Fraction(self.container.start_time or 0, av.time_base)
             self._container_end = round(seconds / self.time_base)
         self._last: Frame | None = None
-        # Of packets whose frames have not come yet; a broken one's never comes.
+        # Times of packets whose frames are still to come; those of broken ones never come.
         self._due: list[int] = []
         self._broken = 0
         self._replaces = replace_broken
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self.container.close()
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the film says about itself: title, date, place and so on."""
+        """Metadata of the container: title, date, place and so on."""
         return dict(self.container.metadata)
 
     @property
-    def picture_metadata(self) -> dict[str, str]:
-        """What the stream of pictures says about itself."""
+    def video_metadata(self) -> dict[str, str]:
+        """Metadata of the video stream."""
         return dict(self._stream.metadata)
 
     @property
     def chapters(self) -> list[Chapter]:
-        """Its chapters, as PyAV tells them, those of the span alone."""
+        """Chapters of the span, in PyAV's form."""
         kept = []
         for chapter in self.container.chapters():
             tick = Fraction(chapter["time_base"] or 1)
@@ -230,8 +188,8 @@ class FilmReader(Closeable):
         return kept
 
     @property
-    def frames_expected(self) -> int | None:
-        """How many frames there should be."""
+    def expected_frames(self) -> int | None:
+        """Number of frames in the span; None if unknown."""
         whole = self._seconds()
         frames = self._stream.frames or round(whole * self.rate)
         if self._start or self._end is not None:
@@ -242,26 +200,26 @@ class FilmReader(Closeable):
         return frames or None
 
     def frames(self) -> Iterator[Frame]:
-        """Yields the frames alone; see `items`."""
+        """Yield the frames without packets; see `items`."""
         for item in self.items():
             if isinstance(item, Frame):
                 yield item
 
     def items(self) -> Iterator[Frame | av.Packet]:
-        """Yields frames, and packets to be copied, in the order in which they lie in the file.
+        """Yield frames, and packets to copy, in file order.
 
-        Times count from 0 in formats that may start at any time, such as MPEG-TS, and from `start`
-        where there is one; in others they are the film's own. A packet belongs to the span in which
-        it begins. A frame that replaces a broken one has that one's time.
+        Times count from `start`; without one from 0 in formats that may start at any time, such as
+        MPEG-TS, and otherwise they are the file's own. A packet belongs to the span in which it
+        begins. A frame that replaces a broken one has the broken one's time.
 
         Raises:
-            ValueError: Not one frame can be decoded; told after the last item.
+            ValueError: No frame can be decoded; raised after the last item.
         """
         import av
 
         if self._start:
             self._seek()
-        packets = self.container.demux(self._stream, *self.sound, *self.subtitles)
+        packets = self.container.demux(self._stream, *self.audio, *self.subtitles)
         over = False
         while True:
             try:
@@ -273,7 +231,7 @@ class FilmReader(Closeable):
                 break
             if packet.is_corrupt:
                 self.note_damage(f"damaged after {self.count} frames (a packet is not whole)")
-            # Not its stream_index, which is 0 in the empty packets at the end.
+            # packet.stream_index is 0 in the empty packets at the end.
             if packet.stream.index != self._stream.index:
                 if packet.size and self._in_span(packet):
                     yield self._from_origin(packet)
@@ -293,23 +251,23 @@ class FilmReader(Closeable):
                 self.count += 1
                 yield frame
         if self.count == 0:
-            self._raise_for_nothing()
+            self._raise_no_frames()
         if self.replaced:
-            # Says more than the first of them did.
+            # Replaces the message about the first of them.
             self.damage = (
                 f"{self.path}: {self.replaced} of {self.count} frames are broken, each replaced by "
-                "the one before it"
+                "the previous one"
             )
         expected, seconds = self._seconds(), self._reached()
         if not over and seconds < expected - max(1.0, _SHORTFALL * expected):
-            self.note_damage(f"breaks off after {seconds:.1f} of {expected:.1f} seconds")
+            self.note_damage(f"ends after {seconds:.1f} of {expected:.1f} seconds")
 
-    def note_damage(self, what: str) -> None:
-        """Sets `damage`, unless something went wrong before."""
-        self.damage = self.damage or f"{self.path}: {what}"
+    def note_damage(self, defect: str) -> None:
+        """Set `damage` unless it is set."""
+        self.damage = self.damage or f"{self.path}: {defect}"
 
     def _decoded(self, packet: av.Packet) -> Iterator[Frame]:
-        """The frames that a packet brings forth, those that replace broken ones before them."""
+        """Yield the frames of a packet, after those that replace broken ones."""
         import av
 
         if packet.pts is not None and packet.size and not packet.is_discard:
@@ -326,20 +284,17 @@ class FilmReader(Closeable):
             yield from self._replacements(frame.pts)
             if self._is_before_start(frame):
                 continue
-            self._last = self._made(frame)
+            self._last = self._to_frame(frame)
             yield self._last
 
-    def _note_broken(self, why: str | None) -> None:
+    def _note_broken(self, reason: str | None) -> None:
         self._broken += 1
-        self.note_damage(f"damaged after {self.count} frames ({why})")
+        self.note_damage(f"damaged after {self.count} frames ({reason})")
 
     def _replacements(self, before: int | None) -> Iterator[Frame]:
-        """The last good frame at the times of those that should have come, where some are broken.
+        """Yield the last good frame at the times of broken ones before `before` (None: the end).
 
-        Without an error there are none: a packet may have no frame of its own.
-
-        Args:
-            before: When the next frame is shown, in the film's own ticks; None at the end.
+        Only as many as errors were seen: a packet need not have a frame of its own.
         """
         while self._due and (before is None or self._due[0] <= before):
             pts = heapq.heappop(self._due)
@@ -353,7 +308,7 @@ class FilmReader(Closeable):
             self._last = Frame(self._last.rgb_u8, shown, 0)
             yield self._last
 
-    def _made(self, frame: av.VideoFrame) -> Frame:
+    def _to_frame(self, frame: av.VideoFrame) -> Frame:
         last = self._last
         if frame.pts is not None:
             pts = frame.pts - round(self._origin / self.time_base)
@@ -362,7 +317,7 @@ class FilmReader(Closeable):
         else:
             pts = last.pts + max(1, round(1 / (self.rate * self.time_base)))
         if last is not None:
-            # Two frames at one time: both are kept, a tick apart.
+            # Of two frames at one time both are kept, a tick apart.
             pts = max(pts, last.pts + 1)
         duration = frame.duration or 0
         if pts < self._container_end < pts + duration:
@@ -370,38 +325,35 @@ class FilmReader(Closeable):
         return Frame(_upright(frame, self._stream.sample_aspect_ratio), pts, duration)
 
     def _is_before_start(self, frame: av.VideoFrame) -> bool:
-        return (
-            bool(self._start)
-            and frame.pts is not None
-            and frame.pts < round(self._origin / self.time_base)
-        )
+        origin = round(self._origin / self.time_base)
+        return bool(self._start) and frame.pts is not None and frame.pts < origin
 
     def _time(self, pts: int) -> Fraction:
         return pts * self.time_base
 
     def _reached(self) -> float:
-        """Until when the film was read, on its own clock, in seconds."""
+        """Return the time of the last frame read, by the file's clock, in seconds."""
         return 0.0 if self._last is None else float(self._time(self._last.pts) + self._origin)
 
-    def _raise_for_nothing(self) -> None:
+    def _raise_no_frames(self) -> None:
         if self._start and self.damage is None:
             raise ValueError(
-                f"{self.path}: expected frames after {float(self._start):g} s, found none: it has "
+                f"{self.path}: expected frames after {float(self._start):g} s, got a video of "
                 f"{self._seconds():.1f} s"
             )
-        raise ValueError(f"{self.path}: expected a film, found no frame that can be decoded in it")
+        raise ValueError(f"{self.path}: expected a video, got no frame that can be decoded")
 
     def _seek(self) -> None:
-        """Goes to a key frame before the start, and so far before it that no sound is missed."""
+        """Seek to a key frame early enough before the start that no audio is missed."""
         import av
 
-        seconds = max(Fraction(0), self._origin - _SOUND_AHEAD)
-        # Some formats cannot: then all before the start is read and dropped.
+        seconds = max(Fraction(0), self._origin - _AUDIO_LEAD)
+        # Formats that cannot seek are read from the beginning.
         with contextlib.suppress(av.FFmpegError):
             self.container.seek(round(seconds / self.time_base), stream=self._stream)
 
     def _in_span(self, packet: av.Packet) -> bool:
-        """Whether a packet of sound or subtitles begins within the span."""
+        """Tell whether a packet of audio or subtitles begins within the span."""
         if not self._start and self._end is None:
             return True
         first = packet.dts if packet.pts is None else packet.pts
@@ -411,11 +363,11 @@ class FilmReader(Closeable):
         return seconds >= 0 and (self._end is None or seconds < self._end - self._start)
 
     def _is_past(self, packet: av.Packet) -> bool:
-        """Whether a packet lies so far behind the end that no sound before it is still to come."""
+        """Tell whether no audio of the span can follow a packet."""
         if self._end is None or packet.dts is None:
             return packet.size == 0
         seconds = packet.dts * packet.time_base - self._origin
-        return seconds > self._end - self._start + _SOUND_AHEAD
+        return seconds > self._end - self._start + _AUDIO_LEAD
 
     def _from_origin(self, packet: av.Packet) -> av.Packet:
         ticks = round(self._origin / packet.time_base)
@@ -425,18 +377,18 @@ class FilmReader(Closeable):
         return packet
 
     def _first_time(self) -> Fraction:
-        """What is 0 on the film's clock, in seconds."""
+        """Return the start of the file's clock in seconds."""
         if not self.container.format.flags & _TIMES_START_ANYWHERE:
             return Fraction(0)
         starts = [
             stream.start_time * stream.time_base
-            for stream in (self._stream, *self.sound)
+            for stream in (self._stream, *self.audio)
             if stream.start_time is not None and stream.time_base is not None
         ]
         return min(starts, default=Fraction(0))
 
     def _seconds(self) -> float:
-        """When the pictures end by what the file says, in seconds; 0 where it says nothing."""
+        """Return the end of the video by the file, in seconds; 0 if unknown."""
         import av
 
         stream = self._stream
@@ -447,33 +399,33 @@ class FilmReader(Closeable):
         return 0.0
 
 
-def _colours(stream: av.VideoStream) -> Colours:
-    """The colours of a stream, with the usual guesses for what it does not say."""
+def _color_encoding(stream: av.VideoStream) -> ColorEncoding:
+    """Return the color encoding of a stream, guessed by convention where it is not tagged."""
     context = stream.codec_context
-    # Not its pix_fmt: PyAV 17 crashes on that where no frame can be decoded.
+    # PyAV 17 crashes on context.pix_fmt if no frame can be decoded.
     pixels = context.format
     is_rgb = pixels is not None and pixels.is_rgb
     number = context.colorspace
     if number not in _MATRICES:
-        number = _BT709 if context.height >= HD_HEIGHT else _BT601
-    full = context.color_range == _FULL_RANGE and not is_rgb
-    return Colours(
+        number = BT709 if context.height >= HD_HEIGHT else BT601
+    full = context.color_range == FULL_RANGE and not is_rgb
+    return ColorEncoding(
         matrix=_MATRICES[number],
         matrix_number=number,
-        range_number=_FULL_RANGE if full else _LIMITED_RANGE,
+        range_number=FULL_RANGE if full else LIMITED_RANGE,
         primaries=context.color_primaries,
         transfer=context.color_trc,
     )
 
 
 def _upright(frame: av.VideoFrame, pixel_aspect: Fraction | None) -> np.ndarray:
-    """A frame as RGB uint8 (height, width, 3), upright and with square pixels."""
+    """Return a frame as RGB uint8 (height, width, 3), upright and with square pixels."""
     source = None
-    if frame.colorspace == _UNSPECIFIED:
+    if frame.colorspace == UNSPECIFIED:
         source = "ITU709" if frame.height >= HD_HEIGHT else "ITU601"
     rgb = frame.to_ndarray(format="rgb24", src_colorspace=source, interpolation=EXACT_CHROMA)
     if pixel_aspect and pixel_aspect != 1:
         height, width = rgb.shape[:2]
         rgb = pictures.resize(rgb, (height, max(1, round(width * pixel_aspect))))
-    # FFmpeg gives the angle counterclockwise, as numpy turns.
+    # Both FFmpeg and numpy rotate counterclockwise.
     return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))

@@ -5,13 +5,13 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from film_copies import frames, times
-from small_films import marked, moving, read, write_film
+from small_videos import marked, moving, read, write_video
+from video_copies import frames, times
 
-from anime_tf.io.video.codecs import Coding
-from anime_tf.io.video.readers import open_source
+from anime_tf.io.video.codecs import VideoEncoding
+from anime_tf.io.video.open import open_reader
 from anime_tf.io.video.span import Span
-from anime_tf.video.pipeline import check_output, frame_by_frame, stylise_film
+from anime_tf.video.pipeline import check_output, frame_by_frame, stylize_frames
 
 # What x264 at crf 1 and YUV leave of flat frames; frames next to each other differ by 9 and more.
 LEVELS = 3
@@ -21,50 +21,50 @@ MILLISECOND = Fraction(1, 1000)
 
 def turned(stream):
     if not hasattr(stream, "set_display_rotation"):
-        pytest.skip("this PyAV can read rotated films, but not write one for the test")
+        pytest.skip("this PyAV can read rotated videos, but not write one for the test")
     stream.set_display_rotation(90)
 
 
 CLIPS = {
-    "phone.mp4": {"set_up": turned, "sound": "aac"},
+    "phone.mp4": {"set_up": turned, "audio": "aac"},
     "variable.mp4": {
         "times": [*range(0, 800, 40), 900, 1333],
         "time_base": MILLISECOND,
-        "sound": "aac",
+        "audio": "aac",
     },
     "ten_bits.mp4": {
         "codec": "libx265",
         "pixels": "yuv420p10le",
         "options": {"x265-params": "log-level=none"},
-        "sound": "aac",
+        "audio": "aac",
     },
     "silent.mov": {},
     "dance.gif": {"codec": "gif", "pixels": "rgb8"},
-    "lecture.mkv": {"sound": "libopus"},
-    "station.ts": {"sound": "mp2"},
+    "lecture.mkv": {"audio": "libopus"},
+    "station.ts": {"audio": "mp2"},
 }
 
 
-def stylise(source, target, span=Span(), coding=Coding()):  # noqa: B008, both are frozen
-    with open_source(source, span) as film:
-        return stylise_film(film, target, frame_by_frame(np.copy), coding=coding)
+def stylise(source, target, span=Span(), encoding=VideoEncoding()):  # noqa: B008, both are frozen
+    with open_reader(source, span) as video:
+        return stylize_frames(video, target, frame_by_frame(np.copy), encoding=encoding)
 
 
 @pytest.mark.parametrize("name", CLIPS)
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_frames_times_sound_and_length_are_those_of_the_clip(tmp_path, name, suffix):
     source, target = tmp_path / name, tmp_path / f"anime{suffix}"
-    write_film(source, moving(22), **CLIPS[name])
-    report = stylise(source, target, coding=Coding(crf=1))
+    write_video(source, moving(22), **CLIPS[name])
+    report = stylise(source, target, encoding=VideoEncoding(crf=1))
     assert (report.frames, report.damage) == (22, None)
     before, after = read(source), read(target)
     assert len(after.frames) == len(before.frames) == 22
     # from the first one on: a transport stream begins anywhere, Matroska never before 0
     tick = MILLISECOND if suffix == ".mkv" else 0
-    for was, now in ((before.times, after.times), (before.sound_times, after.sound_times)):
+    for was, now in ((before.times, after.times), (before.audio_times, after.audio_times)):
         for first, second in zip(was, now, strict=True):
             assert abs((second - now[0]) - (first - was[0])) <= tick
-    assert after.sound == before.sound
+    assert after.audio == before.audio
     assert abs(after.seconds - before.seconds) < 0.1  # a frame
     expected = [picture.mean() for picture in moving(22)]
     if name == "dance.gif":
@@ -77,7 +77,7 @@ def test_frames_times_sound_and_length_are_those_of_the_clip(tmp_path, name, suf
 
 def test_a_gif_stays_one_and_becomes_pictures(tmp_path):
     source = tmp_path / "a.gif"
-    write_film(source, [marked(), marked()[::-1], marked()[:, ::-1]], codec="gif", pixels="rgb8")
+    write_video(source, [marked(), marked()[::-1], marked()[:, ::-1]], codec="gif", pixels="rgb8")
     for target in (tmp_path / "b.gif", tmp_path / "b.webp"):
         check_output(source, target)
         assert stylise(source, target).frames == 3
@@ -88,13 +88,13 @@ def test_a_gif_stays_one_and_becomes_pictures(tmp_path):
     assert stylise(place, tmp_path / "c.mp4", Span(rate=Fraction(10))).frames == 3
     assert times(tmp_path / "c.mp4") == times(source)
     for again in (place, f"{place}%06d.png"):
-        with pytest.raises(ValueError, match="this output would overwrite the input"):
+        with pytest.raises(ValueError, match="would overwrite the input"):
             check_output(place, again)
 
 
 def test_a_span_through_the_pipeline(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.webm"
-    write_film(source, moving(40), sound="aac", options={"g": "15"})
+    write_video(source, moving(40), audio="aac", options={"g": "15"})
     report = stylise(source, target, Span(Fraction(2), Fraction(3), Fraction(20)))
     assert (report.frames, report.damage) == (20, None)
     with av.open(str(target)) as container:

@@ -4,12 +4,12 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from film_copies import copy, times
-from small_films import REST, TOP_LEFT, corners, marked, moving, read, write_film
+from small_videos import REST, TOP_LEFT, corners, marked, moving, read, write_video
+from video_copies import copy, times
 
-from anime_tf.io.video.codecs import CODECS, CONTAINERS, Coding
+from anime_tf.io.video.codecs import CODECS, CONTAINERS, VideoEncoding
+from anime_tf.io.video.open import check_target
 from anime_tf.io.video.span import Span
-from anime_tf.io.video.writers import check_target
 
 # What the encoders at their best quality and YUV leave of a picture of two colours; other errors
 # are 20 and more.
@@ -29,20 +29,20 @@ line
 
 
 def with_subtitles(path, tmp_path, *, attach=False):
-    """A film of a second with sound, subtitles in English, and a font."""
-    write_film(tmp_path / "plain.mkv", moving(10), sound="aac")
+    """A video of a second with sound, subtitles in English, and a font."""
+    write_video(tmp_path / "plain.mkv", moving(10), audio="aac")
     (tmp_path / "words.srt").write_text(TEXTS)
     with (
-        av.open(str(tmp_path / "plain.mkv")) as film,
+        av.open(str(tmp_path / "plain.mkv")) as video,
         av.open(str(tmp_path / "words.srt")) as words,
         av.open(str(path), "w") as target,
     ):
-        streams = [target.add_stream_from_template(part) for part in film.streams]
+        streams = [target.add_stream_from_template(part) for part in video.streams]
         text = target.add_stream_from_template(words.streams[0])
         text.metadata["language"] = "eng"
         if attach:
             target.add_attachment("letters.ttf", "font/ttf", b"not really a font")
-        for packet in (p for source in (film, words) for p in source.demux() if p.size):
+        for packet in (p for source in (video, words) for p in source.demux() if p.size):
             packet.stream = (
                 text if packet.stream.type == "subtitle" else streams[packet.stream.index]
             )
@@ -66,16 +66,16 @@ def test_every_codec_keeps_frames_times_and_colours(tmp_path, suffix, codec):
     """Those of a variable frame rate, in every kind of file that holds it."""
     source, target = tmp_path / "a.mp4", tmp_path / f"b{suffix}"
     shown = [0, 160, 700, 900, 1500, 1501, 3000]
-    write_film(
+    write_video(
         source,
         [marked(96, 128)] * 7,
         times=shown,
         time_base=MILLISECOND,
-        colours=("ITU709", 1),
-        named_colours=True,
+        colors=("ITU709", 1),
+        named_colors=True,
         options={"crf": "1"},
     )
-    assert copy(source, target, coding=Coding(codec, 1)) is None
+    assert copy(source, target, encoding=VideoEncoding(codec, 1)) is None
     after = read(target)
     assert [time * 1000 for time in after.times] == shown
     expected = {"h264": "h264", "hevc": "hevc", "vp9": "vp9", "av1": "av1"}
@@ -91,42 +91,50 @@ def test_every_codec_keeps_frames_times_and_colours(tmp_path, suffix, codec):
 
 def test_each_codec_has_a_default_quality_and_a_smaller_one(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (6, 96, 128, 3), np.uint8)
-    write_film(tmp_path / "a.mkv", list(noise), codec="ffv1", pixels="bgr0")
+    write_video(tmp_path / "a.mkv", list(noise), codec="ffv1", pixels="bgr0")
     for codec in CODECS:
         sizes = []
         for crf in (None, 45):
-            copy(tmp_path / "a.mkv", tmp_path / "b.mkv", coding=Coding(codec, crf))
+            copy(tmp_path / "a.mkv", tmp_path / "b.mkv", encoding=VideoEncoding(codec, crf))
             sizes.append((tmp_path / "b.mkv").stat().st_size)
         assert sizes[1] < 0.8 * sizes[0], codec
 
 
 def test_what_a_kind_of_file_does_not_hold():
-    for target, coding, words in (
-        ("b.webm", Coding("h264"), "b.webm: .webm holds vp9, av1, not h264; name another --codec"),
-        ("b.mov", Coding("av1"), "or an output in .mp4, .mkv, .webm"),
-        ("b.mp4", Coding(None, 60), "crf: expected at most 51 for h264, got 60"),
-        ("b.gif", Coding("h264"), "codec and crf are for films, of which this is none"),
-        ("frames/", Coding(None, 3), "codec and crf are for films"),
-        ("b.avi", Coding(), "b.avi: films are written as .mp4, .mov, .mkv, .webm, animations as"),
-        ("b/%03d.jp2", Coding(), "pictures are written as .jpg"),
+    for target, encoding, words in (
+        (
+            "b.webm",
+            VideoEncoding("h264"),
+            "b.webm: expected a codec of vp9, av1, got h264; choose another --codec",
+        ),
+        ("b.mov", VideoEncoding("av1"), "or an output in .mp4, .mkv, .webm"),
+        ("b.mp4", VideoEncoding(None, 60), "crf: expected at most 51 for h264, got 60"),
+        ("b.gif", VideoEncoding("h264"), "codec and crf apply to video files only"),
+        ("frames/", VideoEncoding(None, 3), "codec and crf apply to video files only"),
+        (
+            "b.avi",
+            VideoEncoding(),
+            "b.avi: expected a video (.mp4, .mov, .mkv, .webm), an animation",
+        ),
+        ("b/%03d.jp2", VideoEncoding(), "expected pictures as .jpg"),
     ):
         with pytest.raises(ValueError) as error:
-            check_target(target, coding)
+            check_target(target, encoding)
         assert words in str(error.value)
     with pytest.raises(ValueError, match="codec: expected one of h264, hevc, vp9, av1"):
-        Coding("mpeg2")
+        VideoEncoding("mpeg2")
     for target in ("b.webm", "b.mkv", "b.gif", "b.webp", "b/", "b/%d.jpg"):
         check_target(target)
 
 
 def test_webm_takes_opus_as_it_is_and_makes_other_sound_opus(tmp_path, caplog):
     caplog.set_level("INFO", "absl")
-    write_film(tmp_path / "a.mkv", moving(10), sound="libopus")
+    write_video(tmp_path / "a.mkv", moving(10), audio="libopus")
     copy(tmp_path / "a.mkv", tmp_path / "b.webm")
-    assert read(tmp_path / "b.webm").sound == read(tmp_path / "a.mkv").sound
-    write_film(tmp_path / "a.mp4", moving(10), sound="aac", seconds=1)
+    assert read(tmp_path / "b.webm").audio == read(tmp_path / "a.mkv").audio
+    write_video(tmp_path / "a.mp4", moving(10), audio="aac", seconds=1)
     copy(tmp_path / "a.mp4", tmp_path / "b.webm")
-    assert "aac does not go into webm, encoded again as Opus" in caplog.text
+    assert "aac cannot be stored in webm, encoded as Opus" in caplog.text
     with av.open(str(tmp_path / "b.webm")) as container:
         assert container.streams.video[0].codec_context.name == "vp9"
         assert container.streams.audio[0].codec_context.name == "opus"
@@ -147,7 +155,7 @@ def test_subtitles_and_fonts_are_copied_where_they_fit(tmp_path):
         (font,) = container.streams.attachments
         assert (font.name, font.mimetype) == ("letters.ttf", "font/ttf")
         assert bytes(font.data) == b"not really a font"
-    assert read(tmp_path / "b.mkv").sound == read(tmp_path / "a.mkv").sound
+    assert read(tmp_path / "b.mkv").audio == read(tmp_path / "a.mkv").audio
 
 
 @pytest.mark.parametrize(
@@ -161,7 +169,7 @@ def test_subtitles_of_another_kind_are_encoded_again(tmp_path, caplog, suffix, c
     copy(tmp_path / "a.mkv", target)
     with av.open(str(tmp_path / "a.mkv")) as container:
         if not hasattr(container.streams.subtitles[0].codec_context, "encode_subtitle"):
-            assert "left out" in caplog.text
+            assert "dropped" in caplog.text
             return
     name, language, shown = subtitles(target)
     assert (name, language) == (codec, "eng")
@@ -173,8 +181,8 @@ def test_subtitles_of_another_kind_are_encoded_again(tmp_path, caplog, suffix, c
     ]
     assert b"you" in shown[0][2]
     assert words in shown[1][2]
-    assert "encoded again as" in caplog.text
-    assert "holds no attachments, left out: letters.ttf" in caplog.text
+    assert "encoded as" in caplog.text
+    assert "holds no attachments, dropped: letters.ttf" in caplog.text
     # and from there back again
     copy(target, tmp_path / "c.mkv")
     name, _, back = subtitles(tmp_path / "c.mkv")
@@ -183,41 +191,41 @@ def test_subtitles_of_another_kind_are_encoded_again(tmp_path, caplog, suffix, c
     assert float(time) == pytest.approx(0.5, abs=0.022)
 
 
-def test_a_span_of_a_film_is_in_step(tmp_path):
+def test_a_span_of_a_video_is_in_step(tmp_path):
     """Pictures, sound, subtitles and chapters are cut to it, and count from its start."""
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    write_film(source, moving(60), sound="aac", options={"g": "25"})
+    write_video(source, moving(60), audio="aac", options={"g": "25"})
     copy(source, target, Span(Fraction(21, 10), Fraction(40, 10)))
     before, after = read(source), read(target)
     assert [float(time) for time in after.times] == pytest.approx([i / 10 for i in range(19)])
     inside = [
         (time - Fraction(21, 10), data)
-        for time, data in zip(before.sound_times, before.sound, strict=True)
+        for time, data in zip(before.audio_times, before.audio, strict=True)
         if Fraction(21, 10) <= time < 4
     ]
-    assert after.sound == [data for _, data in inside]
-    assert [float(t) for t in after.sound_times] == pytest.approx(
+    assert after.audio == [data for _, data in inside]
+    assert [float(t) for t in after.audio_times] == pytest.approx(
         [float(t) for t, _ in inside], abs=1e-3
     )
     assert after.seconds == pytest.approx(1.9, abs=0.03)  # a packet of AAC has 21 ms
 
 
 def test_chapters_are_clipped_to_the_span(tmp_path):
-    write_film(tmp_path / "plain.mkv", moving(60))
+    write_video(tmp_path / "plain.mkv", moving(60))
     chapters = [
         {"id": i, "start": s, "end": e, "time_base": MILLISECOND, "metadata": {"title": str(i)}}
         for i, (s, e) in enumerate([(0, 1000), (1000, 3000), (3000, 6000)], 1)
     ]
     with (
         av.open(str(tmp_path / "plain.mkv")) as plain,
-        av.open(str(tmp_path / "a.mkv"), "w") as film,
+        av.open(str(tmp_path / "a.mkv"), "w") as video,
     ):
-        film.set_chapters(chapters)
-        stream = film.add_stream_from_template(plain.streams[0])
+        video.set_chapters(chapters)
+        stream = video.add_stream_from_template(plain.streams[0])
         for packet in plain.demux():
             if packet.size:
                 packet.stream = stream
-                film.mux(packet)
+                video.mux(packet)
     copy(tmp_path / "a.mkv", tmp_path / "b.mp4", Span(Fraction(2), Fraction(4)))
     with av.open(str(tmp_path / "b.mp4")) as container:
         found = [
@@ -229,40 +237,40 @@ def test_chapters_are_clipped_to_the_span(tmp_path):
 
 def test_a_constant_rate_takes_the_nearest_frames(tmp_path):
     shown = [0, 90, 210, 290, 420, 500]
-    write_film(tmp_path / "a.mp4", moving(6), times=shown, time_base=MILLISECOND, sound="aac")
+    write_video(tmp_path / "a.mp4", moving(6), times=shown, time_base=MILLISECOND, audio="aac")
     copy(tmp_path / "a.mp4", tmp_path / "b.mp4", Span(rate=Fraction(5)))
     assert times(tmp_path / "b.mp4") == [0, 0.2, 0.4]
     levels = [frame.mean() for frame in read(tmp_path / "b.mp4").frames]
     nearest = [moving(6)[i].mean() for i in (0, 2, 4)]
     assert np.abs(np.subtract(levels, nearest)).max() <= FILM_STEPS
-    assert read(tmp_path / "b.mp4").sound == read(tmp_path / "a.mp4").sound
+    assert read(tmp_path / "b.mp4").audio == read(tmp_path / "a.mp4").audio
     copy(tmp_path / "a.mp4", tmp_path / "c.mp4", Span(rate=Fraction(20)))
     assert times(tmp_path / "c.mp4") == pytest.approx([i / 20 for i in range(12)], abs=1e-9)
 
 
 def test_a_10_bit_clip_keeps_frames_times_and_sound(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    write_film(
+    write_video(
         source,
         moving(12),
         codec="libx265",
         pixels="yuv420p10le",
-        sound="aac",
+        audio="aac",
         options={"x265-params": "log-level=none"},
     )
-    assert copy(source, target, coding=Coding(crf=1)) is None
+    assert copy(source, target, encoding=VideoEncoding(crf=1)) is None
     before, after = read(source), read(target)
     assert before.stream.pix_fmt == "yuv420p10le"
     assert (after.stream.pix_fmt, after.times) == ("yuv420p", before.times)
-    assert after.sound == before.sound
+    assert after.audio == before.audio
     assert abs(after.seconds - before.seconds) < 0.1
     # FFmpeg's usual way to 8 bits, as in `read`, makes the source darker by up to 3 levels.
-    shades = [[frame.mean() for frame in film] for film in (moving(12), after.frames)]
+    shades = [[frame.mean() for frame in video] for video in (moving(12), after.frames)]
     assert np.abs(np.subtract(*shades)).max() <= 1.5
 
 
 def test_nothing_stays_where_the_block_fails(tmp_path):
-    write_film(tmp_path / "a.mkv", moving(3))
+    write_video(tmp_path / "a.mkv", moving(3))
     for target in ("b.webm", "b.gif", "b.webp", "frames/"):
         with pytest.raises(io.UnsupportedOperation):
             fail_in_the_middle(tmp_path / "a.mkv", f"{tmp_path}/{target}")
@@ -270,9 +278,8 @@ def test_nothing_stays_where_the_block_fails(tmp_path):
 
 
 def fail_in_the_middle(source, target):
-    from anime_tf.io.video.readers import open_source
-    from anime_tf.io.video.writers import open_writer
+    from anime_tf.io.video.open import open_reader, open_writer
 
-    with open_source(source) as film, open_writer(target, film) as writer:
-        writer.write_frame(next(iter(film.items())))
+    with open_reader(source) as video, open_writer(target, video) as writer:
+        writer.write_frame(next(iter(video.items())))
         raise io.UnsupportedOperation

@@ -1,0 +1,121 @@
+"""Choice of a video reader for an input, and of a video writer for an output."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from absl import logging
+
+from anime_tf.io.video.codecs import CONTAINERS, DEFAULT_ENCODING, VideoEncoding
+from anime_tf.io.video.paths import is_sequence
+from anime_tf.io.video.readers.animated_webp import AnimatedWebPReader
+from anime_tf.io.video.readers.base import VideoReader
+from anime_tf.io.video.readers.camera import CameraReader
+from anime_tf.io.video.readers.constant_rate import ConstantRateReader
+from anime_tf.io.video.readers.image_sequence import ImageSequenceReader
+from anime_tf.io.video.readers.video_file import VideoFileReader
+from anime_tf.io.video.span import WHOLE, Span
+from anime_tf.io.video.webp_chunks import is_animated_webp
+from anime_tf.io.video.writers.animation import ANIMATION_SUFFIXES, AnimationWriter
+from anime_tf.io.video.writers.base import VideoWriter
+from anime_tf.io.video.writers.image_sequence import ImageSequenceWriter, check_sequence_target
+from anime_tf.io.video.writers.preview import PreviewWriter, no_window_reason
+from anime_tf.io.video.writers.video_file import VideoFileWriter
+
+
+def open_reader(source: str | os.PathLike[str], span: Span = WHOLE) -> VideoReader:
+    """Open a video with its audio.
+
+    Args:
+        source: A video or an animation in any format that FFmpeg reads, or an animated WebP; a
+            folder of numbered pictures, or their pattern (``frames/%04d.png``); or the number of a
+            camera.
+        span: Part to read.
+
+    Raises:
+        FileNotFoundError: There is no such input.
+        ValueError: It holds no video, or cannot be read.
+    """
+    text = os.fspath(source)
+    if text.isdecimal() and not os.path.exists(text):
+        return CameraReader(int(text), span)
+    if is_sequence(text):
+        return ImageSequenceReader(text, span)
+    reader: VideoReader
+    if is_animated_webp(text):
+        reader = AnimatedWebPReader(text, span)
+    else:
+        reader = file = VideoFileReader(
+            source, audio=True, start=span.start, end=span.end, replace_broken=True
+        )
+        if file.dropped_streams:
+            logging.info(
+                "%s: dropped %d streams (covers, further videos)", file.path, file.dropped_streams
+            )
+    return reader if span.rate is None else ConstantRateReader(reader, span.rate)
+
+
+def check_target(
+    target: str | os.PathLike[str], encoding: VideoEncoding = DEFAULT_ENCODING
+) -> None:
+    """Check the format of an output without touching a file.
+
+    Raises:
+        ValueError: The format cannot be written, or does not hold the codec.
+    """
+    path = Path(target)
+    if is_sequence(target):
+        check_sequence_target(target)
+    elif path.suffix.lower() not in ANIMATION_SUFFIXES:
+        if path.suffix.lower() not in CONTAINERS:
+            raise ValueError(
+                f"{path}: expected a video ({', '.join(CONTAINERS)}), an animation "
+                f"({', '.join(ANIMATION_SUFFIXES)}) or a folder for pictures (with a slash at its "
+                "end)"
+            )
+        encoding.resolve(path)
+        return
+    if encoding.codec is not None or encoding.crf is not None:
+        raise ValueError(f"{target}: codec and crf apply to video files only; remove them")
+
+
+def open_writer(
+    target: str | os.PathLike[str],
+    reader: VideoReader,
+    encoding: VideoEncoding = DEFAULT_ENCODING,
+    *,
+    preview: bool | None = False,
+) -> VideoWriter:
+    """Open a video for writing.
+
+    Args:
+        target: A video file with a suffix of `codecs.CONTAINERS`; an animation, ``.gif`` or
+            ``.webp``; or a folder for numbered pictures (with a slash at its end), or their pattern
+            (``out/%05d.png``). Missing folders are made.
+        reader: The reader that frames and packets come from.
+        encoding: Codec and quality; unused for animations and pictures.
+        preview: Show the output in a window. None: only for a camera, if there is a display.
+
+    Raises:
+        ValueError: The format cannot be written or does not hold the codec; or `preview` is set and
+            no window can be shown.
+    """
+    check_target(target, encoding)
+    writer: VideoWriter
+    if is_sequence(target):
+        writer = ImageSequenceWriter(target, reader)
+    elif Path(target).suffix.lower() in ANIMATION_SUFFIXES:
+        writer = AnimationWriter(target, reader)
+    else:
+        writer = VideoFileWriter(target, reader, encoding)
+    return with_preview(writer, reader, preview)
+
+
+def with_preview(writer: VideoWriter, reader: VideoReader, preview: bool | None) -> VideoWriter:
+    """Add a preview window to a writer if `preview` asks for one; see `open_writer`."""
+    if preview is None:
+        preview = isinstance(reader, CameraReader) and no_window_reason() is None
+    elif preview and (reason := no_window_reason()) is not None:
+        raise ValueError(f"no window to show a preview in: {reason}; use --nopreview")
+    return PreviewWriter(writer, reader) if preview else writer

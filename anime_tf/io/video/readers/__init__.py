@@ -1,0 +1,1 @@
+"""Readers of videos, one source a file."""

@@ -1,0 +1,98 @@
+"""A video resampled to a constant frame rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from anime_tf.io.closeable import Closeable
+from anime_tf.io.video.frames import Frame
+from anime_tf.io.video.readers.base import VideoReader
+
+if TYPE_CHECKING:
+    import av
+
+
+class ConstantRateReader(Closeable):
+    """Yields the nearest frame of another reader at each tick; a `VideoReader`.
+
+    A repeated frame is the same array each time.
+
+    Args:
+        reader: Reader from which nothing has been read; closed with this one.
+        rate: Frames per second.
+    """
+
+    def __init__(self, reader: VideoReader, rate: Fraction) -> None:
+        self._reader = reader
+        self.path = reader.path
+        self.time_base = 1 / rate
+        self.rate = rate
+        self.colors = reader.colors
+        self.audio, self.subtitles = reader.audio, reader.subtitles
+        self.attachments = reader.attachments
+        self.count = 0
+
+    @property
+    def damage(self) -> str | None:
+        """First defect found."""
+        return self._reader.damage
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Metadata of the container."""
+        return self._reader.metadata
+
+    @property
+    def video_metadata(self) -> dict[str, str]:
+        """Metadata of the video stream."""
+        return self._reader.video_metadata
+
+    @property
+    def chapters(self) -> list[Any]:
+        """Chapters in PyAV's form."""
+        return self._reader.chapters
+
+    @property
+    def expected_frames(self) -> int | None:
+        """Number of frames at the constant rate; None if unknown."""
+        expected = self._reader.expected_frames
+        return None if expected is None else max(1, round(expected * self.rate / self._reader.rate))
+
+    def items(self) -> Iterator[Frame | av.Packet]:
+        """Yield frames one tick apart, and the other reader's packets."""
+        last: Frame | None = None
+        tick = Fraction(0)
+        for item in self._reader.items():
+            if not isinstance(item, Frame):
+                yield item
+                continue
+            now = item.pts * self._reader.time_base * self.rate
+            if last is None:
+                tick = Fraction(round(now))
+            else:
+                middle = (last.pts * self._reader.time_base * self.rate + now) / 2
+                while tick < middle:
+                    yield self._at(last, tick)
+                    tick += 1
+            last = item
+        if last is not None:
+            shown = last.duration * self._reader.time_base or 1 / self._reader.rate
+            end = (last.pts * self._reader.time_base + shown) * self.rate
+            # The last frame appears at least once, however short it is.
+            while tick < end - Fraction(1, 2) or self.count == 0:
+                yield self._at(last, tick)
+                tick += 1
+
+    def _at(self, frame: Frame, tick: Fraction) -> Frame:
+        self.count += 1
+        return Frame(frame.rgb_u8, int(tick), 1)
+
+    def note_damage(self, defect: str) -> None:
+        """Set `damage` unless it is set."""
+        self._reader.note_damage(defect)
+
+    def close(self) -> None:
+        """Close the other reader."""
+        self._reader.close()

@@ -1,0 +1,56 @@
+"""Numbered pictures read as a video."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from anime_tf.io.pictures import flatten_alpha, read_picture
+from anime_tf.io.video.frames import Frame
+from anime_tf.io.video.paths import list_sequence
+from anime_tf.io.video.readers.base import FrameReader
+from anime_tf.io.video.span import Span
+
+DEFAULT_RATE = Fraction(25)
+"""Default frames per second of numbered pictures."""
+
+
+class ImageSequenceReader(FrameReader):
+    """Reads numbered pictures in numeric order, transparent pixels on white.
+
+    A picture that cannot be read is replaced by the previous one.
+
+    Args:
+        place: A folder, or a pattern: ``frames/%04d.png``.
+        span: Part to read; its rate is that at which the pictures are shown.
+
+    Attributes:
+        replaced: Frames that stand for broken ones.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no picture that matches.
+    """
+
+    def __init__(self, place: str | os.PathLike[str], span: Span) -> None:
+        super().__init__(Path(place), span)
+        self.rate = span.rate or DEFAULT_RATE
+        self.time_base = 1 / self.rate
+        self.replaced = 0
+        self._files = list_sequence(place)
+
+    def _length(self) -> tuple[int, Fraction]:
+        return len(self._files), len(self._files) * self.time_base
+
+    def _frames(self) -> Iterator[Frame]:
+        last = None
+        for tick, file in enumerate(self._files):
+            try:
+                last = flatten_alpha(read_picture(file))
+            except (ValueError, OSError) as error:
+                self.note_damage(f"cannot read {file.name}, repeats the previous one ({error})")
+                if last is None:
+                    continue
+                self.replaced += 1
+            yield Frame(last, tick, 1)

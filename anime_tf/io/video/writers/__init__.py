@@ -1,0 +1,1 @@
+"""Writers of videos, one target a file."""

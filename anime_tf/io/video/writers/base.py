@@ -1,0 +1,63 @@
+"""Protocol of video writers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from absl import logging
+
+from anime_tf.io.video.frames import Frame
+from anime_tf.io.video.readers.base import VideoReader
+
+if TYPE_CHECKING:
+    import av
+
+
+class VideoWriter(AbstractContextManager["VideoWriter", None], Protocol):
+    """Writes frames and packets; the output appears whole at the end of the block, or not at all.
+
+    Attributes:
+        path: File or folder. A file's name may be changed within its folder until the block ends.
+    """
+
+    path: Path
+
+    def write_frame(self, frame: Frame) -> None:
+        """Write a frame; times are in the reader's ticks."""
+
+    def write_packet(self, packet: av.Packet) -> None:
+        """Write a packet of the reader; ignored if the format has no place for it."""
+
+
+def log_dropped_streams(reader: VideoReader, target: str) -> None:
+    """Log the streams of a reader that a target for frames alone drops."""
+    counts = {
+        "audio": len(reader.audio),
+        "subtitles": len(reader.subtitles),
+        "attachments": len(reader.attachments),
+    }
+    dropped = ", ".join(f"{name} ({count})" for name, count in counts.items() if count)
+    if dropped:
+        logging.info("%s: %s holds frames only, dropped: %s", reader.path, target, dropped)
+
+
+@contextlib.contextmanager
+def ffmpeg_errors_naming(path: Path) -> Iterator[None]:
+    """Re-raise errors of FFmpeg and of the system as errors about `path`.
+
+    Raises:
+        ValueError: FFmpeg cannot write it.
+        OSError: The system cannot write it.
+    """
+    import av
+
+    try:
+        yield
+    except OSError as error:  # includes PyAV's errors that have an errno
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    except av.FFmpegError as error:
+        raise ValueError(f"{path}: FFmpeg cannot write it ({error.strerror})") from error

@@ -1,0 +1,287 @@
+"""Video files written with FFmpeg."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from absl import logging
+
+from anime_tf.io import pictures
+from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
+from anime_tf.io.video.codecs import CODECS, DEFAULT_ENCODING, VideoEncoding, available_encoder
+from anime_tf.io.video.frames import EXACT_CHROMA, Frame
+from anime_tf.io.video.readers.base import VideoReader
+from anime_tf.io.video.writers.base import ffmpeg_errors_naming
+from anime_tf.io.video.writers.streams import PacketStream, add_stream, copied_metadata
+
+if TYPE_CHECKING:
+    import av
+
+
+class VideoFileWriter(AtomicWriter):
+    """Writes a 4:2:0 video file with the audio, subtitles and metadata of its reader.
+
+    The file appears whole when the block ends without an exception. Audio and subtitles are copied
+    packet by packet if the container takes them, else encoded. 4:2:0 needs even sides: an odd last
+    row or column is repeated.
+
+    Args:
+        path: The file, with a suffix of `CONTAINERS`; missing folders are made.
+        reader: The reader that frames and packets come from.
+        encoding: Codec and quality.
+
+    Attributes:
+        path: The file; may be renamed within its folder until the block ends.
+
+    Raises:
+        ValueError: Another suffix, or a codec or quality that does not fit it.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        reader: VideoReader,
+        encoding: VideoEncoding = DEFAULT_ENCODING,
+    ) -> None:
+        self.path = Path(path)
+        self._format, self._codec, self._crf = encoding.resolve(self.path)
+        self._reader = reader
+        self._temporary = temporary_path(self.path)
+        self._container: av.container.OutputContainer | None = None
+        self._streams: dict[int, PacketStream] = {}
+        self._waiting: list[av.Packet] = []
+
+    def write_frame(self, frame: Frame) -> None:
+        """Write a frame, resized to the first one's size.
+
+        Raises:
+            ValueError: FFmpeg cannot encode it.
+            OSError: The file cannot be written; names `path`.
+        """
+        import av
+
+        with ffmpeg_errors_naming(self.path):
+            if self._container is None:
+                self._open(frame.rgb_u8.shape[0], frame.rgb_u8.shape[1])
+            picture = av.VideoFrame.from_ndarray(self._fitted(frame.rgb_u8), format="rgb24")
+            colors = self._reader.colors
+            picture = picture.reformat(
+                format="yuv420p",
+                dst_colorspace=colors.matrix,
+                dst_color_range=colors.range_number,
+                interpolation=EXACT_CHROMA,
+            )
+            picture.pts = self._next_pts(frame)
+            picture.time_base = self._time_base
+            self._encode(picture)
+
+    def write_packet(self, packet: av.Packet) -> None:
+        """Write a packet of the reader.
+
+        Raises:
+            ValueError: FFmpeg cannot write it.
+            OSError: The file cannot be written; names `path`.
+        """
+        if self._container is None:  # waits for the size of the first frame
+            self._waiting.append(packet)
+            return
+        with ffmpeg_errors_naming(self.path):
+            self._mux_stream(packet)
+
+    def _open(self, height: int, width: int) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._size = (height, width)
+        self._time_base = self._format.tick or self._reader.time_base
+        self._shown: tuple[int, int] | None = None
+        self._last_pts: int | None = None
+        self._first_dts: int | None = None
+        self._durations: dict[int, int] = {}
+        self._container = self._start_container()
+        for packet in self._waiting:
+            self._mux_stream(packet)
+        self._waiting.clear()
+
+    def _start_container(self) -> av.container.OutputContainer:
+        """Write the header, and set `_video` and `_streams`."""
+        import av
+
+        reader, (height, width) = self._reader, self._size
+        container = av.open(
+            str(self._temporary),
+            "w",
+            format=self._format.format_name,
+            container_options=dict(self._format.options),
+        )
+        try:
+            container.metadata.update(copied_metadata(reader.metadata))
+            container.set_chapters(reader.chapters)
+            encoder = available_encoder(self._codec)
+            options = CODECS[self._codec].options.get(encoder, {})
+            video = cast(
+                "av.VideoStream",
+                container.add_stream(
+                    encoder, rate=reader.rate, options={**options, "crf": str(self._crf)}
+                ),
+            )
+            video.width, video.height = width + width % 2, height + height % 2
+            video.pix_fmt = "yuv420p"
+            video.metadata.update(copied_metadata(reader.video_metadata))
+            context = video.codec_context
+            if self._codec in self._format.tags:
+                context.codec_tag = self._format.tags[self._codec]
+            context.time_base = self._time_base
+            context.sample_aspect_ratio = Fraction(1)
+            context.colorspace = reader.colors.matrix_number
+            context.color_range = reader.colors.range_number
+            context.color_primaries = reader.colors.primaries
+            context.color_trc = reader.colors.transfer
+            self._video = video
+            self._streams = {}
+            for stream in (*reader.audio, *reader.subtitles):
+                added = add_stream(container, stream, self._format)
+                if added is not None:
+                    self._streams[stream.index] = added
+            self._attach(container)
+            container.start_encoding()
+        except BaseException:
+            _discard(container, self._temporary)
+            raise
+        return container
+
+    def _attach(self, container: av.container.OutputContainer) -> None:
+        files = self._reader.attachments
+        if self._format.attachments:
+            for name, mime, data in files:
+                container.add_attachment(name, mime, data)
+        elif files:
+            logging.info(
+                "%s: %s holds no attachments, dropped: %s",
+                self._reader.path,
+                container.format.name,
+                ", ".join(name for name, _, _ in files),
+            )
+
+    def _fitted(self, rgb_u8: np.ndarray) -> np.ndarray:
+        height, width = self._size
+        if rgb_u8.shape[:2] != self._size:
+            logging.log_first_n(
+                logging.WARNING,
+                "%s: frames change their size; all are resized to %dx%d, that of the first",
+                1,
+                self._reader.path,
+                width,
+                height,
+            )
+            rgb_u8 = pictures.resize(rgb_u8, self._size)
+        if height % 2 or width % 2:
+            return np.pad(rgb_u8, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        return np.ascontiguousarray(rgb_u8)
+
+    def _next_pts(self, frame: Frame) -> int:
+        """Return a frame's time in the file's ticks, always later than the last."""
+        to_ticks = self._reader.time_base / self._time_base
+        pts = round(frame.pts * to_ticks)
+        duration = round(frame.duration * to_ticks)
+        if self._last_pts is not None:
+            pts = max(pts, self._last_pts + 1)
+            # Not the reader's duration: MP4 and MOV store durations in decoding order.
+            self._durations[self._last_pts] = pts - self._last_pts
+            duration = duration or pts - self._last_pts
+        self._shown = (pts if self._shown is None else self._shown[0], pts + duration)
+        self._durations[pts] = duration
+        self._last_pts = pts
+        return pts
+
+    def _encode(self, picture: av.VideoFrame | None) -> None:
+        for packet in self._video.encode(picture):
+            self._mux_video(packet)
+
+    def _mux_video(self, packet: av.Packet) -> None:
+        # Encoders drop durations, and the muxer would guess the last one.
+        duration = 0 if packet.pts is None else self._durations.pop(packet.pts, 0)
+        if duration:
+            packet.duration = duration
+        if self._first_dts is None:
+            self._first_dts = packet.dts
+        self._mux(packet)
+
+    def _flush_video(self) -> None:
+        """Write the frames that the encoder still holds.
+
+        MP4 and MOV measure the video in decoding order, from the first packet to the end of the
+        last one. With a variable frame rate the last packet corrects that length.
+        """
+        packets = self._video.encode(None)
+        for packet in packets[:-1]:
+            self._mux_video(packet)
+        for packet in packets[-1:]:
+            if (
+                self._format.tick is None
+                and self._shown is not None
+                and self._first_dts is not None
+                and packet.pts is not None
+                and packet.dts is not None
+            ):
+                start, end = self._shown
+                before = packet.dts - self._first_dts
+                self._durations[packet.pts] = max(1, end - start - before)
+            self._mux_video(packet)
+
+    def _mux_stream(self, packet: av.Packet) -> None:
+        import av
+
+        kind = packet.stream.type
+        stream = self._streams.get(packet.stream_index)
+        if stream is None:
+            return
+        try:
+            packets = stream.convert(packet)
+        except av.FFmpegError as error:  # decoding of one packet
+            name = "audio" if kind == "audio" else "subtitles"
+            self._reader.note_damage(f"{name} damaged ({error.strerror})")
+            return
+        for converted in packets:
+            self._mux(converted)
+
+    def _mux(self, packet: av.Packet) -> None:
+        if self._container is not None:
+            self._container.mux(packet)
+
+    def commit(self) -> None:
+        """Finish the file and move it to its final name."""
+        if self._container is None:
+            return
+        with ffmpeg_errors_naming(self.path):
+            self._flush()
+            self._container.close()
+            replace_file(self._temporary, self.path)
+
+    def close(self) -> None:
+        """Close the file; remove it if it was not committed."""
+        container, self._container = self._container, None
+        if container is not None:
+            _discard(container, self._temporary)
+
+    def _flush(self) -> None:
+        self._flush_video()
+        for stream in self._streams.values():
+            for packet in stream.flush():
+                self._mux(packet)
+
+
+def _discard(container: av.container.OutputContainer, path: Path) -> None:
+    """Close and remove an unfinished file."""
+    import av
+
+    # Removed first, because closing would write an index and move all data behind it.
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(av.FFmpegError, OSError):
+        container.close()
+    # Again, for systems that cannot remove open files.
+    path.unlink(missing_ok=True)
