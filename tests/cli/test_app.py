@@ -251,7 +251,7 @@ def test_public_names():
     assert done.stdout == "True\n", done.stderr
 
 
-def test_what_a_failing_import_wrote_is_shown(tmp_path):
+def test_messages_of_a_failing_import_are_shown(tmp_path):
     (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'why it fails')\n1 / 0\n")
     done = python("from anime_tf.cli import app; app.import_tensorflow()", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1

@@ -133,7 +133,7 @@ def test_wrong_command_lines_are_one_line(flags, words, capsys, tmp_path, monkey
     assert not list(tmp_path.iterdir())
 
 
-def test_a_conversion_that_is_off_is_not_written(checkpoint, tmp_path, capsys, monkeypatch):
+def test_a_wrong_conversion_is_not_written(checkpoint, tmp_path, capsys, monkeypatch):
     def shifted(values):
         conversion = convert_tf1(values.input, values.model)
         return dataclasses.replace(conversion, reference=lambda x: conversion.reference(x) + 0.01)
@@ -180,7 +180,7 @@ TEXT = b"X\x01\x00\x00\x00x"  # a pickled key
         ("tf1", lambda path: path.write_text("hello\n"), "got another kind of file"),
     ],
 )
-def test_files_that_are_none_are_reported_and_nothing_is_written(
+def test_unreadable_files_are_reported_and_nothing_is_written(
     source, write, words, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -193,7 +193,7 @@ def test_files_that_are_none_are_reported_and_nothing_is_written(
     assert [file.name for file in tmp_path.iterdir()] == ["given.pt"]
 
 
-def test_a_whole_training_goes_on_by_train_py(tmp_path, capsys):
+def test_an_imported_training_resumes_with_train_py(tmp_path, capsys):
     small = {"generator_width": 2, "discriminator_width": 4, "discriminator_depth": 2}
     trainer = Trainer(TrainConfig(**small, content_weight=0.0, style_weight=0.0))
     state = state_of(trainer)

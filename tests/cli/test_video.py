@@ -23,7 +23,7 @@ from anime_tf.models.registry import GENERATORS
 
 ROOT = Path(__file__).parents[2]
 
-# What x264 at crf 1 and chroma at half size leave of small noisy frames, on average.
+# Mean error of x264 at crf 1 with halved chroma on small noisy frames, in levels.
 FILM_MEAN_STEPS = 12
 
 
@@ -47,7 +47,7 @@ def video(archive, *flags) -> int:
     return app.run(COMMAND, [f"--weights={archive}", *map(str, flags)])
 
 
-def test_a_film_is_stylised(archive, film, tmp_path, capfd):
+def test_a_video_is_stylized(archive, film, tmp_path, capfd):
     out = tmp_path / "out" / "film.mp4"
     assert video(archive, f"--input={film}", f"--output={out}", "--crf=1") == 0
     outcome = capfd.readouterr()
@@ -74,7 +74,7 @@ def test_options(archive, film, tmp_path):
     assert np.abs(np.subtract(*means)).max() <= FILM_MEAN_STEPS
 
 
-def test_a_truncated_film_gives_what_it_has(archive, tmp_path, capfd):
+def test_a_truncated_video_keeps_its_readable_frames(archive, tmp_path, capfd):
     source, out = tmp_path / "cut.mkv", tmp_path / "out.mp4"
     noise = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), np.uint8)
     write_video(source, list(noise))
@@ -85,7 +85,7 @@ def test_a_truncated_film_gives_what_it_has(archive, tmp_path, capfd):
     assert f"{len(read(out).frames)} frames written" in written
 
 
-def test_what_is_wrong_is_one_line_and_touches_nothing(archive, film, tmp_path, capfd):
+def test_wrong_inputs_are_one_line_and_touch_no_file(archive, film, tmp_path, capfd):
     note = tmp_path / "note.mp4"
     note.write_text("no film")
     before = sorted(tmp_path.rglob("*"))
@@ -107,7 +107,7 @@ def test_what_is_wrong_is_one_line_and_touches_nothing(archive, film, tmp_path, 
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_help_says_how_without_loading_much():
+def test_help_loads_no_heavy_packages():
     code = (
         "import sys\nfrom anime_tf.cli import app\n"
         "code = app.main(['video', '--help'])\n"
@@ -143,7 +143,7 @@ def test_the_script_and_the_module_are_the_verb(archive):
 
 
 def test_a_signal_leaves_a_video_that_can_be_resumed(archive, tmp_path):
-    """Real signals to the real script: SIGTERM, then another film for --resume, then the rest."""
+    """SIGTERM to the script, then --resume with other settings, then --resume."""
     source, out = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_video(source, moving(150, 96, 128), audio="aac")
     flags = [f"--weights={archive}", f"--input={source}", f"--output={out}", "--stabilize=blend"]
@@ -152,7 +152,7 @@ def test_a_signal_leaves_a_video_that_can_be_resumed(archive, tmp_path):
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
-        # A background job of a shell is born deaf to it.
+        # A background job of a shell ignores SIGINT.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 60

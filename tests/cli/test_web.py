@@ -1,4 +1,4 @@
-"""``anime-tf web`` as a process of its own: its memory, and its end."""
+"""``anime-tf web`` as a process: memory and shutdown."""
 
 import os
 import re
@@ -104,7 +104,7 @@ def test_a_hundred_uploads_and_an_orderly_end(process, tmp_path):
     assert "Traceback" not in log, log
 
 
-def test_what_is_wrong_is_told_at_once(tmp_path):
+def test_wrong_inputs_are_reported_at_once(tmp_path):
     missing = run("--weights=nothing.keras")
     assert missing.returncode == 2
     assert re.fullmatch(r".*nothing.keras: no such weights.*\n", missing.stderr)

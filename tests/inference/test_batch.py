@@ -1,4 +1,4 @@
-"""Which file becomes which, and what happens to those that fail."""
+"""Batches of files: names of outputs, failures, progress."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_file_to_a_folder(root, output):
 
 
 @pytest.mark.parametrize("output", ["b.jp2", "b", "b.gif"])
-def test_a_file_to_a_kind_that_is_not_written(root, output):
+def test_a_file_to_a_format_that_is_not_written(root, output):
     touch(root, "a.jpg")
     with pytest.raises(ValueError, match=f"^{output}: pictures are written as .jpg.*{output}/ if"):
         plan("a.jpg", output)
@@ -116,7 +116,7 @@ def test_a_file_whose_name_looks_like_a_glob(root):
     assert plan("a[1].jpg", "out/") == [Task(Path("a[1].jpg"), Path("out/a[1].jpg"))]
 
 
-def test_earlier_results_inside_of_the_input_are_not_taken_again(root):
+def test_earlier_results_in_the_input_folder_are_skipped(root):
     touch(root, "in/a.jpg", "in/anime/a.jpg", "in/anime/b/c.jpg")
     assert pairs(plan("in", "in/anime"), root) == {"in/a.jpg": "in/anime/a.jpg"}
     assert pairs(plan("in/**/*.jpg", "./in/anime/"), root) == {"in/a.jpg": "in/anime/a.jpg"}
@@ -154,7 +154,7 @@ def test_an_existing_output_is_no_obstacle(root):
     assert pairs(plan("in/a.jpg", "b.png"), root) == {"in/a.jpg": "b.png"}
 
 
-def test_nothing_there_and_folders_that_are_files(root):
+def test_missing_inputs_and_files_instead_of_folders(root):
     touch(root, "in/a.jpg", "file", "in2/notes.txt")
     with pytest.raises(FileNotFoundError, match="^none: no such file or folder"):
         plan("none", "out")
@@ -176,7 +176,18 @@ def test_a_folder_without_permission(root):
         plan("in", "locked")
 
 
-# --- run --------------------------------------------------------------------------------------
+def test_default_outputs_lie_beside_the_input(root):
+    touch(root, "a.jpg", "b.gif", "in/c.png")
+    assert plan("a.jpg", None) == [Task(Path("a.jpg"), Path("a_anime.jpg"))]
+    assert plan("b.gif", None) == [Task(Path("b.gif"), Path("b_anime.png"))]
+    assert plan("in/", None) == [Task(Path("in/c.png"), Path("in_anime/c.png"))]
+    with pytest.raises(FileNotFoundError, match="none: no such file or folder"):
+        plan("none", None)
+    with pytest.raises(ValueError, match="output: expected a folder for the pictures"):
+        plan("*.jpg", None)
+
+
+# --- stylize_files ----------------------------------------------------------------------------
 
 
 def invert(picture: Picture) -> Picture:
@@ -193,7 +204,7 @@ def make(folder: Path, count: int) -> list[Task]:
     return tasks
 
 
-def test_all_are_written_in_order_and_as_they_should(tmp_path):
+def test_all_are_written_in_order(tmp_path):
     tasks = make(tmp_path / "in", 20)
     report = stylize_files(tasks, invert)
     assert report.failures == ()
@@ -230,7 +241,7 @@ def test_failures_do_not_stop_the_others(tmp_path, capsys):
         assert line.count(str(path)) == 1
 
 
-def test_a_fault_of_the_program_is_raised_and_ends_the_run(tmp_path):
+def test_a_bug_is_raised_and_ends_the_run(tmp_path):
     def stylise(picture):
         raise KeyError("fault")
 
@@ -239,7 +250,7 @@ def test_a_fault_of_the_program_is_raised_and_ends_the_run(tmp_path):
     assert not any("reader" in t.name or "writer" in t.name for t in threading.enumerate())
 
 
-def test_only_a_few_pictures_are_held(tmp_path):
+def test_only_a_few_pictures_are_in_memory(tmp_path):
     tasks = make(tmp_path / "in", 60)
     for task in tasks[40:]:
         task.source.unlink()
@@ -304,7 +315,7 @@ def run_texts(tasks, work, **options):
     )
 
 
-def test_batches_are_full_but_for_the_last_and_keep_what_is_well(tmp_path):
+def test_batches_are_full_and_keep_good_pictures(tmp_path):
     tasks = make(tmp_path / "in", 8)
     sizes = []
 
@@ -322,7 +333,7 @@ def test_batches_are_full_but_for_the_last_and_keep_what_is_well(tmp_path):
     assert report.failures == tuple(f"{tasks[i].source}: {why}" for i, why in reasons.items())
 
 
-def test_an_engine_that_is_lost_ends_the_run(tmp_path):
+def test_an_unavailable_backend_ends_the_run(tmp_path):
     tasks = make(tmp_path / "in", 9)
     calls = []
 
@@ -341,15 +352,15 @@ def test_an_engine_that_is_lost_ends_the_run(tmp_path):
         run_texts(tasks, work)
 
 
-# --- several out of one -----------------------------------------------------------------------
+# --- extract_files ----------------------------------------------------------------------------
 
 
 def parts(picture: Picture) -> list[Picture]:
-    """As many parts as the first pixel says."""
+    """Returns as many parts as the first pixel says."""
     return [picture] * int(picture.rgb_u8[0, 0, 0])
 
 
-def test_several_out_of_one(tmp_path):
+def test_several_pictures_from_one(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     for name, count in (("two.png", 2), ("none.png", 0), ("one.bmp", 1)):
@@ -365,7 +376,7 @@ def test_several_out_of_one(tmp_path):
     assert "broken.png" in told[0]
 
 
-def test_several_of_pictures_whose_names_differ_in_the_suffix_alone(tmp_path):
+def test_names_that_differ_in_the_suffix_alone(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     for name, value in (("a.bmp", 1), ("a.png", 2), ("a_png.bmp", 1)):
@@ -376,7 +387,7 @@ def test_several_of_pictures_whose_names_differ_in_the_suffix_alone(tmp_path):
     assert "a_x1.png" in {path.name for path in report.written}
 
 
-def test_several_never_overwrite_an_input(tmp_path):
+def test_extracted_pictures_never_overwrite_an_input(tmp_path):
     source = tmp_path / "a_x1.png"
     write_picture(source, np.full((2, 3, 3), 1, np.uint8))
     before = source.read_bytes()

@@ -40,7 +40,7 @@ def roughness(picture):
 # --- colour -----------------------------------------------------------------------------------
 
 
-def test_luma_of_one_chroma_of_the_other():
+def test_transferred_chroma():
     photo, anime = one(0.6, 0.4, 0.2), one(0.5, 0.5, 0.5)
     # Y of the photo: 0.299 * 0.6 + 0.587 * 0.4 + 0.114 * 0.2 = 0.437; 0.063 is added to each.
     np.testing.assert_allclose(
@@ -48,7 +48,7 @@ def test_luma_of_one_chroma_of_the_other():
     )
 
 
-def test_colours_that_do_not_exist_lose_chroma_not_luma():
+def test_impossible_colors_lose_chroma_not_luma():
     # Red has Y 0.299 and chroma (0.701, -0.299, -0.299). At Y 0.9 of it fits 0.1 / 0.701.
     out = transfer_color(one(1, 0, 0), one(0.9, 0.9, 0.9))
     rest = 0.9 - 0.299 * 0.1 / 0.701
@@ -61,7 +61,7 @@ def test_colours_that_do_not_exist_lose_chroma_not_luma():
         np.testing.assert_allclose(out, one(gray, gray, gray), atol=ROUNDING)
 
 
-def test_every_pair_of_colours_keeps_luma_and_hue_without_clipping():
+def test_every_pair_of_colors_keeps_luma_and_hue_without_clipping():
     random = np.random.default_rng(1)
     photo, anime = random.random((2, 64, 64, 3), np.float32)
     out = transfer_color(photo, anime)
@@ -75,7 +75,7 @@ def test_every_pair_of_colours_keeps_luma_and_hue_without_clipping():
     np.testing.assert_allclose(np.cross(wanted, kept), 0, atol=1e-5)  # one direction: the hue
 
 
-def test_a_picture_keeps_its_own_colours():
+def test_a_picture_keeps_its_own_colors():
     photo, _ = scene()
     np.testing.assert_array_equal(postprocess(photo, photo.copy(), keep_color=True), photo)
 
@@ -83,7 +83,7 @@ def test_a_picture_keeps_its_own_colours():
 # --- strength ---------------------------------------------------------------------------------
 
 
-def test_ends_are_the_photo_and_the_network_bit_for_bit():
+def test_strengths_0_and_1_are_exact():
     photo, anime = scene()
     np.testing.assert_array_equal(postprocess(photo, anime.copy(), strength=0), photo)
     np.testing.assert_array_equal(postprocess(photo, anime.copy(), strength=1), anime)
@@ -92,7 +92,7 @@ def test_ends_are_the_photo_and_the_network_bit_for_bit():
     np.testing.assert_allclose(blend(*values, 1), values[1], atol=ROUNDING)
 
 
-def test_strength_leads_from_the_photo_to_the_drawing():
+def test_strength_goes_from_the_photo_to_the_drawing():
     photo, anime = scene()
     steps = [
         postprocess(photo, anime.copy(), strength=s) for s in (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 1)
@@ -103,7 +103,7 @@ def test_strength_leads_from_the_photo_to_the_drawing():
     assert (np.diff(to_anime) > 0).all()
 
 
-def test_flat_colours_move_evenly():
+def test_flat_colors_change_evenly():
     photo, anime = np.full((40, 40, 3), 0.2, np.float32), np.full((40, 40, 3), 0.6, np.float32)
     for strength in (0.25, 0.5, 0.75):
         # Nothing but a base: 0.2 + strength * 0.4.
@@ -111,7 +111,7 @@ def test_flat_colours_move_evenly():
         np.testing.assert_allclose(blend(photo, anime, strength), expected, atol=1e-5)
 
 
-def test_texture_goes_early_and_one_edge_is_seen_not_two():
+def test_texture_vanishes_early_and_no_edge_is_doubled():
     photo, anime = scene()
     half = postprocess(photo, anime.copy(), strength=0.5)
     # (1 - 0.5)^3 of the photo's texture, where a mean of the pixels would show half of it.
@@ -125,7 +125,7 @@ def test_texture_goes_early_and_one_edge_is_seen_not_two():
     assert luma[middle] < luma[middle + 8] - 40  # and the photo's edge before it is not
 
 
-def test_reach_and_strips(monkeypatch):
+def test_halo_and_strips(monkeypatch):
     photo, anime = scene(131, 77)
     whole = postprocess(photo, anime.copy(), strength=0.4, keep_color=True, match_brightness=True)
     changed = photo.copy()
@@ -153,7 +153,7 @@ def test_small_and_odd_sizes(size):
 
 
 @pytest.mark.parametrize("depth", [np.uint16, np.float32])
-def test_deeper_results_are_the_same_picture(depth):
+def test_higher_bit_depths_are_the_same_picture(depth):
     photo, anime = scene()
     options = {"strength": 0.6, "keep_color": True, "match_brightness": True}
     shallow = postprocess(photo, anime.copy(), **options)
@@ -165,6 +165,6 @@ def test_deeper_results_are_the_same_picture(depth):
         assert len(np.unique(deep)) > 2 * len(np.unique(shallow))
 
 
-def test_sizes_must_agree():
+def test_sizes_must_match():
     with pytest.raises(ValueError, match="expected a photo and its result in one shape"):
         postprocess(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8))

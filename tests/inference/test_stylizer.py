@@ -23,7 +23,7 @@ def stylizer(archive):
 
 
 def network(generator, photo_u8):
-    """The definition, step by step: pixel / 127.5 - 1, network, round((y + 1) * 127.5)."""
+    """The reference, step by step: pixel / 127.5 - 1, network, round((y + 1) * 127.5)."""
     y = np.asarray(generator(photo_u8[None].astype(np.float32) / 127.5 - 1))[0]
     return np.clip(np.rint((y + 1) * 127.5), 0, 255).astype(np.uint8)
 
@@ -41,7 +41,7 @@ def test_output_is_the_network_and_nothing_else(generator, stylizer, photo):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (15, 16), (17, 23), (50, 33), (16, 16)])
-def test_every_size_comes_out_as_it_went_in(generator, stylizer, photo, size):
+def test_every_size_is_kept(generator, stylizer, photo, size):
     x = photo(*size)
     y = stylizer(x)
     assert y.shape == x.shape
@@ -50,7 +50,7 @@ def test_every_size_comes_out_as_it_went_in(generator, stylizer, photo, size):
     assert difference(y, network(generator, padded)[: size[0], : size[1]]) <= LEVEL
 
 
-def test_alpha_is_handed_through(stylizer, photo):
+def test_alpha_is_kept(stylizer, photo):
     x = photo(24, 32, channels=4)
     y = stylizer(x)
     assert y.shape == x.shape
@@ -58,7 +58,7 @@ def test_alpha_is_handed_through(stylizer, photo):
     np.testing.assert_array_equal(y[..., :3], stylizer(np.ascontiguousarray(x[..., :3])))
 
 
-def test_a_batch_is_its_pictures(stylizer, photo):
+def test_a_batch_equals_its_pictures(stylizer, photo):
     batch = np.stack([photo(20, 30, seed=i) for i in range(3)])
     y = stylizer(batch)
     assert y.shape == batch.shape
@@ -68,7 +68,7 @@ def test_a_batch_is_its_pictures(stylizer, photo):
 
 
 @pytest.mark.parametrize("options", [{}, {"strength": 0}, {"strength": 0.5}, {"max_side": 8}])
-def test_the_input_is_left_alone_and_the_output_is_new(stylizer, photo, options):
+def test_the_input_is_unchanged_and_the_output_new(stylizer, photo, options):
     x = photo(16, 20)
     kept = x.copy()
     x.setflags(write=False)
@@ -77,14 +77,14 @@ def test_the_input_is_left_alone_and_the_output_is_new(stylizer, photo, options)
     np.testing.assert_array_equal(x, kept)
 
 
-def test_no_state_from_one_call_to_the_next(stylizer, photo):
+def test_calls_share_no_state(stylizer, photo):
     x = photo(32, 32)
     first = stylizer(x)
     stylizer(photo(40, 16, seed=3))
     np.testing.assert_array_equal(stylizer(x), first)
 
 
-def test_strength_runs_from_the_photo_to_the_network(stylizer, photo):
+def test_strength_goes_from_the_photo_to_the_network(stylizer, photo):
     x = photo(32, 32)
     anime = stylizer(x)
     strengths = [0, 0.001, 0.1, 0.25, 0.5, 0.75, 0.9, 0.999, 1]
@@ -104,7 +104,7 @@ def test_depth(generator, stylizer, photo):
     assert difference(deep[..., :3], expected) <= 257 * LEVEL
     np.testing.assert_array_equal(deep[..., 3], x[..., 3].astype(int) * 257)
     assert (deep[..., :3] % 257 != 0).mean() > 0.9  # not 8 bits, scaled
-    # A photo of 16 bits is seen with all of them, and comes out with as many unless told else.
+    # A photo of 16 bits keeps them by default.
     fine = np.clip(x[..., :3].astype(int) * 257 + 100, 0, 65535).astype(np.uint16)
     assert stylizer(fine).dtype == np.uint16
     assert not np.array_equal(stylizer(fine), stylizer(x[..., :3].astype(np.uint16) * 257))
@@ -121,7 +121,7 @@ def test_keep_color(stylizer, photo):
     )
 
 
-def test_strength_zero_is_the_photo_whatever_else_is_asked_for(stylizer, photo):
+def test_strength_zero_is_the_photo_with_any_settings(stylizer, photo):
     x = photo(18, 18, channels=4)
     y = stylizer.with_settings(strength=0, match_brightness=True)(x)
     np.testing.assert_array_equal(y, x)
@@ -149,7 +149,7 @@ def test_max_side_shrinks_before_the_network(stylizer, photo):
 
 
 def too_much(pictures_pm1):
-    """As a network does that does not fit; TensorFlow itself would try again for ten seconds."""
+    """Fails as a network without enough memory; TensorFlow would retry for ten seconds."""
 
     def run(x):
         raise tf.errors.ResourceExhaustedError(None, None, f"OOM when allocating {x.shape}\nHint:")
@@ -157,7 +157,7 @@ def too_much(pictures_pm1):
     return run_graph(run, pictures_pm1)
 
 
-def test_too_little_memory_is_one_line_that_says_what_helps(stylizer, photo):
+def test_too_little_memory_is_one_line_with_a_remedy(stylizer, photo):
     other = stylizer.with_settings()
     other._engine = too_much
     with pytest.raises(MemoryError) as failure:
@@ -221,7 +221,7 @@ def test_wrong_options(archive, stylizer, options, words):
 
 
 def test_other_settings(stylizer, photo):
-    """A new one of the same network, what it was made of left as it is."""
+    """The new stylizer shares the network; the original is unchanged."""
     x = photo(20, 30)
     half = stylizer.with_settings(strength=0.5, max_side=24)
     deep = half.with_settings(dtype="uint16", tile=64)
