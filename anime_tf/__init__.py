@@ -28,7 +28,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name on first use."""
+    """Import a public name on first use."""
     if name == "errors":
         return importlib.import_module("anime_tf.errors")
     if name in _MODULES:

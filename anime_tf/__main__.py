@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; a missing package becomes one line with the remedy."""
+    """Run the command line; a missing package becomes one line with the remedy."""
     try:
         from anime_tf.cli.app import main as run
 

@@ -82,7 +82,7 @@ class Setting:
         return " ".join([text, " and ".join(bounds)]).rstrip()
 
     def check(self, value: Any) -> Any:
-        """Returns a valid value, converted to the setting's type.
+        """Return a valid value, converted to the setting's type.
 
         Raises:
             ValueError: ``expected ...`` for a value that is not allowed.
@@ -118,7 +118,7 @@ class Setting:
         return value
 
     def parse(self, text: str) -> Any:
-        """Returns the value that a text stands for.
+        """Return the value that a text stands for.
 
         Raises:
             ValueError: ``expected ...`` for a text that is not allowed.
@@ -161,7 +161,7 @@ class Config:
 
     @classmethod
     def from_dict(cls: type[_ConfigT], values: Mapping[str, Any]) -> _ConfigT:
-        """Makes a config from a mapping, for example of a JSON file.
+        """Make a config from a mapping, for example of a JSON file.
 
         Raises:
             ValueError: An unknown key, or a value that is not allowed.
@@ -175,18 +175,18 @@ class Config:
         return cls(**values)
 
     def flag_values(self) -> dict[str, Any]:
-        """Returns name of the flag -> value, without those that are None."""
+        """Return name of the flag -> value, without those that are None."""
         pairs = [(one.flag, getattr(self, name)) for name, one in settings(type(self)).items()]
         return {flag: value for flag, value in pairs if flag and value is not None}
 
     def replace(self: _ConfigT, **changes: Any) -> _ConfigT:
-        """Returns a copy with other values, checked like a new config."""
+        """Return a copy with other values, checked like a new config."""
         values = {name: getattr(self, name) for name in settings(type(self))}
         return self.from_dict({**values, **changes})
 
 
 def setting(default: Any = dataclasses.MISSING, **limits: Any) -> Any:
-    """Makes a field of a `Config`.
+    """Make a field of a `Config`.
 
     Args:
         default: Default value; a setting without one is required.
@@ -197,7 +197,7 @@ def setting(default: Any = dataclasses.MISSING, **limits: Any) -> Any:
 
 
 def settings(config: type[Config]) -> dict[str, Setting]:
-    """Returns the settings of a class by name, in the order of its fields."""
+    """Return the settings of a class by name, in the order of its fields."""
     if config not in _SETTINGS:
         _SETTINGS[config] = _collect(config)
     return _SETTINGS[config]
@@ -231,7 +231,7 @@ def _collect(config: type[Config]) -> dict[str, Setting]:
 
 
 def did_you_mean(words: Any, choices: Any) -> str:
-    """Returns ``; did you mean X?`` for the first word with a similar choice, else nothing."""
+    """Return ``; did you mean X?`` for the first word with a similar choice, else nothing."""
     for word in words:
         near = difflib.get_close_matches(str(word), [str(choice) for choice in choices], n=1)
         if near:

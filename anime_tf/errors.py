@@ -8,12 +8,12 @@ from typing import Any
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's message, or else the name of its class."""
+    """Return the first line of an error's message, or else the name of its class."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def error_line(error: BaseException) -> str:
-    """Returns an error's message for a user: an OSError of the system as ``PATH: reason``."""
+    """Return an error's message for a user: an OSError of the system as ``PATH: reason``."""
     if isinstance(error, OSError) and error.strerror:
         reason = error.strerror[0].lower() + error.strerror[1:]
         return reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
@@ -21,7 +21,7 @@ def error_line(error: BaseException) -> str:
 
 
 def import_optional(module: str, need: str, requirement: str) -> Any:
-    """Imports a module that only some uses of this package need.
+    """Import a module that only some uses of this package need.
 
     Args:
         module: Its name.
@@ -42,7 +42,7 @@ def import_optional(module: str, need: str, requirement: str) -> Any:
 def cannot_run(
     runtime: str, name: str | os.PathLike[str], shape: tuple[int, ...], error: BaseException
 ) -> ValueError:
-    """Makes a ValueError of a runtime's error.
+    """Make a ValueError of a runtime's error.
 
     Args:
         runtime: Name of the runtime.

@@ -16,7 +16,7 @@ MEASURES = ("train_step", "pipeline", "video", "engines")
 
 
 def parse_sizes(value: Any) -> tuple[tuple[int, int], ...]:
-    """Returns heights and widths from texts ``SIDE`` or ``WIDTHxHEIGHT`` with commas between.
+    """Return heights and widths from texts ``SIDE`` or ``WIDTHxHEIGHT`` with commas between.
 
     Raises:
         ValueError: Another text, or a size twice.
@@ -33,7 +33,7 @@ def parse_sizes(value: Any) -> tuple[tuple[int, int], ...]:
 
 
 def parse_rounds(value: Any) -> tuple[int, ...]:
-    """Returns numbers of at least 1 from a text with commas.
+    """Return numbers of at least 1 from a text with commas.
 
     Raises:
         ValueError: Another text.

@@ -88,7 +88,7 @@ class Group:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs ``anime-tf`` with arguments, those of this process by default; returns its exit code."""
+    """Run ``anime-tf`` with arguments, those of this process by default; return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["--version"]:
         print(f"anime-tf {__version__}")
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(command: Command | Group, argv: Sequence[str], program: str = "") -> int:
-    """Runs a verb and returns its exit code.
+    """Run a verb and return its exit code.
 
     Args:
         command: The verb.
@@ -150,24 +150,24 @@ def run(command: Command | Group, argv: Sequence[str], program: str = "") -> int
 
 
 def complain(message: str) -> None:
-    """Writes a line to stderr."""
+    """Write a line to stderr."""
     print(message, file=sys.stderr, flush=True)
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without its startup messages; see `native_stderr.import_tensorflow`."""
+    """Import TensorFlow without its startup messages; see `native_stderr.import_tensorflow`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     native_stderr.import_tensorflow()
 
 
 def _not_from_tensorflow(record: python_logging.LogRecord) -> bool:
-    """Filters out TensorFlow's INFO records, such as a line for every checkpoint."""
+    """Filter out TensorFlow's INFO records, such as a line for every checkpoint."""
     tensorflows = f"{os.sep}tensorflow{os.sep}" in record.pathname
     return record.levelno > python_logging.INFO or not tensorflows
 
 
 def _start_logging(debug: bool) -> None:
-    """Sends absl's logs to stderr: terse for users, with file and line for debugging."""
+    """Send absl's logs to stderr: terse for users, with file and line for debugging."""
     # absl asks the process-wide flags where logs go, and complains while they are not parsed.
     flags.FLAGS.mark_as_parsed()
     flags.FLAGS["logtostderr"].value = True
@@ -180,7 +180,7 @@ def _start_logging(debug: bool) -> None:
 
 
 def _program(verb: str) -> str:
-    """Returns how this process was started, so that help and errors can be copied to the shell."""
+    """Return how this process was started, so that help and errors can be copied to the shell."""
     if os.path.basename(sys.argv[0]) == f"{verb}.py":
         return f"python {sys.argv[0]}"
     return f"anime-tf {verb}"
@@ -189,7 +189,7 @@ def _program(verb: str) -> str:
 def _choose(
     program: str, summary: str, example: str, summaries: dict[str, str], arguments: list[str]
 ) -> int:
-    """Prints the help or an error of a command that only chooses another one."""
+    """Print the help or an error of a command that only chooses another one."""
     if not _HELP_WORDS.isdisjoint(arguments[:1]):
         width = max(map(len, summaries))
         lines = [f"{program} {example}", "", summary, ""]
@@ -239,7 +239,7 @@ def _help(command: Command, program: str) -> str:
 
 
 def _default(one: Setting) -> str:
-    """Returns the default as one types it; nothing for a flag without one."""
+    """Return the default as one types it; nothing for a flag without one."""
     if one.required or one.default is None:
         return ""
     if isinstance(one.default, bool):

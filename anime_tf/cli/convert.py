@@ -41,7 +41,7 @@ PRESET = Flags(RunOptions, ("preset",), note="With --training: ")
 
 
 def main(values: flags.FlagValues) -> int:
-    """Converts; returns the exit code."""
+    """Convert; return the exit code."""
     config = make_config(values, ConvertConfig)
     if config.training:
         return _convert_training(config, values)

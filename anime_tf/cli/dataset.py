@@ -15,7 +15,7 @@ from anime_tf.datasets.extract.quality import QualityLimits
 
 
 def frames(values: flags.FlagValues) -> int:
-    """Extracts pictures from videos; returns the exit code."""
+    """Extract pictures from videos; return the exit code."""
     from anime_tf.datasets.extract.extractor import extract_frames
     from anime_tf.io.video.paths import find_videos
 
@@ -39,7 +39,7 @@ def frames(values: flags.FlagValues) -> int:
 
 
 def smooth(values: flags.FlagValues) -> int:
-    """Makes the edge-smoothed half of a style; returns the exit code."""
+    """Make the edge-smoothed half of a style; return the exit code."""
     from anime_tf.datasets.edge_smooth import smooth_folder
 
     config = make_config(values, SmoothConfig)
@@ -57,7 +57,7 @@ def smooth(values: flags.FlagValues) -> int:
 
 
 def check(values: flags.FlagValues) -> int:
-    """Checks a data set; returns the exit code."""
+    """Check a data set; return the exit code."""
     from anime_tf.datasets.check import check_dataset
     from anime_tf.io.atomic import write_bytes
 

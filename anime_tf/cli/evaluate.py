@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def main(values: flags.FlagValues) -> int:
-    """Measures; returns the exit code."""
+    """Measure; return the exit code."""
     config = make_config(values, EvaluateConfig)
     from anime_tf.io import atomic, pictures
     from anime_tf.metrics.report import PictureSet, contact_sheet, evaluate, format_rows

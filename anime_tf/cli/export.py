@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def main(values: flags.FlagValues) -> int:
-    """Exports; returns the exit code."""
+    """Export; return the exit code."""
     config = make_config(values, ExportConfig)
     from anime_tf.export.exporter import check_request, export
 
@@ -50,7 +50,7 @@ def _summary(part: Exported) -> str:
 
 @contextlib.contextmanager
 def _converters_silenced() -> Iterator[None]:
-    """Hides the logs of TensorFlow's converters, which go through absl, unless --debug."""
+    """Hide the logs of TensorFlow's converters, which go through absl, unless --debug."""
     verbosity = logging.get_verbosity()
     if verbosity < logging.DEBUG:
         logging.set_verbosity(logging.ERROR)

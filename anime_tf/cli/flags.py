@@ -40,7 +40,7 @@ class Flags(NamedTuple):
 
 
 class _Parser(flags.ArgumentParser):
-    """Parses a value as its `Setting` says; errors name the flag."""
+    """Parse a value as its `Setting` says; errors name the flag."""
 
     def __init__(self, name: str, one: Setting) -> None:
         self.name, self.setting = name, one
@@ -65,7 +65,7 @@ class _RepeatedFlag(flags.Flag):
 
 
 def define(values: flags.FlagValues, group: Flags) -> None:
-    """Defines a flag for each setting of a group."""
+    """Define a flag for each setting of a group."""
     for name, one in group.settings.items():
         flags.DEFINE_flag(
             (_RepeatedFlag if one.repeated else flags.Flag)(
@@ -81,7 +81,7 @@ def define(values: flags.FlagValues, group: Flags) -> None:
 
 
 def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequence[str]) -> None:
-    """Parses a command line.
+    """Parse a command line.
 
     Args:
         values: The flags.
@@ -112,7 +112,7 @@ def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequen
 
 
 def check_required(values: flags.FlagValues, groups: Iterable[Flags]) -> None:
-    """Raises a `UsageError` that names all required flags without a value."""
+    """Raise a `UsageError` that names all required flags without a value."""
     missing = [
         f"--{name}"
         for group in groups
@@ -125,14 +125,14 @@ def check_required(values: flags.FlagValues, groups: Iterable[Flags]) -> None:
 
 
 def given(values: flags.FlagValues, group: Flags) -> dict[str, Any]:
-    """Returns the settings of a group that the command line gives: field name -> value."""
+    """Return the settings of a group that the command line gives: field name -> value."""
     return {
         one.name: values[name].value for name, one in group.settings.items() if values[name].present
     }
 
 
 def make_config(values: flags.FlagValues, config: type[_ConfigT], **others: Any) -> _ConfigT:
-    """Makes a config from its flags.
+    """Make a config from its flags.
 
     Args:
         values: The flags.

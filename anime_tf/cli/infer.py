@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def main(values: flags.FlagValues) -> int:
-    """Stylizes pictures; returns the exit code."""
+    """Stylize pictures; return the exit code."""
     config = make_config(values, InferConfig)
     stylizer, faces = make_config(values, StylizerConfig), make_config(values, FaceConfig)
     from anime_tf.faces.batch import stylize_pictures

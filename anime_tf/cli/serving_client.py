@@ -13,7 +13,7 @@ from anime_tf.serving.config import ClientConfig, ModelSpec, RetryPolicy
 
 
 def main(values: flags.FlagValues) -> int:
-    """Stylizes pictures by a server; returns the exit code."""
+    """Stylize pictures by a server; return the exit code."""
     config = make_config(values, ClientConfig)
     spec, retry = make_config(values, ModelSpec), make_config(values, RetryPolicy)
     if config.url.startswith("grpc"):

@@ -14,7 +14,7 @@ REQUIRED = ("dataset_dir", "style", "run_dir")
 
 
 def make_repeatable() -> None:
-    """Makes training on one CPU bit-exact; call it before TensorFlow runs anything.
+    """Make training on one CPU bit-exact; call it before TensorFlow runs anything.
 
     Two things change the order in which gradients are summed: parallel operations share the threads
     anew each time, and the graph optimizer rewrites a graph differently from process to process. So
@@ -28,7 +28,7 @@ def make_repeatable() -> None:
 
 
 def main(values: flags.FlagValues) -> int:
-    """Trains; returns the exit code."""
+    """Train; return the exit code."""
     options = make_config(values, RunOptions)
     changes = given(values, Flags(TrainConfig))
     if options.from_epoch and not options.resume:

@@ -49,7 +49,7 @@ class _Stop:
 
 
 def main(values: flags.FlagValues) -> int:
-    """Stylizes a video; returns the exit code."""
+    """Stylize a video; return the exit code."""
     config = make_config(values, VideoConfig)
     from anime_tf.video.stylize import stylize_video
 
@@ -79,7 +79,7 @@ def main(values: flags.FlagValues) -> int:
 
 
 def _interrupted(config: VideoConfig, report: VideoReport, expected: int | None) -> str:
-    """Returns a line about the state of an interrupted output, and the command to resume."""
+    """Return a line about the state of an interrupted output, and the command to resume."""
     from anime_tf.video import resume
 
     if report.path is None:

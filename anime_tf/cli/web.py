@@ -26,7 +26,7 @@ STYLIZER = Flags(StylizerConfig, ("engine", "engine_precision", "tile", "max_sid
 
 
 def main(values: flags.FlagValues) -> int:
-    """Serves until SIGINT or SIGTERM."""
+    """Serve until SIGINT or SIGTERM."""
     config = make_config(values, WebConfig)
     stylizer = StylizerConfig(**given(values, STYLIZER))
     # Finds wrong inputs before TensorFlow takes its seconds to load.

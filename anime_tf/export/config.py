@@ -19,7 +19,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 def parse_size(value: Any) -> tuple[int, int] | None:
-    """Returns height and width from a pair, or from a text ``N`` or ``HEIGHTxWIDTH``.
+    """Return height and width from a pair, or from a text ``N`` or ``HEIGHTxWIDTH``.
 
     Raises:
         ValueError: Another text.

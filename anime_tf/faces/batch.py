@@ -17,7 +17,7 @@ from anime_tf.styles.builtin import weights_path
 
 
 def face_weights_config(config: StylizerConfig, faces: FaceConfig) -> StylizerConfig:
-    """Returns the settings for faces: their own weights, if any, in the fastest engine."""
+    """Return the settings for faces: their own weights, if any, in the fastest engine."""
     if faces.weights is None:
         return config
     return config.replace(weights=faces.weights, engine="auto", engine_precision="auto")
@@ -26,7 +26,7 @@ def face_weights_config(config: StylizerConfig, faces: FaceConfig) -> StylizerCo
 def stylize_pictures(
     config: InferConfig, stylizer_config: StylizerConfig, face_config: FaceConfig
 ) -> tuple[list[Task], BatchReport]:
-    """Stylizes the pictures of `config.input`; finds wrong inputs before TensorFlow is loaded.
+    """Stylize the pictures of `config.input`; find wrong inputs before TensorFlow is loaded.
 
     Returns:
         The pictures, and the results.
@@ -81,7 +81,7 @@ def _picture_stylizer(
 def make_face_stylizer(
     stylizer: Stylize, config: StylizerConfig, face_config: FaceConfig, finder: FaceFinder
 ) -> FaceStylizer:
-    """Makes a `FaceStylizer`, with weights of its own for faces if there are any."""
+    """Make a `FaceStylizer`, with weights of its own for faces if there are any."""
     from anime_tf.inference.stylizer import Stylizer
 
     own = Stylizer(face_weights_config(config, face_config)) if face_config.weights else None
@@ -89,7 +89,7 @@ def make_face_stylizer(
 
 
 class _FaceCrops:
-    """Cuts stylized portraits out of a photo; with `compare` next to the photo's."""
+    """Cut stylized portraits out of a photo; with `compare` next to the photo's."""
 
     def __init__(
         self,

@@ -71,7 +71,7 @@ class BatchReport:
 
 
 def plan(source: str, output: str | None, *, bits: int = 8) -> list[Task]:
-    """Decides which file each picture becomes; touches no file.
+    """Decide which file each picture becomes; touch no file.
 
     The pictures of a folder or glob go into a folder with the same structure, below the folder or
     below the part of the glob before its first wildcard. Each name keeps its suffix if that format
@@ -115,7 +115,7 @@ def plan(source: str, output: str | None, *, bits: int = 8) -> list[Task]:
 
 
 def default_output(source: str) -> str:
-    """Returns ``NAME_anime`` beside a picture or a folder.
+    """Return ``NAME_anime`` beside a picture or a folder.
 
     Raises:
         ValueError: The source is neither of them.
@@ -171,7 +171,7 @@ def _find(source: str) -> tuple[Path, list[Path]]:
 
 
 def _not_inside(found: list[Path], folder: Path, root: Path) -> list[Path]:
-    """Leaves out what an earlier run has written to a folder inside of the input folder."""
+    """Skip what an earlier run wrote to a folder inside the input folder."""
     inner = root.resolve()
     if inner == folder.resolve():
         return found
@@ -211,7 +211,7 @@ def _targets(folder: Path, found: list[Path], root: Path, suffixes: Sequence[str
 
 
 def _check_outputs(tasks: Sequence[Task]) -> None:
-    """Refuses to overwrite an input, and folders that cannot be written to."""
+    """Refuse to overwrite an input, and folders that cannot be written to."""
     inputs = {task.source.resolve() for task in tasks}
     identities = {_identity(task.source) for task in tasks}
     for task in tasks:
@@ -242,7 +242,7 @@ def stylize_files(
     bits: int = 8,
     log: Callable[[str], None] = write_line,
 ) -> BatchReport:
-    """Reads, stylizes and writes pictures in parallel.
+    """Read, stylize and write pictures in parallel.
 
     A file that fails does not stop the others. Only a few pictures are in memory at a time.
 
@@ -271,7 +271,7 @@ def extract_files(
     *,
     log: Callable[[str], None] = write_line,
 ) -> BatchReport:
-    """Makes any number of pictures from each, such as one per face.
+    """Make any number of pictures from each, such as one per face.
 
     Args:
         tasks: Files to read and write: ``out/a.jpg`` becomes ``out/a_NAME1.png`` and so on.
@@ -331,7 +331,7 @@ def run_tasks(
     batch_size: int = 1,
     log: Callable[[str], None] = write_line,
 ) -> BatchReport:
-    """Reads, processes and writes files in parallel.
+    """Read, process and write files in parallel.
 
     Args:
         tasks: Files to read and write; missing folders are made.
@@ -417,7 +417,7 @@ def run_tasks(
 def _read_ahead(
     readers: ThreadPoolExecutor, tasks: Sequence[Task], read: Callable[[Task], Source]
 ) -> Iterator[tuple[Task, Future[Source]]]:
-    """Yields each task with what was read for it, while the next ones are being read."""
+    """Yield each task with what was read for it, while the next ones are being read."""
     ahead: deque[tuple[Task, Future[Source]]] = deque()
     for task in tasks:
         ahead.append((task, readers.submit(read, task)))
@@ -427,7 +427,7 @@ def _read_ahead(
 
 
 def _line(path: Path, error: Exception) -> str:
-    """Returns one line that begins with the path and says what went wrong."""
+    """Return one line that begins with the path and says what went wrong."""
     if isinstance(error, OSError) and error.strerror:
         return f"{path}: {error.strerror[0].lower()}{error.strerror[1:]}"
     reason = " ".join(error_line(error).split())

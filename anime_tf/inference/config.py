@@ -21,7 +21,7 @@ MIN_TILE = 64
 
 
 def check_tile(value: Any) -> str | int:
-    """Returns a tile mode, or a side in pixels from a number or a text.
+    """Return a tile mode, or a side in pixels from a number or a text.
 
     Raises:
         ValueError: Neither of them.

@@ -39,7 +39,7 @@ def postprocess(
     keep_color: bool = False,
     match_brightness: bool = False,
 ) -> np.ndarray:
-    """Applies the steps that the settings of `StylizerConfig` choose.
+    """Applie the steps that the settings of `StylizerConfig` choose.
 
     Args:
         photo: (height, width, 3) RGB, of a type of `pictures.WHITE`.
@@ -83,7 +83,7 @@ def postprocess(
 
 
 def transfer_color(photo: np.ndarray, anime: np.ndarray) -> np.ndarray:
-    """Combines the luma of one picture with the chroma of another.
+    """Combine the luma of one picture with the chroma of another.
 
     With luma Y of ITU-R BT.601 and chroma (R - Y, G - Y, B - Y), that is unscaled Cb and Cr:
     ``Y(anime) + k * (photo - Y(photo))``. k is 1, or the largest value that keeps the color between
@@ -110,7 +110,7 @@ def transfer_color(photo: np.ndarray, anime: np.ndarray) -> np.ndarray:
 
 
 def blend(photo: np.ndarray, anime: np.ndarray, strength: float) -> np.ndarray:
-    """Returns a picture between a photo and its result without double lines.
+    """Return a picture between a photo and its result without double lines.
 
     A pixelwise mean shows the photo's texture in flat areas, and lines twice where the network has
     moved them. Here a guided filter with the result as guide splits the difference:
@@ -159,11 +159,11 @@ def blend(photo: np.ndarray, anime: np.ndarray, strength: float) -> np.ndarray:
 
 
 def _box(array: np.ndarray) -> np.ndarray:
-    """Returns means over windows at half the size, reflected at the borders."""
+    """Return means over windows at half the size, reflected at the borders."""
     side = RADIUS // 2 * 2 + 1
     return cv2.blur(array, (side, side), borderType=cv2.BORDER_REFLECT)
 
 
 def _strips(height: int) -> list[slice]:
-    """Returns slices of rows that begin at even rows."""
+    """Return slices of rows that begin at even rows."""
     return [slice(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]

@@ -24,7 +24,7 @@ from anime_tf.styles.builtin import weights_path
 
 
 class Stylizer:
-    """Stylizes photos with one generator.
+    """Stylize photos with one generator.
 
     A `Stylizer` keeps no state between calls, and several threads may call it at once. The network
     sees pixel / 127.5 - 1 in RGB, reflect-padded where its strides need it and cropped back
@@ -64,7 +64,7 @@ class Stylizer:
         self._check_tiles()
 
     def with_settings(self, **settings: Any) -> Stylizer:
-        """Returns a `Stylizer` that shares engine and weights and has other settings.
+        """Return a `Stylizer` that shares engine and weights and has other settings.
 
         Args:
             **settings: Settings of `StylizerConfig` that do not choose the engine.
@@ -82,7 +82,7 @@ class Stylizer:
         return other
 
     def __call__(self, photo_u8: np.ndarray) -> np.ndarray:
-        """Stylizes a photo or a batch of photos.
+        """Stylize a photo or a batch of photos.
 
         Args:
             photo_u8: uint8 in 0..255, or uint16 in 0..65535: RGB (height, width, 3), RGBA
@@ -118,7 +118,7 @@ class Stylizer:
     def freeze(
         self, photo_u8: np.ndarray | Sequence[np.ndarray], passes: int | None = None
     ) -> Stylizer:
-        """Returns a `Stylizer` with frozen norm statistics: those of one or several photos.
+        """Return a `Stylizer` with frozen norm statistics: those of one or several photos.
 
         A norm uses mean and variance of the whole picture at its layer. Frozen, they are folded
         into the convolutions: pictures of any size can be tiled, the frames of a shot do not
@@ -171,7 +171,7 @@ class Stylizer:
         tolerance: float = math.inf,
         measured: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Stylizes a video frame with a moving average of the norm statistics.
+        """Stylize a video frame with a moving average of the norm statistics.
 
         Frames flicker because each has statistics of its own; an average changes slowly. The caller
         keeps it between frames.
@@ -216,7 +216,7 @@ class Stylizer:
         return self._stylize(photo_u8[None], run)[0], used
 
     def measure_statistics(self, photo_u8: np.ndarray) -> np.ndarray:
-        """Returns the exact norm statistics of a photo, in the time of stylizing it.
+        """Return the exact norm statistics of a photo, in the time of stylizing it.
 
         Args:
             photo_u8: uint8 in 0..255, or uint16: RGB (height, width, 3).
@@ -237,7 +237,7 @@ class Stylizer:
             ) from error
 
     def _ema_input(self, photo_u8: np.ndarray) -> tuple[KerasEngine, np.ndarray]:
-        """Checks a frame, and limits its size."""
+        """Check a frame, and limits its size."""
         if not isinstance(self._engine, KerasEngine):
             raise ValueError(
                 "expected the engine keras for averaged statistics, got "
@@ -253,7 +253,7 @@ class Stylizer:
     def _stylize(
         self, photos: np.ndarray, network: Callable[[np.ndarray], np.ndarray]
     ) -> np.ndarray:
-        """Stylizes (n, height, width, 3) of any size; returns a new array."""
+        """Stylize (n, height, width, 3) of any size; return a new array."""
         config = self.config
         dtype = np.dtype(config.dtype or photos.dtype)
         if config.strength == 0:

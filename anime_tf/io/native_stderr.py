@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow, silently if TF_CPP_MIN_LOG_LEVEL is 3.
+    """Import TensorFlow, silently if TF_CPP_MIN_LOG_LEVEL is 3.
 
     Its C++ library writes to stderr before it reads that level, so file descriptor 2 is redirected
     meanwhile; if the import fails, the messages are written after all. The verbs set the level;
@@ -26,7 +26,7 @@ def import_tensorflow() -> None:
 
 @contextlib.contextmanager
 def _redirected_stderr() -> Iterator[None]:
-    """Discards what is written to file descriptor 2, unless the block raises."""
+    """Discard what is written to file descriptor 2, unless the block raises."""
     sys.stderr.flush()
     with contextlib.ExitStack() as stack:
         try:

@@ -12,7 +12,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def caught_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Calls a handler on the first SIGINT or SIGTERM; a second one ends the process as usual.
+    """Call a handler on the first SIGINT or SIGTERM; a second one ends the process as usual.
 
     Args:
         handler: As of `signal.signal`; never called in other threads than the main one.

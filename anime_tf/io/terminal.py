@@ -18,7 +18,7 @@ _Item = TypeVar("_Item")
 
 
 def is_terminal() -> bool:
-    """Returns whether stderr is a terminal."""
+    """Return whether stderr is a terminal."""
     return sys.stderr.isatty()
 
 
@@ -56,7 +56,7 @@ class Progress:
         )
 
     def update(self, postfix: str = "") -> None:
-        """Counts one more item, and shows a text behind the count."""
+        """Count one more item, and shows a text behind the count."""
         self._done += 1
         if not self._bar.disable:
             self._bar.set_postfix_str(postfix, refresh=False)
@@ -72,14 +72,14 @@ class Progress:
             logging.info("%s%s", prefix, ", ".join(filter(None, parts)))
 
     def track(self, items: Iterable[_Item]) -> Iterator[_Item]:
-        """Yields items and counts them; ends the bar after the last one."""
+        """Yield items and counts them; ends the bar after the last one."""
         with self:
             for item in items:
                 yield item
                 self.update()
 
     def close(self) -> None:
-        """Ends the bar."""
+        """End the bar."""
         self._bar.close()
 
     def __enter__(self) -> Progress:
@@ -90,10 +90,10 @@ class Progress:
 
 
 def write_line(line: str) -> None:
-    """Writes a line to stderr without tearing a progress bar."""
+    """Write a line to stderr without tearing a progress bar."""
     tqdm.write(line, file=sys.stderr)
 
 
 def bar_cleared() -> AbstractContextManager[None]:
-    """Clears a progress bar while the block writes to stderr."""
+    """Clear a progress bar while the block writes to stderr."""
     return tqdm.external_write_mode(file=sys.stderr)

@@ -60,7 +60,7 @@ class RetryPolicy(Config):
     longest_wait: float = setting(20.0, minimum=0, flag=False)
 
     def wait(self, attempt: int) -> float:
-        """Returns the seconds to wait after an attempt, counted from 0.
+        """Return the seconds to wait after an attempt, counted from 0.
 
         A random factor keeps clients that failed together from retrying together.
         """

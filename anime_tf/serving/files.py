@@ -33,7 +33,7 @@ class Request(NamedTuple):
 def stylize_by_server(
     config: ClientConfig, spec: ModelSpec, retry: RetryPolicy
 ) -> tuple[list[Task], BatchReport]:
-    """Sends the pictures of `config.input` to a server, and writes its answers.
+    """Send the pictures of `config.input` to a server, and writes its answers.
 
     Returns:
         The pictures, and the results.
@@ -66,7 +66,7 @@ def stylize_by_server(
 
 
 def read_token(path: str | None) -> str | None:
-    """Returns the token of a file, or else of the environment; None if there is none."""
+    """Return the token of a file, or else of the environment; None if there is none."""
     if path is None:
         return os.environ.get(TOKEN_VARIABLE) or None
     token = Path(path).read_text(encoding="utf-8", errors="replace").strip()
@@ -76,7 +76,7 @@ def read_token(path: str | None) -> str | None:
 
 
 def make_request(task: Task, config: ClientConfig) -> Request:
-    """Reads a picture; files that servers decode are sent unchanged, others as PNG."""
+    """Read a picture; files that servers decode are sent unchanged, others as PNG."""
     is_jpeg = task.target.suffix.lower() in (".jpg", ".jpeg")
     # A JPEG of another quality than the server's is encoded here, from a lossless answer.
     suitable = "jpeg" if is_jpeg and config.quality == SERVER_QUALITY else "png"
@@ -93,14 +93,14 @@ def make_request(task: Task, config: ClientConfig) -> Request:
 
 
 def _server_decodes(data: bytes) -> bool:
-    """Returns whether servers decode a file: JPEG, PNG, and WebP without animation."""
+    """Return whether servers decode a file: JPEG, PNG, and WebP without animation."""
     is_webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
     is_animated = data[12:16] == b"VP8X" and len(data) > 20 and data[20] & 2 != 0
     return data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or (is_webp and not is_animated)
 
 
 def write_answer(task: Task, data: bytes, quality: int) -> None:
-    """Writes a server's answer, unchanged if it has the format of the target."""
+    """Write a server's answer, unchanged if it has the format of the target."""
     suffix = task.target.suffix.lower()
     is_png = data.startswith(b"\x89PNG")
     if suffix == ".png" if is_png else (suffix in (".jpg", ".jpeg") and quality == SERVER_QUALITY):

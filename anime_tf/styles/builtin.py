@@ -51,7 +51,7 @@ BUILTIN: dict[str, BuiltinStyle] = {
 
 
 def weights_path(name_or_path: str | os.PathLike[str]) -> Path:
-    """Returns the path of weights that exist.
+    """Return the path of weights that exist.
 
     Args:
         name_or_path: Name of a built-in style, or a path; ``./NAME`` is a file that has the name

@@ -37,7 +37,7 @@ def stylize_video(
     stop: threading.Event | None = None,
     on_open: Callable[[VideoReader], None] = lambda source: None,
 ) -> VideoReport:
-    """Stylizes a video; finds wrong inputs before TensorFlow is loaded.
+    """Stylize a video; find wrong inputs before TensorFlow is loaded.
 
     Args:
         config: Input, output and treatment of faces.
@@ -80,7 +80,7 @@ def stylize_video(
 
 
 def _settings(*configs: Config) -> dict[str, str]:
-    """Returns all settings that decide what is written, and the digests of the weights."""
+    """Return all settings that decide what is written, and the digests of the weights."""
     from anime_tf.inference.cache import digest
     from anime_tf.styles.builtin import weights_path
 
@@ -124,7 +124,7 @@ def _frame_stylizer(
 
 
 def _warm_up_seconds(config: VideoConfig, stabilizer: StabilizerConfig) -> float:
-    """Returns for how long frames are stylized before a seam, so that the seam is not visible."""
+    """Return for how long frames are stylized before a seam, so that the seam is not visible."""
     seconds = _FACE_SECONDS if config.faces != "off" else 0.0
     if stabilizer.stabilize in ("statistics", "both"):
         half_lives = _HALF_LIVES * stabilizer.statistics_seconds

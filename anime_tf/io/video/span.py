@@ -13,7 +13,7 @@ _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
 
 
 def parse_time(value: Any) -> Fraction:
-    """Returns seconds from a number, or from ``ss``, ``mm:ss`` or ``hh:mm:ss`` with a fraction.
+    """Return seconds from a number, or from ``ss``, ``mm:ss`` or ``hh:mm:ss`` with a fraction.
 
     Raises:
         ValueError: Another text.
@@ -28,7 +28,7 @@ def parse_time(value: Any) -> Fraction:
 
 
 def parse_rate(value: Any) -> Fraction:
-    """Returns frames per second from a number or a text such as ``30000/1001``.
+    """Return frames per second from a number or a text such as ``30000/1001``.
 
     Raises:
         ValueError: Not in 0..1000.
