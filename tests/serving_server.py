@@ -1,8 +1,8 @@
-"""A small server that speaks as TensorFlow Serving does, over gRPC and REST.
+"""Small server with the protocols of TensorFlow Serving, over gRPC and REST.
 
-It runs SavedModels through TensorFlow's C++ loader, any signature of them, and finds models by
-name, version and label. What it says where something is wrong are TensorFlow Serving's words and
-codes (http_rest_api_handler.cc, predict_util.cc, http_server.cc). It can be told to fail.
+It runs all signatures of SavedModels by TensorFlow's C++ loader, and finds models by name, version
+and label. Its error messages and codes are TensorFlow Serving's (http_rest_api_handler.cc,
+predict_util.cc, http_server.cc). Tests can make it fail.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HTTP_CODES = {
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
-"""gRPC's codes as TensorFlow Serving answers them over HTTP."""
+"""Code of gRPC -> status of HTTP."""
 
 
 class Status(Exception):
@@ -47,7 +47,7 @@ class Status(Exception):
 
 
 class Seen(NamedTuple):
-    """What is remembered of a request."""
+    """Record of a request."""
 
     signature: str
     pictures: int
@@ -55,7 +55,7 @@ class Seen(NamedTuple):
 
 
 class Model:
-    """A SavedModel in a session of its own."""
+    """SavedModel in its own session."""
 
     def __init__(self, path: Path) -> None:
         with tf.Graph().as_default():
@@ -89,7 +89,7 @@ class Model:
 
 
 class ServingServer:
-    """A server on free ports of this machine; a context manager.
+    """Server on free local ports; a context manager.
 
     Args:
         models: Name -> version -> folder of a SavedModel.
@@ -104,7 +104,7 @@ class ServingServer:
         self.labels = labels or {}
         self.seen: list[Seen] = []
         self.faults: deque[Status | float | bytes | None] = deque()
-        """For each request to come: an error, seconds to hang, what to answer, or none."""
+        """For each request to come: an error, seconds of delay, an answer, or None."""
 
     def __enter__(self) -> ServingServer:
         self._grpc = grpc.server(ThreadPoolExecutor(4), options=_NO_LIMITS)
@@ -137,7 +137,7 @@ class ServingServer:
         return versions[version], version
 
     def fault(self) -> bytes | None:
-        """What is to happen to this request."""
+        """Apply the fault for this request."""
         fault = self.faults.popleft() if self.faults else None
         if isinstance(fault, Status):
             raise fault
@@ -226,12 +226,12 @@ class _Rest(BaseHTTPRequestHandler):
         self._reply(200, json.dumps(answer).encode())
 
     def _fail(self, error: Status) -> None:
-        # Escaped as C strings are, which is not quite JSON.
+        # Escaped like a C string, which is not valid JSON.
         said = error.said.replace("\\", r"\\").replace('"', r"\"").replace("'", r"\'")
         self._reply(HTTP_CODES[error.code], f'{{ "error": "{said}" }}'.encode())
 
     def _reply(self, code: int, body: bytes) -> None:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # gave up waiting
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the client timed out
             self.send_response(code)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -240,7 +240,7 @@ class _Rest(BaseHTTPRequestHandler):
 
 
 def _inputs(request: dict, signature) -> dict[str, np.ndarray]:
-    """Tensors of a request in row or in column form."""
+    """Return the tensors of a request in row or column form."""
     if "inputs" in request:
         columns = request["inputs"]
         if not isinstance(columns, dict):
@@ -258,14 +258,14 @@ def _inputs(request: dict, signature) -> dict[str, np.ndarray]:
 
 
 def _decoded(value):
-    """Nested lists with {"b64": ...} as bytes."""
+    """Decode {"b64": ...} in nested lists."""
     if isinstance(value, dict):
         return base64.b64decode(value["b64"], validate=True)
     return [_decoded(one) for one in value] if isinstance(value, list) else value
 
 
 def _value(name: str, value):
-    """An output as JSON has it: strings whose name ends in _bytes are binary, others text."""
+    """Encode an output as JSON; outputs named ..._bytes are binary strings."""
     if isinstance(value, bytes):
         if name.endswith("_bytes"):
             return {"b64": base64.b64encode(value).decode()}

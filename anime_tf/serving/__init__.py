@@ -1,1 +1,1 @@
-"""Pictures through a generator that a server runs."""
+"""Client of TensorFlow Serving."""

@@ -1,4 +1,4 @@
-"""Picture files through TensorFlow Serving."""
+"""Stylization of picture files by TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Request(NamedTuple):
 
     Attributes:
         data: Contents of a JPEG, PNG or WebP file.
-        kind: Format of the answer, "png" or "jpeg".
+        answer: Format of the answer, "png" or "jpeg".
     """
 
     data: bytes
-    kind: str
+    answer: str
 
 
 def stylize_by_server(
     config: ClientConfig, spec: ModelSpec, retry: RetryPolicy
 ) -> tuple[list[Task], BatchReport]:
-    """Send the pictures of `config.input` to a server, and writes its answers.
+    """Send the pictures of `config.input` to a server, and write its answers.
 
     Returns:
         The pictures, and the results.
@@ -49,10 +49,10 @@ def stylize_by_server(
 
         def work(requests: list[Request]) -> list[bytes | Exception]:
             results: dict[int, bytes | Exception] = {}
-            for kind in {request.kind for request in requests}:
-                indices = [i for i, request in enumerate(requests) if request.kind == kind]
-                answers = client.stylise([requests[i].data for i in indices], kind)
-                results.update(zip(indices, answers, strict=True))
+            for answer in {request.answer for request in requests}:
+                indices = [i for i, request in enumerate(requests) if request.answer == answer]
+                made = client.stylize([requests[i].data for i in indices], answer)
+                results.update(zip(indices, made, strict=True))
             return [results[i] for i in range(len(requests))]
 
         report = run_tasks(
@@ -80,16 +80,16 @@ def make_request(task: Task, config: ClientConfig) -> Request:
     is_jpeg = task.target.suffix.lower() in (".jpg", ".jpeg")
     # A JPEG of another quality than the server's is encoded here, from a lossless answer.
     suitable = "jpeg" if is_jpeg and config.quality == SERVER_QUALITY else "png"
-    kind = suitable if config.format == "auto" else config.format
+    answer = suitable if config.format == "auto" else config.format
     data = task.source.read_bytes()
     unchanged = _server_decodes(data)
     if unchanged and not config.max_side:
-        return Request(data, kind)
+        return Request(data, answer)
     picture = pictures.decode_picture(data, str(task.source))
     limited = pictures.limit_side(picture, config.max_side)
     if unchanged and limited is picture:
-        return Request(data, kind)
-    return Request(pictures.encode_picture(limited, ".png"), kind)
+        return Request(data, answer)
+    return Request(pictures.encode_picture(limited, ".png"), answer)
 
 
 def _server_decodes(data: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Requests to TensorFlow Serving over REST."""
+"""REST transport to TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -15,33 +15,21 @@ import requests
 import urllib3
 
 from anime_tf.inference.batch import BackendUnavailableError
-from anime_tf.serving.client import (
-    Address,
-    RequestFailed,
-    TryAgain,
-    is_label_error,
-    is_signature_error,
-    no_model,
-    no_permission,
-    no_signature,
-    not_serving,
-    shortened,
-)
 from anime_tf.serving.config import ModelSpec
+from anime_tf.serving.transport import Address, RequestError, RetryableError, Transport, shorten
 
 _CHUNK = 1 << 14
-"""Bytes between two looks at the clock, so that an answer that trickles in ends, too."""
+"""Bytes between two checks of the deadline, which a slow answer could otherwise evade."""
 
 
-class RestTransport:
-    """Sends requests over REST; see `serving.client.Transport`.
+class RestTransport(Transport):
+    """REST transport.
 
-    Certificates are checked against those that `requests` trusts; the environment variables
-    REQUESTS_CA_BUNDLE and HTTPS_PROXY are its own.
+    `requests` chooses certificates and proxies, by REQUESTS_CA_BUNDLE and HTTPS_PROXY.
 
     Args:
-        address: Where the server listens.
-        spec: Which of its models.
+        address: Address of the server.
+        spec: The model.
         token: Sent as ``Authorization: Bearer ...``.
 
     Reference:
@@ -49,8 +37,7 @@ class RestTransport:
     """
 
     def __init__(self, address: Address, spec: ModelSpec, token: str | None = None) -> None:
-        self._address = address
-        self._spec = spec
+        super().__init__(address, spec)
         self._url = f"{address}/v1/models/{quote(spec.model, safe='')}"
         if spec.version is not None:
             self._url += f"/versions/{spec.version}"
@@ -59,97 +46,95 @@ class RestTransport:
         self._url += ":predict"
         self._session = requests.Session()
         if token is not None:
-            # Not as a header, which an entry of ~/.netrc for the host would replace.
-            self._session.auth = _Bearer(token)
+            # An entry of ~/.netrc would override a header.
+            self._session.auth = _BearerAuth(token)
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Close the connection."""
         self._session.close()
 
     def predict(
         self, signature: str, pictures: Sequence[bytes], timeout: float
     ) -> list[tuple[bytes, str]]:
-        """Sends a request; see `serving.client.Transport`."""
+        """Send a request; see `Transport`."""
         instances = [
             {"picture_bytes": {"b64": base64.b64encode(data).decode()}} for data in pictures
         ]
         body = json.dumps({"signature_name": signature, "instances": instances}).encode()
         status, answer = self._post(body, timeout)
         if status == 200:
-            return self._answers(answer)
-        said = _error(answer)
+            try:
+                return [
+                    (base64.b64decode(one["anime_bytes"]["b64"], validate=True), str(one["error"]))
+                    for one in json.loads(answer)["predictions"]
+                ]
+            except (ValueError, KeyError, TypeError, binascii.Error) as error:
+                raise self.unexpected_answer(_decode(answer)) from error
+        text = _error_text(answer)
         if status in (401, 403):
-            raise no_permission(self._address, said or f"HTTP {status}")
+            raise self.no_permission(text or f"HTTP {status}")
         if status == 503:  # TensorFlow Serving's UNAVAILABLE
-            raise TryAgain(f"is not available ({shortened(said or 'HTTP 503')})", lost=True)
-        if status in (408, 504):  # its DEADLINE_EXCEEDED
-            raise TryAgain(f"took too long ({shortened(said or f'HTTP {status}')})", lost=False)
-        if said is None or 300 <= status < 400 or said.startswith("Malformed request"):
-            raise not_serving(self._address, f"HTTP {status} {_text(answer)}")
-        if status == 404 or is_label_error(said):
-            raise no_model(self._address, self._spec, said)
-        if is_signature_error(said):
-            raise no_signature(self._address, self._spec, signature)
-        raise RequestFailed(f"{self._address}: reports HTTP {status}, {shortened(said)}")
+            reason = f"is not available ({shorten(text or 'HTTP 503')})"
+            raise RetryableError(reason, unreachable=True)
+        if status in (408, 504):  # DEADLINE_EXCEEDED
+            reason = f"took too long ({shorten(text or f'HTTP {status}')})"
+            raise RetryableError(reason, unreachable=False)
+        if text is None or 300 <= status < 400 or text.startswith("Malformed request"):
+            raise self.unexpected_answer(f"HTTP {status} {_decode(answer)}")
+        if status == 404:
+            raise self.no_model(text)
+        if known := self.error_from_text(text, signature):
+            raise known
+        raise RequestError(f"{self.address}: reports HTTP {status}, {shorten(text)}")
 
     def _post(self, body: bytes, timeout: float) -> tuple[int, bytes]:
-        """Sends `body`: the status and what came back."""
-        too_long = TryAgain(f"no answer within {timeout:g} s", lost=False)
+        """Post a body; return status and answer."""
+        too_slow = RetryableError(f"no answer within {timeout:g} s", unreachable=False)
         deadline = time.monotonic() + timeout
         try:
             with self._session.post(
                 self._url,
                 data=body,
                 headers={"Content-Type": "application/json"},
-                timeout=timeout,  # of connecting, and of each step of sending and reading
-                allow_redirects=False,  # that would turn the request into another one
+                timeout=timeout,  # of each single step
+                allow_redirects=False,  # a redirected POST becomes a GET
                 stream=True,
             ) as response:
                 parts = []
                 for part in response.iter_content(_CHUNK):
                     parts.append(part)
                     if time.monotonic() > deadline:
-                        raise too_long
+                        raise too_slow
                 return response.status_code, b"".join(parts)
         except requests.exceptions.SSLError as error:
             raise BackendUnavailableError(
-                f"{self._address}: no encrypted connection, {_reason(error)}; check the address, "
+                f"{self.address}: no encrypted connection, {_reason(error)}; check the address, "
                 "and the server's certificate"
             ) from error
         except requests.exceptions.ConnectTimeout as error:
-            raise TryAgain(f"no connection within {timeout:g} s", lost=True) from error
+            raise RetryableError(f"no connection within {timeout:g} s", unreachable=True) from error
         except requests.exceptions.Timeout as error:
-            raise too_long from error
+            raise too_slow from error
         except (
             requests.exceptions.ConnectionError,
             requests.exceptions.ChunkedEncodingError,
         ) as error:
-            inner = list(_chain(error))
-            if any(isinstance(each, urllib3.exceptions.ReadTimeoutError) for each in inner):
-                raise too_long from error
-            if any(type(each) is http.client.BadStatusLine for each in inner):
-                raise not_serving(self._address, "an answer that is no HTTP") from error
-            # Broken off in the middle may be the fault of this picture, which took all memory.
-            lost = any(isinstance(each, urllib3.exceptions.NewConnectionError) for each in inner)
-            what = "no connection" if lost else "the connection broke off"
-            raise TryAgain(f"{what}, {_reason(error)}", lost=lost) from error
+            causes = list(_causes(error))
+            if any(isinstance(cause, urllib3.exceptions.ReadTimeoutError) for cause in causes):
+                raise too_slow from error
+            if any(type(cause) is http.client.BadStatusLine for cause in causes):
+                raise self.unexpected_answer("an answer that is not HTTP") from error
+            # A connection lost midway may be the fault of this picture, if it exhausted the memory.
+            unreachable = any(
+                isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes
+            )
+            problem = "no connection" if unreachable else "connection lost"
+            raise RetryableError(f"{problem}, {_reason(error)}", unreachable=unreachable) from error
         except requests.exceptions.RequestException as error:
-            raise BackendUnavailableError(f"{self._address}: {shortened(str(error))}") from error
-
-    def _answers(self, answer: bytes) -> list[tuple[bytes, str]]:
-        """Reads the answer of a request that went well."""
-        try:
-            return [
-                (base64.b64decode(one["anime_bytes"]["b64"], validate=True), str(one["error"]))
-                for one in json.loads(answer)["predictions"]
-            ]
-        except (ValueError, KeyError, TypeError, binascii.Error) as error:
-            raise not_serving(self._address, _text(answer)) from error
+            raise BackendUnavailableError(f"{self.address}: {shorten(str(error))}") from error
 
 
-class _Bearer(requests.auth.AuthBase):
-    """Puts a token into each request."""
-
+class _BearerAuth(requests.auth.AuthBase):
     def __init__(self, token: str) -> None:
         self._token = token
 
@@ -158,35 +143,40 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
-def _error(answer: bytes) -> str | None:
-    """TensorFlow Serving's words for an error; None where the answer is not its own."""
+def _error_text(answer: bytes) -> str | None:
+    """Return TensorFlow Serving's error message; None if the answer has another form."""
     try:
-        # It escapes its words as C does: what JSON does not know is kept as it stands.
+        # Escaped like a C string, which is not valid JSON.
         text = json.loads(answer.replace(rb"\'", b"'"), strict=False)["error"]
     except (ValueError, KeyError, TypeError):
         return None
     return text if isinstance(text, str) else None
 
 
-def _text(answer: bytes) -> str:
+def _decode(answer: bytes) -> str:
     return answer[:1000].decode("utf-8", "replace")
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error of `requests` and those of urllib3 and the system that it carries within."""
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error of `requests` and all errors of urllib3 and the system inside it."""
     seen: list[BaseException] = []
-    ahead: list[Any] = [error]
-    while ahead:
-        each = ahead.pop(0)
-        if isinstance(each, BaseException) and each not in seen:
-            seen.append(each)
-            yield each
-            ahead += [*each.args, getattr(each, "reason", None), each.__cause__, each.__context__]
+    queue: list[Any] = [error]
+    while queue:
+        cause = queue.pop(0)
+        if isinstance(cause, BaseException) and cause not in seen:
+            seen.append(cause)
+            yield cause
+            queue += [
+                *cause.args,
+                getattr(cause, "reason", None),
+                cause.__cause__,
+                cause.__context__,
+            ]
 
 
 def _reason(error: BaseException) -> str:
-    """Why there is no connection, in the system's words: the others name classes and pools."""
-    for each in _chain(error):
-        if isinstance(each, OSError) and each.strerror:
-            return f"{each.strerror[0].lower()}{each.strerror[1:]}"
-    return shortened(str(error), 160)
+    """Return the system's message for a connection error; others name classes and pools."""
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"{cause.strerror[0].lower()}{cause.strerror[1:]}"
+    return shorten(str(error), 160)

@@ -1,4 +1,4 @@
-"""Requests to TensorFlow Serving over gRPC."""
+"""gRPC transport to TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -6,41 +6,28 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from anime_tf.serving.client import (
-    Address,
-    RequestFailed,
-    TryAgain,
-    is_label_error,
-    is_signature_error,
-    no_model,
-    no_permission,
-    no_signature,
-    not_serving,
-    shortened,
-)
 from anime_tf.serving.config import ModelSpec
+from anime_tf.serving.transport import Address, RequestError, RetryableError, Transport, shorten
 
 REQUIREMENT = "'tensorflow-serving-api>=2.21,<2.22'"
-"""What to install for gRPC; as in the extra ``serving``."""
-
-_NO_LIMIT = -1  # of messages: the default of 4 MB is less than a picture
+"""The extra ``serving``."""
 
 _OPTIONS = [
-    ("grpc.max_send_message_length", _NO_LIMIT),
-    ("grpc.max_receive_message_length", _NO_LIMIT),
-    ("grpc.enable_retries", 0),  # they are this package's, for all transports alike
+    # The default limit of 4 MB is smaller than a picture.
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.enable_retries", 0),  # `ServingClient` retries over both protocols
 ]
 
 
-class GrpcTransport:
-    """Sends requests over gRPC; see `serving.client.Transport`.
+class GrpcTransport(Transport):
+    """gRPC transport.
 
-    Certificates are checked against gRPC's own, or those of the file that the environment variable
-    GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names.
+    gRPC checks certificates against its own, or those of GRPC_DEFAULT_SSL_ROOTS_FILE_PATH.
 
     Args:
-        address: Where the server listens.
-        spec: Which of its models.
+        address: Address of the server.
+        spec: The model.
         token: Sent as ``authorization: Bearer ...``.
 
     Raises:
@@ -51,9 +38,8 @@ class GrpcTransport:
     """
 
     def __init__(self, address: Address, spec: ModelSpec, token: str | None = None) -> None:
+        super().__init__(address, spec)
         self._grpc, self._messages, stubs = _import_apis()
-        self._address = address
-        self._spec = spec
         self._metadata = [] if token is None else [("authorization", f"Bearer {token}")]
         target = f"{address.host}:{address.port}"
         if address.scheme == "grpcs":
@@ -64,70 +50,68 @@ class GrpcTransport:
         self._stub = stubs.PredictionServiceStub(self._channel)
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Close the connection."""
         self._channel.close()
 
     def predict(
         self, signature: str, pictures: Sequence[bytes], timeout: float
     ) -> list[tuple[bytes, str]]:
-        """Sends a request; see `serving.client.Transport`."""
+        """Send a request; see `Transport`."""
         import tensorflow as tf
 
         request = self._messages.PredictRequest()
-        request.model_spec.name = self._spec.model
+        request.model_spec.name = self.spec.model
         request.model_spec.signature_name = signature
-        if self._spec.version is not None:
-            request.model_spec.version.value = self._spec.version
-        if self._spec.label is not None:
-            request.model_spec.version_label = self._spec.label
+        if self.spec.version is not None:
+            request.model_spec.version.value = self.spec.version
+        if self.spec.label is not None:
+            request.model_spec.version_label = self.spec.label
         tensor = tf.make_tensor_proto(list(pictures), tf.string, [len(pictures)])
         request.inputs["picture_bytes"].CopyFrom(tensor)
         try:
             response = self._stub.Predict(request, timeout=timeout, metadata=self._metadata)
         except self._grpc.RpcError as error:
-            raise self._told(error, signature, timeout) from error
-        found = {name: response.outputs[name] for name in ("anime_bytes", "error")}
-        if any(each.dtype != tf.string.as_datatype_enum for each in found.values()):
-            # A name that is not there reads as an empty message.
-            raise not_serving(self._address, f"the outputs {sorted(response.outputs)}")
-        files, errors = (tf.make_ndarray(each).ravel() for each in found.values())
+            raise self._error(error, signature, timeout) from error
+        outputs = [response.outputs[name] for name in ("anime_bytes", "error")]
+        # A missing output reads as an empty message of another type.
+        if any(output.dtype != tf.string.as_datatype_enum for output in outputs):
+            raise self.unexpected_answer(f"the outputs {sorted(response.outputs)}")
+        files, errors = (tf.make_ndarray(output).ravel() for output in outputs)
         if len(files) != len(errors):
-            raise not_serving(self._address, f"{len(files)} pictures and {len(errors)} errors")
+            raise self.unexpected_answer(f"{len(files)} pictures and {len(errors)} errors")
         return [
             (bytes(data), error.decode("utf-8", "replace"))
             for data, error in zip(files, errors, strict=True)
         ]
 
-    def _told(self, error: Any, signature: str, timeout: float) -> Exception:
-        """An error of gRPC as one of this package."""
+    def _error(self, error: Any, signature: str, timeout: float) -> Exception:
+        """Convert an error of gRPC."""
         codes = self._grpc.StatusCode
-        code, said = error.code(), error.details() or ""
+        code, text = error.code(), error.details() or ""
         if code == codes.UNAVAILABLE:
-            return TryAgain(f"is not available ({shortened(said)})", lost=True)
+            return RetryableError(f"is not available ({shorten(text)})", unreachable=True)
         if code == codes.DEADLINE_EXCEEDED:
-            return TryAgain(f"no answer within {timeout:g} s", lost=False)
-        if code == codes.NOT_FOUND or is_label_error(said):
-            return no_model(self._address, self._spec, said)
+            return RetryableError(f"no answer within {timeout:g} s", unreachable=False)
+        if code == codes.NOT_FOUND:
+            return self.no_model(text)
         if code in (codes.UNAUTHENTICATED, codes.PERMISSION_DENIED):
-            return no_permission(self._address, said or code.name)
+            return self.no_permission(text or code.name)
         if code == codes.UNIMPLEMENTED:
-            return not_serving(self._address, said)
-        if is_signature_error(said):
-            return no_signature(self._address, self._spec, signature)
-        return RequestFailed(f"{self._address}: reports {code.name}, {shortened(said)}")
+            return self.unexpected_answer(text)
+        return self.error_from_text(text, signature) or RequestError(
+            f"{self.address}: reports {code.name}, {shorten(text)}"
+        )
 
 
 def _import_apis() -> tuple[Any, Any, Any]:
-    """The modules of gRPC, of its messages, and of its services."""
+    """Import gRPC, the messages and the services of TensorFlow Serving."""
     apis = "tensorflow_serving.apis"
+    names = ("grpc", f"{apis}.predict_pb2", f"{apis}.prediction_service_pb2_grpc")
     try:
-        return (
-            importlib.import_module("grpc"),
-            importlib.import_module(f"{apis}.predict_pb2"),
-            importlib.import_module(f"{apis}.prediction_service_pb2_grpc"),
-        )
+        grpc, messages, services = (importlib.import_module(name) for name in names)
     except ImportError as error:
         raise ValueError(
             f"grpc:// needs TensorFlow Serving's API, which cannot be imported ({error}); "
             f"pip install {REQUIREMENT}, or use REST, http://"
         ) from error
+    return grpc, messages, services
