@@ -79,6 +79,7 @@ class TrainingPictures:
         part: (number, count) of the part of every batch that this worker reads; (0, 1) for all.
         augment_flip: Mirror every second slot, at random, left-right.
         augment_resize: Cut windows of random size and resize them; see `LARGEST_ZOOM`.
+        exposed: Expose each whole photo; see `datasets.exposure`.
 
     Attributes:
         broken: Path -> reason of the unreadable pictures found so far.
@@ -98,6 +99,7 @@ class TrainingPictures:
         part: tuple[int, int] = (0, 1),
         augment_flip: bool = False,
         augment_resize: bool = False,
+        exposed: bool = False,
     ) -> None:
         size_hw = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         if len(size_hw) != 2 or min(size_hw) < 1:
@@ -122,6 +124,7 @@ class TrainingPictures:
         self.part = part
         self.augment_flip = augment_flip
         self.augment_resize = augment_resize
+        self.exposed = exposed
         self.broken: dict[Path, str] = {}
         self._paths: dict[str, tuple[Path, ...]] = {
             "photo": folders.train_photo,
@@ -272,7 +275,8 @@ class TrainingPictures:
             read = {}
             for member, path in paths.items():
                 try:
-                    read[member] = (path, pictures.read_picture(path).rgb_u8)
+                    rgb = pictures.read_picture(path).rgb_u8
+                    read[member] = (path, self._expose(rgb) if member == "photo" else rgb)
                 except (ValueError, OSError) as error:
                     self._add_broken(path, error)
                     break
@@ -283,6 +287,14 @@ class TrainingPictures:
             f"{folder}: expected readable {' and '.join(members)} pictures, got {count} unreadable "
             f"ones; the last: {next(reversed(self.broken.values()))}"
         )
+
+    def _expose(self, photo_u8: np.ndarray) -> np.ndarray:
+        if not self.exposed:
+            return photo_u8
+        # Imports Keras, which takes seconds.
+        from anime_tf.datasets.exposure import expose
+
+        return expose(photo_u8)
 
     def _add_broken(self, path: Path, error: Exception) -> None:
         with self._lock:

@@ -197,12 +197,14 @@ class LiveGenerator(Generator):
         self.out_layer.build(shapes[0])
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
-        return ops.clip(self.paint(self.exposure(inputs)), -1.0, 1.0)
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Stylize pictures.
 
-    def paint(self, exposed: Any) -> Any:
-        """Stylize exposed pictures; the result is not clamped, as training needs it."""
-        x = exposed
+        Args:
+            inputs: Pictures.
+            training: Leave the output unclamped, so that gradients reach all of it.
+        """
+        x = self.exposure(inputs)
         skips = []
         for level, conv in enumerate(self.down):
             x = conv(self.blur(x) if level else x)
@@ -214,4 +216,5 @@ class LiveGenerator(Generator):
             x = self.merges[level]([x, skips.pop()])
             if level == 2:
                 x = self.refine(x)
-        return ops.cast(self.out_layer(x), "float32")
+        x = ops.cast(self.out_layer(x), "float32")
+        return x if training else ops.clip(x, -1.0, 1.0)

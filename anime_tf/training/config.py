@@ -21,6 +21,7 @@ MODELS = (
     "ue_animegan_v2",
 )
 DISCRIMINATORS = ("animegan_v1", "animegan_v2", "cartoongan")
+DECAYS = ("constant", "cosine")
 DISTRIBUTE = ("none", "mirrored", "multi_worker")
 GAN_TYPES = ("gan", "lsgan", "hinge", "wgan-gp", "wgan-lp", "dragan")
 PERCEPTUAL = ("vgg19", "mobilenetv2", "mobilenetv1")
@@ -54,9 +55,11 @@ class TrainConfig(Config):
         precision: Dtype policy of the networks.
         seed: Seed of weights, order and crops.
         init_learning_rate: Adam's learning rate of G in the initialization phase.
+        init_decay: Course of that rate: constant, or cosine to 2 % at the end of the phase.
         g_learning_rate: Adam's learning rate of G after it.
         d_learning_rate: Adam's learning rate of D.
         training_rate: Updates of G per update of D.
+        gradient_norm: Scale larger gradients of a network down to this norm; 0 does not.
         accumulation: Chunks per batch, for small memories. The update is that of the whole batch,
             except for dragan's noise, whose spread is that of a chunk.
         ema_decay: Decay of the moving average of G's weights, which is then saved, sampled and
@@ -84,6 +87,12 @@ class TrainConfig(Config):
         paired_detail_weight: Weight of that distance after the tones are matched.
         paired_edge_weight: Weight of the L1 distance of pixel differences after the tones are
             matched.
+        paired_yuv_weight: Weight of the L1 distance in YUV, all planes alike.
+        paired_gradient_weight: Weight of the L1 distance of pixel differences at three scales.
+        paired_flat_weight: Weight of gradients where the painted counterpart is flat.
+        paired_magnitude_weight: Weight of the L1 distance of gradient magnitudes.
+        paired_feature_weight: Weight of the relative L1 distance of MobileNetV1 features at three
+            depths; needs perceptual=mobilenetv1.
         d_real_weight: Weight of D's loss on anime pictures.
         d_fake_weight: Weight of D's loss on generated pictures.
         d_gray_weight: Weight of D's loss on anime pictures in gray.
@@ -121,9 +130,11 @@ class TrainConfig(Config):
     precision: str = setting("float32", choices=PRECISIONS, fixed=True)
     seed: int = setting(0, fixed=True)
     init_learning_rate: float = setting(2e-4, minimum=0)
+    init_decay: str = setting("constant", choices=DECAYS)
     g_learning_rate: float = setting(2e-5, minimum=0)
     d_learning_rate: float = setting(4e-5, minimum=0)
     training_rate: int = setting(1, minimum=1)
+    gradient_norm: float = setting(0.0, minimum=0)
     accumulation: int = setting(1, minimum=1)
     ema_decay: float = setting(0.0, minimum=0, below=1, fixed=True)
     xla: bool = setting(False)
@@ -145,6 +156,11 @@ class TrainConfig(Config):
     paired_weight: float = setting(0.0, minimum=0)
     paired_detail_weight: float = setting(0.0, minimum=0)
     paired_edge_weight: float = setting(0.0, minimum=0)
+    paired_yuv_weight: float = setting(0.0, minimum=0)
+    paired_gradient_weight: float = setting(0.0, minimum=0)
+    paired_flat_weight: float = setting(0.0, minimum=0)
+    paired_magnitude_weight: float = setting(0.0, minimum=0)
+    paired_feature_weight: float = setting(0.0, minimum=0)
     d_real_weight: float = setting(1.2, minimum=0)
     d_fake_weight: float = setting(1.2, minimum=0)
     d_gray_weight: float = setting(1.2, minimum=0)
@@ -164,13 +180,80 @@ class TrainConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.image_size % 8:
-            raise ValueError(f"image_size: expected a multiple of 8, got {self.image_size}")
+        stride = 16 if self.has_exposure else 8
+        if self.image_size % stride:
+            raise ValueError(f"image_size: expected a multiple of {stride}, got {self.image_size}")
+        if self.paired_feature_weight and self.perceptual != "mobilenetv1":
+            raise ValueError(
+                "paired_feature_weight: expected perceptual=mobilenetv1, got "
+                f"{self.perceptual}; its features at three depths are compared"
+            )
 
     @property
     def is_paired(self) -> bool:
         """Whether the run needs a painted counterpart of each photo."""
-        return bool(self.paired_weight or self.paired_detail_weight or self.paired_edge_weight)
+        return any(getattr(self, name) for name in PAIRED_WEIGHTS)
+
+    @property
+    def has_exposure(self) -> bool:
+        """Whether the generator begins with `models.live.Exposure`."""
+        return self.model in ("live", "live_large")
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether a loss compares features of the perceptual network."""
+        return bool(self.content_weight or self.style_weight or self.paired_feature_weight)
+
+
+PAIRED_WEIGHTS = (
+    "paired_weight",
+    "paired_detail_weight",
+    "paired_edge_weight",
+    "paired_yuv_weight",
+    "paired_gradient_weight",
+    "paired_flat_weight",
+    "paired_magnitude_weight",
+    "paired_feature_weight",
+)
+"""Settings that need painted counterparts."""
+
+PAINTED: dict[str, Any] = {
+    "fit": "crop",
+    "augment_flip": True,
+    "batch_size": 4,
+    "steps_per_epoch": 250,
+    "ema_decay": 0.998,
+    "init_decay": "cosine",
+    "gradient_norm": 1.0,
+    "perceptual": "mobilenetv1",
+    "content_weight": 0.0,
+    "style_weight": 0.0,
+    "paired_yuv_weight": 1.0,
+    "paired_gradient_weight": 1.0,
+    "paired_flat_weight": 1.0,
+    "paired_magnitude_weight": 0.5,
+    "paired_feature_weight": 0.25,
+}
+"""What the built-in styles have in common: painted counterparts in the initialization phase alone,
+as recipes/README.md describes."""
+
+PAINTED_LARGE: dict[str, Any] = {
+    **PAINTED,
+    "model": "live_large",
+    "generator_width": 64,
+    "epochs": 96,
+    "init_epochs": 96,
+    "init_learning_rate": 6e-4,
+}
+
+PAINTED_LIVE: dict[str, Any] = {
+    **PAINTED,
+    "model": "live",
+    "generator_width": 24,
+    "epochs": 48,
+    "init_epochs": 48,
+    "init_learning_rate": 1e-3,
+}
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -261,22 +344,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Hayao's recipe with an edge loss. What was published of it is one sentence; the weight is
     # ours, such that the edge loss weighs about as much as the colour loss.
     "ue_animegan_v2": {"model": "ue_animegan_v2", "edge_weight": 100.0},
-    # The built-in style: painted counterparts of the photos, in the initialisation phase alone;
-    # docs/cel.md. Neither a perceptual network nor the discriminator takes part.
-    "cel": {
-        "model": "animegan_v2_light",
-        "fit": "crop",
-        "batch_size": 2,
-        "steps_per_epoch": 250,
-        "epochs": 40,
-        "init_epochs": 40,
-        "init_learning_rate": 8e-4,
-        "content_weight": 0.0,
-        "style_weight": 0.0,
-        "paired_weight": 50.0,
-        "paired_detail_weight": 100.0,
-        "paired_edge_weight": 250.0,
-    },
+    # The built-in styles.
+    "cel": PAINTED_LARGE,
+    "gouache": PAINTED_LARGE,
+    "cel_live": PAINTED_LIVE,
+    "gouache_live": PAINTED_LIVE,
 }
 """What a preset changes of `TrainConfig`'s defaults, which are Hayao's."""
 

@@ -96,6 +96,7 @@ def make_pictures(
         part=rank,
         augment_flip=config.augment_flip,
         augment_resize=config.augment_resize,
+        exposed=config.has_exposure,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from anime_tf.losses import perceptual
+from anime_tf.losses import painting, perceptual
 from anime_tf.losses.adversarial import GAN_TYPES
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.lowering import lower_for_training
@@ -24,6 +24,11 @@ TERM_WEIGHTS = {
     "g/paired": "paired_weight",
     "g/paired_detail": "paired_detail_weight",
     "g/paired_edge": "paired_edge_weight",
+    "g/paired_yuv": "paired_yuv_weight",
+    "g/paired_gradient": "paired_gradient_weight",
+    "g/paired_flat": "paired_flat_weight",
+    "g/paired_magnitude": "paired_magnitude_weight",
+    "g/paired_feature": "paired_feature_weight",
     "d/real": "d_real_weight",
     "d/gray": "d_gray_weight",
     "d/fake": "d_fake_weight",
@@ -233,10 +238,30 @@ class Objective:
         if not self._config.is_paired:
             return {}
         paired = batch["paired"]
-        matched = perceptual.match_tone(generated, paired)
-        terms = {
-            "g/paired": perceptual.l1_loss(paired, generated),
-            "g/paired_detail": perceptual.l1_loss(paired, matched),
-            "g/paired_edge": perceptual.gradient_difference_loss(paired, matched),
+        losses: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
+            "g/paired": perceptual.l1_loss,
+            "g/paired_detail": _detail_loss,
+            "g/paired_edge": _edge_loss,
+            "g/paired_yuv": painting.yuv_loss,
+            "g/paired_gradient": painting.multi_scale_gradient_loss,
+            "g/paired_flat": painting.flat_area_loss,
+            "g/paired_magnitude": painting.gradient_magnitude_loss,
+            "g/paired_feature": self._feature_loss,
         }
-        return {term: loss for term, loss in terms.items() if self.weights[term]}
+        return {
+            term: loss(generated, paired) for term, loss in losses.items() if self.weights[term]
+        }
+
+    def _feature_loss(self, generated: tf.Tensor, paired: tf.Tensor) -> tf.Tensor:
+        return painting.feature_loss(
+            self.features.pyramid(generated), self.features.pyramid(paired)
+        )
+
+
+def _detail_loss(generated: tf.Tensor, paired: tf.Tensor) -> tf.Tensor:
+    return perceptual.l1_loss(paired, perceptual.match_tone(generated, paired))
+
+
+def _edge_loss(generated: tf.Tensor, paired: tf.Tensor) -> tf.Tensor:
+    matched = perceptual.match_tone(generated, paired)
+    return perceptual.gradient_difference_loss(paired, matched)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,12 @@ from anime_tf.training.objective import Batch, Objective, Terms
 
 ADAM = {"beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
 """TensorFlow 1's epsilon, not Keras' 1e-7."""
+
+RATE_WARMUP = 200
+"""Steps in which a decaying learning rate rises to its peak."""
+
+LAST_RATE = 0.02
+"""Share of the peak at which a cosine ends."""
 
 EMA_WARMUP = 10
 """The moving average's decay in step t is at most t / (EMA_WARMUP + t)."""
@@ -78,7 +85,7 @@ class Trainer:
     def _build(self, config: TrainConfig, perceptual_network: keras.Model | None) -> None:
         keras.utils.set_random_seed(config.seed)
         self.generator = self._make_generator()
-        self._lowered_generator = lower_for_training(self.generator)
+        self._lowered_generator = lower_for_training(self.generator, exposed=config.has_exposure)
         self.discriminator = DISCRIMINATORS[config.discriminator](
             width=config.discriminator_width,
             depth=config.discriminator_depth,
@@ -87,7 +94,7 @@ class Trainer:
             name="discriminator",
             dtype=config.precision,
         )
-        if perceptual_network is None and (config.content_weight or config.style_weight):
+        if perceptual_network is None and config.needs_features:
             perceptual_network = load_perceptual(
                 config.perceptual,
                 config.perceptual_weights,
@@ -116,7 +123,12 @@ class Trainer:
         self, name: str, learning_rate: float, network: keras.Model
     ) -> keras.optimizers.Optimizer:
         # A checkpoint finds the variables by their paths, hence the names.
-        optimizer = keras.optimizers.Adam(learning_rate, **ADAM, name=f"{name}_adam")
+        optimizer = keras.optimizers.Adam(
+            learning_rate,
+            **ADAM,
+            global_clipnorm=self.config.gradient_norm or None,
+            name=f"{name}_adam",
+        )
         if self.config.precision == "mixed_float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name=f"{name}_loss_scale")
         optimizer.build(network.trainable_variables)
@@ -211,6 +223,8 @@ class Trainer:
 
     def _replica_init_step(self, batch: Batch) -> Terms:
         loss, terms, gradients = self._accumulate(self._init_gradients, self._chunks(batch))
+        if self.config.init_decay == "cosine":
+            self.init_optimizer.learning_rate.assign(self._decayed_rate())
         self.init_optimizer.apply(gradients, self.generator.trainable_variables)
         return {**terms, "g/loss": loss}
 
@@ -234,6 +248,14 @@ class Trainer:
         loss, terms, gradients = self._accumulate(self._g_gradients, chunks, reused)
         self.g_optimizer.apply(gradients, self.generator.trainable_variables)
         return {**terms, "g/loss": loss, **d_log}
+
+    def _decayed_rate(self) -> tf.Tensor:
+        step = tf.cast(self.step, tf.float32)
+        steps = max(1, self.config.init_epochs * self.config.steps_per_epoch)
+        share = tf.minimum(1.0, step / steps)
+        cosine = LAST_RATE + (1.0 - LAST_RATE) * 0.5 * (1.0 + tf.cos(math.pi * share))
+        warmup = tf.minimum(1.0, (step + 1.0) / RATE_WARMUP)
+        return self.config.init_learning_rate * warmup * cosine
 
     def _generate(self, chunk: Batch) -> Pass:
         with tf.GradientTape() as tape:

@@ -25,6 +25,8 @@ TERMS = {
     "animegan_v1": {"g/adv", "g/content", "g/style", "g/color"},
     "animegan_v2": {"g/adv", "g/content", "g/style", "g/color", "g/tv"},
     "animegan_v2_light": {"g/adv", "g/content", "g/style", "g/color", "g/tv"},
+    "live": {"g/adv", "g/content", "g/style", "g/color", "g/tv"},
+    "live_large": {"g/adv", "g/content", "g/style", "g/color", "g/tv"},
     "cartoongan": {"g/adv", "g/content"},
     "ue_animegan_v2": {"g/adv", "g/content", "g/style", "g/color", "g/tv", "g/edge"},
 }

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -281,3 +283,25 @@ def test_xla_trains_alike():
     for row, expected in zip(*rows, strict=True):
         for name in row:
             assert_close(row[name], expected[name], rtol=1e-4)
+
+
+def test_a_cosine_rises_and_falls():
+    config = TrainConfig(
+        image_size=32,
+        batch_size=1,
+        generator_width=2,
+        discriminator_width=2,
+        content_weight=0,
+        style_weight=0,
+        init_epochs=1,
+        steps_per_epoch=1000,
+        init_learning_rate=1.0,
+        init_decay="cosine",
+    )
+    trainer = Trainer(config)
+    rates = []
+    for step in (0, 199, 500, 1000):
+        trainer.step.assign(step)
+        rates.append(float(trainer._decayed_rate()))
+    expected = [0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * s / 1000)) for s in (0, 199, 500, 1000)]
+    np.testing.assert_allclose(rates, [expected[0] / 200, *expected[1:]], rtol=1e-5)
