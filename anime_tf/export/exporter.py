@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from anime_tf.export.config import ExportConfig
 from anime_tf.io.atomic import atomic_folder
+from anime_tf.io.paths import check_writable
 
 if TYPE_CHECKING:
     import keras
@@ -101,7 +102,7 @@ FORMATS: dict[str, Format] = {
 
 
 def check_request(config: ExportConfig) -> None:
-    """Finds errors of an export before TensorFlow is loaded; touches no file.
+    """Find errors of an export before TensorFlow is loaded; touch no file.
 
     Raises:
         ValueError: The folder holds other files than an export, or a package is not installed.
@@ -111,14 +112,10 @@ def check_request(config: ExportConfig) -> None:
     output, formats = config.output, config.formats
     folder = Path(output).resolve()  # also what a link names, or "."
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{output}: expected a folder for the export, found a file")
+        raise NotADirectoryError(f"{output}: expected a folder for the export, got a file")
     if folder.is_dir():
         _check_replaceable(folder, output)
-    existing = next(place for place in folder.parents if place.exists())
-    if not existing.is_dir():
-        raise NotADirectoryError(f"{output}: expected a folder, but {existing} is a file")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise PermissionError(f"{output}: no permission to write there; name another folder")
+    check_writable(folder.parent)
     if "tflite" in formats:
         from anime_tf.inference.engines.tflite import import_litert
 

@@ -15,7 +15,7 @@ from absl import logging
 
 from anime_tf.errors import error_line
 from anime_tf.io.folders import PICTURE_SUFFIXES, find_pictures
-from anime_tf.io.paths import expand_glob, glob_root, has_wildcard
+from anime_tf.io.paths import check_writable, expand_glob, glob_root, has_wildcard
 from anime_tf.io.pictures import (
     DEEP_SUFFIXES,
     WRITABLE_SUFFIXES,
@@ -102,12 +102,12 @@ def plan(source: str, output: str | None, *, bits: int = 8) -> list[Task]:
         root = Path(output)
         if root.suffix.lower() in WRITABLE_SUFFIXES and not root.exists():
             raise ValueError(
-                f"{output}: is the name of a picture, but {source} may be many pictures; "
-                f"name a folder, or write {output}/ if you mean one"
+                f"{output}: expected a folder for the pictures of {source}, got the name of a "
+                f"picture; write {output}/ for a folder"
             )
         if root.exists() and not root.is_dir():
             raise NotADirectoryError(
-                f"{output}: expected a folder for the pictures of {source}, found a file"
+                f"{output}: expected a folder for the pictures of {source}, got a file"
             )
         tasks = _targets(folder, _not_inside(found, folder, root), root, suffixes)
     _check_outputs(tasks)
@@ -140,19 +140,19 @@ def _single_target(source: Path, output: str, suffixes: Sequence[str]) -> Path:
     suffix = target.suffix.lower()
     if suffix in WRITABLE_SUFFIXES and suffix not in suffixes:
         raise ValueError(
-            f"{output}: a {suffix} picture holds 8 bits a value; with 16 bits use one of "
-            f"{', '.join(suffixes)}"
+            f"{output}: expected {', '.join(suffixes)} with 16 bits per channel, got {suffix}, "
+            "which has 8"
         )
     if suffix not in suffixes:
         raise ValueError(
-            f"{output}: pictures are written as {', '.join(WRITABLE_SUFFIXES)}; "
-            f"use one of these suffixes, or write {output}/ if you mean a folder"
+            f"{output}: expected a name in {', '.join(WRITABLE_SUFFIXES)}; write {output}/ for a "
+            "folder"
         )
     return target
 
 
 def _find(source: str) -> tuple[Path, list[Path]]:
-    """The folder that structure counts from, and the pictures of a folder or glob."""
+    """Return the root of the output's structure, and the pictures of a folder or glob."""
     if os.path.isdir(source):
         return Path(source), find_pictures(source)
     if not has_wildcard(source):
@@ -164,8 +164,8 @@ def _find(source: str) -> tuple[Path, list[Path]]:
     found = [path for path in matches if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()]
     if not found:
         raise FileNotFoundError(
-            f"{source}: matches {len(matches)} files and folders, none of them a picture "
-            f"({', '.join(PICTURE_SUFFIXES)})"
+            f"{source}: expected pictures ({', '.join(PICTURE_SUFFIXES)}), got "
+            f"{len(matches)} other files and folders"
         )
     return glob_root(source), found
 
@@ -178,19 +178,20 @@ def _not_inside(found: list[Path], folder: Path, root: Path) -> list[Path]:
     kept = [path for path in found if inner not in path.resolve().parents]
     if not kept:
         raise FileNotFoundError(
-            f"{folder}: all its pictures lie in the output folder {root}; name another --output"
+            f"{folder}: expected pictures outside of the output folder {root}, got none; choose "
+            "another --output"
         )
     return kept
 
 
 def _written_name(source: Path, suffixes: Sequence[str]) -> str:
-    """A file's name with a suffix that can be written."""
+    """Return a file's name with a suffix that can be written."""
     known = source.suffix.lower() in suffixes
     return source.name if known else source.with_suffix(".png").name
 
 
 def _targets(folder: Path, found: list[Path], root: Path, suffixes: Sequence[str]) -> list[Task]:
-    """Distinct targets in the structure below `folder`; names that need no change come first."""
+    """Return distinct targets in the structure of `folder`; unchanged names have priority."""
     places = {path: root / path.relative_to(folder) for path in found}
     targets = {
         path: place for path, place in places.items() if _written_name(path, suffixes) == path.name
@@ -211,22 +212,16 @@ def _targets(folder: Path, found: list[Path], root: Path, suffixes: Sequence[str
 
 
 def _check_outputs(tasks: Sequence[Task]) -> None:
-    """Refuse to overwrite an input, and folders that cannot be written to."""
+    """Check that no input is overwritten, and that all folders are writable."""
     inputs = {task.source.resolve() for task in tasks}
     identities = {_identity(task.source) for task in tasks}
     for task in tasks:
         # Also by identity: a name in other case is the same file on some disks.
         same = task.target.exists() and _identity(task.target) in identities
         if same or task.target.resolve() in inputs:
-            raise ValueError(
-                f"{task.target}: this output would overwrite an input; name another --output"
-            )
+            raise ValueError(f"{task.target}: would overwrite an input; choose another --output")
     for parent in {task.target.parent for task in tasks}:
-        existing = next(place for place in (parent, *parent.absolute().parents) if place.exists())
-        if not existing.is_dir():
-            raise NotADirectoryError(f"{parent}: expected a folder, but {existing} is a file")
-        if not os.access(existing, os.W_OK | os.X_OK):
-            raise PermissionError(f"{parent}: no permission to write there; name another --output")
+        check_writable(parent)
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -291,7 +286,7 @@ def extract_files(
         for number, picture in enumerate(made, start=1):
             path = task.target.with_name(f"{stems[task.target]}_{name}{number}.png")
             if path.resolve() in inputs:
-                raise ValueError(f"{path}: would overwrite an input; name another --output")
+                raise ValueError(f"{path}: would overwrite an input; choose another --output")
             write_picture(path, picture)
             done.append(path)
         if not made:
@@ -309,7 +304,7 @@ def extract_files(
 
 
 def _distinct_stems(tasks: Sequence[Task]) -> dict[Path, str]:
-    """Target -> its name without the suffix, where that is another's, too, with it: a, a_png."""
+    """Return target -> stem, with the suffix where two stems are equal: a, a_png."""
     stems: dict[Path, str] = {}
     taken: set[Path] = set()
     for target in [task.target for task in tasks]:
@@ -407,7 +402,7 @@ def run_tasks(
         while pending:
             settle(*pending.popleft())
     finally:
-        # Without cancelling, an interrupt would wait for every picture that is queued.
+        # Without cancelling, an interrupt would wait for all queued pictures.
         readers.shutdown(cancel_futures=True)
         writers.shutdown(cancel_futures=True)
         progress.close()
@@ -417,7 +412,7 @@ def run_tasks(
 def _read_ahead(
     readers: ThreadPoolExecutor, tasks: Sequence[Task], read: Callable[[Task], Source]
 ) -> Iterator[tuple[Task, Future[Source]]]:
-    """Yield each task with what was read for it, while the next ones are being read."""
+    """Yield each task with its source while the next ones are read."""
     ahead: deque[tuple[Task, Future[Source]]] = deque()
     for task in tasks:
         ahead.append((task, readers.submit(read, task)))

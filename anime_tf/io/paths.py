@@ -26,6 +26,20 @@ def expand_glob(text: str) -> list[Path]:
     return [Path(name) for name in sorted(set(glob.glob(text, recursive=True)))]
 
 
+def check_writable(folder: Path) -> None:
+    """Check that files can be written to a folder, which need not exist yet.
+
+    Raises:
+        NotADirectoryError: A file stands where a folder is needed.
+        PermissionError: The folder is not writable.
+    """
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(f"{folder}: expected a folder, got the file {existing}")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder}: expected a writable folder; choose another --output")
+
+
 def check_unique_stems(paths: Iterable[Path]) -> None:
     """Check that no two files have one name but for suffix and folder.
 

@@ -72,7 +72,7 @@ class Progress:
             logging.info("%s%s", prefix, ", ".join(filter(None, parts)))
 
     def track(self, items: Iterable[_Item]) -> Iterator[_Item]:
-        """Yield items and counts them; ends the bar after the last one."""
+        """Yield items, count them, and end the bar after the last one."""
         with self:
             for item in items:
                 yield item

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from anime_tf.io.paths import check_writable
 from anime_tf.io.terminal import Progress
 from anime_tf.io.video.codecs import DEFAULT_ENCODING, VideoEncoding
 from anime_tf.io.video.frames import Frame
@@ -80,12 +81,7 @@ def check_output(
     both = (source_path, target_path)
     if all(path.exists() for path in both) and os.path.samefile(*both):
         raise ValueError(f"{target}: would overwrite the input; choose another --output")
-    parent = target_path if is_sequence(target) else target_path.parent
-    existing = next(place for place in (parent, *parent.absolute().parents) if place.exists())
-    if not existing.is_dir():
-        raise NotADirectoryError(f"{parent}: expected a folder, got the file {existing}")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise PermissionError(f"{parent}: expected a writable folder; choose another --output")
+    check_writable(target_path if is_sequence(target) else target_path.parent)
 
 
 def frame_by_frame(stylize: Callable[[np.ndarray], np.ndarray]) -> FrameStylizer:

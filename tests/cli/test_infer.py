@@ -116,7 +116,7 @@ def test_16_bits(archive, stylizer, photos, tmp_path, capsys):
     capsys.readouterr()
     assert infer(archive, *flags, f"--output={out}/a.jpg", f"--input={photos}/a.jpg") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "a .jpg picture holds 8 bits a value; with 16 bits use one of .png, .tif, .tiff" in line
+    assert "expected .png, .tif, .tiff with 16 bits per channel, got .jpg" in line
     assert infer(archive, *flags, f"--output={out}", "--faces=blend") == 2
     assert "expected --faces=off with --bits=16, got --faces=blend" in capsys.readouterr().err
 

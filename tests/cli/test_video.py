@@ -94,7 +94,7 @@ def test_wrong_inputs_are_one_line_and_touch_no_file(archive, film, tmp_path, ca
         ([f"--input={note}", "--output=out.mp4"], "note.mp4: expected a video that FFmpeg reads"),
         ([f"--input={film}", "--output=out.avi"], "expected a video (.mp4, .mov, .mkv"),
         ([f"--input={film}", f"--output={film}"], "would overwrite the input"),
-        ([f"--input={film}", f"--output={note}/out.mp4"], "note.mp4 is a file"),
+        ([f"--input={film}", f"--output={note}/out.mp4"], "expected a folder, got the file"),
         ([f"--input={film}", "--output=/proc/none/out.mp4"], "/proc/none"),
         ([f"--input={film}", "--output=out.mp4", "--crf=64"], "--crf=64"),
         ([f"--input={film}", "--output=out.mp4", "--weights=cell"], "did you mean cel?"),

@@ -66,9 +66,9 @@ def test_nothing_else_is_replaced(exported, tmp_path):
         check_request(saved_model(exported))
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(NotADirectoryError, match="expected a folder for the export, found a file"):
+    with pytest.raises(NotADirectoryError, match="expected a folder for the export, got a file"):
         check_request(saved_model(file))
-    with pytest.raises(NotADirectoryError, match="but .*file is a file"):
+    with pytest.raises(NotADirectoryError, match="expected a folder, got the file .*file"):
         check_request(saved_model(file / "exported"))
 
 
