@@ -12,7 +12,7 @@ MAKE_VENV := $(PYTHON) .ci/make_venv.py
 .PHONY: help demo test lint format page clean
 
 help:
-	@echo "make demo    stylise the pictures in samples/ into demo_output/"
+	@echo "make demo    stylize the pictures in samples/ into demo_output/"
 	@echo "make test    run the tests (ARGS=... goes to pytest)"
 	@echo "make lint    check style and types: ruff and mypy"
 	@echo "make format  put the code into the house's form: ruff"
@@ -22,8 +22,8 @@ help:
 
 demo:
 	@$(MAKE_VENV) requirements.txt
-	$(VENV_PYTHON) infer.py --input=samples --output=demo_output
-	@echo "The stylised pictures are in $(CURDIR)/demo_output"
+	$(VENV_PYTHON) infer.py samples demo_output
+	@echo "The stylized pictures are in $(CURDIR)/demo_output"
 
 test:
 	@$(MAKE_VENV) requirements-dev.txt

@@ -122,10 +122,10 @@ def _sources(
 
 def _thread_as_in_training() -> None:
     """Shares cores out as the verb train does, where TensorFlow has not begun to run yet."""
-    from anime_tf.cli.train import make_repeatable
+    from anime_tf.training.devices import make_deterministic
 
     try:
-        make_repeatable()
+        make_deterministic()
     except RuntimeError as error:
         # Only where this is called from a process that does other things with TensorFlow.
         logging.warning("threads are left as they are: %s", error)

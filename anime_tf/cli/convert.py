@@ -8,10 +8,10 @@ from typing import Any
 from absl import flags, logging
 
 from anime_tf.cli import app
-from anime_tf.cli.flags import Flags, UsageError, given, make_config
+from anime_tf.cli.flags import Flags, UsageError, check_given, given, make_config
 from anime_tf.config import settings
 from anime_tf.conversion.config import ConvertConfig
-from anime_tf.training.config import PRESETS, RunOptions, TrainConfig, preset_of
+from anime_tf.training.config import RunOptions, TrainConfig
 
 FROM_CHECKPOINT = (
     "model",
@@ -74,15 +74,12 @@ def main(values: flags.FlagValues) -> int:
 
 def _convert_training(config: ConvertConfig, values: flags.FlagValues) -> int:
     changes = given(values, RUN_SETTINGS)
-    missing = [f"--{name}" for name in ("dataset_dir", "style") if name not in changes]
-    if missing:
-        raise UsageError(f"{' and '.join(missing)} required with --training, as for train")
+    check_given(("dataset_dir", "style"), changes)
     app.import_tensorflow()
     from anime_tf.training.import_tf1 import import_training, read_settings
 
     found: dict[str, Any] = read_settings(config.input, config.model)
-    preset = values.preset or preset_of(found["model"], changes["style"])
-    run = TrainConfig.from_dict({**PRESETS[preset], **changes, **found, "run_dir": config.output})
+    run = TrainConfig.from_preset(values.preset, {**changes, **found, "run_dir": config.output})
     done = import_training(config.input, run, epoch=config.epoch, verify=config.verify)
     logging.info("%s", done.summary)
     logging.info("resume: anime-tf train --run_dir=%s --resume", done.run_dir)

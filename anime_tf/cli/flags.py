@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from absl import flags
@@ -112,13 +112,18 @@ def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequen
 
 
 def check_required(values: flags.FlagValues, groups: Iterable[Flags]) -> None:
-    """Raise a `UsageError` that names all required flags without a value."""
-    missing = [
-        f"--{name}"
-        for group in groups
-        for name, one in group.settings.items()
-        if one.required and values[name].value is None
-    ]
+    """Check that all required flags have a value; see `check_given`."""
+    required = [name for group in groups for name, one in group.settings.items() if one.required]
+    check_given(required, {name: values[name].value for name in required})
+
+
+def check_given(names: Iterable[str], found: Mapping[str, Any]) -> None:
+    """Check that flags have values.
+
+    Raises:
+        UsageError: Names all flags without a value.
+    """
+    missing = [f"--{name}" for name in names if found.get(name) in (None, "")]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise UsageError(f"{' and '.join(missing)} {verb} required, as in {missing[0]}=VALUE")

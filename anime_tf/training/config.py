@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,6 +189,17 @@ class TrainConfig(Config):
                 "paired_feature_weight: expected perceptual=mobilenetv1, got "
                 f"{self.perceptual}; its features at three depths are compared"
             )
+
+    @classmethod
+    def from_preset(cls, preset: str | None, changes: Mapping[str, Any]) -> TrainConfig:
+        """Make a config from a preset and the settings that differ from it.
+
+        Args:
+            preset: Name of the preset; None for `preset_of` the model and the style.
+            changes: Settings by name.
+        """
+        name = preset or preset_of(changes.get("model"), changes.get("style", ""))
+        return cls.from_dict({**PRESETS[name], **changes})
 
     @property
     def is_paired(self) -> bool:

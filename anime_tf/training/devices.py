@@ -34,6 +34,18 @@ def make_strategy(distribute: str) -> tf.distribute.Strategy | None:
     return None
 
 
+def make_deterministic() -> None:
+    """Make training on one CPU bit-exact; call it before TensorFlow runs anything.
+
+    Two things change the order in which gradients are summed: parallel operations share the threads
+    anew each time, and the graph optimizer rewrites a graph differently from process to process. So
+    one operation runs at a time (on all cores), as written.
+    """
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Return whether this process writes the run directory: the first of several workers."""
     resolver = strategy.cluster_resolver

@@ -108,7 +108,7 @@ def test_mismatch_is_reported_whole_and_nothing_is_written(tmp_path, capsys):
         (["--source=tf1", "--input=a", "--output=x.keras", "--model=v9"], "--model=v9"),
         (
             ["--source=tf1", "--input=a", "--output=x", "--training"],
-            "--dataset_dir and --style required",
+            "--dataset_dir and --style are required",
         ),
         (
             ["--source=torch", "--input=a", "--output=x", "--training"],
