@@ -19,7 +19,7 @@ from absl import logging
 from tqdm import tqdm
 
 from anime_tf.inference.memory import free_memory
-from anime_tf.io.pictures import to_pm1
+from anime_tf.io.pixels import to_pm1
 from anime_tf.metrics.similarity import psnr
 from benchmarks import peers
 from benchmarks.machine import matrix_peaks

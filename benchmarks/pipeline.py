@@ -11,7 +11,8 @@ import numpy as np
 from anime_tf.datasets.edge_smooth import smooth_folder
 from anime_tf.datasets.pipeline import TrainingPictures
 from anime_tf.io.folders import DatasetFolders, find_pictures
-from anime_tf.io.pictures import resize, write_picture
+from anime_tf.io.geometry import resize
+from anime_tf.io.pictures import write_picture
 from benchmarks.timing import Contender
 
 PHASE_STREAMS = {"init": ("photo",), "gan": ("photo", "anime", "smooth")}

@@ -18,7 +18,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from anime_tf.io.folders import by_stem, find_pictures
-from anime_tf.io.pictures import limit_array_side, read_picture, write_picture
+from anime_tf.io.geometry import limit_array_side
+from anime_tf.io.pictures import read_picture, write_picture
 from recipes.painter.style import STYLES
 
 

@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from anime_tf.io.pictures import limit_array_side, read_picture, write_picture
+from anime_tf.io.geometry import limit_array_side
+from anime_tf.io.pictures import read_picture, write_picture
 
 CATALOG = Path(__file__).with_suffix(".json")
 

@@ -28,11 +28,13 @@ import tensorflow as tf
 
 from anime_tf.conversion.perceptual import load_perceptual
 from anime_tf.inference.lowering.resize import NativeUpsample2x
+from anime_tf.io.color import LUMA_WEIGHTS
 from anime_tf.io.folders import by_stem, find_pictures
-from anime_tf.io.pictures import limit_array_side, read_array, write_picture
+from anime_tf.io.geometry import limit_array_side
+from anime_tf.io.pictures import read_array, write_picture
 from anime_tf.losses import painting
 from anime_tf.models.archive import save_generator
-from anime_tf.models.live import LUMA, LiveGenerator
+from anime_tf.models.live import LiveGenerator
 from anime_tf.models.live_large import LiveLargeGenerator
 from anime_tf.models.tree import recast, swap_layers
 from anime_tf.models.upsampling import Upsample2x
@@ -73,7 +75,7 @@ class Pairs:
                 photo = cv2.cvtColor(photo, cv2.COLOR_GRAY2RGB)
             if photo.shape != painted.shape or min(photo.shape[:2]) < self.size:
                 continue
-            mean = float((photo.reshape(-1, 3).mean(0) / 127.5 - 1) @ np.array(LUMA))
+            mean = float((photo.reshape(-1, 3).mean(0) / 127.5 - 1) @ np.array(LUMA_WEIGHTS))
             self.pairs[name] = photo, painted, mean
         self.names = list(self.pairs)
         people = np.array([any(word in name for word in PEOPLE) for name in self.names])

@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 
 from absl import flags, logging
@@ -121,6 +122,8 @@ def run(command: Command | Group, argv: Sequence[str], program: str = "") -> int
         return _choose(program, command.summary, example, summaries, arguments)
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Pillow warns of cut EXIF blocks, which are common and harmless.
+    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
     values = flags.FlagValues()
     for group in command.groups:
         define(values, group)

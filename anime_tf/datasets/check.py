@@ -21,6 +21,7 @@ from anime_tf.datasets.extract.duplicates import HashIndex
 from anime_tf.datasets.extract.quality import QualityLimits, measure
 from anime_tf.io import pictures
 from anime_tf.io.folders import by_stem, find_pictures, relative_stem
+from anime_tf.io.geometry import resize
 from anime_tf.io.terminal import Progress
 from anime_tf.metrics.perceptual_hash import perceptual_hash
 
@@ -192,7 +193,7 @@ def measure_picture(path: Path) -> PictureFacts:
         OSError: It cannot be read.
     """
     rgb = pictures.read_picture(path).rgb_u8
-    small = pictures.resize(rgb, (_COLOR_SIDE, _COLOR_SIDE))
+    small = resize(rgb, (_COLOR_SIDE, _COLOR_SIDE))
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2Lab).reshape(-1, 3)
     red, green, blue = (float(v) for v in small.reshape(-1, 3).mean(axis=0))
     lightness, a, b = (float(v) for v in lab.mean(axis=0, dtype=np.float64))
@@ -366,7 +367,7 @@ class _Checker:
         sizes: dict[str, list[int]] = {"image_size": [], "full_size": []}
         for facts in islice(style, 0, None, -(-len(style) // _SMOOTH_SAMPLES)):
             rgb = pictures.read_picture(facts.path).rgb_u8
-            square = pictures.resize(rgb, (self.image_size, self.image_size))
+            square = resize(rgb, (self.image_size, self.image_size))
             for key, picture in (("image_size", square), ("full_size", rgb)):
                 smooth = smooth_edges(picture, None)
                 sizes[key].append(len(pictures.encode_picture(smooth, ".png")))

@@ -20,6 +20,7 @@ from anime_tf.datasets.config import RESAMPLINGS
 from anime_tf.io import pictures
 from anime_tf.io.atomic import atomic_folder
 from anime_tf.io.folders import SMOOTH_RECORD, by_stem, find_pictures
+from anime_tf.io.geometry import resize
 from anime_tf.io.terminal import Progress
 
 KERNEL_SIDE = 5
@@ -193,7 +194,7 @@ def _smooth_all(
         except ValueError as error:
             return str(error)
         if size_hw is not None and resampling == "area":
-            rgb = pictures.resize(rgb, size_hw)
+            rgb = resize(rgb, size_hw)
         target = target_dir / f"{stem}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         pictures.write_picture(target, smooth_edges(rgb, size_hw))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from anime_tf.models.live import EXPOSED_MEAN, EXPOSURE_LIMITS, LUMA
+from anime_tf.io.color import LUMA_WEIGHTS
+from anime_tf.models.live import EXPOSED_MEAN, EXPOSURE_LIMITS
 
 
 def exposure_amount(mean: float) -> float:
@@ -24,7 +25,7 @@ def expose(photo_u8: np.ndarray) -> np.ndarray:
         photo_u8: RGB, uint8 (h, w, 3).
     """
     means = photo_u8.reshape(-1, 3).mean(axis=0, dtype=np.float64) / 127.5 - 1.0
-    amount = exposure_amount(float(means @ np.array(LUMA)))
+    amount = exposure_amount(float(means @ np.array(LUMA_WEIGHTS)))
     levels = np.arange(256) / 127.5 - 1.0
     for _ in range(2):
         levels = levels + 0.5 * amount * (1.0 - levels * levels)

@@ -20,6 +20,7 @@ from absl import logging
 
 from anime_tf.io import pictures
 from anime_tf.io.folders import DatasetFolders
+from anime_tf.io.geometry import resize
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -307,7 +308,7 @@ class TrainingPictures:
     ) -> dict[str, np.ndarray]:
         """Fit a leader and its counterparts to the training size."""
         if self.fit == "resize":
-            whole = {name: pictures.resize(rgb, self.image_size) for name, (_, rgb) in read.items()}
+            whole = {name: resize(rgb, self.image_size) for name, (_, rgb) in read.items()}
             return self._zoom_in(whole, slot, leader) if self.augment_resize else whole
         leader_path, leader_rgb = read[leader]
         for name, (path, rgb) in read.items():
@@ -334,7 +335,7 @@ class TrainingPictures:
         cover = (max(height, round(size[0] * scale)), max(width, round(size[1] * scale)))
         zoom = self._zoom(slot, leader, min(cover[0] / height, cover[1] / width))
         rows, columns = min(cover[0], round(height * zoom)), min(cover[1], round(width * zoom))
-        covering = {k: x if size == cover else pictures.resize(x, cover) for k, x in full.items()}
+        covering = {k: x if size == cover else resize(x, cover) for k, x in full.items()}
         return self._cut_window(covering, slot, leader, (rows, columns))
 
     def _zoom_in(
@@ -357,7 +358,7 @@ class TrainingPictures:
         left = int(draws[1] % np.uint64(width - columns + 1))
         windows = {name: x[top : top + rows, left : left + columns] for name, x in sources.items()}
         return {
-            name: pictures.resize(np.ascontiguousarray(window), self.image_size)
+            name: resize(np.ascontiguousarray(window), self.image_size)
             for name, window in windows.items()
         }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anime_tf.inference.engines.engine import Engine
-from anime_tf.io.pictures import to_pm1
+from anime_tf.io.pixels import to_pm1
 from anime_tf.metrics.similarity import psnr
 
 PROBE_SIZES = ((256, 256), (150, 203))

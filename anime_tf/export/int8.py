@@ -16,6 +16,7 @@ from anime_tf.errors import import_optional
 from anime_tf.inference.engines.tflite import TFLITE_IDENTIFIER
 from anime_tf.io import pictures
 from anime_tf.io.folders import find_pictures
+from anime_tf.io.geometry import resize
 
 REQUIREMENT = "ai-edge-quantizer"
 """What to install; also the package's extra ``int8``."""
@@ -85,7 +86,7 @@ def calibration_pictures(
         cover = [
             max(m, round(n * scale)) for m, n in zip((height, width), photo.shape, strict=False)
         ]
-        photo = pictures.resize(photo, (cover[0], cover[1]))
+        photo = resize(photo, (cover[0], cover[1]))
         top, left = (cover[0] - height) // 2, (cover[1] - width) // 2
         photos.append(photo[None, top : top + height, left : left + width])
     return photos

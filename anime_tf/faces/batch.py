@@ -12,6 +12,7 @@ from anime_tf.faces.face_stylizer import FaceStylizer, Stylize
 from anime_tf.inference.batch import BatchReport, Task, extract_files, plan, stylize_files
 from anime_tf.inference.config import InferConfig, StylizerConfig
 from anime_tf.io import pictures
+from anime_tf.io.geometry import limit_array_side, side_by_side
 from anime_tf.io.pictures import Picture
 from anime_tf.styles.builtin import weights_path
 
@@ -49,9 +50,9 @@ def stylize_pictures(
 
     def stylize(photo: Picture | np.ndarray) -> np.ndarray:
         array = photo.array_u8 if isinstance(photo, Picture) else photo
-        array = pictures.limit_array_side(array, stylizer_config.max_side)
+        array = limit_array_side(array, stylizer_config.max_side)
         anime = work(array)
-        return pictures.side_by_side(array, anime) if config.compare else anime
+        return side_by_side(array, anime) if config.compare else anime
 
     return tasks, stylize_files(tasks, stylize, quality=config.quality, bits=config.bits)
 
@@ -115,5 +116,5 @@ class _FaceCrops:
                 crop_portrait(rgb_u8, OrientedSquare.from_face(face, padding), size)
                 for face in faces
             ]
-            made = [pictures.side_by_side(*pair) for pair in zip(before, made, strict=True)]
+            made = [side_by_side(*pair) for pair in zip(before, made, strict=True)]
         return [pictures.as_picture(made_u8) for made_u8 in made]

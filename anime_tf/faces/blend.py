@@ -7,7 +7,7 @@ import numpy as np
 
 from anime_tf.faces.align import OrientedSquare, distance_outside
 from anime_tf.faces.face import Face, transform_points
-from anime_tf.io import pictures
+from anime_tf.io.geometry import resize
 
 FOREHEAD = 0.35
 """Extension of the hull above the brows, as a fraction of the distance from chin to brows."""
@@ -83,7 +83,7 @@ def match_colors(
     lab, reference = _to_lab(portrait_u8), _to_lab(reference_u8)
     small = lab
     if portrait_u8.shape != reference_u8.shape:
-        small = _to_lab(pictures.resize(portrait_u8, reference_u8.shape[:2]))
+        small = _to_lab(resize(portrait_u8, reference_u8.shape[:2]))
     share = (weight / np.float32(total))[..., None]
 
     def statistics(channels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from anime_tf.faces.blend import color_weight, face_mask, match_colors
 from anime_tf.faces.config import FaceConfig
 from anime_tf.faces.face import Face, resize_transform
 from anime_tf.io import pictures
+from anime_tf.io.geometry import resize
 
 Stylize = Callable[[np.ndarray], np.ndarray]
 """A `Stylizer` or another map from uint8 pictures to uint8 pictures."""
@@ -108,7 +109,7 @@ class FaceStylizer:
         photo_hw, anime_hw = photo_u8.shape[:2], anime_u8.shape[:2]
         if faces and photo_hw != anime_hw:
             faces = [face.transformed(resize_transform(photo_hw, anime_hw)) for face in faces]
-            photo_u8 = pictures.resize(photo_u8, anime_hw)
+            photo_u8 = resize(photo_u8, anime_hw)
         return self._paste(anime_u8, self._crop(photo_u8, faces))
 
     def portraits(self, photo_u8: np.ndarray, faces: list[Face]) -> list[np.ndarray]:
@@ -133,7 +134,7 @@ class FaceStylizer:
             size = self._portrait_size(square)
             mask = face_mask(face, square, size)
             # Half the size suffices for the colors, and takes a quarter of the time.
-            half_mask = pictures.resize(mask, (size // 2, size // 2))
+            half_mask = resize(mask, (size // 2, size // 2))
             weight = color_weight(half_mask, photo_u8.shape[:2], square)
             crops.append(_Crop(square, crop_portrait(photo_u8, square, size), mask, weight))
         return crops
@@ -152,7 +153,7 @@ class FaceStylizer:
         return math.ceil(square.side / MAX_MAGNIFICATION / SIZE_STEP) * SIZE_STEP
 
     def _stylize(self, portrait_u8: np.ndarray) -> np.ndarray:
-        return pictures.resize(self._face_stylizer(portrait_u8), portrait_u8.shape[:2])
+        return resize(self._face_stylizer(portrait_u8), portrait_u8.shape[:2])
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from anime_tf.inference.tiling import Tile, split_into_tiles
-from anime_tf.io.pictures import pad_to_multiple, to_pm1
+from anime_tf.io.geometry import pad_to_multiple
+from anime_tf.io.pixels import to_pm1
 
 if TYPE_CHECKING:
     from anime_tf.models.generator import Generator

@@ -1,6 +1,6 @@
 """Steps after the network: brightness, color, strength, in this order.
 
-1. `pictures.brightness_gain`: the mean luma of the photo.
+1. `brightness_gain`: the mean luma of the photo.
 2. `transfer_color`: the photo's chroma under the result's luma.
 3. `blend`: a picture between the photo and the result, by strength.
 
@@ -13,7 +13,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from anime_tf.io import pictures
+from anime_tf.io.color import LUMA_WEIGHTS, brightness_gain
+from anime_tf.io.pixels import apply_gain, as_type
 
 RADIUS = 8
 """Radius in pixels of the guided filter's windows."""
@@ -60,11 +61,11 @@ def postprocess(
             f"expected a photo and its result in one shape, got {photo.shape} and {anime.shape}"
         )
     if strength == 0:
-        return pictures.as_type(photo, anime.dtype)
+        return as_type(photo, anime.dtype)
     if match_brightness:
-        gain = pictures.brightness_gain(photo, anime)
+        gain = brightness_gain(photo, anime)
         for rows in _strips(len(anime)):
-            anime[rows] = pictures.scaled(anime[rows], gain)
+            anime[rows] = apply_gain(anime[rows], gain)
     if strength == 1 and not keep_color:
         return anime
     out = np.empty_like(anime)
@@ -72,13 +73,13 @@ def postprocess(
         halo = 0 if strength == 1 else HALO
         first, last = max(0, rows.start - halo), min(len(anime), rows.stop + halo)
         near = slice(first, last)
-        before = pictures.as_type(photo[near], np.float32)
-        after = pictures.as_type(anime[near], np.float32)
+        before = as_type(photo[near], np.float32)
+        after = as_type(anime[near], np.float32)
         if keep_color:
             after = transfer_color(before, after)
         if strength < 1:
             after = blend(before, after, strength)
-        out[rows] = pictures.as_type(after[rows.start - first : rows.stop - first], anime.dtype)
+        out[rows] = as_type(after[rows.start - first : rows.stop - first], anime.dtype)
     return out
 
 
@@ -97,7 +98,7 @@ def transfer_color(photo: np.ndarray, anime: np.ndarray) -> np.ndarray:
     Returns:
         A new array of the same shape, type and range.
     """
-    weights = np.array([pictures.LUMA_WEIGHTS], np.float32)
+    weights = np.array([LUMA_WEIGHTS], np.float32)
     luma = cv2.transform(anime, weights)
     chroma = photo - cv2.transform(photo, weights)[..., None]
     red, green, blue = cv2.split(chroma)

@@ -19,7 +19,8 @@ from anime_tf.inference.engines.keras import KerasEngine
 from anime_tf.inference.frozen import Freezer, FrozenEngine, can_freeze
 from anime_tf.inference.memory import fits_into_memory
 from anime_tf.inference.postprocess import postprocess
-from anime_tf.io import pictures
+from anime_tf.io.geometry import limit_array_side
+from anime_tf.io.pixels import as_type, from_pm1, to_pm1
 from anime_tf.styles.builtin import weights_path
 
 
@@ -100,14 +101,14 @@ class Stylizer:
         _check(photo_u8)
         max_side = self.config.max_side
         if photo_u8.ndim == 3:
-            photo = pictures.limit_array_side(photo_u8, max_side)
+            photo = limit_array_side(photo_u8, max_side)
             anime = self._stylize(photo[None, ..., :3], self._engine)[0]
             if photo.shape[2] == 3:
                 return anime
-            return np.dstack([anime, pictures.as_type(photo[..., 3], anime.dtype)])
+            return np.dstack([anime, as_type(photo[..., 3], anime.dtype)])
         if len(photo_u8) == 0:
             return photo_u8.astype(self.config.dtype or photo_u8.dtype)
-        limited = [pictures.limit_array_side(photo, max_side) for photo in photo_u8]
+        limited = [limit_array_side(photo, max_side) for photo in photo_u8]
         return self._stylize(np.stack(limited), self._engine)
 
     @property
@@ -143,7 +144,7 @@ class Stylizer:
             _check(photo)
             if photo.ndim != 3 or photo.shape[2] != 3:
                 raise ValueError(f"expected photos (height, width, 3), got {photo.shape}")
-        limited = [pictures.limit_array_side(photo, self.config.max_side) for photo in photos]
+        limited = [limit_array_side(photo, self.config.max_side) for photo in photos]
         frozen = self.with_settings()
         frozen._engine = self._frozen(limited, passes)
         return frozen
@@ -230,7 +231,7 @@ class Stylizer:
         """
         engine, photo_u8 = self._ema_input(photo_u8)
         try:
-            return engine.run_ema(pictures.to_pm1(photo_u8[None]), None, 1.0, math.inf)[1]
+            return engine.run_ema(to_pm1(photo_u8[None]), None, 1.0, math.inf)[1]
         except MemoryError as error:
             raise MemoryError(
                 tiling.out_of_memory_message((1, *photo_u8.shape), 0, False)
@@ -248,7 +249,7 @@ class Stylizer:
         _check(photo_u8)
         if photo_u8.ndim != 3 or photo_u8.shape[2] != 3:
             raise ValueError(f"expected a frame (height, width, 3), got {photo_u8.shape}")
-        return self._engine, pictures.limit_array_side(photo_u8, self.config.max_side)
+        return self._engine, limit_array_side(photo_u8, self.config.max_side)
 
     def _stylize(
         self, photos: np.ndarray, network: Callable[[np.ndarray], np.ndarray]
@@ -257,7 +258,7 @@ class Stylizer:
         config = self.config
         dtype = np.dtype(config.dtype or photos.dtype)
         if config.strength == 0:
-            return pictures.as_type(photos, dtype)
+            return as_type(photos, dtype)
         side = 0
         may_tile = network is self._engine and self.can_freeze
         if may_tile:
@@ -267,7 +268,7 @@ class Stylizer:
             if side:
                 animes = np.stack([self._in_tiles(photo, side, dtype) for photo in photos])
             else:
-                animes = pictures.from_pm1(network(pictures.to_pm1(photos)), dtype)
+                animes = from_pm1(network(to_pm1(photos)), dtype)
         except MemoryError as error:
             raise MemoryError(tiling.out_of_memory_message(photos.shape, side, may_tile)) from error
         if config.strength == 1 and not (config.keep_color or config.match_brightness):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anime_tf.io.pictures import from_pm1, pad_to_multiple, to_pm1
+from anime_tf.io.geometry import pad_to_multiple
+from anime_tf.io.pixels import from_pm1, to_pm1
 
 TILE_SIDE = 640
 """Default side of a tile, without its margins.

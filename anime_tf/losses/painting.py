@@ -10,7 +10,8 @@ from typing import Any
 
 from keras import ops
 
-from anime_tf.losses.perceptual import LUMA, l1_loss, rgb_to_yuv
+from anime_tf.io.color import LUMA_WEIGHTS
+from anime_tf.losses.perceptual import l1_loss, rgb_to_yuv
 
 # Added to a squared gradient: the root has no derivative at 0.
 _EPSILON = 1e-8
@@ -58,7 +59,7 @@ def _differences(x: Any, axis: int) -> Any:
 
 def luma_gradient(pictures: Any) -> Any:
     """Compute sqrt(dh^2 + dw^2) of the luma, forward differences, (n, h - 1, w - 1, 1)."""
-    weights = ops.reshape(ops.convert_to_tensor(LUMA, "float32"), (3, 1))
+    weights = ops.reshape(ops.convert_to_tensor(LUMA_WEIGHTS, "float32"), (3, 1))
     luma = ops.matmul(ops.cast(pictures, "float32"), weights)
     dh, dw = _differences(luma, 0)[:, :, :-1], _differences(luma, 1)[:, :-1]
     return ops.sqrt(ops.square(dh) + ops.square(dw) + _EPSILON)

@@ -12,6 +12,8 @@ from typing import Any
 
 from keras import ops
 
+from anime_tf.io.color import LUMA_WEIGHTS
+
 RGB_TO_YUV = (
     (0.299, -0.14714119, 0.61497538),
     (0.587, -0.28886916, -0.51496512),
@@ -24,9 +26,6 @@ TONE_EPSILON = 1e-4
 
 SOBEL_EPSILON = 1e-8
 """Added to the squared slope, since the root has no derivative at 0: 1/100 level."""
-
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of R, G and B (ITU-R BT.601)."""
 
 
 def _float32(x: Any) -> Any:
@@ -112,7 +111,7 @@ def sobel_magnitude(picture: Any) -> Any:
     Returns:
         (n, height - 2, width - 2), float32: the pixels with all eight neighbors.
     """
-    luma = ops.sum(_float32(picture) * ops.convert_to_tensor(LUMA, "float32"), -1)
+    luma = ops.sum(_float32(picture) * ops.convert_to_tensor(LUMA_WEIGHTS, "float32"), -1)
     slope, blur = (-0.5, 0.0, 0.5), (0.25, 0.5, 0.25)
     gy = _correlate(_correlate(luma, 1, slope), 2, blur)
     gx = _correlate(_correlate(luma, 1, blur), 2, slope)
@@ -151,5 +150,7 @@ def match_tone(picture: Any, reference: Any) -> Any:
 
 def to_gray(picture: Any) -> Any:
     """Luma of an RGB picture in all three channels, same range."""
-    luma = ops.sum(_float32(picture) * ops.convert_to_tensor(LUMA, "float32"), -1, keepdims=True)
+    luma = ops.sum(
+        _float32(picture) * ops.convert_to_tensor(LUMA_WEIGHTS, "float32"), -1, keepdims=True
+    )
     return ops.repeat(luma, 3, axis=-1)

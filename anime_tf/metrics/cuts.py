@@ -7,7 +7,7 @@ from collections import deque
 import cv2
 import numpy as np
 
-from anime_tf.io import pictures
+from anime_tf.io.geometry import resize
 from anime_tf.metrics.perceptual_hash import hamming_distance, perceptual_hash
 
 COLOR_CHANGE = 0.2
@@ -39,7 +39,7 @@ def color_histogram(rgb_u8: np.ndarray) -> np.ndarray:
     Returns:
         (12, 4, 4) float32 of sum 1.
     """
-    hsv = cv2.cvtColor(pictures.resize(rgb_u8, (72, 96)), cv2.COLOR_RGB2HSV)
+    hsv = cv2.cvtColor(resize(rgb_u8, (72, 96)), cv2.COLOR_RGB2HSV)
     counts = cv2.calcHist([hsv], [0, 1, 2], None, list(_BINS), [0, 180, 0, 256, 0, 256])
     return counts / counts.sum()
 

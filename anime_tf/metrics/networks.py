@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from anime_tf.conversion.perceptual import load_perceptual
-from anime_tf.io import pictures
+from anime_tf.io.geometry import resize
+from anime_tf.io.pixels import to_pm1
 
 INCEPTION_SIDE = 299
 
@@ -45,7 +46,7 @@ def make_inception_features(weights: str) -> Callable[[np.ndarray], np.ndarray]:
     def features(picture_u8: np.ndarray) -> np.ndarray:
         size = (INCEPTION_SIDE, INCEPTION_SIDE)
         resized = cv2.resize(picture_u8, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(network(pictures.to_pm1(resized[None]), training=False))
+        return np.asarray(network(to_pm1(resized[None]), training=False))
 
     return features
 
@@ -69,8 +70,8 @@ def make_perceptual_distance(weights: str) -> Callable[[np.ndarray, np.ndarray],
     network: Any = load_perceptual("vgg19", weights)
 
     def distance(photo_u8: np.ndarray, result_u8: np.ndarray) -> float:
-        pair = np.stack([photo_u8, pictures.resize(result_u8, photo_u8.shape[:2])])
-        features = np.asarray(network(pictures.to_pm1(pair)), np.float64)
+        pair = np.stack([photo_u8, resize(result_u8, photo_u8.shape[:2])])
+        features = np.asarray(network(to_pm1(pair)), np.float64)
         lengths = np.linalg.norm(features, axis=-1, keepdims=True)
         x, y = features / np.maximum(lengths, 1e-10)
         return float(np.square(x - y).sum(axis=-1).mean())

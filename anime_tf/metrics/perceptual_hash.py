@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from anime_tf.io import pictures
+from anime_tf.io.geometry import resize
 
 HASH_BITS = 64
 _SIDE, _FREQUENCIES = 32, 8
@@ -28,7 +28,7 @@ def perceptual_hash(rgb_u8: np.ndarray) -> int:
     Reference: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010,
     section 3.2.1.
     """
-    gray = cv2.cvtColor(pictures.resize(rgb_u8, (_SIDE, _SIDE)), cv2.COLOR_RGB2GRAY)
+    gray = cv2.cvtColor(resize(rgb_u8, (_SIDE, _SIDE)), cv2.COLOR_RGB2GRAY)
     lowest = cv2.dct(gray.astype(np.float32))[:_FREQUENCIES, :_FREQUENCIES].ravel()
     # The coefficients of a flat picture are rounding errors of random sign.
     lowest = np.where(np.abs(lowest) < 1e-2, 0, lowest)

@@ -12,6 +12,7 @@ import numpy as np
 
 from anime_tf.io import pictures
 from anime_tf.io.folders import by_stem, find_pictures
+from anime_tf.io.geometry import resize, side_by_side, stack_rows
 from anime_tf.io.tables import format_table
 from anime_tf.metrics.descriptors import WINDOW, describe, standardize
 from anime_tf.metrics.distances import frechet_distance, gaussian_kernel, kernel_distance
@@ -156,7 +157,7 @@ def evaluate(
         for measurements, result_u8 in zip(measured[1:-1], results_u8, strict=True):
             result = measurements.add(result_u8, networks)
             if result_u8.shape != photo_u8.shape:
-                result = to_lab(pictures.resize(result_u8, photo_u8.shape[:2]))
+                result = to_lab(resize(result_u8, photo_u8.shape[:2]))
             measurements.content.append(content_metrics(photo, result))
             if networks.perceptual is not None:
                 measurements.distances.append(networks.perceptual(photo_u8, result_u8))
@@ -202,9 +203,9 @@ def contact_sheet(
         row = photo.rgb_u8
         for one in results:
             result_u8 = pictures.read_picture(one.paths[i]).rgb_u8
-            row = pictures.side_by_side(row, pictures.resize(result_u8, photo.size_hw))
+            row = side_by_side(row, resize(result_u8, photo.size_hw))
         rows.append(row)
-    return pictures.stacked(rows)
+    return stack_rows(rows)
 
 
 def _medians(kind: type, metrics: Sequence[Any]) -> dict[str, float]:

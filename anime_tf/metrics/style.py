@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from anime_tf.io import pictures
+from anime_tf.io.geometry import resize
 
 SIDE = 512
 """Shorter side in pixels to which larger pictures are reduced before measuring."""
@@ -80,7 +80,7 @@ def to_lab(picture_u8: np.ndarray) -> np.ndarray:
     scale = SIDE / min(height, width)
     if scale < 1:
         size = max(1, round(height * scale)), max(1, round(width * scale))
-        picture_u8 = pictures.resize(picture_u8, size)
+        picture_u8 = resize(picture_u8, size)
     return cv2.cvtColor(picture_u8.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from anime_tf.io import pictures
+from anime_tf.io.geometry import resize
 from anime_tf.metrics.cuts import CutDetector
 
 OCCLUSION_SHARE = 0.01
@@ -188,7 +188,7 @@ class WarpingError:
             )
         cut = self._cuts.begins_shot(photo_u8, seconds)
         ((height, width, _),) = sizes
-        gray = cv2.cvtColor(pictures.resize(photo_u8, (height, width)), cv2.COLOR_RGB2GRAY)
+        gray = cv2.cvtColor(resize(photo_u8, (height, width)), cv2.COLOR_RGB2GRAY)
         if self._gray is not None and not cut:
             flow = self._flow(gray, self._gray)
             mask = visible(flow, self._flow(self._gray, gray))

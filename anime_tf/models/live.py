@@ -7,12 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from anime_tf.io.color import LUMA_WEIGHTS
 from anime_tf.models.generator import Generator
 from anime_tf.models.norms import PACKAGE, Moments, StatisticsLayer
 from anime_tf.models.upsampling import Upsample2x
-
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of R, G and B in the luma that exposure depends on (ITU-R BT.601)."""
 
 EXPOSED_MEAN = (-0.16, 0.24)
 """Exposure moves the mean luma, of [-1, 1], into this range."""
@@ -43,7 +41,7 @@ class Exposure(StatisticsLayer):
 
     def measure(self, x: Any) -> Moments:
         """Measure mean and variance of the luma of each picture, (n, 1, 1, 1) each."""
-        weights = ops.convert_to_tensor(LUMA, "float32")
+        weights = ops.convert_to_tensor(LUMA_WEIGHTS, "float32")
         luma = ops.sum(ops.cast(x, "float32") * weights, axis=-1, keepdims=True)
         # One axis after the other: the sum of a whole picture loses digits in float32.
         mean = ops.mean(ops.mean(luma, axis=2, keepdims=True), axis=1, keepdims=True)

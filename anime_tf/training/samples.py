@@ -10,6 +10,8 @@ import numpy as np
 from absl import logging
 
 from anime_tf.io import pictures
+from anime_tf.io.geometry import crop_padding, pad_to_multiple, side_by_side, stack_rows
+from anime_tf.io.pixels import to_pm1, to_u8
 
 SAMPLE_SIDE = 512
 """Longest side of a picture in a sheet, pixels."""
@@ -31,10 +33,8 @@ def sample_sheet(generator: keras.Model, paths: Iterable[Path]) -> np.ndarray | 
             logging.warning("no sample: %s", error)
             continue
         photo_u8 = pictures.limit_side(picture, SAMPLE_SIDE).rgb_u8
-        padded, padding = pictures.pad_to_multiple(
-            photo_u8[None], generator.STRIDE, generator.MINIMUM_SIDE
-        )
-        generated = np.asarray(generator(pictures.to_pm1(padded), training=False))
-        anime_u8 = pictures.to_u8(pictures.crop_padding(generated, padding))[0]
-        rows.append(pictures.side_by_side(photo_u8, anime_u8))
-    return pictures.stacked(rows) if rows else None
+        padded, padding = pad_to_multiple(photo_u8[None], generator.STRIDE, generator.MINIMUM_SIDE)
+        generated = np.asarray(generator(to_pm1(padded), training=False))
+        anime_u8 = to_u8(crop_padding(generated, padding))[0]
+        rows.append(side_by_side(photo_u8, anime_u8))
+    return stack_rows(rows) if rows else None

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from absl import logging
 
-from anime_tf.io import pictures
+from anime_tf.io.geometry import resize
 from anime_tf.metrics.cuts import CutDetector
 from anime_tf.metrics.warping import (
     OCCLUSION_SHARE,
@@ -188,7 +188,7 @@ class MotionBlend:
         size_hw = (anime_u8.shape[0], anime_u8.shape[1])
         scale = min(1.0, self._flow_side / max(size_hw))
         small_hw = (max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale)))
-        photo = pictures.resize(photo_u8, small_hw)
+        photo = resize(photo_u8, small_hw)
         gray = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
         before, share = self._before, remaining(self._half_life, seconds - self._seconds)
         if (
@@ -202,7 +202,7 @@ class MotionBlend:
             flow, back = self._flow(gray, self._gray), self._flow(self._gray, gray)
             weight = min(share, MOST_BEFORE) * trust(photo, self._photo, flow, back)
             moved = warp(before, _enlarged_flow(flow, size_hw), cv2.INTER_CUBIC)
-            steady = mixed(anime_u8, moved, pictures.resize(weight, size_hw))
+            steady = mixed(anime_u8, moved, resize(weight, size_hw))
             anime_u8 = np.rint(steady).clip(0, 255).astype(np.uint8)
         self._photo, self._gray, self._before, self._seconds = photo, gray, steady, seconds
         return anime_u8
@@ -212,7 +212,7 @@ def _enlarged_flow(flow: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """A flow for pictures of another size."""
     height, width = flow.shape[:2]
     factors = np.array([size_hw[1] / width, size_hw[0] / height], np.float32)
-    return pictures.resize(flow, size_hw) * factors
+    return resize(flow, size_hw) * factors
 
 
 class _Light:
@@ -227,7 +227,7 @@ class _Light:
 
     def add(self, rgb_u8: np.ndarray, seconds: float) -> None:
         """Takes the next frame of a shot."""
-        mean, deviation = cv2.meanStdDev(pictures.resize(rgb_u8, (72, 96)))
+        mean, deviation = cv2.meanStdDev(resize(rgb_u8, (72, 96)))
         self._frames.append((seconds, np.stack([mean[:, 0], deviation[:, 0]])))
         while len(self._frames) > 2 and seconds - self._frames[1][0] >= FAST_SECONDS:
             self._frames.popleft()

@@ -11,7 +11,7 @@ from absl import logging
 from anime_tf.config import Config
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import StylizerConfig
-from anime_tf.io import pictures
+from anime_tf.io import geometry, pictures
 from anime_tf.io.video.codecs import VideoEncoding
 from anime_tf.io.video.open import open_reader
 from anime_tf.io.video.readers.base import VideoReader
@@ -118,7 +118,7 @@ def _frame_stylizer(
 
     def side_by_side(rgb_u8: np.ndarray, seconds: float) -> np.ndarray:
         photo = pictures.limit_side(pictures.Picture(rgb_u8), stylizer_config.max_side)
-        return pictures.side_by_side(photo.rgb_u8, draw(rgb_u8, seconds))
+        return geometry.side_by_side(photo.rgb_u8, draw(rgb_u8, seconds))
 
     return side_by_side
 

@@ -17,6 +17,7 @@ from anime_tf.errors import first_line
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.io import pictures
 from anime_tf.io.closeable import Closeable
+from anime_tf.io.containers import TooManyPixelsError, UnknownPictureError
 from anime_tf.io.video.readers.video_file import VideoFileReader
 from anime_tf.web import sniff
 from anime_tf.web.errors import LeftError, RefusedError
@@ -231,13 +232,13 @@ class Studio(Closeable):
         most = self._limits.pixels
         try:
             return pictures.decode_picture(data, _NAME, max_pixels=most)
-        except pictures.UnknownPictureError as error:
+        except UnknownPictureError as error:
             raise RefusedError(
                 415,
                 "This file is no picture that can be read: send a JPEG, PNG, WebP, TIFF, GIF or "
                 "BMP.",
             ) from error
-        except pictures.TooManyPixelsError as error:
+        except TooManyPixelsError as error:
             raise RefusedError(
                 413,
                 f"This picture is larger than the {most / 1e6:.0f} megapixels that are taken: make "

@@ -8,12 +8,13 @@ import cv2
 import numba
 import numpy as np
 
+from anime_tf.io.color import LUMA_WEIGHTS
 from recipes.painter.color import chroma, from_oklab, step, to_oklab
 from recipes.painter.structure import gauss
 
 F32 = np.float32
 
-_LUMA = np.array([0.299, 0.587, 0.114], F32)
+_LUMA = np.array(LUMA_WEIGHTS, F32)
 
 
 def exposed(photo: np.ndarray) -> np.ndarray:

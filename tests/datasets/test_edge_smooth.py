@@ -7,7 +7,8 @@ import pytest
 
 from anime_tf.datasets.edge_smooth import smooth_edges, smooth_folder
 from anime_tf.io.folders import dataset_folders
-from anime_tf.io.pictures import read_picture, resize, write_picture
+from anime_tf.io.geometry import resize
+from anime_tf.io.pictures import read_picture, write_picture
 
 resource = pytest.importorskip("resource", reason="limits on a process are Unix's")
 

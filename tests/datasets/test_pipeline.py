@@ -6,7 +6,8 @@ import pytest
 
 from anime_tf.datasets.pipeline import TrainingPictures
 from anime_tf.io.folders import DatasetFolders
-from anime_tf.io.pictures import encode_picture, resize, write_picture
+from anime_tf.io.geometry import resize
+from anime_tf.io.pictures import encode_picture, write_picture
 
 ALL = ("photo", "paired", "anime", "smooth")
 

@@ -16,7 +16,7 @@ from anime_tf.export import checks
 from anime_tf.export.onnx import AXES, LIMIT, OPSET, check_installed, convert_onnx
 from anime_tf.inference.engines.onnx import OnnxEngine
 from anime_tf.inference.padded_generator import PaddedGenerator
-from anime_tf.io import pictures
+from anime_tf.io.geometry import crop_padding, pad_to_multiple
 from anime_tf.models.registry import GENERATORS
 
 onnx = pytest.importorskip("onnx", reason="onnx (the extra onnx) is not installed")
@@ -34,8 +34,8 @@ def test_one_model_takes_every_size_and_batch(exports, onnx_models, name):
     # Back and forth: nothing of one size may stay for the next.
     for shape in ((1, 32, 48, 3), (2, 17, 23, 3), (1, 1, 1, 3), (1, 3, 50, 3), (1, 32, 48, 3)):
         x = random.uniform(-1, 1, shape).astype(np.float32)
-        padded, padding = pictures.pad_to_multiple(x, model.STRIDE, model.MINIMUM_SIDE)
-        expected = pictures.crop_padding(np.asarray(model(padded)), padding)
+        padded, padding = pad_to_multiple(x, model.STRIDE, model.MINIMUM_SIDE)
+        expected = crop_padding(np.asarray(model(padded)), padding)
         np.testing.assert_allclose(engine(x), expected, atol=unless_flat(ROUNDING, name, shape))
 
 

@@ -17,6 +17,8 @@ from anime_tf.export.saved_model import EXTRA, SIGNATURES, write_saved_model
 from anime_tf.export.warmup import FILE as WARMUP_FILE
 from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.io import pictures
+from anime_tf.io.geometry import crop_padding, pad_to_multiple
+from anime_tf.io.pixels import to_pm1, to_u8
 from anime_tf.models.archive import load_generator
 from anime_tf.models.registry import GENERATORS
 
@@ -27,14 +29,14 @@ SIZES = [(1, 1, 1), (2, 16, 24), (1, 17, 50), (3, 5, 33)]
 
 def expected_pm1(model, x_pm1: np.ndarray) -> np.ndarray:
     """The rule of the house, by numpy: pad, network, crop."""
-    padded, padding = pictures.pad_to_multiple(x_pm1, model.STRIDE, model.MINIMUM_SIDE)
-    return pictures.crop_padding(np.asarray(model(padded, training=False)), padding)
+    padded, padding = pad_to_multiple(x_pm1, model.STRIDE, model.MINIMUM_SIDE)
+    return crop_padding(np.asarray(model(padded, training=False)), padding)
 
 
 def expected_u8(model, data: bytes) -> np.ndarray:
     """What infer.py makes of a file: RGB, or RGBA with the alpha of the photo."""
     photo = pictures.decode_picture(data, "photo")
-    anime_u8 = pictures.to_u8(expected_pm1(model, pictures.to_pm1(photo.rgb_u8[None])))[0]
+    anime_u8 = to_u8(expected_pm1(model, to_pm1(photo.rgb_u8[None])))[0]
     return pictures.Picture(anime_u8, photo.alpha_u8).array_u8
 
 
@@ -51,13 +53,13 @@ def test_all_signatures_take_every_size(exports, name):
     random = np.random.default_rng(2)
     for n, height, width in SIZES:
         x_u8 = random.integers(0, 256, (n, height, width, 3), np.uint8)
-        y_pm1 = expected_pm1(model, pictures.to_pm1(x_u8))
-        floats = signatures["serving_default"](pictures_pm1=tf.constant(pictures.to_pm1(x_u8)))
+        y_pm1 = expected_pm1(model, to_pm1(x_u8))
+        floats = signatures["serving_default"](pictures_pm1=tf.constant(to_pm1(x_u8)))
         tolerance = unless_flat(ROUNDING, name, x_u8.shape)
         np.testing.assert_allclose(floats["anime_pm1"], y_pm1, atol=tolerance)
         pixels = signatures["uint8"](pictures_u8=tf.constant(x_u8))["anime_u8"].numpy()
         assert pixels.dtype == np.uint8
-        difference = np.abs(pixels.astype(int) - pictures.to_u8(y_pm1)).max()
+        difference = np.abs(pixels.astype(int) - to_u8(y_pm1)).max()
         assert difference <= unless_flat(LEVEL, name, x_u8.shape)
 
     rgba = np.dstack([smooth_noise(21, 34), noise(21, 34, 1)])
@@ -157,14 +159,14 @@ def test_every_precision(exports, tmp_path):
     """The graph is the network's own under its precision, and near to that under float32."""
     archive = exports["animegan_v2_light"].archive
     x_u8 = smooth_noise(32, 48)[None]
-    y_pm1 = expected_pm1(load_generator(archive), pictures.to_pm1(x_u8))
+    y_pm1 = expected_pm1(load_generator(archive), to_pm1(x_u8))
     model = load_generator(archive, precision="mixed_bfloat16")
     write_saved_model(PaddedGenerator(model), tmp_path / "saved_model")
     assert {p.name for p in Path(tmp_path / "saved_model" / EXTRA).iterdir()} == {WARMUP_FILE}
     signatures = tf.saved_model.load(str(tmp_path / "saved_model")).signatures
-    anime_pm1 = signatures["serving_default"](tf.constant(pictures.to_pm1(x_u8)))["anime_pm1"]
+    anime_pm1 = signatures["serving_default"](tf.constant(to_pm1(x_u8)))["anime_pm1"]
     assert anime_pm1.dtype == tf.float32
-    own = expected_pm1(model, pictures.to_pm1(x_u8))
+    own = expected_pm1(model, to_pm1(x_u8))
     bfloat16 = 0.15  # 8 significant bits, through 26 convolutions with random weights
     np.testing.assert_allclose(anime_pm1, own, atol=bfloat16)
     np.testing.assert_allclose(anime_pm1, y_pm1, atol=bfloat16)

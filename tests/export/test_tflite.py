@@ -22,8 +22,8 @@ from anime_tf.export.tflite import (
 from anime_tf.inference.engines.keras import KerasEngine
 from anime_tf.inference.engines.tflite import TFLiteEngine
 from anime_tf.inference.padded_generator import PaddedGenerator
-from anime_tf.io import pictures
-from anime_tf.io.pictures import to_u8
+from anime_tf.io.geometry import crop_padding, pad_to_multiple
+from anime_tf.io.pixels import to_u8
 from anime_tf.models.registry import GENERATORS
 
 litert = pytest.importorskip(
@@ -54,8 +54,8 @@ def test_one_model_takes_every_size(exports, name):
         interpreter.allocate_tensors()
         interpreter.set_tensor(inputs["index"], x)
         interpreter.invoke()
-        padded, padding = pictures.pad_to_multiple(x, model.STRIDE, model.MINIMUM_SIDE)
-        expected = pictures.crop_padding(np.asarray(model(padded)), padding)
+        padded, padding = pad_to_multiple(x, model.STRIDE, model.MINIMUM_SIDE)
+        expected = crop_padding(np.asarray(model(padded)), padding)
         actual = interpreter.get_tensor(outputs["index"])
         tolerance = unless_flat(ROUNDING, name, shape)
         np.testing.assert_allclose(actual, expected, atol=tolerance)

@@ -11,7 +11,7 @@ from anime_tf.inference import norm_statistics
 from anime_tf.inference.lowering.lower import CPU
 from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.inference.tiling import split_into_tiles
-from anime_tf.io import pictures
+from anime_tf.io.pixels import to_pm1
 from anime_tf.models.registry import GENERATORS
 
 ROUNDING = 1e-4  # of float32, in statistics through two dozen norms
@@ -31,7 +31,7 @@ class Network:
         rate = 1.0 if statistics is None else 0.0
         if statistics is None:
             statistics = np.zeros(self._network.statistics_length)
-        x = tf.constant(pictures.to_pm1(photo_u8[None]))
+        x = tf.constant(to_pm1(photo_u8[None]))
         y = self._run(x, tf.constant(statistics, tf.float32), tf.constant(rate), tf.constant(1e9))
         return y["anime_pm1"].numpy(), y["statistics"].numpy()
 
@@ -55,7 +55,7 @@ def test_a_pass_reproduces_exact_statistics(network, photo):
     own = network(picture)[1]
     tiles = split_into_tiles((96, 128), 48, 96, network.stride)
     assert len(tiles) == 6
-    parts = ((pictures.to_pm1(tile.crop(picture))[None], tile) for tile in tiles)
+    parts = ((to_pm1(tile.crop(picture))[None], tile) for tile in tiles)
     found = network.measure.measure_tiles(parts, own)
     np.testing.assert_allclose(found, own, rtol=ROUNDING, atol=ROUNDING)
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 from anime_tf.inference.lowering.lower import CPU, OPENVINO, PORTABLE
 from anime_tf.inference.lowering.norm_statistics import EmaStatistics
 from anime_tf.inference.padded_generator import PaddedGenerator, reflect_to_multiple
-from anime_tf.io import pictures
+from anime_tf.io.geometry import pad_to_multiple
+from anime_tf.io.pixels import to_pm1, to_u8
 from anime_tf.models.registry import GENERATORS
 
 FUSED = 1e-4  # of float32: kernels are multiplied before the sums, not after
@@ -27,7 +28,7 @@ def test_padding(stride, minimum):
     for height in range(1, 36):
         width = 37 * height % 41 + 1
         x = np.arange(2 * height * width, dtype=np.int32).reshape(2, height, width, 1)
-        expected, _ = pictures.pad_to_multiple(x, stride, minimum)
+        expected, _ = pad_to_multiple(x, stride, minimum)
         np.testing.assert_array_equal(pad(x), expected)
 
 
@@ -35,11 +36,11 @@ def test_pixels(generator, photo):
     network = PaddedGenerator(generator)
     for size in ((16, 20), (1, 1), (21, 7)):
         x = photo(*size)[None]
-        floats = network.pm1(tf.constant(pictures.to_pm1(x)))["anime_pm1"].numpy()
+        floats = network.pm1(tf.constant(to_pm1(x)))["anime_pm1"].numpy()
         pixels = network.u8(tf.constant(x))["anime_u8"].numpy()
         assert (pixels.dtype, pixels.shape) == (np.uint8, x.shape)
         level = 1  # rounding at the border of a level
-        assert np.abs(pixels.astype(int) - pictures.to_u8(floats)).max() <= level
+        assert np.abs(pixels.astype(int) - to_u8(floats)).max() <= level
 
 
 def test_one_trace_serves_all_sizes(generator):
@@ -61,7 +62,7 @@ def test_ema_statistics(name, photo):
         return run(x, previous, tf.constant(momentum), tf.constant(tolerance))
 
     bright, dark = (
-        tf.constant(pictures.to_pm1(photo(32, 40, seed=seed)[None]) * scale + shift)
+        tf.constant(to_pm1(photo(32, 40, seed=seed)[None]) * scale + shift)
         for seed, scale, shift in ((0, 0.5, 0.5), (1, 0.3, -0.5))
     )
     nothing = tf.zeros(network.statistics_length)

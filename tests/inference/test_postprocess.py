@@ -7,7 +7,8 @@ import pytest
 
 from anime_tf.inference import postprocess as module
 from anime_tf.inference.postprocess import HALO, blend, postprocess, transfer_color
-from anime_tf.io import pictures
+from anime_tf.io.color import LUMA_WEIGHTS
+from anime_tf.io.pixels import as_type
 from anime_tf.metrics.similarity import psnr
 
 ROUNDING = 1e-6  # float32, values up to 1
@@ -32,7 +33,7 @@ def scene(height=96, width=120, seed=0):
 
 def roughness(picture):
     """Of the parts that are flat in the drawing, far from its line."""
-    luma = picture.astype(float) @ np.array(pictures.LUMA_WEIGHTS)
+    luma = picture.astype(float) @ np.array(LUMA_WEIGHTS)
     left = luma[:, : luma.shape[1] // 2 - 24]
     return np.abs(np.diff(left, axis=1)).mean()
 
@@ -67,7 +68,7 @@ def test_every_pair_of_colors_keeps_luma_and_hue_without_clipping():
     out = transfer_color(photo, anime)
     assert out.min() >= -ROUNDING
     assert out.max() <= 1 + ROUNDING
-    weights = np.array(pictures.LUMA_WEIGHTS)
+    weights = np.array(LUMA_WEIGHTS)
     np.testing.assert_allclose(out @ weights, anime @ weights, atol=1e-5)
     wanted = photo - (photo @ weights)[..., None]
     kept = out - (out @ weights)[..., None]
@@ -157,10 +158,10 @@ def test_higher_bit_depths_are_the_same_picture(depth):
     photo, anime = scene()
     options = {"strength": 0.6, "keep_color": True, "match_brightness": True}
     shallow = postprocess(photo, anime.copy(), **options)
-    deep = postprocess(photo, pictures.as_type(anime, depth), **options)
+    deep = postprocess(photo, as_type(anime, depth), **options)
     assert deep.dtype == depth
     # The brightness of 8-bit pictures is truncated, as ever.
-    assert np.abs(pictures.as_type(deep, np.uint8).astype(int) - shallow).max() <= 2 * LEVEL
+    assert np.abs(as_type(deep, np.uint8).astype(int) - shallow).max() <= 2 * LEVEL
     if depth == np.uint16:
         assert len(np.unique(deep)) > 2 * len(np.unique(shallow))
 

@@ -13,6 +13,7 @@ from anime_tf.inference.engines.graph import run_graph
 from anime_tf.inference.postprocess import postprocess
 from anime_tf.inference.tiling import out_of_memory_message
 from anime_tf.io import pictures
+from anime_tf.io.color import luma, match_brightness
 
 LEVEL = 1  # of 255: where float rounding lies on the border between two levels
 
@@ -131,10 +132,10 @@ def test_match_brightness(stylizer, photo):
     x = np.stack([photo(32, 32, seed=i) for i in range(2)]) // 4
     plain, matched = stylizer(x), stylizer.with_settings(match_brightness=True)(x)
     for one, before, after in zip(x, plain, matched, strict=True):
-        np.testing.assert_array_equal(after, pictures.match_brightness(one, before))
+        np.testing.assert_array_equal(after, match_brightness(one, before))
     # Truncation and clipping move the mean a little.
-    assert abs(pictures.luma(matched[0]) - pictures.luma(x[0])) < 3
-    assert abs(pictures.luma(plain[0]) - pictures.luma(x[0])) > 10
+    assert abs(luma(matched[0]) - luma(x[0])) < 3
+    assert abs(luma(plain[0]) - luma(x[0])) > 10
 
 
 def test_max_side_shrinks_before_the_network(stylizer, photo):

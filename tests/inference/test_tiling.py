@@ -11,7 +11,7 @@ from anime_tf.inference.frozen import FrozenEngine
 from anime_tf.inference.norm_statistics import StatisticsEstimator
 from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.inference.tiling import split_into_tiles, stylize_tiles
-from anime_tf.io.pictures import to_pm1, to_u8
+from anime_tf.io.pixels import to_pm1, to_u8
 from anime_tf.models.registry import GENERATORS
 
 SEAM = 1e-4  # of float32, where sums are taken in another order

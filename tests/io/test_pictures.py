@@ -21,25 +21,15 @@ from picture_files import (
 from anime_tf.io import pictures
 from anime_tf.io.pictures import (
     Picture,
-    as_type,
-    crop_padding,
     decode_array,
     decode_picture,
     encode_picture,
-    from_pm1,
-    limit_array_side,
     limit_side,
-    luma,
-    match_brightness,
-    pad_to_multiple,
     read_array,
     read_picture,
-    resize,
-    side_by_side,
-    to_pm1,
-    to_u8,
     write_picture,
 )
+from anime_tf.io.pixels import as_type
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -317,11 +307,11 @@ def test_quality_counts():
 
 def test_what_cannot_be_written_is_said(tmp_path):
     rgb = noise(4, 4)
-    with pytest.raises(ValueError, match=r"'\.jp2'; use one of \.jpg"):
+    with pytest.raises(ValueError, match=r"expected a picture format of \.jpg.* got \.jp2"):
         encode_picture(rgb, ".jp2")
-    with pytest.raises(ValueError, match="quality must lie in 1..100, got 0"):
+    with pytest.raises(ValueError, match="expected quality in 1..100, got 0"):
         encode_picture(rgb, ".jpg", quality=0)
-    with pytest.raises(ValueError, match="wide.webp: .*16383 pixels a side.*20000x1"):
+    with pytest.raises(ValueError, match="wide.webp: expected at most 16383 .* 20000x1"):
         write_picture(tmp_path / "wide.webp", np.zeros((1, 20000, 3), np.uint8))
     with pytest.raises(ValueError, match="float32"):
         encode_picture(rgb.astype(np.float32), ".png")
@@ -331,53 +321,12 @@ def test_what_cannot_be_written_is_said(tmp_path):
 def test_missing_files_and_folders_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone.png: no such picture"):
         read_picture(tmp_path / "gone.png")
-    with pytest.raises(ValueError, match="expected a picture file, found a folder"):
+    with pytest.raises(ValueError, match="expected a picture file, got a folder"):
         read_picture(tmp_path)
     target = tmp_path / "no" / "a.png"
     with pytest.raises(FileNotFoundError) as raised:
         write_picture(target, noise(4, 4))
     assert raised.value.filename == str(target)
-
-
-# --- range, size, colour ----------------------------------------------------------------------
-
-
-def test_range_by_hand():
-    got = to_pm1(np.array([0, 51, 255], np.uint8))
-    assert got.dtype == np.float32
-    np.testing.assert_array_equal(got, np.array([-1, -0.6, 1], np.float32))
-    # (y + 1) * 127.5: -127.5, 0, 127.5 (half to even: 128), 127.6, 254.9, 255, 382.5
-    y = np.array([-2, -1, 0, 0.0008, 0.9992, 1, 2], np.float32)
-    np.testing.assert_array_equal(to_u8(y), [0, 0, 128, 128, 255, 255, 255])
-    assert to_u8(y).dtype == np.uint8
-    with pytest.raises(ValueError, match="float64"):
-        to_pm1(np.zeros(3))
-
-
-def test_every_value_survives_the_round_trip():
-    values = np.arange(256, dtype=np.uint8)
-    np.testing.assert_array_equal(to_u8(to_pm1(values)), values)
-
-
-def test_resize_by_hand():
-    plane = np.array([[0, 100], [200, 100]], np.uint8)
-    np.testing.assert_array_equal(resize(plane, (1, 1)), [[100]])
-    np.testing.assert_array_equal(resize(plane, (1, 2)), [[100, 100]])
-    # linear with half-pixel centres: 0, 0.25, 0.75, 1 of the way
-    np.testing.assert_array_equal(resize(plane, (2, 4)), [[0, 25, 75, 100], [200, 175, 125, 100]])
-    # one axis averaged, the other interpolated
-    np.testing.assert_array_equal(resize(plane, (1, 4)), [[100, 100, 100, 100]])
-    for channels in (1, 3, 4):
-        assert resize(np.zeros((5, 7, channels), np.uint8), (3, 9)).shape == (3, 9, channels)
-    with pytest.raises(ValueError, match="at least 1x1"):
-        resize(plane, (0, 4))
-
-
-def test_shrinking_does_not_alias():
-    stripes = np.zeros((64, 64), np.uint8)
-    stripes[:, ::2] = 255
-    small = resize(stripes, (16, 16))
-    assert np.abs(small.astype(float) - 127.5).max() <= 0.5
 
 
 def test_colour_does_not_leak_through_alpha():
@@ -393,64 +342,12 @@ def test_limit_side():
     assert limit_side(picture, 60) is picture
     assert limit_side(picture, 20).size_hw == (10, 20)
     assert limit_side(Picture(noise(1, 500)), 100).size_hw == (1, 100)
-    with pytest.raises(ValueError, match="max_side must be 0"):
+    with pytest.raises(ValueError, match="expected max_side of 0"):
         limit_side(picture, -1)
 
 
-def test_padding_by_hand():
-    row = np.array([1, 2, 3]).reshape(1, 1, 3, 1)
-    padded, padding = pad_to_multiple(row, 8)
-    assert padding == (0, 7, 0, 5)
-    np.testing.assert_array_equal(padded[0, 0, :, 0], [1, 2, 3, 2, 1, 2, 3, 2])
-    np.testing.assert_array_equal(padded[0, 7], padded[0, 0])  # a side of one has but itself
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 2), (16, 16), (15, 17), (37, 64)])
-def test_padding_comes_off_again(size):
-    array = noise(*size)[None]
-    padded, padding = pad_to_multiple(array, 4, 16)
-    assert padded.shape[1] % 4 == padded.shape[2] % 4 == 0
-    assert min(padded.shape[1:3]) >= 16
-    np.testing.assert_array_equal(crop_padding(padded, padding), array)
-
-
-def test_nothing_is_padded_where_nothing_is_missing():
-    array = noise(16, 20)[None]
-    padded, padding = pad_to_multiple(array, 4, 16)
-    assert padded is array
-    assert padding == (0, 0, 0, 0)
-
-
-def test_luma_by_hand():
-    assert luma(np.array([[[100, 50, 200]]])) == pytest.approx(29.9 + 29.35 + 22.8)
-
-
-def test_brightness_equals_the_originals():
-    golden = np.load(GOLDEN / "brightness.npz")
-    np.testing.assert_array_equal(
-        match_brightness(golden["photo_rgb"], golden["stylized_rgb"]), golden["adjusted_rgb"]
-    )
-
-
-def test_brightness_of_black_stays_black():
-    black = np.zeros((4, 4, 3), np.uint8)
-    np.testing.assert_array_equal(match_brightness(noise(4, 4), black), black)
-
-
-def test_side_by_side():
-    left, right = noise(4, 3), noise(4, 5, 4)
-    joined = side_by_side(left, left)
-    np.testing.assert_array_equal(joined, np.concatenate([left, left], axis=1))
-    mixed = side_by_side(left, right)
-    assert mixed.shape == (4, 8, 4)
-    np.testing.assert_array_equal(mixed[:, :3, 3], 255)
-    np.testing.assert_array_equal(mixed[:, 3:], right)
-    with pytest.raises(ValueError, match="one height, got 4 and 5"):
-        side_by_side(left, noise(5, 3))
-
-
 def test_a_picture_checks_its_arrays():
-    with pytest.raises(ValueError, match="rgb_u8 must be"):
+    with pytest.raises(ValueError, match="expected rgb_u8 as"):
         Picture(np.zeros((4, 4), np.uint8))
     with pytest.raises(ValueError, match=r"\(4, 5\)"):
         Picture(noise(4, 4), noise(4, 5, 1))
@@ -467,7 +364,7 @@ def test_16_bits_come_back_as_they_were(tmp_path, suffix, channels):
     write_picture(path, deep)
     np.testing.assert_array_equal(read_array(path), deep)
     np.testing.assert_array_equal(read_picture(path).array_u8, as_type(deep, np.uint8))
-    with pytest.raises(ValueError, match=r"\.jpg picture holds 8 bits a value, this one has 16"):
+    with pytest.raises(ValueError, match=r"expected a format with 16 bits .* got \.jpg"):
         encode_picture(deep, ".jpg")
     plain = noise(4, 7)
     write_picture(path, plain)
@@ -507,40 +404,13 @@ def test_tiff_of_16_bits_upright(order, orientation, upright):
 
 def test_broken_tiffs():
     whole = gray_tiff()
-    with pytest.raises(ValueError, match=r"a\.tif: broken TIFF picture, it ends inside"):
+    with pytest.raises(ValueError, match=r"a\.tif: broken TIFF picture"):
         decode_array(whole[:40], "a.tif")
     with pytest.raises(ValueError, match=r"a\.tif: broken TIFF picture"):
         decode_array(whole[:-8], "a.tif")
     with pytest.raises(ValueError, match="gives no size"):
         decode_array(tiff((258, 8)), "a.tif")
-    with pytest.raises(ValueError, match="its colours are of kind 5"):
+    with pytest.raises(ValueError, match="got photometric type 5"):
         decode_array(tiff((256, 3), (257, 2), (262, 5)), "a.tif")
     with pytest.raises(ValueError, match="more than the 268435456"):
         decode_array(gray_tiff(width=1 << 30), "a.tif")
-
-
-def test_types_keep_black_and_white():
-    shallow = np.array([0, 1, 128, 255], np.uint8)
-    np.testing.assert_array_equal(as_type(shallow, np.uint16), [0, 257, 32896, 65535])
-    np.testing.assert_allclose(as_type(shallow, np.float32), [0, 1 / 255, 128 / 255, 1], rtol=1e-6)
-    np.testing.assert_array_equal(
-        as_type(np.uint16([0, 128, 129, 65535]), np.uint8), [0, 0, 1, 255]
-    )
-    floats = np.array([[-1, 0.5, 1, 2]], np.float32)
-    np.testing.assert_array_equal(as_type(floats, np.uint8), [[0, 128, 255, 255]])
-    np.testing.assert_array_equal(as_type(floats, np.uint16), [[0, 32768, 65535, 65535]])
-    np.testing.assert_array_equal(from_pm1(floats, np.uint16), [[0, 49151, 65535, 65535]])
-    np.testing.assert_array_equal(
-        from_pm1(to_pm1(np.uint16([0, 7, 65535])), np.uint16), [0, 7, 65535]
-    )
-
-
-def test_what_is_transparent_leaves_no_fringe():
-    # Red and opaque beside green that nobody sees: shrunk, red stays red.
-    array = np.zeros((2, 4, 4), np.uint8)
-    array[:, 0] = (200, 0, 0, 255)
-    array[:, 1:] = (0, 255, 0, 0)
-    small = limit_array_side(array, 2)
-    np.testing.assert_array_equal(small, [[(200, 0, 0, 128), (0, 255, 0, 0)]])
-    deep = limit_array_side(as_type(array, np.uint16), 2)
-    np.testing.assert_array_equal(deep[0, 0], [200 * 257, 0, 0, 32768])

@@ -7,6 +7,7 @@ import pytest
 from anime_tf.cli import app
 from anime_tf.cli.evaluate import COMMAND
 from anime_tf.io import pictures
+from anime_tf.io.geometry import resize
 from anime_tf.metrics.descriptors import describe
 from anime_tf.metrics.report import PictureSet, contact_sheet, evaluate, format_rows
 from anime_tf.metrics.style import to_lab
@@ -74,7 +75,7 @@ def test_results_of_another_size_are_resized(folders):
     made.mkdir()
     for path in photos.paths:
         photo_u8 = pictures.read_picture(path).rgb_u8
-        pictures.write_picture(made / path.name, pictures.resize(photo_u8, (96, 144)))
+        pictures.write_picture(made / path.name, resize(photo_u8, (96, 144)))
     _, smaller, same, _ = evaluate(photos, [PictureSet.from_folder(made), photos], style)
     assert same["edges"] == 1 > smaller["edges"] > 0.8
     assert 0.5 < smaller["structure"] < 1

@@ -274,7 +274,7 @@ def main(values):
 
 # A background job of a shell is born deaf to it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(app.run(app.Command("video", "", "", lambda values: None, main), []))
+sys.exit(app.run(app.Command("video", "", "", (), main), []))
 """
 
 
@@ -401,7 +401,7 @@ def main(values):
         stylize_frames(video, sys.argv[2], slow, stop=stop)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(app.run(app.Command("video", "", "", lambda values: None, main), []))
+sys.exit(app.run(app.Command("video", "", "", (), main), []))
 """
 
 

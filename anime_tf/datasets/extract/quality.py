@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from anime_tf.config import Config, setting
-from anime_tf.io import pictures
+from anime_tf.io.geometry import resize
 
 MEASURED_SIDE = 256
 """Largest shorter side of a measured picture in pixels, a usual size of training.
@@ -75,7 +75,7 @@ def gray_at(rgb_u8: np.ndarray, side: int) -> np.ndarray:
     side = min(side, height, width)
     scale = side / min(height, width)
     size_hw = (max(side, round(height * scale)), max(side, round(width * scale)))
-    return cv2.cvtColor(pictures.resize(rgb_u8, size_hw), cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(resize(rgb_u8, size_hw), cv2.COLOR_RGB2GRAY)
 
 
 def measure(rgb_u8: np.ndarray) -> Quality:

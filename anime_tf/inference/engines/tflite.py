@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from anime_tf.errors import cannot_run, first_line, import_optional
-from anime_tf.io.pictures import to_pm1, to_u8
+from anime_tf.io.pixels import to_pm1, to_u8
 
 TFLITE_IDENTIFIER = b"TFL3"
 """Bytes 4 to 7 of every TFLite model."""

@@ -14,7 +14,7 @@ from anime_tf.inference.autotune import open_engine
 from anime_tf.inference.engines.keras import KerasEngine
 from anime_tf.inference.engines.tflite import TFLiteEngine
 from anime_tf.inference.padded_generator import PaddedGenerator
-from anime_tf.io.pictures import to_pm1, to_u8
+from anime_tf.io.pixels import to_pm1, to_u8
 
 ROUNDING = 1e-5  # other kernels
 

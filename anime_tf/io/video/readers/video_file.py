@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from anime_tf.io import pictures
 from anime_tf.io.closeable import Closeable
+from anime_tf.io.geometry import resize
 from anime_tf.io.video.frames import (
     BT601,
     BT709,
@@ -426,6 +426,6 @@ def _upright(frame: av.VideoFrame, pixel_aspect: Fraction | None) -> np.ndarray:
     rgb = frame.to_ndarray(format="rgb24", src_colorspace=source, interpolation=EXACT_CHROMA)
     if pixel_aspect and pixel_aspect != 1:
         height, width = rgb.shape[:2]
-        rgb = pictures.resize(rgb, (height, max(1, round(width * pixel_aspect))))
+        rgb = resize(rgb, (height, max(1, round(width * pixel_aspect))))
     # Both FFmpeg and numpy rotate counterclockwise.
     return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))

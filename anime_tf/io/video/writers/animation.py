@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from absl import logging
 
-from anime_tf.io import pictures
 from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
+from anime_tf.io.geometry import resize
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.readers.base import VideoReader
 from anime_tf.io.video.webp_chunks import set_end
@@ -86,7 +86,7 @@ class AnimationWriter(AtomicWriter):
             self._last_duration = round(frame.duration * self._reader.time_base / self._tick)
             rgb_u8 = frame.rgb_u8
             if rgb_u8.shape[:2] != self._size:
-                rgb_u8 = pictures.resize(rgb_u8, self._size)
+                rgb_u8 = resize(rgb_u8, self._size)
             picture = _video_frame(np.ascontiguousarray(rgb_u8), pts, self._tick)
             if self._palette is not None:
                 self._palette.add(picture)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from absl import logging
 
-from anime_tf.io import pictures
 from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
+from anime_tf.io.geometry import resize
 from anime_tf.io.video.codecs import CODECS, DEFAULT_ENCODING, VideoEncoding, available_encoder
 from anime_tf.io.video.frames import EXACT_CHROMA, Frame
 from anime_tf.io.video.readers.base import VideoReader
@@ -177,7 +177,7 @@ class VideoFileWriter(AtomicWriter):
                 width,
                 height,
             )
-            rgb_u8 = pictures.resize(rgb_u8, self._size)
+            rgb_u8 = resize(rgb_u8, self._size)
         if height % 2 or width % 2:
             return np.pad(rgb_u8, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         return np.ascontiguousarray(rgb_u8)
