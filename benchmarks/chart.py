@@ -1,86 +1,76 @@
-"""A chart of `benchmark.engines`' figures: a row for each way, a column for each size."""
+"""Chart of the figures of engines: a row for each candidate, a column for each size."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
-import numpy as np
-
+from anime_tf.errors import import_optional
+from benchmarks.engines import EngineCandidate
+from benchmarks.report import KINDS
 from benchmarks.timing import Spread
 
-COLOURS = {"peer": (150, 150, 150), "exact": (46, 110, 180), "held": (226, 120, 40)}
-"""Kind of a way -> RGB."""
-
-KINDS = {"peer": "peers", "exact": "ours", "held": "ours, held statistics"}
-"""Kind of a way -> how it is named."""
-
-ROW, LABEL, COLUMN, TOP = 30, 330, 260, 74
-"""Height of a row, width of the names and of a column, height of the head; pixels."""
+COLORS = {"baseline": "#969696", "exact": "#2e6eb4", "frozen": "#e27828"}
+"""Kind of a candidate -> color of its bars."""
 
 
-def chart_u8(rows: Sequence[dict[str, Any]], scale: int = 2) -> np.ndarray:
-    """Bars as long as the median milliseconds of a picture, one network's.
+def draw_chart(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Draw the median milliseconds of one network as bars.
 
     Args:
-        rows: Of `engines.measure_engines`, of one network.
-        scale: Pixels for each unit of length.
+        rows: Rows of one network, see `engines.measure_network`.
 
     Returns:
-        (height, width, 3) uint8 RGB.
+        A PNG file.
+
+    Raises:
+        ValueError: Matplotlib is not installed.
     """
+    figure_module = import_optional("matplotlib.figure", "a chart needs Matplotlib", "matplotlib")
+    from matplotlib import patches
+
     sizes = list(dict.fromkeys((row["height"], row["width"]) for row in rows))
     times = {
-        (way_of(row), (row["height"], row["width"])): Spread.of(row["seconds"]).median * 1e3
+        (EngineCandidate.from_row(row), (row["height"], row["width"])): 1e3
+        * Spread.of(row["seconds"]).median
         for row in rows
     }
-    # By the size in the middle, the slowest first; precisions apart.
+    # By precision, then from slow to fast at the middle size.
     middle = sizes[len(sizes) // 2]
-    ways = sorted(
-        dict.fromkeys(map(way_of, rows)),
-        key=lambda way: (way[2] != "float32", -times.get((way, middle), 0.0)),
+    candidates = sorted(
+        dict.fromkeys(map(EngineCandidate.from_row, rows)),
+        key=lambda c: (c.precision != "float32", -times.get((c, middle), 0.0)),
     )
-    gap = sum(way[2] != before[2] for way, before in zip(ways[1:], ways, strict=False)) * ROW // 2
-    height = TOP + ROW * len(ways) + gap + 20
-    width = LABEL + COLUMN * len(sizes) + 20
-    canvas = np.full((height * scale, width * scale, 3), 255, np.uint8)
-
-    def text(words: str, x: float, y: float, size: float = 0.5, grey: int = 40) -> None:
-        place = round(x * scale), round(y * scale)
-        font, line = cv2.FONT_HERSHEY_SIMPLEX, max(scale // 2, 1)
-        cv2.putText(canvas, words, place, font, size * scale, (grey,) * 3, line, cv2.LINE_AA)
-
-    def bar(x: float, y: float, w: float, h: float, colour: tuple[int, int, int]) -> None:
-        corners = [round(v * scale) for v in (x, y, x + w, y + h)]
-        cv2.rectangle(canvas, tuple(corners[:2]), tuple(corners[2:]), colour, -1)
-
-    x = 16.0
-    for kind, name in KINDS.items():
-        if any(way[0] == kind for way in ways):
-            bar(x, 12, 14, 14, COLOURS[kind])
-            text(name, x + 20, 24)
-            x += 48 + 9 * len(name)
-    for column, size_hw in enumerate(sizes):
-        text(f"{size_hw[1]} x {size_hw[0]}, ms", LABEL + column * COLUMN, TOP - 14, 0.55, 0)
-    longest = {
-        size: max(ms for (_, its_size), ms in times.items() if its_size == size) for size in sizes
-    }
-    y = float(TOP)
-    for i, way in enumerate(ways):
-        y += ROW / 2 if i and ways[i - 1][2] != way[2] else 0
-        text(f"{way[1]}, {way[2]}", 16, y + 17)
-        for column, size_hw in enumerate(sizes):
-            if (way, size_hw) in times:
-                ms = times[way, size_hw]
-                left = LABEL + column * COLUMN
-                length = max((COLUMN - 84) * ms / longest[size_hw], 2)
-                bar(left, y + 3, length, ROW - 9, COLOURS[way[0]])
-                text(f"{ms:.0f}", left + length + 6, y + 17)
-        y += ROW
-    return canvas
-
-
-def way_of(row: dict[str, Any]) -> tuple[str, str, str]:
-    """Kind, engine and precision of a row."""
-    return row["kind"], row["engine"], row["precision"]
+    labels = [f"{candidate.engine}, {candidate.precision}" for candidate in candidates]
+    figure = figure_module.Figure(
+        figsize=(3 + 2.5 * len(sizes), 1.2 + 0.28 * len(candidates)), dpi=200, layout="constrained"
+    )
+    columns = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
+    for axes, size_hw in zip(columns, sizes, strict=True):
+        shown = [(i, c) for i, c in enumerate(candidates) if (c, size_hw) in times]
+        bars = axes.barh(
+            [i for i, _ in shown],
+            [times[c, size_hw] for _, c in shown],
+            color=[COLORS[c.kind] for _, c in shown],
+        )
+        axes.bar_label(bars, fmt="%.0f", padding=3, fontsize=8)
+        axes.set_title(f"{size_hw[1]} x {size_hw[0]}, ms", fontsize=10)
+        axes.set_yticks(range(len(candidates)), labels, fontsize=8)
+        axes.set_xticks([])
+        axes.margins(x=0.2)
+        axes.spines[["top", "right", "bottom"]].set_visible(False)
+    columns[0].invert_yaxis()
+    figure.legend(
+        handles=[
+            patches.Patch(color=COLORS[kind], label=name)
+            for kind, name in KINDS.items()
+            if any(c.kind == kind for c in candidates)
+        ],
+        loc="outside upper left",
+        ncols=len(KINDS),
+        frameon=False,
+    )
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()

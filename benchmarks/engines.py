@@ -1,59 +1,52 @@
-"""How fast networks run on a CPU: our engines, exact and with held statistics, and the peers' ways.
+"""Speed of networks on a CPU: our engines, with exact and frozen statistics, and baselines.
 
-All ways have the same weights and see the same pictures, one at a time. They are asked in turns,
-each in a process of its own (`benchmark.workers`).
+All candidates have the same weights and run the same pictures, one at a time. They are timed in
+turn, each in a process of its own (`workers`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import logging
-from tqdm import tqdm
 
+from anime_tf.inference.accuracy import PM1_RANGE
+from anime_tf.inference.engines.engine import EngineConfig
+from anime_tf.inference.engines.factory import MULTI_PRECISION_ENGINES, PACKAGES, create_engine
 from anime_tf.inference.memory import free_memory
 from anime_tf.io.pixels import to_pm1
+from anime_tf.io.terminal import Progress
 from anime_tf.metrics.similarity import psnr
-from benchmarks import peers
-from benchmarks.machine import matrix_peaks
-from benchmarks.pipeline import made_up_photo
+from benchmarks import baselines
+from benchmarks.config import BenchmarkConfig
+from benchmarks.machine import machine_facts, make_matrix_benchmark
+from benchmarks.pipeline import generate_photo
 from benchmarks.timing import Spread
-from benchmarks.workers import Answer, Worker, calls_of
+from benchmarks.workers import Timing, Worker, calls_per_round
 
-PACKAGES = {
-    "keras": "tensorflow",
-    "openvino": "openvino",
-    "saved_model": "tensorflow",
-    "tflite": "ai_edge_litert",
-    "onnx": "onnxruntime",
-}
-"""Our engine -> the package that it needs."""
+BASELINE_MODEL = "animegan_v2"
+"""The network that the baselines have, too."""
 
-PRECISIONS = ("float32", "bfloat16")
+BASELINE_OPTIONS: dict[str, Any] = {"upsampling": "half_pixel", "epsilon": 1e-5}
+"""Arguments that make our generator equal to that of the baselines."""
 
-PEERS_MODEL = "animegan_v2"
-"""What the peers have, too."""
-
-PEERS_OPTIONS: dict[str, Any] = {"upsampling": "half_pixel", "epsilon": 1e-5}
-"""Arguments of our generator that make it theirs: they double by another rule than the original."""
-
-HELD_SIDE = 512
-"""Height and width of the photo whose statistics are held, pixels."""
+FROZEN_SIDE = 512
+"""Side of the photo whose statistics are frozen, pixels."""
 
 SETTLE_SECONDS = 0.03
-"""Between two processes: idle threads go to sleep."""
+"""Pause between two processes, in which idle threads go to sleep."""
 
-WAY_BYTES = 600 * 2**20
+CANDIDATE_BYTES = 600 * 2**20
 PIXEL_BYTES = 1700
-"""What a way takes at most, by itself and for each pixel: where memory does not hold all of them,
-each is opened for its turns only."""
+"""Upper bounds of a candidate's memory, fixed and per pixel; if not all fit into memory, each is
+open in its rounds only."""
 
 FILES = {
     "keras": "network.keras",
@@ -62,79 +55,118 @@ FILES = {
     "tflite": "network.tflite",
     "onnx": "network.onnx",
 }
-"""Our engine -> the weights that it opens, in the folder of prepared files."""
+"""Engine -> its weights in the folder of prepared files."""
 
-PEERS_NETWORK = "peers.keras"
-PEERS_FILE = "peers.onnx"
-PYTORCH_FILE = "peers.pth"
+BASELINE_ARCHIVE = "baseline.keras"
+BASELINE_ONNX = "baseline.onnx"
+BASELINE_PYTORCH = "baseline.pth"
 STATISTICS_FILE = "statistics.npy"
+
+Save = Callable[[dict[str, Any]], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Way:
-    """How a network is run.
+class EngineCandidate:
+    """A way to run a network.
 
     Attributes:
-        kind: "exact" or "held", ours with such statistics; or "peer".
-        engine: A key of `PACKAGES`, or one of the peers' runtimes.
-        precision: One of `PRECISIONS`.
+        kind: "exact" or "frozen", our engines with such statistics; or "baseline".
+        engine: A key of `PACKAGES`, or the runtime of a baseline.
+        precision: "float32" or "bfloat16".
     """
 
     kind: str
     engine: str
     precision: str
 
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> EngineCandidate:
+        """Return the candidate of a row of figures."""
+        return cls(row["kind"], row["engine"], row["precision"])
+
     def __str__(self) -> str:
         return f"{self.kind} {self.engine} {self.precision}"
 
 
-def possible_ways(
-    model: str, engines: Sequence[str], precisions: Sequence[str], with_peers: bool
-) -> Iterator[Way]:
-    """The ways to run a network whose packages are installed; a log line tells of the others.
+def benchmark_engines(config: BenchmarkConfig, save: Save) -> dict[str, Any]:
+    """Measure engines.
 
     Args:
-        model: Name of the network; those with other weights than ours have no peers.
-        engines: Of ours, keys of `PACKAGES`.
-        precisions: Of `PRECISIONS`.
-        with_peers: Whether the peers' ways are wanted.
+        config: Settings.
+        save: Called with the document after each round.
+
+    Returns:
+        The document, for JSON: `machine`, `peaks` and `rows`; see `measure_network`.
+
+    Raises:
+        ValueError: A network cannot be prepared, or no candidate can run it.
     """
-    wanted: list[tuple[Way, Sequence[str]]] = []
+    document: dict[str, Any] = {"machine": machine_facts(), "peaks": {}, "rows": []}
+    precisions = [name.removeprefix("mixed_") for name in config.precisions]
+    weights = config.weights or ""
+    for model in [weights] if weights else config.models:
+        candidates = [
+            candidate
+            for candidate in list_candidates(model, config.engines, precisions, config.baselines)
+            if config.compiled or candidate.engine != "pytorch compiled"
+        ]
+        with tempfile.TemporaryDirectory(prefix="anime_tf_benchmark_") as folder:
+            prepared = Path(folder), model, weights
+            rounds = config.rounds_of(len(config.sizes))
+            measure_network(document, save, prepared, candidates, config.sizes, rounds)
+    if not document["rows"]:
+        raise ValueError("no engine of --engines can run these networks here")
+    return document
+
+
+def list_candidates(
+    model: str, engines: Sequence[str], precisions: Sequence[str], with_baselines: bool
+) -> Iterator[EngineCandidate]:
+    """List the candidates whose packages are installed, and log the others.
+
+    Args:
+        model: Name of the network; only `BASELINE_MODEL` has baselines.
+        engines: Our engines, keys of `PACKAGES`.
+        precisions: "float32" and "bfloat16".
+        with_baselines: Whether to include baselines.
+    """
+    wanted: list[tuple[EngineCandidate, Sequence[str]]] = []
     for precision in precisions:
-        if with_peers and model == PEERS_MODEL:
+        if with_baselines and model == BASELINE_MODEL:
             wanted += [
-                (Way("peer", name, precision), ["torch"])
-                for name in peers.PYTORCH_WAYS
-                # PyTorch's own layout is slower still in bfloat16.
+                (EngineCandidate("baseline", name, precision), ["torch"])
+                for name in baselines.PYTORCH_RUNTIMES
+                # PyTorch's default layout is even slower in bfloat16.
                 if name != "pytorch" or precision == "float32"
             ]
             for name in ("onnxruntime", "openvino"):
                 if name == "openvino" or precision == "float32":
-                    wanted.append((Way("peer", name, precision), ["torch", name]))
-        for kind in ("exact", "held"):
+                    candidate = EngineCandidate("baseline", name, precision)
+                    wanted.append((candidate, ["torch", name]))
+        for kind in ("exact", "frozen"):
             for engine in engines:
-                can_both = engine in ("keras", "openvino")
-                if can_both or (kind == "exact" and precision == "float32"):
-                    wanted.append((Way(kind, engine, precision), [PACKAGES[engine]]))
-    for way, packages in wanted:
+                if engine in MULTI_PRECISION_ENGINES or (kind, precision) == ("exact", "float32"):
+                    candidate = EngineCandidate(kind, engine, precision)
+                    wanted.append((candidate, [PACKAGES[engine]]))
+    for candidate, packages in wanted:
         missing = [name for name in packages if importlib.util.find_spec(name) is None]
         if missing:
-            logging.info("%s is left out: %s is not installed", way, " and ".join(missing))
+            logging.info("skipping %s: %s is not installed", candidate, " and ".join(missing))
         else:
-            yield way
+            yield candidate
 
 
 def prepare(folder: Path, model: str, weights: str, engines: Sequence[str]) -> Any:
-    """Writes what our ways open, in a process of its own; see `Worker`.
+    """Write the files that our engines open; runs in a `Worker`.
 
     Args:
-        folder: Where it goes.
+        folder: Output folder.
         model: A key of `models.registry.GENERATORS`, for random weights.
-        weights: An archive or a built-in style in its place; empty for none.
+        weights: An archive or a built-in style instead; empty for none.
         engines: Keys of `FILES`.
 
     Returns:
-        What tells the operations of a network's convolutions: (height, width) int array -> array.
+        Function from (height, width), an int array, to the operations of the convolutions.
     """
     from anime_tf.io.native_stderr import import_tensorflow
 
@@ -153,41 +185,41 @@ def prepare(folder: Path, model: str, weights: str, engines: Sequence[str]) -> A
         keras.utils.set_random_seed(0)
         network = GENERATORS[model]()
     save_generator(network, folder / FILES["keras"])
-    if model == PEERS_MODEL and not weights:
-        theirs = GENERATORS[model](**PEERS_OPTIONS)
-        theirs.set_weights(network.get_weights())
-        save_generator(theirs, folder / PEERS_NETWORK)
-    any_picture = PaddedGenerator(network)
+    if model == BASELINE_MODEL and not weights:
+        baseline = GENERATORS[model](**BASELINE_OPTIONS)
+        baseline.set_weights(network.get_weights())
+        save_generator(baseline, folder / BASELINE_ARCHIVE)
+    padded = PaddedGenerator(network)
     if "saved_model" in engines:
         from anime_tf.export.saved_model import write_saved_model
 
-        write_saved_model(any_picture, folder / FILES["saved_model"])
+        write_saved_model(padded, folder / FILES["saved_model"])
     if "tflite" in engines:
         from anime_tf.export.tflite import convert_tflite
 
-        (folder / FILES["tflite"]).write_bytes(convert_tflite(any_picture))
+        (folder / FILES["tflite"]).write_bytes(convert_tflite(padded))
     if "onnx" in engines:
         from anime_tf.export.onnx import convert_onnx
 
-        (folder / FILES["onnx"]).write_bytes(convert_onnx(any_picture))
-    photo_u8 = made_up_photo(np.random.default_rng(0), (HELD_SIDE, HELD_SIDE))
+        (folder / FILES["onnx"]).write_bytes(convert_onnx(padded))
+    photo_u8 = generate_photo(np.random.default_rng(0), (FROZEN_SIDE, FROZEN_SIDE))
     np.save(folder / STATISTICS_FILE, StatisticsEstimator(network)([photo_u8]))
 
     stride = int(network.STRIDE)
 
-    def operations(size_hw: np.ndarray) -> np.ndarray:
+    def count_operations(size_hw: np.ndarray) -> np.ndarray:
         height, width = (-(-int(side) // stride) * stride for side in size_hw)
         graph = PaddedGenerator(network, (height, width)).pm1.get_concrete_function().graph
         return np.array(convolution_operations(graph))
 
-    return operations
+    return count_operations
 
 
-def write_peers(folder: Path) -> Any:
-    """Writes the peers' network, as PyTorch keeps it and as ONNX, in a process of its own.
+def prepare_baselines(folder: Path) -> Any:
+    """Write the network of the baselines as PyTorch and ONNX files; runs in a `Worker`.
 
     Returns:
-        That network as of ours, in float32 by Keras: what it maps a picture to.
+        The reference: that network in float32 by Keras.
     """
     from anime_tf.io.native_stderr import import_tensorflow
 
@@ -195,50 +227,46 @@ def write_peers(folder: Path) -> Any:
     from anime_tf.inference.engines.keras import KerasEngine
     from anime_tf.models.archive import load_generator
 
-    ours = load_generator(folder / PEERS_NETWORK)
-    network = peers.pytorch_network(ours)
-    peers.write_pytorch(network, folder / PYTORCH_FILE)
-    peers.write_onnx(network, folder / PEERS_FILE)
+    ours = load_generator(folder / BASELINE_ARCHIVE)
+    network = baselines.pytorch_network(ours)
+    baselines.write_pytorch(network, folder / BASELINE_PYTORCH)
+    baselines.write_onnx(network, folder / BASELINE_ONNX)
     return KerasEngine(ours)
 
 
-def open_way(way: Way, folder: Path) -> Any:
-    """Opens prepared files in a way."""
-    if way.kind == "peer":
-        if way.engine == "onnxruntime":
-            return peers.run_by_onnxruntime(folder / PEERS_FILE)
-        if way.engine == "openvino":
-            return peers.run_by_openvino(folder / PEERS_FILE, way.precision)
-        return peers.run_by_pytorch(
-            peers.read_pytorch(folder / PYTORCH_FILE), way.engine, way.precision
-        )
-    if way.kind == "held":
-        from anime_tf.io.native_stderr import import_tensorflow
+def open_candidate(candidate: EngineCandidate, folder: Path) -> Any:
+    """Open the prepared files; runs in a `Worker`."""
+    engine, precision = candidate.engine, candidate.precision
+    if candidate.kind == "baseline":
+        if engine == "onnxruntime":
+            return baselines.run_by_onnxruntime(folder / BASELINE_ONNX)
+        if engine == "openvino":
+            return baselines.run_by_openvino(folder / BASELINE_ONNX, precision)
+        network = baselines.read_pytorch(folder / BASELINE_PYTORCH)
+        return baselines.run_by_pytorch(network, engine, precision)
+    if candidate.kind == "exact":
+        return create_engine(folder / FILES[engine], EngineConfig(engine, precision))
+    from anime_tf.io.native_stderr import import_tensorflow
 
-        import_tensorflow()
-        from anime_tf.inference.frozen import FrozenEngine
-        from anime_tf.models.archive import load_generator
+    import_tensorflow()
+    from anime_tf.inference.frozen import FrozenEngine
+    from anime_tf.models.archive import load_generator
 
-        own = way.engine == "keras" and way.precision == "bfloat16"
-        policy = "mixed_bfloat16" if own else "float32"
-        model = load_generator(folder / FILES["keras"], precision=policy)
-        statistics = np.load(folder / STATISTICS_FILE)
-        return FrozenEngine(model, statistics, way.engine, way.precision)
-    from anime_tf.inference.engines.engine import EngineConfig
-    from anime_tf.inference.engines.factory import create_engine
-
-    return create_engine(folder / FILES[way.engine], EngineConfig(way.engine, way.precision))
+    is_mixed = engine == "keras" and precision == "bfloat16"
+    policy = "mixed_bfloat16" if is_mixed else "float32"
+    model = load_generator(folder / FILES["keras"], precision=policy)
+    return FrozenEngine(model, np.load(folder / STATISTICS_FILE), engine, precision)
 
 
 def convolution_operations(graph: Any) -> int:
-    """Multiplications and additions of all convolutions of a graph for one size.
+    """Count multiplications and additions of all convolutions of a graph of one size.
 
     Args:
-        graph: A TensorFlow graph, all of whose shapes are known.
+        graph: A TensorFlow graph whose shapes are all known.
 
     Returns:
-        2 x height x width x channels of what comes out x taps of the kernel x channels that go in;
-        of transposed ones likewise, by what goes in. Edges count as the rest.
+        2 x height x width x output channels x taps of the kernel x input channels; of the input
+        for transposed convolutions. Borders count like the rest.
     """
     total = 0
     for node in graph.get_operations():
@@ -248,256 +276,264 @@ def convolution_operations(graph: Any) -> int:
         if node.type == "Conv2DBackpropInput":
             pixels = node.inputs[2].shape.num_elements() // kernel[3]
             total += 2 * pixels * int(np.prod(kernel))
-        elif node.type == "Conv2D":
-            outputs = node.outputs[0].shape.num_elements()
-            total += 2 * outputs * int(np.prod(kernel[:3]))
         else:
-            outputs = node.outputs[0].shape.num_elements()
-            total += 2 * outputs * kernel[0] * kernel[1]
+            taps = kernel[:3] if node.type == "Conv2D" else kernel[:2]
+            total += 2 * node.outputs[0].shape.num_elements() * int(np.prod(taps))
     return total
 
 
-def matrix_worker(precisions: Sequence[str]) -> Any:
-    """What measures the machine's peak, in a process of its own: any array -> GFLOP/s of each."""
-    runs = [matrix_peaks(precision) for precision in precisions]
+def make_matrix_benchmarks(precisions: Sequence[str]) -> Any:
+    """Make a function of any array that returns the machine's peak in GFLOP/s by precision."""
+    runs = [make_matrix_benchmark(precision) for precision in precisions]
     return lambda array: np.array([run(array) for run in runs])
 
 
-def measure_engines(
-    folder: Path,
-    model: str,
-    weights: str,
-    ways: Sequence[Way],
+def measure_network(
+    document: dict[str, Any],
+    save: Save,
+    prepared: tuple[Path, str, str],
+    candidates: Sequence[EngineCandidate],
     sizes: Sequence[tuple[int, int]],
     rounds: Sequence[int],
-) -> dict[str, Any]:
-    """Measures the ways at all sizes, in turns.
+) -> None:
+    """Measure the candidates at all sizes and add their figures to a document.
+
+    `peaks` is GFLOP/s of matrix products by precision. `rows` has an entry for each candidate and
+    size: `model`, `kind`, `engine`, `precision`, `height`, `width`, `seconds` and `cpu_seconds` of
+    all rounds, `open_seconds`, `first_seconds` of the first call at that size, `peak_gib`, `gflop`
+    of the network's convolutions, and at the first size `psnr`: of exact candidates to float32 by
+    Keras, of baselines to their network by Keras; None elsewhere and for an equal result.
 
     Args:
-        folder: For prepared files; emptied by the caller.
-        model: See `prepare`.
-        weights: See `prepare`.
-        ways: What to measure.
+        document: Changed in place.
+        save: Called with the document after each round.
+        prepared: Folder for files, model and weights; see `prepare`.
+        candidates: Candidates; those that fail are skipped from then on.
         sizes: Height and width, pixels.
-        rounds: Turns, of each size.
-
-    Returns:
-        For JSON: "peaks", GFLOP/s of matrix products by precision; "rows", one for each way and
-        size: "model", "kind", "engine", "precision", "height", "width", "seconds" of all turns,
-        "cpu_seconds", "open_seconds", "first_seconds" of the first call at that size, "peak_gib",
-        "gflop" of the network's convolutions, and at the first size "psnr" of exact ways to
-        float32 by Keras, of the peers' network for the peers; None elsewhere, and for a result
-        that is equal.
+        rounds: Rounds of each size.
 
     Raises:
         ValueError: The network cannot be prepared.
     """
-    engines = sorted({way.engine for way in ways if way.kind != "peer"} | {"keras"})
-    maker = Worker(prepare, folder, model, weights, engines)
-    maker.opened()
+    folder, model, weights = prepared
+    engines = sorted({c.engine for c in candidates if c.kind != "baseline"} | {"keras"})
+    worker = Worker(prepare, folder, model, weights, engines)
+    worker.wait_until_open()
     gflop = {}
     for size_hw in sizes:
-        answer = maker.ask(np.array(size_hw), result=True)
-        gflop[size_hw] = float(answer.result) / 1e9  # type: ignore[arg-type]
-    maker.close()
-    picture_pm1 = _picture(sizes[0])
-    of_peers = None
-    if any(way.kind == "peer" for way in ways):
-        maker = Worker(write_peers, folder)
-        maker.opened()
-        of_peers = maker.ask(picture_pm1, result=True).result
-        maker.close()
+        counted = worker.run(np.array(size_hw), result=True).result
+        gflop[size_hw] = float(counted) / 1e9  # type: ignore[arg-type]
+    worker.close()
+    references: dict[str, np.ndarray | None] = {}
+    if any(candidate.kind == "baseline" for candidate in candidates):
+        worker = Worker(prepare_baselines, folder)
+        worker.wait_until_open()
+        references["baseline"] = worker.run(_make_picture(sizes[0]), result=True).result
+        worker.close()
 
-    precisions = sorted({way.precision for way in ways})
-    matrix = Worker(matrix_worker, precisions)
-    crew = _Crew(folder, ways)
+    precisions = sorted({candidate.precision for candidate in candidates})
+    matrix = Worker(make_matrix_benchmarks, precisions)
+    pool = _WorkerPool(folder, candidates)
+    peaks = document["peaks"]
+
+    def measure_peaks() -> None:
+        measured = matrix.run(np.zeros(1), result=True).result
+        for precision, peak in zip(precisions, measured, strict=True):  # type: ignore[arg-type]
+            peaks[precision] = max(peaks.get(precision, 0.0), float(peak))
+
     try:
-        matrix.opened()
-        rows: list[dict[str, Any]] = []
-        peaks = dict.fromkeys(precisions, 0.0)
-        for size_hw, number in zip(sizes, rounds, strict=True):
-            crew.prepare_for(size_hw)
-            of_size, first = _measure_size(crew, matrix, peaks, size_hw, number)
-            if size_hw == sizes[0]:
-                _compare(of_size, first, of_peers)
-            rows += of_size
+        matrix.wait_until_open()
+        for size_hw, count in zip(sizes, rounds, strict=True):
+            pool.prepare_for(size_hw)
+            shared = {"model": weights or model, "gflop": gflop[size_hw]}
+            finished = document["rows"]
+            compared = references if size_hw == sizes[0] else None
+            for rows in _measure_size(pool, size_hw, count, compared, measure_peaks):
+                document["rows"] = [*finished, *({**row, **shared} for row in rows)]
+                save(document)
     finally:
-        crew.close()
+        pool.close()
         matrix.close()
-    for row in rows:
-        row["model"] = weights or model
-        row["gflop"] = gflop[row["height"], row["width"]]
-    return {"peaks": peaks, "rows": rows}
 
 
-class _Crew:
-    """Processes of ways: all are open at once, or, where memory is short, each for its turns only.
+class _WorkerPool:
+    """Workers of candidates: all open at once or, if memory is short, each in its rounds only.
 
     Args:
-        folder: Of prepared files.
-        ways: What they run.
+        folder: Folder of prepared files.
+        candidates: Candidates.
 
     Attributes:
-        ways: Those that have not failed.
-        opening: How long each took to open, seconds.
-        apart: Whether each is open for its turns only.
+        candidates: Those that have not failed.
+        open_seconds: Seconds that each took to open.
+        one_at_a_time: Whether each is open in its rounds only.
     """
 
-    def __init__(self, folder: Path, ways: Sequence[Way]) -> None:
-        self.ways = list(ways)
-        self.opening: dict[Way, float] = {}
+    def __init__(self, folder: Path, candidates: Sequence[EngineCandidate]) -> None:
+        self.candidates = list(candidates)
+        self.open_seconds: dict[EngineCandidate, float] = {}
+        self.one_at_a_time = False
         self._folder = folder
-        self._open: dict[Way, Worker] = {}
+        self._workers: dict[EngineCandidate, Worker] = {}
         self._memory = free_memory()
-        self.apart = False
 
     def prepare_for(self, size_hw: tuple[int, int]) -> None:
-        """Decides how many are open for pictures of that size."""
-        needed = len(self.ways) * (WAY_BYTES + PIXEL_BYTES * size_hw[0] * size_hw[1])
-        self.apart = self._memory is not None and needed > self._memory
-        if self.apart:
-            logging.info("too little memory to hold all ways open: each is, for its turns only")
+        """Decide how many are open for pictures of a size."""
+        per_candidate = CANDIDATE_BYTES + PIXEL_BYTES * size_hw[0] * size_hw[1]
+        needed = len(self.candidates) * per_candidate
+        self.one_at_a_time = self._memory is not None and needed > self._memory
+        if self.one_at_a_time:
+            logging.info("not enough memory for all candidates: each is opened for its rounds")
             self.close()
 
-    def ask(self, way: Way, picture_pm1: np.ndarray, calls: int, result: bool) -> Answer:
-        """Runs a picture; see `Worker.ask`.
+    def run(
+        self, candidate: EngineCandidate, picture_pm1: np.ndarray, calls: int, result: bool
+    ) -> Timing:
+        """Run a picture; see `Worker.run`.
 
         Raises:
-            ValueError: The way has failed, and is taken out.
+            ValueError: The candidate failed and is removed.
         """
         try:
-            if way not in self._open:
-                self._open[way] = Worker(open_way, way, self._folder)
-                seconds = self._open[way].opened()
-                if way in self.opening:  # opened anew: the first call is told already
-                    self._open[way].ask(picture_pm1)
-                self.opening.setdefault(way, seconds)
-            return self._open[way].ask(picture_pm1, calls, result)
+            if candidate not in self._workers:
+                worker = self._workers[candidate] = Worker(open_candidate, candidate, self._folder)
+                seconds = worker.wait_until_open()
+                if candidate in self.open_seconds:  # reopened: the first call is not timed
+                    worker.run(picture_pm1)
+                self.open_seconds.setdefault(candidate, seconds)
+            return self._workers[candidate].run(picture_pm1, calls, result)
         except ValueError:
-            self.ways.remove(way)
-            self._close(way)
+            self.candidates.remove(candidate)
+            self._close(candidate)
             raise
         finally:
-            if self.apart:
-                self._close(way)
+            if self.one_at_a_time:
+                self._close(candidate)
 
     def close(self) -> None:
-        """Closes all that are open."""
-        for way in list(self._open):
-            self._close(way)
+        """Close all workers."""
+        for candidate in list(self._workers):
+            self._close(candidate)
 
-    def _close(self, way: Way) -> None:
-        if way in self._open:
-            self._open.pop(way).close()
-
-
-def _picture(size_hw: tuple[int, int]) -> np.ndarray:
-    return to_pm1(made_up_photo(np.random.default_rng(1), size_hw))[None]
+    def _close(self, candidate: EngineCandidate) -> None:
+        if candidate in self._workers:
+            self._workers.pop(candidate).close()
 
 
-def _compare(
-    rows: Sequence[dict[str, Any]], first: dict[Way, Answer], of_peers: np.ndarray | None
-) -> None:
-    """Fills in how near each exact way is to float32 by Keras, of ours or of the peers' network."""
-    ours = first.get(Way("exact", "keras", "float32"))
-    for row in rows:
-        way = Way(row["kind"], row["engine"], row["precision"])
-        references = {"peer": of_peers, "exact": None if ours is None else ours.result}
-        reference = references.get(way.kind)
-        if reference is not None:
-            decibels = psnr(first[way].result, reference, 2.0)  # type: ignore[arg-type]
-            row["psnr"] = decibels if np.isfinite(decibels) else None
+def _make_picture(size_hw: tuple[int, int]) -> np.ndarray:
+    return to_pm1(generate_photo(np.random.default_rng(1), size_hw))[None]
 
 
 def _measure_size(
-    crew: _Crew,
-    matrix: Worker,
-    peaks: dict[str, float],
+    pool: _WorkerPool,
     size_hw: tuple[int, int],
     rounds: int,
-) -> tuple[list[dict[str, Any]], dict[Way, Answer]]:
-    """The rows of one size, and each way's first answer; peaks are updated."""
-    picture_pm1 = _picture(size_hw)
-    named = f"{size_hw[1]}x{size_hw[0]}"
-    first: dict[Way, Answer] = {}
-    answers: dict[Way, list[Answer]] = {way: [] for way in crew.ways}
-    calls = dict.fromkeys(crew.ways, 1)
-    with tqdm(
-        total=(rounds + 2 - crew.apart) * len(crew.ways),
-        unit="run",
-        desc=named,
-        disable=not sys.stderr.isatty(),
-    ) as bar:
-        for turn in range(-2, rounds):
-            if turn == -1 and crew.apart:  # they are slow, a call is a turn
-                continue
-            measured = matrix.ask(np.zeros(1), result=True).result
-            for precision, peak in zip(peaks, measured, strict=True):  # type: ignore[arg-type]
-                peaks[precision] = max(peaks[precision], float(peak))
-            for way in list(crew.ways):
-                bar.set_postfix_str(str(way))
-                time.sleep(SETTLE_SECONDS)
-                try:
-                    answer = crew.ask(way, picture_pm1, calls[way], turn == -2)
-                except ValueError as error:
-                    logging.warning("%s is left out from %s on: %s", way, named, error)
-                    continue
-                if turn == -2:
-                    first[way] = answer
-                elif turn == -1:
-                    calls[way] = calls_of(answer.seconds)
-                else:
-                    answers[way].append(answer)
-                bar.update()
-            if bar.disable:
-                logging.info("%s: turn %d of %d done", named, max(turn + 1, 0), rounds)
-    rows = [
-        {
-            **dataclasses.asdict(way),
-            "height": size_hw[0],
-            "width": size_hw[1],
-            "seconds": [answer.seconds for answer in answers[way]],
-            "cpu_seconds": [answer.cpu_seconds for answer in answers[way]],
-            "open_seconds": crew.opening[way],
-            "first_seconds": first[way].seconds,
-            "peak_gib": answers[way][-1].peak_gib,
-            "psnr": None,
-        }
-        for way in crew.ways
-    ]
-    return rows, first
-
-
-def verdicts(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Our fastest way of each kind against the peers' fastest, at every size and precision.
+    references: dict[str, np.ndarray | None] | None,
+    begin_round: Callable[[], None],
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of one size after each figure, those of candidates that have not failed.
 
     Args:
-        rows: Of `measure_engines`.
+        pool: Workers.
+        size_hw: Height and width, pixels.
+        rounds: Rounds after the warm-up.
+        references: Kind -> result to compare first results with, "exact" excepted; None does not
+            compare.
+        begin_round: Called at the beginning of each round.
+    """
+    picture_pm1 = _make_picture(size_hw)
+    size = f"{size_hw[1]}x{size_hw[0]}"
+    first: dict[EngineCandidate, Timing] = {}
+    timings: dict[EngineCandidate, list[Timing]] = {c: [] for c in pool.candidates}
+    decibels: dict[EngineCandidate, float] = {}
+    calls = dict.fromkeys(pool.candidates, 1)
+
+    def make_rows() -> list[dict[str, Any]]:
+        return [
+            {
+                **dataclasses.asdict(candidate),
+                "height": size_hw[0],
+                "width": size_hw[1],
+                "seconds": [timing.seconds for timing in timings[candidate]],
+                "cpu_seconds": [timing.cpu_seconds for timing in timings[candidate]],
+                "open_seconds": pool.open_seconds[candidate],
+                "first_seconds": first[candidate].seconds,
+                "peak_gib": timings[candidate][-1].peak_gib,
+                "psnr": decibels.get(candidate),
+            }
+            for candidate in pool.candidates
+            if timings[candidate]
+        ]
+
+    # Round -2 is the first call; -1 sets the number of calls, which is 1 for slow candidates.
+    numbers = [number for number in range(-2, rounds) if number != -1 or not pool.one_at_a_time]
+    with Progress(len(numbers) * len(pool.candidates), "runs", size) as progress:
+        for number in numbers:
+            begin_round()
+            for candidate in list(pool.candidates):
+                time.sleep(SETTLE_SECONDS)
+                try:
+                    timing = pool.run(candidate, picture_pm1, calls[candidate], number == -2)
+                except ValueError as error:
+                    logging.warning("skipping %s from %s on: %s", candidate, size, error)
+                    continue
+                progress.update(str(candidate))
+                if number == -2:
+                    first[candidate] = timing
+                elif number == -1:
+                    calls[candidate] = calls_per_round(timing.seconds)
+                else:
+                    timings[candidate].append(timing)
+                    yield make_rows()
+            if number == -2 and references is not None:
+                decibels = _compare(first, references)
+
+
+def _compare(
+    first: dict[EngineCandidate, Timing], references: dict[str, np.ndarray | None]
+) -> dict[EngineCandidate, float]:
+    """PSNR of first results to those of the reference of their kind, without equal ones."""
+    exact = first.get(EngineCandidate("exact", "keras", "float32"))
+    references = {**references, "exact": None if exact is None else exact.result}
+    decibels = {}
+    for candidate, timing in first.items():
+        reference = references.get(candidate.kind)
+        if reference is not None and timing.result is not None:
+            value = psnr(timing.result, reference, PM1_RANGE)
+            if np.isfinite(value):
+                decibels[candidate] = value
+    return decibels
+
+
+def speedups(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Compare our fastest engine of each kind with the fastest baseline.
+
+    Args:
+        rows: Rows of `measure_network`.
 
     Returns:
-        A row for each where there are both: "model", "height", "width", "precision", "kind",
-        "ours" and "theirs", the engines, and "speed", the `Spread` of ratios turn by turn.
+        A row for each network, size, precision and kind: `model`, `height`, `width`, `precision`,
+        `kind`, the engines `ours` and `baseline`, and `speedup`, the `Spread` over rounds.
     """
+    keys = ("model", "height", "width", "precision")
     found = []
-    keys = dict.fromkeys((r["model"], r["height"], r["width"], r["precision"]) for r in rows)
-    for key in keys:
-        alike = [r for r in rows if (r["model"], r["height"], r["width"], r["precision"]) == key]
-        best: dict[str, dict[str, Any]] = {}
-        for row in alike:
-            median = Spread.of(row["seconds"]).median
-            if row["kind"] not in best or median < Spread.of(best[row["kind"]]["seconds"]).median:
-                best[row["kind"]] = row
-        for kind in ("exact", "held"):
-            if "peer" not in best or kind not in best:
-                continue
-            pairs = zip(best["peer"]["seconds"], best[kind]["seconds"], strict=True)
-            found.append(
-                {
-                    **dict(zip(("model", "height", "width", "precision"), key, strict=True)),
-                    "kind": kind,
-                    "ours": best[kind]["engine"],
-                    "theirs": best["peer"]["engine"],
-                    "speed": Spread.of([theirs / ours for theirs, ours in pairs]),
-                }
-            )
+    for values in dict.fromkeys(tuple(row[key] for key in keys) for row in rows):
+        fastest: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            if tuple(row[key] for key in keys) == values:
+                best = fastest.setdefault(row["kind"], row)
+                if Spread.of(row["seconds"]).median < Spread.of(best["seconds"]).median:
+                    fastest[row["kind"]] = row
+        for kind in ("exact", "frozen"):
+            if {"baseline", kind} <= set(fastest):
+                baseline, ours = fastest["baseline"], fastest[kind]
+                found.append(
+                    {
+                        **dict(zip(keys, values, strict=True)),
+                        "kind": kind,
+                        "ours": ours["engine"],
+                        "baseline": baseline["engine"],
+                        "speedup": Spread.of_ratios(baseline["seconds"], ours["seconds"]),
+                    }
+                )
     return found

@@ -1,47 +1,48 @@
-"""What figures hang on: processor, cores, memory, versions, and the machine's measured peak."""
+"""Facts about the machine, and its measured peak performance."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from anime_tf.inference import cpu
 from anime_tf.inference.engines.openvino import PRECISION_HINTS, import_openvino
 
 MATRIX_SIDE = 1536
-"""Rows and columns of the matrices whose product measures the machine's peak."""
+"""Rows and columns of the matrices whose product measures the peak."""
+
+FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16")
+"""CPU features that decide the speed of float32 and bfloat16."""
 
 
 def machine_facts() -> dict[str, Any]:
-    """What the figures hang on: processor, cores, GPUs, threads, versions, load.
+    """Collect CPU, cores, GPUs, threads, load and versions.
 
-    `inter_op_threads` are the operations that TensorFlow runs side by side, 0 for its own choice.
+    `inter_op_threads` is the number of operations that TensorFlow runs in parallel, 0 for its
+    default.
     """
     import cv2
     import keras
     import tensorflow as tf
 
-    name, features = _processor()
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "processor": name,
-        "processor_features": features,
+        "processor": cpu.cpu_name(),
+        "processor_features": [name for name in FEATURES if name in cpu.cpu_features()],
         "cores": os.cpu_count(),
-        "cores_usable": usable,
+        "cores_usable": cpu.core_count(),
         "gpus": [
             tf.config.experimental.get_device_details(device).get("device_name", device.name)
             for device in tf.config.list_physical_devices("GPU")
         ],
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
-        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "load_average": cpu.load_average(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
@@ -51,37 +52,26 @@ def machine_facts() -> dict[str, Any]:
     }
 
 
-def _processor() -> tuple[str, list[str]]:
-    """Name of the processor, and those of its features that decide how fast bfloat16 is."""
-    name, found = platform.processor() or platform.machine(), set()
+def peak_memory_gib() -> float | None:
+    """Return the peak memory of this process so far; None if the system does not report it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            name = value.strip()
-        elif key.strip() in ("flags", "Features"):
-            found = set(value.split())
-    if sys.platform == "darwin":
-        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-        name = answer.stdout.strip() or name
-    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16")
-    return name, [feature for feature in wanted if feature in found]
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2 ** (30 if sys.platform == "darwin" else 20)
 
 
-def matrix_peaks(precision: str) -> Callable[[np.ndarray], np.ndarray]:
-    """What measures how many operations a second the machine does at most, in matrix products.
+def make_matrix_benchmark(precision: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Make a function that measures the machine's peak performance in matrix products.
 
-    By TensorFlow and, where it is installed, by OpenVINO, whichever is faster at the time.
+    It uses TensorFlow and, if installed, OpenVINO, and counts the faster one.
 
     Args:
         precision: "float32" or "bfloat16".
 
     Returns:
-        A function of any array; it multiplies matrices and returns GFLOP/s, an array of one.
+        Function of any array that returns GFLOP/s, an array of one.
     """
     from anime_tf.io.native_stderr import import_tensorflow
 
@@ -89,33 +79,31 @@ def matrix_peaks(precision: str) -> Callable[[np.ndarray], np.ndarray]:
     import tensorflow as tf
 
     random = np.random.default_rng(0)
-    a = random.standard_normal((MATRIX_SIDE, MATRIX_SIDE)).astype(np.float32)
-    kind = tf.as_dtype(precision)
-    left = tf.cast(a, kind)
+    matrix = random.standard_normal((MATRIX_SIDE, MATRIX_SIDE)).astype(np.float32)
+    left = tf.cast(matrix, tf.as_dtype(precision))
     product = tf.function(lambda x: tf.matmul(x, left), autograph=False)
     runs: list[Callable[[], Any]] = [lambda: product(left).numpy().shape]
     if importlib.util.find_spec("openvino") is not None:
-        runs.append(_matrix_run(a, precision))
+        runs.append(_openvino_product(matrix, precision))
 
     def run(_array: np.ndarray) -> np.ndarray:
         best = 0.0
         for multiply in runs:
             for _ in range(3):
-                begun_at = time.perf_counter()
+                start = time.perf_counter()
                 multiply()
-                best = max(best, 2e-9 * MATRIX_SIDE**3 / (time.perf_counter() - begun_at))
+                best = max(best, 2e-9 * MATRIX_SIDE**3 / (time.perf_counter() - start))
         return np.array(best)
 
     return run
 
 
-def _matrix_run(a: np.ndarray, precision: str) -> Callable[[], Any]:
-    """The same product by OpenVINO."""
+def _openvino_product(matrix: np.ndarray, precision: str) -> Callable[[], Any]:
     openvino = import_openvino()
-    operators = openvino.opset13
-    x = operators.parameter(a.shape, np.float32)
-    model = openvino.Model([operators.matmul(x, operators.constant(a), False, False)], [x])
+    opset = openvino.opset13
+    x = opset.parameter(matrix.shape, np.float32)
+    model = openvino.Model([opset.matmul(x, opset.constant(matrix), False, False)], [x])
     hint = PRECISION_HINTS[precision]
     settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
     request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
-    return lambda: request.infer([a])
+    return lambda: request.infer([matrix])

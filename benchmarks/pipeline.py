@@ -1,4 +1,4 @@
-"""How fast the pipeline of training delivers batches, and data sets that are made up for that."""
+"""Speed of the training pipeline, and generated data sets."""
 
 from __future__ import annotations
 
@@ -13,95 +13,95 @@ from anime_tf.datasets.pipeline import TrainingPictures
 from anime_tf.io.folders import DatasetFolders, find_pictures
 from anime_tf.io.geometry import resize
 from anime_tf.io.pictures import write_picture
-from benchmarks.timing import Contender
+from benchmarks.timing import Candidate
 
 PHASE_STREAMS = {"init": ("photo",), "gan": ("photo", "anime", "smooth")}
-"""Phase of training -> the streams of the pipeline that each of its steps consumes."""
+"""Phase of training -> streams of the pipeline that each of its steps consumes."""
 
-MADE_UP_PICTURES = 16
-"""Photos, and as many pictures of a style, that are made up where no data set is given."""
+GENERATED_PICTURES = 16
+"""Number of generated photos, and of generated style pictures."""
 
 
-def pipeline_contenders(
+def pipeline_candidates(
     sources: dict[str, TrainingPictures], phases: Sequence[str], *, steps: int
-) -> list[Contender]:
-    """The pipeline alone, with the streams of each phase: batches are read and thrown away.
+) -> list[Candidate]:
+    """Make candidates for the pipeline alone, with the streams of each phase.
 
-    The time to start it counts, and every turn reads other steps. Files that were read before come
-    from the system's cache: this is the speed of decoding, not that of the disk.
+    Starting the pipeline counts, and every round reads other steps. Files are in the system's cache
+    after the first round: this measures decoding, not the disk.
 
     Args:
         sources: Fit -> pictures.
         phases: Keys of `PHASE_STREAMS`.
-        steps: Batches a turn.
+        steps: Batches per round.
 
     Returns:
-        Phase by phase, each with the fits in the order given.
+        A candidate for each phase and fit.
     """
     import tensorflow as tf
 
-    def runner(source: TrainingPictures, streams: Sequence[str]) -> Callable[[int], float]:
-        def run(turn: int) -> float:
-            dataset = source.batches(turn * steps, steps, streams)
-            begun_at = time.perf_counter()
+    def make_run(source: TrainingPictures, streams: Sequence[str]) -> Callable[[int], float]:
+        def run(number: int) -> float:
+            dataset = source.batches(number * steps, steps, streams)
+            start = time.perf_counter()
             try:
                 for _ in dataset:
                     pass
             except tf.errors.OpError as error:
                 raise ValueError(f"the pipeline failed: {error.message}") from error
-            return (time.perf_counter() - begun_at) / steps
+            return (time.perf_counter() - start) / steps
 
         return run
 
     return [
-        Contender("pipeline", {"phase": phase, "fit": fit}, runner(source, PHASE_STREAMS[phase]))
+        Candidate("pipeline", {"phase": phase, "fit": fit}, make_run(source, PHASE_STREAMS[phase]))
         for phase in phases
         for fit, source in sources.items()
     ]
 
 
-def made_up_photo(random: np.random.Generator, size_hw: tuple[int, int]) -> np.ndarray:
-    """Noise of all sizes, each as strong as it is large: a picture that compresses like a photo.
+def generate_photo(random: np.random.Generator, size_hw: tuple[int, int]) -> np.ndarray:
+    """Generate noise of all scales, with amplitudes such that it compresses like a photo.
 
     Args:
-        random: Where the noise comes from.
+        random: Source of the noise.
         size_hw: Height and width, pixels.
 
     Returns:
         (height, width, 3) uint8.
     """
     height, width = size_hw
-    sums = np.zeros((height, width, 3), np.float32)
+    total = np.zeros((height, width, 3), np.float32)
     scale = 1
     while scale <= max(size_hw):
         coarse = random.standard_normal((-(-height // scale) + 1, -(-width // scale) + 1, 3))
-        # 8 bits are enough: what is rounded away here is below what JPEG keeps.
+        # 8 bits suffice: JPEG removes smaller differences anyway.
         levels = np.clip(128 + 40 * coarse, 0, 255).astype(np.uint8)
-        sums += scale**0.5 * (resize(levels, size_hw).astype(np.float32) - 128)
+        total += scale**0.5 * (resize(levels, size_hw).astype(np.float32) - 128)
         scale *= 2
-    return np.clip(128 + sums * (50 / sums.std()), 0, 255).astype(np.uint8)
+    return np.clip(128 + total * (50 / total.std()), 0, 255).astype(np.uint8)
 
 
-def made_up_data_set(
-    folder: Path, *, side: int, image_size: int, count: int = MADE_UP_PICTURES
+def generate_dataset(
+    folder: Path, *, side: int, image_size: int, count: int = GENERATED_PICTURES
 ) -> dict[str, DatasetFolders]:
-    """Writes JPEG photos, pictures of a style, and their smooth halves as training makes them.
+    """Write JPEG photos, style pictures and their smooth halves.
 
     Args:
-        folder: Where they go.
-        side: Longest side of the pictures, pixels; they are 4 to 3.
+        folder: Output folder.
+        side: Longer side of the pictures, pixels; they are 4:3.
         image_size: Training size.
-        count: Photos, and pictures of the style.
+        count: Number of photos, and of style pictures.
 
     Returns:
-        Fit -> pictures; the fits share all but the smooth half, which has the training size for
+        Fit -> pictures. The fits share all but the smooth half, which has the training size for
         "resize" and full size for "crop".
     """
     random = np.random.default_rng(0)
     for name in ("train_photo", "style"):
         (folder / name).mkdir(parents=True)
         for i in range(count):
-            photo = made_up_photo(random, (max(1, side * 3 // 4), side))
+            photo = generate_photo(random, (max(1, side * 3 // 4), side))
             write_picture(folder / name / f"{i:03d}.jpg", photo)
     photos, styles = (find_pictures(folder / name) for name in ("train_photo", "style"))
     sets = {}

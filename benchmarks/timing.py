@@ -1,23 +1,20 @@
-"""Timing in turns: what is compared is measured in one run, one after the other, again and again.
+"""Interleaved timing: candidates run in turn, so that other load slows all of them alike.
 
-What else the machine does then slows all of them alike. Figures are medians over the turns, ratios
-are medians of the ratios within each turn.
+Figures are medians over rounds; speedups are medians of the ratios within each round.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import statistics
-import sys
 from collections.abc import Callable, Sequence
 
-from absl import logging
-from tqdm import tqdm
+from anime_tf.io.terminal import Progress
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """Median and extremes of the turns."""
+    """Median, minimum and maximum over rounds."""
 
     median: float
     low: float
@@ -25,8 +22,13 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of at least one value."""
+        """Return the spread of at least one value."""
         return cls(statistics.median(values), min(values), max(values))
+
+    @classmethod
+    def of_ratios(cls, baseline: Sequence[float], seconds: Sequence[float]) -> Spread:
+        """Return the spread of speedups over a baseline, of the rounds that both have."""
+        return cls.of([x / y for x, y in zip(baseline, seconds, strict=False)])
 
     def __str__(self) -> str:
         median, low, high = (
@@ -37,14 +39,15 @@ class Spread:
 
 
 @dataclasses.dataclass
-class Contender:
-    """Something that is timed in turns with others.
+class Candidate:
+    """Something to time.
 
     Attributes:
-        measure: One of `MEASURES`.
-        labels: What tells it from the others: phase, and precision or fit.
-        run: Does the work of a turn, given its number, and returns seconds a step. Turn 0 warms up.
-        seconds: Seconds a step, turn by turn; `take_turns` fills it.
+        measure: One of `config.MEASURES`.
+        labels: Properties that distinguish it: phase, and precision or fit.
+        run: Does the work of a round, given its number, and returns seconds per step. Round 0 is
+            the warm-up.
+        seconds: Seconds per step of each round; filled by `interleave`.
     """
 
     measure: str
@@ -52,39 +55,22 @@ class Contender:
     run: Callable[[int], float]
     seconds: list[float] = dataclasses.field(default_factory=list)
 
-    def ratio_to(self, other: Contender) -> Spread:
-        """Seconds of `other` over seconds of this one, turn by turn: above 1, this is faster."""
-        pairs = zip(other.seconds, self.seconds, strict=True)
-        return Spread.of([theirs / own for theirs, own in pairs])
 
-
-def take_turns(contenders: Sequence[Contender], repeats: int) -> None:
-    """Warms all contenders up, then times them one after the other, `repeats` times over.
+def interleave(
+    candidates: Sequence[Candidate], rounds: int, save: Callable[[], None] = lambda: None
+) -> None:
+    """Warm up all candidates, then time them one after the other, `rounds` times.
 
     Args:
-        contenders: In the order of a turn; their `seconds` are filled.
-        repeats: Turns, at least 1.
+        candidates: In the order of a round; their `seconds` are filled.
+        rounds: Rounds after the warm-up, at least 1.
+        save: Called after each figure.
     """
-    runs = len(contenders) * (repeats + 1)
-    with tqdm(total=runs, unit="run", disable=not sys.stderr.isatty()) as bar:
-        for turn in range(repeats + 1):
-            for contender in contenders:
-                bar.set_postfix_str(" ".join([contender.measure, *contender.labels.values()]))
-                seconds = contender.run(turn)
-                if turn:
-                    contender.seconds.append(seconds)
-                bar.update()
-            if bar.disable:
-                logging.info(
-                    "turn %d of %d done" if turn else "warm-up done, %d of %d turns", turn, repeats
-                )
-
-
-def peak_memory_gib() -> float | None:
-    """The most memory that this process has held so far; None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2 ** (30 if sys.platform == "darwin" else 20)
+    with Progress(len(candidates) * (rounds + 1), "runs") as progress:
+        for number in range(rounds + 1):
+            for candidate in candidates:
+                seconds = candidate.run(number)
+                if number:
+                    candidate.seconds.append(seconds)
+                    save()
+                progress.update(" ".join([candidate.measure, *candidate.labels.values()]))

@@ -1,4 +1,4 @@
-"""How fast a step of training is."""
+"""Speed of a training step."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import numpy as np
 from absl import logging
 
 from anime_tf.training.config import TrainConfig
-from benchmarks.pipeline import PHASE_STREAMS, made_up_photo
-from benchmarks.timing import Contender
+from benchmarks.pipeline import PHASE_STREAMS, generate_photo
+from benchmarks.timing import Candidate
 
 
-def train_step_contenders(
+def train_step_candidates(
     config: TrainConfig,
     precisions: Sequence[str],
     phases: Sequence[str],
     *,
     steps: int,
     warmup: int,
-) -> list[Contender]:
-    """The step of each phase of training, at every precision, on one made-up batch.
+) -> list[Candidate]:
+    """Make candidates for the step of each phase and precision, on one generated batch.
 
-    A step is timed as the training loop goes through it: from a uint8 batch of the pipeline to the
-    losses on the host and the variables updated. All trainers live at once.
+    A step is timed as in the training loop: from a uint8 batch of the pipeline to the losses on the
+    host and the updated variables. All trainers are in memory at once.
 
     Args:
-        config: Settings of training; its precision is not looked at.
+        config: Settings of training, apart from the precision.
         precisions: Dtype policies.
         phases: Keys of `PHASE_STREAMS`.
-        steps: Training steps a turn.
-        warmup: Training steps before the first turn; the first of them compiles.
+        steps: Training steps per round.
+        warmup: Training steps of the warm-up; the first one compiles.
 
     Returns:
-        Phase by phase, each with the precisions in the order given.
+        A candidate for each phase and precision.
     """
     import tensorflow as tf
 
@@ -46,27 +46,27 @@ def train_step_contenders(
     random = np.random.default_rng(config.seed)
     batch = {
         stream: tf.constant(
-            np.stack([made_up_photo(random, size_hw) for _ in range(config.batch_size)])
+            np.stack([generate_photo(random, size_hw) for _ in range(config.batch_size)])
         )
         for stream in PHASE_STREAMS["gan"]
     }
 
-    def runner(phase: str, trainer: Trainer) -> Callable[[int], float]:
+    def make_run(phase: str, trainer: Trainer) -> Callable[[int], float]:
         pictures_u8 = {stream: batch[stream] for stream in PHASE_STREAMS[phase]}
         train = trainer.init_step if phase == "init" else trainer.gan_step
 
-        def run(turn: int) -> float:
-            count = steps if turn else warmup
-            begun_at = time.perf_counter()
+        def run(number: int) -> float:
+            count = steps if number else warmup
+            start = time.perf_counter()
             for _ in range(count):
                 losses = {key: float(x) for key, x in train(network_inputs(pictures_u8)).items()}
                 # On a GPU the losses arrive before the variables are updated.
                 tf.test.experimental.sync_devices()
-            seconds = (time.perf_counter() - begun_at) / count
+            seconds = (time.perf_counter() - start) / count
             wrong = [f"{key} is {loss}" for key, loss in losses.items() if not np.isfinite(loss)]
             if wrong:
                 logging.warning(
-                    "%s, %s: %s; time is what it was all the same",
+                    "%s, %s: %s; the time is valid nevertheless",
                     phase,
                     trainer.config.precision,
                     ", ".join(wrong),
@@ -76,7 +76,7 @@ def train_step_contenders(
         return run
 
     return [
-        Contender("train_step", {"phase": phase, "precision": name}, runner(phase, trainer))
+        Candidate("train_step", {"phase": phase, "precision": name}, make_run(phase, trainer))
         for phase in phases
         for name, trainer in trainers.items()
     ]

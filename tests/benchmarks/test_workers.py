@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.workers import Worker, calls_of
+from benchmarks.workers import Worker, calls_per_round
 
 
 def _double(name):
@@ -10,21 +10,21 @@ def _double(name):
     return lambda x: x * 2
 
 
-def test_a_worker_answers_and_says_what_fails():
+def test_a_worker_returns_results_and_reports_errors():
     worker = Worker(_double, "whole")
-    assert worker.opened() >= 0
-    answer = worker.ask(np.array([1.5]), calls=3, result=True)
+    assert worker.wait_until_open() >= 0
+    answer = worker.run(np.array([1.5]), calls=3, result=True)
     assert answer.result == [3.0]
     assert 0 <= answer.seconds < 1
-    assert worker.ask(np.array([1.5])).result is None
+    assert worker.run(np.array([1.5])).result is None
     with pytest.raises(ValueError, match="TypeError"):
-        worker.ask(None)
+        worker.run(None)
     worker.close()
     broken = Worker(_double, "broken")
     with pytest.raises(ValueError, match="^RuntimeError: no such thing$"):
-        broken.opened()
+        broken.wait_until_open()
     broken.close()
 
 
-def test_calls_of_a_turn():
-    assert [calls_of(s) for s in (0.001, 0.1, 0.2, 3.0)] == [5, 2, 1, 1]
+def test_calls_per_round():
+    assert [calls_per_round(s) for s in (0.001, 0.1, 0.2, 3.0)] == [5, 2, 1, 1]

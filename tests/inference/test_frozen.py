@@ -86,7 +86,7 @@ def test_freezing_loads_once(archive, photo):
     estimate = stylizer._freezer._estimate
     assert estimate is not None
     frozen = stylizer.with_settings(strength=0.5).freeze(x)
-    assert frozen.strength == 0.5
+    assert frozen.config.strength == 0.5
     assert frozen.with_settings(tile=64)._freezer._estimate is estimate
 
 

@@ -1,7 +1,7 @@
-"""The peers' ways to run AnimeGANv2 on a CPU, to compare with; an extra of the benchmark alone.
+"""Baselines: AnimeGANv2 in PyTorch, and its ONNX export in ONNX Runtime and OpenVINO.
 
-The network as they build it: `ReflectionPad2d`, `GroupNorm`, `LeakyReLU` and a resize with
-half-pixel centres, channels first, with the very weights that are measured otherwise.
+The network as it is built there, with `ReflectionPad2d`, `GroupNorm`, `LeakyReLU` and half-pixel
+resizing, channels first, and with the same weights as our engines.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 Run = Callable[[np.ndarray], np.ndarray]
 """(1, height, width, 3) float32 in [-1, 1] -> the same."""
 
-PYTORCH_WAYS = ("pytorch", "pytorch channels-last", "pytorch compiled")
-"""Eager in PyTorch's own layout; eager with channels last; that compiled, once for each size."""
+PYTORCH_RUNTIMES = ("pytorch", "pytorch channels-last", "pytorch compiled")
+"""Eager in the default layout; eager with channels last; that compiled, once for each size."""
 
 ONNX_OPSET = 18
-"""With it a resize of half-pixel centres is one operator."""
+"""Has one operator for half-pixel resizing."""
 
 
 def import_torch() -> Any:
-    """PyTorch.
+    """Import PyTorch.
 
     Raises:
         ValueError: It is not installed.
     """
-    return import_optional("torch", "the peers' networks need PyTorch", "torch")
+    return import_optional("torch", "the baselines need PyTorch", "torch")
 
 
 def pytorch_network(model: keras.Model) -> Any:
-    """The generator in PyTorch as it is published there, with the weights of ours.
+    """Make the generator in PyTorch with the weights of ours.
 
     Args:
         model: An `AnimeGANv2Generator` with ``upsampling="half_pixel"``.
 
     Returns:
-        A module of (n, 3, height, width) in [-1, 1], to evaluate.
+        A module in evaluation mode of (n, 3, height, width) in [-1, 1].
 
     Raises:
         ValueError: PyTorch is not installed, or another network.
@@ -52,11 +52,9 @@ def pytorch_network(model: keras.Model) -> Any:
     torch = import_torch()
     from anime_tf.conversion.torch import TABLES, depthwise_kernel
 
-    found = f"{type(model).__name__} with {getattr(model, 'upsampling', 'no')} upsampling"
-    if found != "AnimeGANv2Generator with half_pixel upsampling":
-        raise ValueError(
-            f"the peers' network is AnimeGANv2 with half-pixel upsampling, found {found}"
-        )
+    kind = f"{type(model).__name__} with {getattr(model, 'upsampling', 'no')} upsampling"
+    if kind != "AnimeGANv2Generator with half_pixel upsampling":
+        raise ValueError(f"expected AnimeGANv2Generator with half_pixel upsampling, got {kind}")
     values = {weight.path.partition("/")[2]: weight.numpy() for weight in model.weights}
     state = {}
     for path, source in TABLES["animegan_v2"].sources.items():
@@ -69,19 +67,19 @@ def pytorch_network(model: keras.Model) -> Any:
 
 
 def write_pytorch(network: Any, path: str | os.PathLike[str]) -> None:
-    """Writes it as PyTorch keeps networks: it is then opened without TensorFlow."""
+    """Write the network to a file of PyTorch, which opens without TensorFlow."""
     file = {"width": network.width, "epsilon": network.epsilon, "state": network.state_dict()}
     import_torch().save(file, os.fspath(path))
 
 
 def read_pytorch(path: str | os.PathLike[str]) -> Any:
-    """What `write_pytorch` wrote."""
+    """Read a network of `write_pytorch`."""
     file = import_torch().load(os.fspath(path), weights_only=True)
     return _network(file["width"], file["epsilon"], file["state"])
 
 
 def _network(width: int, epsilon: float, state: dict[str, Any]) -> Any:
-    """The network as it is published, with a state dict."""
+    """The published network with a state dict."""
     torch = import_torch()
     nn = torch.nn
 
@@ -132,21 +130,20 @@ def _network(width: int, epsilon: float, state: dict[str, Any]) -> Any:
     return network.eval()
 
 
-def run_by_pytorch(network: Any, way: str, precision: str) -> Run:
-    """Runs it by PyTorch itself.
+def run_by_pytorch(network: Any, runtime: str, precision: str) -> Run:
+    """Make a function that runs a network by PyTorch.
 
     Args:
-        network: Of `pytorch_network`; changed.
-        way: One of `PYTORCH_WAYS`.
+        network: A network of `pytorch_network`; changed.
+        runtime: One of `PYTORCH_RUNTIMES`.
         precision: "float32", or "bfloat16" for weights and pictures of that type.
     """
     torch = import_torch()
-    last = way != "pytorch"
     kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    layout = torch.channels_last if last else torch.contiguous_format
+    layout = torch.channels_last if runtime != "pytorch" else torch.contiguous_format
     network = network.to(dtype=kind, memory_format=layout)
     called = network
-    if way == "pytorch compiled":
+    if runtime == "pytorch compiled":
         called = torch.compile(network, dynamic=False)
 
     def run(picture_pm1: np.ndarray) -> np.ndarray:
@@ -159,7 +156,7 @@ def run_by_pytorch(network: Any, way: str, precision: str) -> Run:
 
 
 def write_onnx(network: Any, path: str | os.PathLike[str]) -> None:
-    """Exports it by PyTorch's own exporter, for pictures of any size."""
+    """Export a network by PyTorch's exporter for pictures of any size."""
     torch = import_torch()
     sizes = {2: "height", 3: "width"}
     torch.onnx.export(
@@ -175,32 +172,32 @@ def write_onnx(network: Any, path: str | os.PathLike[str]) -> None:
 
 
 def run_by_onnxruntime(path: str | os.PathLike[str]) -> Run:
-    """Runs the exported network by ONNX Runtime."""
+    """Make a function that runs the exported network by ONNX Runtime."""
     from anime_tf.inference.engines.onnx import import_onnxruntime
 
     session = import_onnxruntime().InferenceSession(
         os.fspath(path), providers=["CPUExecutionProvider"]
     )
-    return lambda picture_pm1: _last(session.run(None, {"x": _first(picture_pm1)})[0])
+    return lambda picture_pm1: _to_nhwc(session.run(None, {"x": _to_nchw(picture_pm1)})[0])
 
 
 def run_by_openvino(path: str | os.PathLike[str], precision: str) -> Run:
-    """Runs the exported network by OpenVINO, with the settings it recommends for one picture."""
+    """Make a function that runs the exported network by OpenVINO, with its settings for latency."""
     core = import_openvino().Core()
     hint = PRECISION_HINTS[precision]
     settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
     request = core.compile_model(os.fspath(path), "CPU", settings).create_infer_request()
 
     def run(picture_pm1: np.ndarray) -> np.ndarray:
-        request.infer([_first(picture_pm1)])
-        return _last(request.get_output_tensor(0).data)
+        request.infer([_to_nchw(picture_pm1)])
+        return _to_nhwc(request.get_output_tensor(0).data)
 
     return run
 
 
-def _first(picture_pm1: np.ndarray) -> np.ndarray:
+def _to_nchw(picture_pm1: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture_pm1.transpose(0, 3, 1, 2))
 
 
-def _last(picture_pm1: np.ndarray) -> np.ndarray:
+def _to_nhwc(picture_pm1: np.ndarray) -> np.ndarray:
     return picture_pm1.transpose(0, 2, 3, 1).copy()
