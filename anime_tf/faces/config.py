@@ -17,7 +17,7 @@ class FaceConfig(Config):
     """Settings of `FaceFinder`, `FaceStylizer` and `FaceTracker`.
 
     Attributes:
-        weights: Weights for faces; None for those of the picture.
+        weights: Weights for faces; by default those of the picture.
         size: Height and width of a stylized face in pixels. Larger faces get larger ones.
         padding: Margin around the head, on each side, as a fraction of the square around it.
         detector: hog is fast and finds faces turned by up to 35 degrees; cnn finds more, many times

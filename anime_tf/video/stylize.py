@@ -46,7 +46,7 @@ def stylize_video(
         faces: Settings of faces.
         encoding: Codec and quality.
         span: Part of the input.
-        stop: Set by another thread to finish the current frames and end.
+        stop: Set by another thread to end after the current frames.
         on_open: Called with the open source.
 
     Raises:
