@@ -219,7 +219,7 @@ def _print_help(text: str) -> None:
 def _help(command: Command, program: str) -> str:
     width = min(100, shutil.get_terminal_size((100, 24)).columns)
     lines = [f"{program} {example}" for example in command.example.strip().splitlines()]
-    lines += ["", command.summary, "", "Flags (--name=default):"]
+    lines += ["", *textwrap.wrap(command.summary, width), "", "Flags (--name=default):"]
     entries: list[tuple[str, str]] = []
     for group in command.groups:
         for name, one in group.settings.items():
