@@ -1,5 +1,7 @@
+import keras
 import numpy as np
 import pytest
+from nonzero_weights import without_zeros
 
 from anime_tf.models.live import BlurPool, Exposure, LiveGenerator, ResidualBlock
 from anime_tf.models.live_large import LiveLargeGenerator
@@ -9,12 +11,9 @@ def pictures(shape, low=-1.0, high=1.0, seed=0):
     return np.random.default_rng(seed).uniform(low, high, shape).astype(np.float32)
 
 
-def random_network(width=8, seed=0):
-    """With weights that are nowhere zero, so that every path counts."""
-    model = LiveGenerator(width)
-    rng = np.random.default_rng(seed)
-    model.set_weights([w + rng.normal(0, 0.05, w.shape) for w in model.get_weights()])
-    return model
+def random_network(width=8):
+    keras.utils.set_random_seed(0)
+    return without_zeros(LiveGenerator(width))
 
 
 def test_exposure_by_hand():
@@ -82,13 +81,14 @@ def test_no_pixel_depends_on_others_beyond_the_radius():
     changed[:, :, side // 2] *= -1
     moved = np.abs(np.asarray(model(x)) - np.asarray(model(changed))).max(axis=(0, 1, 3))
     reached = np.flatnonzero(moved > 1e-7)
-    assert moved[side // 2] > 1e-3
+    assert moved[side // 2] > 1e-4
     assert max(side // 2 - reached[0], reached[-1] - side // 2) <= radius
 
 
 def test_training_leaves_the_output_unclamped():
     model = random_network()
     x = pictures((1, 32, 32, 3))
+    model.out_layer.kernel.assign(10 * model.out_layer.kernel)
     free = np.asarray(model(x, training=True))
     assert np.abs(free).max() > 1
     np.testing.assert_allclose(model(x), free.clip(-1, 1), atol=1e-6)

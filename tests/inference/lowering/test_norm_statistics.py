@@ -42,7 +42,7 @@ class Shifted(keras.layers.Layer):
 
 
 def picture(seed=0):
-    values = np.random.default_rng(seed).uniform(-1, 1, (1, 32, 40, 3))
+    values = np.random.default_rng(seed).uniform(-1, 1, (1, 32, 48, 3))
     return tf.constant(values, tf.float32)
 
 
