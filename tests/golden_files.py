@@ -1,4 +1,4 @@
-"""Goldens of the original graphs, and our networks filled with the weights they were made with."""
+"""Goldens of the original graphs, and networks with the weights of the goldens."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def numbers(name: str) -> Any:
 
 
 def generator_names(model: keras.Model) -> dict[str, str]:
-    """Path of each of the generator's weights -> the original's variable."""
+    """Map the path of each of G's weights to the original's variable."""
     name = next(name for name, kind in GENERATORS.items() if type(model) is kind)
     sources = TABLES[name].sources
     return {w.path: sources[w.path.split("/", 1)[1]].name for w in model.weights}
 
 
 def discriminator_names(model: AnimeGANDiscriminator) -> dict[str, str]:
-    """Path of each of the discriminator's weights -> the original's variable."""
+    """Map the path of each of D's weights to the original's variable."""
     plain = not model.spectral_norm
     return {
         w.path: "discriminator/"
@@ -86,13 +86,13 @@ def golden_vgg19() -> VGG19Features:
 
 
 def assert_close(actual: Any, expected: Any, *, atol: float = 0.0, rtol: float = 0.0) -> None:
-    """Compares; a failure names the largest difference and where it is."""
+    """Compare; a failure reports the largest difference."""
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     np.testing.assert_allclose(actual, expected, atol=atol, rtol=rtol)
 
 
 def assert_trajectory(trainer: Any, expected: Any) -> None:
-    """Makes the golden's six steps; compares every loss, and every variable afterwards."""
+    """Run the golden's six steps; compare every loss, and every variable at the end."""
     for row in expected["rows"]:
         kinds = ("photo", "anime", "anime_gray", "smooth_gray")
         pictures = {

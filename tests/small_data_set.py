@@ -1,4 +1,4 @@
-"""A tiny data set and settings under which training takes seconds."""
+"""A tiny data set, and settings for a training of seconds."""
 
 from __future__ import annotations
 

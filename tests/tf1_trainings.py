@@ -18,7 +18,7 @@ SLOTS = {
 
 
 def power(beta: float, updates: int) -> np.ndarray:
-    """What TensorFlow 1 has after so many updates: float32, multiplied at each."""
+    """TensorFlow 1's power of beta after so many updates: repeated float32 products."""
     result = np.float32(beta)
     for _ in range(updates):
         result = np.float32(result * np.float32(beta))
@@ -26,10 +26,10 @@ def power(beta: float, updates: int) -> np.ndarray:
 
 
 def save(prefix: Path, variables: dict[str, np.ndarray]) -> Path:
-    """Writes a checkpoint by TensorFlow 1's Saver, from a graph with these variables."""
+    """Write a checkpoint with TensorFlow 1's Saver from a graph with these variables."""
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
-        # Fed, not constants: they would lie in the graph as well.
+        # Fed, because constants would be in the graph, too.
         feeds = {name: v1.placeholder(x.dtype, x.shape) for name, x in variables.items()}
         made = [
             v1.get_variable(name, initializer=feed, use_resource=False)
@@ -43,7 +43,7 @@ def save(prefix: Path, variables: dict[str, np.ndarray]) -> Path:
 
 
 def write(prefix: Path, variables: dict[str, np.ndarray]) -> Path:
-    """Writes the same file as `save`, sooner, since no graph is made."""
+    """Write the same file as `save`, faster, without a graph."""
     tf.raw_ops.SaveV2(
         prefix=str(prefix),
         tensor_names=list(variables),
@@ -54,7 +54,7 @@ def write(prefix: Path, variables: dict[str, np.ndarray]) -> Path:
 
 
 def state_of(trainer: Trainer) -> dict[str, np.ndarray]:
-    """A trainer's state under TensorFlow 1's names."""
+    """Return a trainer's state under TensorFlow 1's names."""
     names = generator_names(trainer.generator) | discriminator_names(trainer.discriminator)
     weights = [*trainer.generator.weights, *trainer.discriminator.weights]
     state = {names[weight.path]: weight.numpy() for weight in weights}

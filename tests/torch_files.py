@@ -1,4 +1,4 @@
-"""Files in the form of `torch.save`, written without PyTorch."""
+"""Files in the format of `torch.save`, written without PyTorch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STORAGES = {"float32": b"ctorch\nFloatStorage\n", "float64": b"ctorch\nDoubleSto
 
 
 def value(name: str, shape: Sequence[int]) -> np.ndarray:
-    """Value of the tensor of that name, after which the golden's weights were made."""
+    """Return the golden's value of a tensor."""
     normal = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(tuple(shape))
     if len(shape) == 4:
         result = normal * np.sqrt(2 / np.prod(shape[1:]))
@@ -49,7 +49,7 @@ def _tensor(key: str, array: np.ndarray) -> bytes:
 
 
 def write_state_dict(path: Path, arrays: Mapping[str, np.ndarray], more: bytes = b"") -> Path:
-    """Writes a state dict in the zip form; `more` are pickled pairs that come after."""
+    """Write a state dict in the zip format; `more` holds further pickled pairs."""
     arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
     items = b"".join(_text(n) + _tensor(str(i), a) for i, (n, a) in enumerate(arrays.items()))
     pickled = pickle.PROTO + b"\x02" + ORDERED_DICT + b")R(" + items + more + b"u."

@@ -120,23 +120,17 @@ def convert(
     reference: Transform | None = None,
     reference_name: str = "",
 ) -> Conversion:
-    """Make a generator and fill it from a legacy file.
+    """Make a generator under the float32 policy and fill it from a legacy file.
 
     Args:
         model: Key of the generator in `models.registry.GENERATORS`.
-        table: Its names in the legacy format.
-        shapes: Name of each array of the file -> shape.
-        read: Reads an array by name.
-        source: Name of the file in errors.
+        table: As for `fill`, like `shapes`, `read`, `source` and the errors.
+        shapes: As for `fill`.
+        read: As for `fill`.
+        source: As for `fill`.
         options: Arguments of the generator.
-        reference: As in `Conversion`.
+        reference: As in `Conversion`, like `reference_name`.
         reference_name: As in `Conversion`.
-
-    Returns:
-        The generator under the float32 policy, and its origin.
-
-    Raises:
-        ValueError: As for `fill`.
     """
     from anime_tf.models.registry import GENERATORS
 

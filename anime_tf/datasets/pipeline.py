@@ -58,6 +58,11 @@ def _permutation(seed: int, stream: str, pass_number: int, count: int) -> np.nda
     return np.argsort(_hashes(seed, stream, pass_number, _ORDER, count), kind="stable")
 
 
+def steps_per_epoch(folders: DatasetFolders, batch_size: int) -> int:
+    """Return the steps of one pass over the larger of photos and style pictures; at least 1."""
+    return max(1, max(len(folders.train_photo), len(folders.style)) // batch_size)
+
+
 class TrainingPictures:
     """Batches of photos and style pictures for training.
 
@@ -145,9 +150,8 @@ class TrainingPictures:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of one pass over the longer of the streams photo and anime; at least 1."""
-        longest = max(len(self.folders.train_photo), len(self.folders.style))
-        return max(1, longest // self.batch_size)
+        """Steps of one pass over the larger of photos and style pictures."""
+        return steps_per_epoch(self.folders, self.batch_size)
 
     def read_slot(self, slot: int, streams: Sequence[str]) -> dict[str, np.ndarray]:
         """Read the pictures of one slot.

@@ -1,4 +1,4 @@
-"""`TrainConfig`, everything that a run depends on, and the presets: tables, no code."""
+"""Settings of training runs, and presets."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 from anime_tf.config import Config, setting
 from anime_tf.datasets.pipeline import FITS
 
-# The keys of `GENERATORS`, `DISCRIMINATORS` and `PERCEPTUAL` in `models.registry` and of
-# `GAN_TYPES` in `losses.adversarial`, which cannot be imported here: the command line shows them,
-# and its help must not wait for TensorFlow.
+# Keys of `models.registry` and `losses.adversarial`, repeated because the help of the command line
+# must not wait for the import of Keras.
 MODELS = (
     "animegan_v1",
     "animegan_v2",
@@ -195,10 +194,10 @@ class TrainConfig(Config):
         """Make a config from a preset and the settings that differ from it.
 
         Args:
-            preset: Name of the preset; None for `preset_of` the model and the style.
+            preset: Name of the preset; None for `default_preset`.
             changes: Settings by name.
         """
-        name = preset or preset_of(changes.get("model"), changes.get("style", ""))
+        name = preset or default_preset(changes.get("model"), changes.get("style", ""))
         return cls.from_dict({**PRESETS[name], **changes})
 
     @property
@@ -290,7 +289,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "d_gray_weight": 1.7,
         "d_smooth_weight": 1.0,
     },
-    # The first AnimeGAN (Chen, Liu, ISICA 2019), as its paper and its code have it.
+    # AnimeGAN (Chen, Liu, ISICA 2019), after its paper and code.
     "animegan_v1": {
         "model": "animegan_v1",
         "discriminator": "animegan_v1",
@@ -307,8 +306,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "d_gray_weight": 1.0,
         "d_smooth_weight": 0.1,
     },
-    # Two recipes by others, with what they state; where they say nothing it is Hayao's.
-    # AnimeGAN's port to MindSpore:
+    # Two recipes by others; settings that they do not state are Hayao's. A port to MindSpore:
     "mindspore": {
         "epochs": 40,
         "init_epochs": 5,
@@ -328,9 +326,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "style_weight": 3.0,
         "color_weight": 10.0,
     },
-    # CartoonGAN (Chen, Lai, Liu, CVPR 2018): cross-entropy, edge-smoothed pictures in colour, and
-    # content; batch, epochs and rate are those of a reproduction, which crops as well, since
-    # resizing blurs the lines.
+    # CartoonGAN (Chen, Lai, Liu, CVPR 2018): cross-entropy, edge-smoothed pictures in color, and
+    # content. Batch, epochs, rates and crops (which keep lines sharp) are those of a reproduction.
     "cartoongan": {
         "model": "cartoongan",
         "discriminator": "cartoongan",
@@ -353,8 +350,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "d_smooth_weight": 1.0,
         "smooth_color": True,
     },
-    # Hayao's recipe with an edge loss. What was published of it is one sentence; the weight is
-    # ours, such that the edge loss weighs about as much as the colour loss.
+    # Hayao's recipe with an edge loss, of which one sentence is published; our weight makes it
+    # about as large as the color loss.
     "ue_animegan_v2": {"model": "ue_animegan_v2", "edge_weight": 100.0},
     # The built-in styles.
     "cel": PAINTED_LARGE,
@@ -386,24 +383,12 @@ class RunOptions(Config):
 
 DEFAULT_PRESET = "hayao"
 
-MODEL_PRESETS: dict[str, str] = {
-    "animegan_v1": "animegan_v1",
-    "cartoongan": "cartoongan",
-    "ue_animegan_v2": "ue_animegan_v2",
-}
-"""Generator -> preset with its own recipe; the others take the style's, or the default."""
+MODEL_PRESETS = ("animegan_v1", "cartoongan", "ue_animegan_v2")
+"""Generators with a preset of the same name; the others use the style's, or the default."""
 
 
-def preset_of(model: str | None, style: str) -> str:
-    """The preset for a run that names none.
-
-    Args:
-        model: Name of the generator, if one is named.
-        style: Name of the style.
-
-    Returns:
-        The generator's own, else the style's, else `DEFAULT_PRESET`.
-    """
+def default_preset(model: str | None, style: str) -> str:
+    """Return the preset of the generator, else of the style, else `DEFAULT_PRESET`."""
     if model in MODEL_PRESETS:
-        return MODEL_PRESETS[model]
+        return str(model)
     return style.lower() if style.lower() in PRESETS else DEFAULT_PRESET

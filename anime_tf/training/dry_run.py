@@ -12,9 +12,8 @@ import tensorflow as tf
 from absl import logging
 
 from anime_tf.datasets.pipeline import TrainingPictures
-from anime_tf.io.folders import dataset_folders
 from anime_tf.training.config import TrainConfig
-from anime_tf.training.loop import make_pictures
+from anime_tf.training.loop import find_pictures
 from anime_tf.training.objective import network_inputs
 from anime_tf.training.run_dir import check_unused, kept_checkpoint
 from anime_tf.training.trainer import Trainer
@@ -67,7 +66,7 @@ def dry_run(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -
     run_dir = Path(config.run_dir)
     if not resume:
         check_unused(run_dir)
-    pictures = _find_pictures(config)
+    pictures = find_pictures(config, make_smooth=False)
     per_epoch = config.steps_per_epoch or pictures.steps_per_epoch
     done = 0
     if resume and from_epoch:
@@ -93,22 +92,6 @@ def dry_run(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -
     if pictures.broken:
         logging.warning("%d broken pictures so far", len(pictures.broken))
     return estimate
-
-
-def _find_pictures(config: TrainConfig) -> TrainingPictures:
-    adversarial = config.init_epochs < config.epochs
-    smooth_dir = Path(config.dataset_dir) / config.style / "smooth"
-    exists = smooth_dir.exists()
-    folders = dataset_folders(
-        config.dataset_dir,
-        config.style,
-        need_smooth=adversarial and exists,
-        need_paired=config.is_paired,
-    )
-    if adversarial and not exists:
-        logging.info("%s: missing, the run will make it", smooth_dir)
-        folders = dataclasses.replace(folders, smooth=folders.style)
-    return make_pictures(config, folders)
 
 
 def _time_steps(phase: str, trainer: Trainer, pictures: TrainingPictures) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 
 from anime_tf.conversion.name_table import Ignored, NameTable, Source, fill, select_model
 from anime_tf.conversion.tf1 import TABLES, find_checkpoint, open_checkpoint
-from anime_tf.datasets.pipeline import TrainingPictures
+from anime_tf.datasets.pipeline import steps_per_epoch
 from anime_tf.io.atomic import atomic_folder
 from anime_tf.io.folders import dataset_folders
 from anime_tf.training.config import TrainConfig
@@ -169,7 +169,9 @@ def import_training(
         raise FileExistsError(f"{run_dir}: exists already; choose another name for the run")
     prefix = find_checkpoint(path)
     shapes, read = open_checkpoint(prefix)
-    config = config.replace(steps_per_epoch=config.steps_per_epoch or _steps_per_epoch(config))
+    if not config.steps_per_epoch:
+        folders = dataset_folders(config.dataset_dir, config.style, need_smooth=False)
+        config = config.replace(steps_per_epoch=steps_per_epoch(folders, config.batch_size))
     # Without these weights no perceptual network is loaded, which takes no part here.
     trainer = Trainer(config.replace(content_weight=0.0, style_weight=0.0))
     variables, table = _variables(trainer), _table(trainer)
@@ -326,14 +328,6 @@ def count_updates(beta1_power: float, beta2_power: float) -> int | None:
             f"power of beta 2), got {beta1_power:.9g}; {remedy}"
         )
     return count
-
-
-def _steps_per_epoch(config: TrainConfig) -> int:
-    """Count the steps of one pass over the larger of photos and style pictures."""
-    folders = dataset_folders(config.dataset_dir, config.style, need_smooth=False)
-    return TrainingPictures(
-        folders, image_size=config.image_size, batch_size=config.batch_size, seed=config.seed
-    ).steps_per_epoch
 
 
 def _steps_done(

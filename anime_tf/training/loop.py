@@ -51,7 +51,7 @@ def train(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -> 
         ValueError: A setting, a picture pair or a checkpoint is invalid.
     """
     strategy = make_strategy(config.distribute)
-    pictures = _find_pictures(config, worker_rank(strategy) if strategy else (0, 1))
+    pictures = find_pictures(config, worker_rank(strategy) if strategy else (0, 1))
     config = dataclasses.replace(
         config, steps_per_epoch=config.steps_per_epoch or pictures.steps_per_epoch
     )
@@ -63,30 +63,42 @@ def train(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -> 
     return code
 
 
-def _find_pictures(config: TrainConfig, rank: tuple[int, int]) -> TrainingPictures:
-    """List the data set's pictures; make the edge-smoothed ones if they are missing."""
+def find_pictures(
+    config: TrainConfig, rank: tuple[int, int] = (0, 1), *, make_smooth: bool = True
+) -> TrainingPictures:
+    """List the data set's pictures.
+
+    Args:
+        config: Settings of the run.
+        rank: Number of this worker, and of all workers.
+        make_smooth: Whether to make the edge-smoothed pictures if they are missing; else the style
+            pictures stand in for them.
+    """
+
+    def list_folders(need_smooth: bool) -> DatasetFolders:
+        return dataset_folders(
+            config.dataset_dir,
+            config.style,
+            need_smooth=need_smooth,
+            need_paired=config.is_paired,
+        )
+
     adversarial = config.init_epochs < config.epochs
     style_dir = Path(config.dataset_dir) / config.style / "style"
     smooth_dir = style_dir.with_name("smooth")
-    # Several machines cannot make them at the same time.
-    if adversarial and not smooth_dir.exists() and rank[1] == 1:
-        # Fail before the long work if anything else is missing.
-        dataset_folders(
-            config.dataset_dir, config.style, need_smooth=False, need_paired=config.is_paired
-        )
-        logging.info("%s: missing, making it now", smooth_dir)
-        size_hw = (config.image_size, config.image_size) if config.fit == "resize" else None
-        smooth_folder(style_dir, smooth_dir, size_hw)
-    folders = dataset_folders(
-        config.dataset_dir, config.style, need_smooth=adversarial, need_paired=config.is_paired
-    )
-    return make_pictures(config, folders, rank)
-
-
-def make_pictures(
-    config: TrainConfig, folders: DatasetFolders, rank: tuple[int, int] = (0, 1)
-) -> TrainingPictures:
-    """Make the batches of a run; `rank` is this worker's number, and the number of workers."""
+    missing = adversarial and not smooth_dir.exists()
+    if missing and not make_smooth:
+        logging.info("%s: missing, the run will make it", smooth_dir)
+        folders = list_folders(need_smooth=False)
+        folders = dataclasses.replace(folders, smooth=folders.style)
+    else:
+        # Several machines cannot make them at the same time.
+        if missing and rank[1] == 1:
+            list_folders(need_smooth=False)  # fails before the long work if others are missing
+            logging.info("%s: missing, making it now", smooth_dir)
+            size_hw = (config.image_size, config.image_size) if config.fit == "resize" else None
+            smooth_folder(style_dir, smooth_dir, size_hw)
+        folders = list_folders(need_smooth=adversarial)
     return TrainingPictures(
         folders,
         image_size=config.image_size,

@@ -15,7 +15,7 @@ ROUNDING = 1e-5
 
 
 def keras_network(alpha=1.3, **options):
-    """Keras' own network, with batch norms that have seen something."""
+    """Make Keras' network with nontrivial batch norms."""
     keras.utils.set_random_seed(5)
     network = keras.applications.MobileNetV2(alpha=alpha, weights=None, **options)
     rng = np.random.default_rng(5)
@@ -35,7 +35,7 @@ def without_top():
 
 @pytest.fixture(scope="module")
 def files(without_top, tmp_path_factory):
-    """Every kind of file that Keras writes or publishes, all with one network's weights."""
+    """All kinds of files that Keras writes or publishes, with the same weights."""
     folder = tmp_path_factory.mktemp("mobilenet_v2")
     without_top.save_weights(folder / "keras3.weights.h5")
     without_top.save(folder / "model.h5")
@@ -78,7 +78,7 @@ def test_features_equal_those_of_keras(without_top, files, name):
 
 
 def test_odd_sides_equal_those_of_keras(without_top, files):
-    """Keras' network pads odd sides right where it is made for the size."""
+    """Keras' network pads odd sides correctly only if built for the size."""
     fixed = keras_network(input_shape=(37, 50, 3), include_top=False)
     fixed.set_weights(without_top.get_weights())
     expected = expected_features(fixed, picture(37, 50))
@@ -109,7 +109,7 @@ def test_keras_archive_round_trip(files, tmp_path):
     assert_close(loaded(picture(32, 32)), network(picture(32, 32)))
 
 
-def test_wrong_files_are_named(tmp_path):
+def test_other_files_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.h5: no such file; expected MobileNetV2"):
         load(tmp_path / "none.h5")
     (tmp_path / "text.h5").write_bytes(b"hello")
@@ -121,7 +121,7 @@ def test_wrong_files_are_named(tmp_path):
         load(tmp_path / "other.h5")
 
 
-def test_other_networks_are_named(tmp_path):
+def test_other_networks_are_refused(tmp_path):
     small = keras_network(0.35, input_shape=(32, 32, 3), include_top=False)
     small.save_weights(tmp_path / "small.weights.h5")
     message = r"small\.weights\.h5: Conv1: expected .*40\)\], as at alpha 1\.3, got .*16\)\]"
@@ -153,8 +153,8 @@ print(all(np.array_equal(a, b) for a, b in zip(fetched.weights, read.weights, st
 """
 
 
-def test_imagenet_weights_are_fetched_by_keras_or_the_way_out_is_named(files, tmp_path):
-    """Keras' own cache stands for the download; the proxy leads nowhere."""
+def test_imagenet_weights_are_downloaded_or_the_remedy_is_named(files, tmp_path):
+    """Keras' cache replaces the download; the proxy does not exist."""
     nowhere = {"https_proxy": "http://127.0.0.1:9", "KERAS_HOME": str(tmp_path)}
     command = [sys.executable, "-c", IMAGENET, str(files / "model.h5")]
     environment = {**os.environ, **nowhere}

@@ -23,7 +23,7 @@ PARITY_V1 = 6e-5
 
 
 def save(prefix: Path, variables: dict[str, np.ndarray], *, record: bool = True) -> Path:
-    """Writes a checkpoint as TensorFlow 1's Saver does."""
+    """Write a checkpoint as TensorFlow 1's Saver does."""
     tf.raw_ops.SaveV2(
         prefix=str(prefix),
         tensor_names=list(variables),
@@ -75,7 +75,7 @@ def test_every_variable_is_used(converted):
         ("animegan_v2_light", "animegan_v2_lite_generator", PARITY),
     ],
 )
-def test_other_generators_are_told_by_their_names(name, golden, parity, tmp_path):
+def test_other_generators_are_recognized_by_their_names(name, golden, parity, tmp_path):
     shapes = json.loads((GOLDEN / f"{golden}_variables.json").read_text())
     variables = {variable: value(variable, shape) for variable, shape in shapes.items()}
     result = convert_tf1(save(tmp_path / "Test-1.ckpt", variables))
@@ -92,7 +92,7 @@ def test_the_table_is_one_to_one(generator_variables):
     assert set(sources) == set(generator_variables)
 
 
-def test_every_way_to_name_a_checkpoint(checkpoint):
+def test_all_names_of_a_checkpoint(checkpoint):
     for path in (
         checkpoint,
         str(checkpoint),
@@ -105,7 +105,7 @@ def test_every_way_to_name_a_checkpoint(checkpoint):
         assert find_checkpoint(path) == checkpoint
 
 
-def test_a_moved_checkpoint_is_found_by_its_name(tmp_path):
+def test_moved_checkpoints_are_found(tmp_path):
     prefix = save(tmp_path / "Hayao-99.ckpt", {"x": np.zeros(1, np.float32)}, record=False)
     assert find_checkpoint(tmp_path) == prefix  # the only one
     record = tmp_path / "checkpoint"
@@ -125,7 +125,7 @@ def test_a_moved_checkpoint_is_found_by_its_name(tmp_path):
         find_checkpoint(tmp_path)
 
 
-def test_what_is_no_checkpoint(tmp_path):
+def test_missing_checkpoints(tmp_path):
     with pytest.raises(FileNotFoundError, match="expected a TensorFlow 1 checkpoint"):
         find_checkpoint(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"x.ckpt.index: no such file"):
@@ -141,7 +141,7 @@ def test_what_is_no_checkpoint(tmp_path):
         convert_tf1(tmp_path, "unet")
 
 
-def test_damaged_files_are_one_line(checkpoint, tmp_path):
+def test_damaged_files_are_reported_in_one_line(checkpoint, tmp_path):
     index = Path(f"{checkpoint}.index").read_bytes()
     data = Path(f"{checkpoint}.data-00000-of-00001").read_bytes()
     flipped = bytearray(data)
@@ -164,7 +164,7 @@ def test_damaged_files_are_one_line(checkpoint, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_a_full_training_checkpoint_gives_its_generator(generator_variables, converted, tmp_path):
+def test_training_checkpoints_give_their_generator(generator_variables, converted, tmp_path):
     one = np.ones(1, np.float32)
     variables = dict(generator_variables)
     for name in generator_variables:
@@ -184,7 +184,7 @@ def test_a_full_training_checkpoint_gives_its_generator(generator_variables, con
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_both_sides_of_every_mismatch(generator_variables, tmp_path):
+def test_mismatches_are_reported_with_both_sides(generator_variables, tmp_path):
     root = "generator/G_MODEL"
     variables = dict(generator_variables)
     del variables[f"{root}/A/Conv/weights"]
@@ -209,7 +209,7 @@ def test_both_sides_of_every_mismatch(generator_variables, tmp_path):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_values_that_are_not_finite(generator_variables, tmp_path, bad):
+def test_non_finite_values(generator_variables, tmp_path, bad):
     name = "generator/G_MODEL/E/LayerNorm/beta"
     variables = {**generator_variables, name: generator_variables[name] * bad}
     with pytest.raises(ValueError, match=f"expected finite values, got NaN or infinity in {name}"):
@@ -225,7 +225,7 @@ def test_other_types_of_number(generator_variables, tmp_path):
         convert_tf1(save(tmp_path / "whole.ckpt", whole))
 
 
-def test_table_and_network_must_agree_and_transforms_count():
+def test_table_and_network_must_match():
     model = GENERATORS["animegan_v2"](width=1)
     good = TABLES["animegan_v2"].sources
     weights = {weight.path.partition("/")[2]: weight for weight in model.weights}

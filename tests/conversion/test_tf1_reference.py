@@ -1,4 +1,4 @@
-"""The originals' networks by TensorFlow 1's operations, against the originals' graphs."""
+"""Reference networks in TensorFlow 1's operations against the original graphs."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ def test_networks_equal_the_original_graphs(name, golden):
             assert_close(result, expected, atol=PARITY[name])
 
 
-def test_every_generator_of_the_tables_can_be_run():
+def test_every_table_has_a_reference():
     assert set(NETWORKS) == set(TABLES)

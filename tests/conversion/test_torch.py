@@ -1,4 +1,4 @@
-"""PyTorch's weights: parity of what is converted, and strictness."""
+"""PyTorch weights: parity and strictness of the conversion."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def file(state, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("upsampling", UPSAMPLINGS)
 def test_animegan2_pytorch_equals_pytorch(file, upsampling):
-    """The golden was made by PyTorch 2.13 from the port's public layout."""
+    """PyTorch 2.13 made the golden from the port's public layout."""
     golden = arrays("animegan2_pytorch")
     conversion = convert_torch(file, upsampling=upsampling)
     assert conversion.name == "animegan_v2"
@@ -48,7 +48,7 @@ def test_animegan2_pytorch_equals_pytorch(file, upsampling):
         )
 
 
-def test_tables_name_every_weight_once():
+def test_tables_hold_every_weight_once():
     for name, table in TABLES.items():
         model = GENERATORS[name](width=2)
         assert {w.path.partition("/")[2] for w in model.weights} == set(table.sources)
@@ -56,7 +56,7 @@ def test_tables_name_every_weight_once():
 
 
 def cartoongan_arrays(width: int) -> dict[str, np.ndarray]:
-    """The published names and layout, of our own weights: kernels turned, channels BGR."""
+    """Export our weights under the published names and layout: transposed kernels, BGR."""
     result = {}
     for weight in GENERATORS["cartoongan"](width=width).weights:
         _, block, leaf = weight.path.split("/")
@@ -70,7 +70,7 @@ def cartoongan_arrays(width: int) -> dict[str, np.ndarray]:
     return result
 
 
-def test_cartoongan_takes_and_gives_rgb():
+def test_cartoongan_works_on_rgb():
     model, theirs = GENERATORS["cartoongan"](width=8), cartoongan_arrays(8)
     shapes = {name: array.shape for name, array in theirs.items()}
     weights = {w.path.partition("/")[2]: w for w in model.weights}
@@ -93,7 +93,7 @@ def test_cartoongan_from_arrays_and_from_a_state_dict(tmp_path):
     assert one.model.count_params() == 11_129_667
 
 
-def test_mismatches_are_reported_whole(state, tmp_path):
+def test_mismatches_are_reported(state, tmp_path):
     wrong = dict(state)
     wrong["block_a.0.1.weight"] = wrong["block_a.0.1.weight"][:, :, :5]
     wrong["extra"] = np.zeros(3, np.float32)
@@ -117,7 +117,7 @@ def test_mismatches_are_reported_whole(state, tmp_path):
         convert_torch(path, "animegan_v1")
 
 
-def test_folders_that_are_none(tmp_path):
+def test_invalid_folders(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such folder"):
         convert_folder(tmp_path / "none")
     with pytest.raises(FileNotFoundError, match="got a folder without .npy files"):
@@ -128,7 +128,7 @@ def test_folders_that_are_none(tmp_path):
 
 
 @need_torch
-def test_the_ports_own_network_makes_the_golden(file):
+def test_the_reference_equals_the_golden(file):
     golden = arrays("animegan2_pytorch")
     for upsampling in UPSAMPLINGS:
         run = convert_torch(file, upsampling=upsampling).reference

@@ -1,4 +1,4 @@
-"""Files of torch.save: two that PyTorch wrote, and what is refused."""
+"""Files of torch.save: two written by PyTorch, and refused ones."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.mark.parametrize("name", ["torch_today.pt", "torch_legacy.pth"])
-def test_reads_what_pytorch_wrote(name):
-    """Views, transposed ones, half, bfloat16 and double precision; the second nested, "module."."""
+def test_reads_files_of_pytorch(name):
+    """Views, transposed views, half, bfloat16 and double; the second nested and with "module."."""
     found = read_state_dict(GOLDEN / name)
     with np.load(GOLDEN / "torch_state.npz") as expected:
         assert set(found) == set(expected)
@@ -24,7 +24,7 @@ def test_reads_what_pytorch_wrote(name):
             np.testing.assert_array_equal(array, expected[key])
 
 
-def test_a_file_is_not_touched_by_what_is_done_to_its_arrays(tmp_path):
+def test_arrays_are_copies(tmp_path):
     arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones((), np.float64)}
     path = write_state_dict(tmp_path / "x.pt", arrays)
     found = read_state_dict(path)
@@ -41,7 +41,7 @@ def refused(path: Path) -> str:
     return str(caught.value)
 
 
-def test_nothing_that_a_pickle_asks_for_is_run(tmp_path):
+def test_pickles_execute_nothing(tmp_path):
     evil = b"X\x01\x00\x00\x00x" + b"cos\nsystem\n(X\x0a\x00\x00\x00touch evilt" + b"R"
     path = write_state_dict(tmp_path / "evil.pt", {"a": np.zeros(1, np.float32)}, evil)
     assert "it asks for os.system" in refused(path)
@@ -52,7 +52,7 @@ def test_nothing_that_a_pickle_asks_for_is_run(tmp_path):
     assert "torch.save(model.state_dict(), ...)" in refused(path)
 
 
-def test_other_files_are_refused_in_a_line(tmp_path):
+def test_other_files_are_refused_in_one_line(tmp_path):
     path = tmp_path / "x.pt"
     path.write_text("no weights at all\n")
     assert "another kind of file" in refused(path)
@@ -69,7 +69,7 @@ def test_other_files_are_refused_in_a_line(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["torch_today.pt", "torch_legacy.pth"])
-def test_cut_off_files_are_refused_in_a_line(name, tmp_path):
+def test_truncated_files_are_refused_in_one_line(name, tmp_path):
     data = (GOLDEN / name).read_bytes()
     for length in range(0, len(data) - 1, 61):
         path = tmp_path / "x.pt"
@@ -77,7 +77,7 @@ def test_cut_off_files_are_refused_in_a_line(name, tmp_path):
         refused(path)
 
 
-def test_a_tensor_that_looks_beyond_its_values_is_refused(tmp_path):
+def test_tensors_beyond_their_values_are_refused(tmp_path):
     path = write_state_dict(tmp_path / "x.pt", {"a": np.zeros((2, 3), np.float32)})
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}

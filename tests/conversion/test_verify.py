@@ -29,14 +29,14 @@ def archive(conversion, tmp_path_factory):
     return path
 
 
-def test_weights_alone(conversion, archive):
+def test_weights_without_reference(conversion, archive):
     found = check_archive(archive, conversion)
     assert not found.failure
     assert found.summary.startswith(f"all {len(conversion.values)} weights equal the source's")
     assert found.summary.endswith("no reference implementation is available")
 
 
-def test_a_picture_too(conversion, archive):
+def test_pictures_of_the_reference(conversion, archive):
     for shift, fails in ((0, False), (PICTURE_LIMIT * 0.9, False), (PICTURE_LIMIT * 2, True)):
         run = lambda x, shift=shift: np.asarray(conversion.model(x)) + np.float32(shift)  # noqa: E731
         found = check_archive(
@@ -50,13 +50,13 @@ def test_a_picture_too(conversion, archive):
     assert "differs by at most nan" in check_archive(archive, nan).failure
 
 
-def test_a_weight_that_is_another(conversion, archive):
+def test_a_different_weight(conversion, archive):
     values = dict(conversion.values)
     values["x0/norm/beta"] = values["x0/norm/beta"] + 1
     found = check_archive(archive, dataclasses.replace(conversion, values=values))
     assert found.failure == "1 weights differ from the source's (['x0/norm/beta'])"
 
 
-def test_the_picture_suits_every_network():
+def test_the_picture_fits_every_network():
     for kind in GENERATORS.values():
         assert all(side % kind.STRIDE == 0 and side >= kind.MINIMUM_SIDE for side in SIZE)

@@ -39,8 +39,8 @@ def test_reads_the_originals_npy(content, golden, tmp_path, protocol):
     assert_same_weights(load(path), golden)
 
 
-def test_npy_of_python_2_is_latin_1(content, golden, tmp_path):
-    """Python 2 wrote the bytes of an array as a str, which protocol 2 keeps as one."""
+def test_reads_npy_of_python_2(content, golden, tmp_path):
+    """Python 2 pickled the bytes of an array as a str."""
     buffer = io.BytesIO()
     header = {"descr": "|O", "fortran_order": False, "shape": ()}
     np.lib.format.write_array_header_1_0(buffer, header)
@@ -84,13 +84,13 @@ def test_reads_keras_h5_with_and_without_top(content, golden, tmp_path):
         ("text.npy", b"hello", "text.npy: not the vgg19.npy of AnimeGAN"),
     ],
 )
-def test_wrong_files_are_named(tmp_path, name, content, message):
+def test_other_files_are_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         load(tmp_path / name)
 
 
-def test_missing_file_and_layers_are_named(tmp_path, content):
+def test_missing_files_and_layers_are_reported(tmp_path, content):
     with pytest.raises(FileNotFoundError, match=r"none\.h5: no such file; expected VGG-19"):
         load(tmp_path / "none.h5")
     np.save(tmp_path / "part.npy", {"conv1_1": content["conv1_1"]}, allow_pickle=True)

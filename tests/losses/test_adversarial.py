@@ -59,7 +59,7 @@ def test_penalties_by_hand():
     assert_close(lipschitz_penalty(gradient), 2**2 / 2, rtol=1e-6)
 
 
-def test_where_gradients_are_taken():
+def test_ends_of_the_penalties():
     real = np.stack([np.full((2, 2, 3), -1, np.float32), np.full((2, 2, 3), 3, np.float32)])
     noise = np.full_like(real, 0.5)
     assert toward_generated(real, "generated", noise) == "generated"
@@ -67,5 +67,5 @@ def test_where_gradients_are_taken():
     assert_close(toward_noise(real, None, noise), real + 0.5 * 2 * 0.5, rtol=1e-6)
 
 
-def test_the_command_line_knows_every_type():
+def test_the_command_line_offers_every_type():
     assert tuple(GAN_TYPES) == config.GAN_TYPES

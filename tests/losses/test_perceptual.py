@@ -55,7 +55,7 @@ def test_gradient_difference_loss_by_hand():
     assert_close(perceptual.gradient_difference_loss(x, x + 0.5), 0)
 
 
-def test_match_tone_gives_mean_and_spread_of_the_reference():
+def test_match_tone_gives_mean_and_deviation_of_the_reference():
     random = np.random.default_rng(2)
     x, reference = random.normal(0.3, 0.2, (2, 2, 5, 6, 3)).astype(np.float32)
     reference = reference * np.array([0.5, 2.0], np.float32)[:, None, None, None] - 0.4
@@ -65,7 +65,7 @@ def test_match_tone_gives_mean_and_spread_of_the_reference():
     assert_close(perceptual.match_tone(3 * x + 1, x), x, atol=2e-3)
 
 
-def test_yuv_is_tensorflows():
+def test_yuv_equals_tensorflows():
     x = np.random.default_rng(0).uniform(size=(2, 3, 4, 3)).astype(np.float32)
     assert_close(perceptual.rgb_to_yuv(x), tf.image.rgb_to_yuv(x), atol=1e-6)
 

@@ -54,7 +54,7 @@ def test_published_presets(name, expected):
     )
 
 
-def test_recipes_of_others():
+def test_third_party_recipes():
     mindspore = TrainConfig.from_dict(PRESETS["mindspore"])
     assert (mindspore.epochs, mindspore.init_epochs, mindspore.batch_size) == (40, 5, 4)
     rates = (mindspore.init_learning_rate, mindspore.g_learning_rate, mindspore.d_learning_rate)
@@ -123,7 +123,7 @@ def test_every_setting_is_documented():
     ],
 )
 def test_a_model_has_its_own_recipe(model, style, preset):
-    assert config.preset_of(model, style) == preset
+    assert config.default_preset(model, style) == preset
     assert PRESETS[preset].get("model", model) == model or model is None
 
 

@@ -57,7 +57,7 @@ def start(data, run_dir, *flags, program=ONE_DEVICE, config=None):
         **SETTINGS,
         "batch_size": 4,
         "steps_per_epoch": STEPS,
-        "content_weight": 1e-9,  # the initialisation phase must have a loss, and no VGG is needed
+        "content_weight": 1e-9,  # the initialization phase must have a loss, and no VGG is needed
         "style_weight": 0,
         "tv_weight": 10,
         **{"dataset_dir": data, "run_dir": run_dir},
@@ -109,7 +109,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.slow
-def test_begun_on_one_device_and_gone_on_with_on_two(data, one, tmp_path):
+def test_started_on_one_device_and_resumed_on_two(data, one, tmp_path):
     run_dir = tmp_path / "run"
     finish(start(data, run_dir, "--epochs=1"))
     flags = ("--resume", "--epochs=2", "--distribute=mirrored")
@@ -146,7 +146,7 @@ def free_ports(count):
     return ports
 
 
-def test_machines_that_are_not_named(monkeypatch):
+def test_missing_tf_config(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(ValueError, match="distribute=multi_worker: expected .* TF_CONFIG"):
         make_strategy("multi_worker")

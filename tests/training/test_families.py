@@ -1,4 +1,4 @@
-"""Every network of the family, trained for fifty steps by its own recipe, at a tiny size."""
+"""Fifty tiny training steps of every network with its own recipe."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from anime_tf.models.registry import GENERATORS
-from anime_tf.training.config import PRESETS, TrainConfig, preset_of
+from anime_tf.training.config import PRESETS, TrainConfig, default_preset
 from anime_tf.training.objective import network_inputs
 from anime_tf.training.trainer import Trainer
 
@@ -35,7 +35,7 @@ TERMS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", GENERATORS)
 def test_fifty_steps(name):
-    config = TrainConfig.from_dict(PRESETS[preset_of(name, "")]).replace(
+    config = TrainConfig.from_dict(PRESETS[default_preset(name, "")]).replace(
         **SMALL, model=name, init_learning_rate=1e-3
     )
     trainer = Trainer(config)

@@ -8,7 +8,7 @@ from anime_tf.training import config
 from anime_tf.training.trainer import Trainer
 
 
-def test_the_command_line_knows_every_perceptual_network():
+def test_the_command_line_offers_every_perceptual_network():
     assert tuple(PERCEPTUAL) == config.PERCEPTUAL
 
 

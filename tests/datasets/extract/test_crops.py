@@ -16,7 +16,7 @@ def test_grid_fills_the_picture_from_edge_to_edge():
     assert laid((19, 10), 10, 5, "grid") == [(4, 0, 10, 10)]  # one window stands in the middle
 
 
-def test_random_windows_follow_from_seed_film_and_frame():
+def test_random_windows_depend_on_seed_video_and_frame():
     boxes = laid((40, 60), 10, 4, "random")
     assert len(boxes) == 32
     assert all(0 <= top <= 30 and 0 <= left <= 50 for top, left, _, _ in boxes)
@@ -29,7 +29,7 @@ def test_random_windows_follow_from_seed_film_and_frame():
 
 
 @pytest.mark.parametrize("mode", ["random", "grid"])
-def test_too_small_for_a_window(mode):
+def test_pictures_too_small_for_a_window(mode):
     assert laid((9, 100), 10, 3, mode) == []
 
 

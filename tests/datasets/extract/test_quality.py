@@ -22,11 +22,11 @@ def test_luma_and_contrast_by_hand():
     assert quality.sharpness == pytest.approx(2 * 200**2 / 300)
 
 
-def test_luma_weighs_colours():
+def test_luma_weights():
     assert measure(np.full((9, 9, 3), (255, 0, 0), np.uint8)).luma == 76  # 0.299 * 255
 
 
-def test_sharpness_does_not_hang_on_the_size():
+def test_sharpness_does_not_depend_on_the_size():
     small = scene(0, 256, 320)
     large = cv2.resize(small, (960, 768), interpolation=cv2.INTER_NEAREST)
     assert measure(large).sharpness == pytest.approx(measure(small).sharpness)

@@ -8,7 +8,7 @@ def film(pictures, rate=10):
     return [NumberedFrame(i, i / rate, picture) for i, picture in enumerate(pictures)]
 
 
-def test_the_middle_half_is_known_at_the_end():
+def test_the_middle_half_of_a_shot():
     shot = ShotMiddle()
     frames = film([np.full((2, 2, 3), i % 256, np.uint8) for i in range(1000)])
     for frame in frames:
@@ -22,7 +22,7 @@ def test_the_middle_half_is_known_at_the_end():
     assert 250 <= darkest.number <= 750
 
 
-def test_the_sharpest_of_the_middle_is_taken():
+def test_the_sharpest_frame_of_the_middle():
     values = [9, 9, 1, 2, 3, 1, 9, 9]
     shot = ShotMiddle()
     for frame in film([np.full((2, 2, 3), v, np.uint8) for v in values]):
@@ -32,7 +32,7 @@ def test_the_sharpest_of_the_middle_is_taken():
     assert best.number == 4  # 0.175 s around 0.35 s: frames 2 to 5
 
 
-def test_one_frame_a_shot():
+def test_one_frame_per_shot():
     pictures = [scene(0)] * 10 + [scene(1)] * 3 + [scene(2)] * 21
     short = []
     found = list(frames_of_shots(iter(film(pictures)), lambda rgb: 0.0, short.append))
