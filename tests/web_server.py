@@ -10,8 +10,8 @@ from pathlib import Path
 
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.web import server
-from anime_tf.web.limits import Limits
-from anime_tf.web.service import Studio
+from anime_tf.web.config import Limits
+from anime_tf.web.service import StylizationService
 from anime_tf.web.styles import find_styles
 
 
@@ -27,7 +27,7 @@ class WebServer:
 
     def __init__(self, weights, limits: Limits, page, folder: Path) -> None:
         self.limits, self.folder = limits, folder
-        self.studio = Studio(
+        self.service = StylizationService(
             find_styles([str(weights)]), StylizerConfig(engine="keras"), limits=limits
         )
         self._page = page
@@ -45,7 +45,7 @@ class WebServer:
     async def _run(self, listening, ready) -> None:
         self._stop, self._loop = asyncio.Event(), asyncio.get_running_loop()
         with tempfile.TemporaryDirectory(dir=self.folder) as private:
-            self.api = server.Api(self.studio, Path(private), self.limits, self._page, local=True)
+            self.api = server.Api(self.service, Path(private), self.limits, self._page, local=True)
             ready.set()
             await server.serve(self.api, listening, self._stop)
 
@@ -78,12 +78,12 @@ def all_of(connection: socket.socket) -> bytes:
 class Gate:
     """Holds the one thread of the networks until the block ends."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio, self._open = studio, threading.Event()
+    def __init__(self, service: StylizationService) -> None:
+        self._studio, self._open = service, threading.Event()
 
     def __enter__(self) -> Gate:
         held = threading.Event()
-        self._studio._network.submit(lambda: (held.set(), self._open.wait(30)))
+        self._studio._network_thread.submit(lambda: (held.set(), self._open.wait(30)))
         assert held.wait(10)
         return self
 

@@ -46,16 +46,16 @@ def main(values: flags.FlagValues) -> int:
         logging.warning("%s: everyone who can reach this machine can use it", config.host)
     with server.listen(config.host, config.port) as listening:
         app.import_tensorflow()
-        from anime_tf.web.service import Studio
+        from anime_tf.web.service import StylizationService
 
         limits = config.limits
-        with Studio(styles, stylizer, limits=limits, threads=config.threads) as studio:
-            studio.warm_up()
+        with StylizationService(styles, stylizer, limits=limits, threads=config.threads) as service:
+            service.warm_up()
             # Uploads are written nowhere else, and only this user can read them.
             with tempfile.TemporaryDirectory(
                 prefix="anime-tf-", ignore_cleanup_errors=True
             ) as folder:
-                api = server.Api(studio, Path(folder), limits, page, local)
+                api = server.Api(service, Path(folder), limits, page, local)
                 asyncio.run(_serve(api, listening))
     return app.EXIT_DONE
 
@@ -71,9 +71,9 @@ async def _serve(api: Api, listening: socket.socket) -> None:
     host, port = listening.getsockname()[:2]
     with caught_signals(end):
         print(f"http://{f'[{host}]' if ':' in host else host}:{port}/", flush=True)
-        logging.info("open that address in a browser; Ctrl+C ends the server")
+        logging.info("open that address in a browser; Ctrl+C stops the server")
         await server.serve(api, listening, stop)
-    logging.info("the server has ended")
+    logging.info("the server has stopped")
 
 
 COMMAND = app.Command(

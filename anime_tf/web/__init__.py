@@ -1,1 +1,1 @@
-"""The local server: the page of ``deploy/web`` with the Stylizer behind it."""
+"""Local web server: the page of ``deploy/web`` and its API, with a `Stylizer` behind it."""

@@ -1,4 +1,4 @@
-"""The clips that are worked on: each in a private folder of its own, gone with it."""
+"""Uploaded clips, each in a private folder that is deleted with it."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from pathlib import Path
 from absl import logging
 
 from anime_tf.errors import first_line
-from anime_tf.web.errors import LeftError, RefusedError
-from anime_tf.web.limits import Limits
-from anime_tf.web.service import Options, Progress, Studio
+from anime_tf.web.config import Limits
+from anime_tf.web.errors import ClientDisconnected, HttpError
+from anime_tf.web.service import Options, Progress, StylizationService
 
 WAITING, WORKING, DONE, FAILED = "waiting", "working", "done", "failed"
 
 
 class Clip:
-    """A clip, from its upload to when it is fetched.
+    """A clip, from its upload to its download.
 
     Args:
-        folder: A folder of its own, which must exist.
-        now: The time.
+        folder: Its folder, which must exist.
+        now: Current time in seconds.
 
     Attributes:
-        id: What it is asked for by; cannot be guessed.
-        source: Where its upload is written to.
-        target: Where the stylised clip will be.
-        progress: How far the work is.
-        error: Why it failed, one plain sentence; None where it did not.
-        seen: When it was last asked for.
+        id: Name in requests; random, so that it cannot be guessed.
+        source: File of the upload.
+        target: File of the stylized clip.
+        progress: Progress of the work.
+        error: One plain sentence if it failed, else None.
+        seen: Time of the last request for it.
     """
 
     def __init__(self, folder: Path, now: float) -> None:
@@ -49,68 +49,66 @@ class Clip:
 
     @property
     def state(self) -> str:
-        """One of `WAITING`, `WORKING`, `DONE` and `FAILED`."""
+        """`WAITING`, `WORKING`, `DONE` or `FAILED`."""
+        work = self._work
+        if self.error is None and work is not None and work.done():
+            self._record_failure(work)
+            return DONE if self.error is None else FAILED
         if self.error is not None:
             return FAILED
-        work = self._work
-        if work is None or not (work.running() or work.done()):
-            return WAITING
-        if work.done():
-            self._note_failure(work)
-            return FAILED if self.error is not None else DONE
-        return WORKING
+        return WORKING if work is not None and work.running() else WAITING
 
     def start(self, work: Future[None]) -> None:
-        """Says what works on it."""
+        """Attach the task that stylizes it."""
         self._work = work
 
-    def forget(self) -> None:
-        """Stops the work, and removes the folder as soon as nothing is written there any more."""
+    def discard(self) -> None:
+        """Stop the work, and delete the folder when nothing writes there any more."""
         self.progress.stop.set()
         if self._work is None:
-            self._remove()
+            self._delete_folder()
             return
         self._work.cancel()
-        self._work.add_done_callback(lambda _: self._remove())
+        self._work.add_done_callback(lambda _: self._delete_folder())
 
-    def _note_failure(self, work: Future[None]) -> None:
+    def _record_failure(self, work: Future[None]) -> None:
         try:
             work.result()
-        except RefusedError as error:
-            self.error = error.sentence
-        except (LeftError, CancelledError):
-            self.error = "This clip was stopped: send it once more."
-        except Exception as error:  # noqa: BLE001, whatever it is, the page must hear of it
+        except HttpError as error:
+            self.error = error.message
+        except (ClientDisconnected, CancelledError):
+            self.error = "This clip was stopped: send it again."
+        except Exception as error:  # noqa: BLE001, any failure must reach the page
             logging.error("a clip failed: %s: %s", type(error).__name__, first_line(error))
-            self.error = "Something went wrong with this clip: the server's log tells what."
+            self.error = "Something went wrong with this clip: see the server's log."
 
-    def _remove(self) -> None:
+    def _delete_folder(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class Clips:
-    """All clips there are; for several threads.
+class ClipStore:
+    """All clips; thread-safe.
 
     Args:
-        studio: Does the work.
-        folder: A private folder, in which each clip has one of its own.
-        limits: How many there may be, and for how long.
-        clock: Tells the time in seconds.
+        service: Stylizes the clips.
+        folder: A private folder.
+        limits: Number of clips, and times until they are discarded.
+        clock: Returns seconds.
     """
 
     def __init__(
         self,
-        studio: Studio,
+        service: StylizationService,
         folder: Path,
         limits: Limits,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._studio, self._folder, self._limits, self._clock = studio, folder, limits, clock
+        self._service, self._folder, self._limits, self._clock = service, folder, limits, clock
         self._clips: dict[str, Clip] = {}
         self._lock = threading.Lock()
 
-    def begin(self) -> Clip | None:
-        """A new clip, to be uploaded; None where there is no room for one now."""
+    def create(self) -> Clip | None:
+        """Return a new clip for an upload; None if there are too many."""
         with self._lock:
             if len(self._clips) >= self._limits.clips:
                 return None
@@ -121,13 +119,13 @@ class Clips:
         return clip
 
     def start(self, clip: Clip, options: Options) -> None:
-        """Lets an uploaded clip be stylised."""
+        """Stylize an uploaded clip in the background."""
         clip.seen = self._clock()
         clip.uploaded = True
-        clip.start(self._studio.clip(clip.source, clip.target, options, clip.progress))
+        clip.start(self._service.stylize_clip(clip.source, clip.target, options, clip.progress))
 
-    def find(self, clip_id: str) -> Clip | None:
-        """The clip of an id, and notes that somebody asked for it; None where there is none."""
+    def get(self, clip_id: str) -> Clip | None:
+        """Return an uploaded clip and record the request; None if there is none."""
         with self._lock:
             clip = self._clips.get(clip_id)
         if clip is None or not clip.uploaded:
@@ -135,27 +133,27 @@ class Clips:
         clip.seen = self._clock()
         return clip
 
-    def forget(self, clip: Clip) -> None:
-        """Stops the work at a clip, and removes all of it."""
+    def discard(self, clip: Clip) -> None:
+        """Stop and delete a clip."""
         with self._lock:
             self._clips.pop(clip.id, None)
-        clip.forget()
+        clip.discard()
 
-    def sweep(self) -> None:
-        """Forgets the clips that nobody waits for any more."""
+    def discard_expired(self) -> None:
+        """Discard the clips without recent requests."""
         now = self._clock()
         with self._lock:
-            there = [clip for clip in self._clips.values() if clip.uploaded]
-        for clip in there:
-            ended = clip.state in (DONE, FAILED)
-            patience = self._limits.kept_seconds if ended else self._limits.unseen_seconds
-            if now - clip.seen > patience:
-                logging.info("a clip that nobody asks for any more was dropped")
-                self.forget(clip)
+            clips = [clip for clip in self._clips.values() if clip.uploaded]
+        for clip in clips:
+            is_finished = clip.state in (DONE, FAILED)
+            timeout = self._limits.kept_seconds if is_finished else self._limits.unseen_seconds
+            if now - clip.seen > timeout:
+                logging.info("discarded a clip without recent requests")
+                self.discard(clip)
 
-    def forget_all(self) -> None:
-        """Stops and removes every clip."""
+    def discard_all(self) -> None:
+        """Stop and delete all clips."""
         with self._lock:
-            there = list(self._clips.values())
-        for clip in there:
-            self.forget(clip)
+            clips = list(self._clips.values())
+        for clip in clips:
+            self.discard(clip)

@@ -5,7 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anime_tf.config import Config, setting
-from anime_tf.web.limits import MEBIBYTE, Limits
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits that protect the machine from uploads.
+
+    Attributes:
+        picture_bytes: Size of a picture's file.
+        pixels: Height x width of a picture, checked before it is decoded.
+        queue: Pictures that are uploaded, wait or are stylized at once.
+        queue_bytes: Size of all those files together, which are kept in memory.
+        clip_bytes: Size of a clip's file.
+        clip_pixels: Height x width of its frames.
+        clip_seconds: Duration of a clip.
+        clips: Clips that are uploaded, wait, are stylized or can be downloaded at once.
+        idle_seconds: Longest pause of an upload.
+        unseen_seconds: Time without a request for a clip after which it is stopped. Browsers let
+            background pages poll only once a minute.
+        kept_seconds: Time for which a finished clip can be downloaded.
+    """
+
+    picture_bytes: int = 64 * MEBIBYTE
+    pixels: int = 100_000_000
+    queue: int = 16
+    queue_bytes: int = 256 * MEBIBYTE
+    clip_bytes: int = 512 * MEBIBYTE
+    clip_pixels: int = 4096 * 2304
+    clip_seconds: float = 600.0
+    clips: int = 4
+    idle_seconds: float = 30.0
+    unseen_seconds: float = 150.0
+    kept_seconds: float = 600.0
+
 
 _LIMITS = Limits()
 

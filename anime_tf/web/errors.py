@@ -1,23 +1,21 @@
-"""What the server refuses, in plain words for whoever looks at the page."""
+"""Errors of the web server."""
 
 from __future__ import annotations
 
 
-class RefusedError(Exception):
-    """A request that is not done.
+class HttpError(Exception):
+    """A request that is rejected.
 
     Args:
-        status: HTTP's number for it.
-        sentence: One plain sentence: what is wrong, and what to do about it.
-        retry_after: In how many seconds to come again; None where that is of no use.
+        status: HTTP status.
+        message: One plain sentence for the user: the problem and the remedy.
+        retry_after: Seconds until the client should retry; None if it should not.
     """
 
-    def __init__(self, status: int, sentence: str, retry_after: int | None = None) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.sentence = sentence
-        self.retry_after = retry_after
+    def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status, self.message, self.retry_after = status, message, retry_after
 
 
-class LeftError(Exception):
-    """Whoever asked for the work has gone."""
+class ClientDisconnected(Exception):  # noqa: N818, an event and not an error
+    """The client disconnected, or the server is shutting down."""

@@ -1,4 +1,4 @@
-"""The files of the page, found once: a request chooses among these and reaches no others."""
+"""Files of the built page, listed once: no part of a request becomes a path."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGED = Path(__file__).parent / "dist"
-"""Where the page lies in an installed package."""
+"""Folder of the page in an installed package."""
 
 BUILT = Path(__file__).parents[2] / "deploy" / "web" / "dist"
-"""Where it lies in a checkout, once it is built."""
+"""Folder of the page in a checkout."""
 
-HOW_TO_BUILD = "To build it, in a checkout: make page (needs Node.js)"
+HOW_TO_BUILD = "To build it, run `make page` in a checkout (needs Node.js)"
 
 STATIC_ONLY = ("models", "runtime")
-"""Folders of the page with what runs networks in the browser, where there is no server."""
+"""Folders for inference in the browser, which the server does not need."""
 
-# What Python's table may not know, or takes from the system's.
+# Missing in Python's table, or overridden by the system's.
 _TYPES = {
     ".css": "text/css",
     ".html": "text/html",
@@ -37,41 +37,37 @@ class PageFile:
     """A file of the page.
 
     Attributes:
-        path: Where it lies.
-        content_type: What browsers are told that it is.
-        lasting: Whether its name changes with its content, so that browsers may keep it.
+        path: Path on disk.
+        content_type: MIME type.
+        immutable: Whether its name contains a hash of its content.
     """
 
     path: Path
     content_type: str
-    lasting: bool
+    immutable: bool
 
 
 def find_page(folders: Sequence[Path] = (BUILT, PACKAGED)) -> dict[str, PageFile]:
-    """Finds the page.
+    """Return the files of the first folder with an ``index.html``; empty if there is none.
 
-    Args:
-        folders: Where to look; the first one that holds an ``index.html`` is taken.
-
-    Returns:
-        Path of a URL ("/", "/assets/page-1a2b.js") -> file; empty where there is no page.
+    The keys are paths of URLs ("/", "/assets/page-1a2b.js").
     """
     for folder in folders:
         if (folder / "index.html").is_file():
-            return _files(folder)
+            return _list_files(folder)
     return {}
 
 
-def _files(folder: Path) -> dict[str, PageFile]:
-    found = {}
+def _list_files(folder: Path) -> dict[str, PageFile]:
+    files = {}
     for path in sorted(folder.rglob("*")):
-        if not path.is_file() or path.is_symlink():
-            continue
-        inside = path.relative_to(folder)
-        if inside.parts[0] in STATIC_ONLY:
+        relative = path.relative_to(folder)
+        if not path.is_file() or path.is_symlink() or relative.parts[0] in STATIC_ONLY:
             continue
         kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
-        file = PageFile(path, kind or "application/octet-stream", inside.parts[0] == "assets")
-        found[f"/{inside.as_posix()}"] = file
-    found["/"] = found["/index.html"]
-    return found
+        is_asset = relative.parts[0] == "assets"
+        files[f"/{relative.as_posix()}"] = PageFile(
+            path, kind or "application/octet-stream", is_asset
+        )
+    files["/"] = files["/index.html"]
+    return files

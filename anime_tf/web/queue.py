@@ -1,67 +1,52 @@
-"""The line that pictures stand in: so many at once, and so many bytes, and no more."""
+"""Admission queue bounded by number and bytes."""
 
 from __future__ import annotations
 
 import threading
 
 
-class Line:
-    """Counts what is inside, and lets in what there is room for; for several threads.
+class AdmissionQueue:
+    """Admits work up to a number of items and a number of bytes; thread-safe.
 
     Args:
-        places: How many may be inside at once.
-        most_bytes: How much they may hold together.
+        max_items: Largest number of admitted items.
+        max_bytes: Largest sum of their bytes.
     """
 
-    def __init__(self, places: int, most_bytes: int) -> None:
-        self._places, self._bytes = places, most_bytes
+    def __init__(self, max_items: int, max_bytes: int) -> None:
+        self._max_items, self._max_bytes = max_items, max_bytes
         self._lock = threading.Lock()
-        self._inside = 0
-        self._held = 0
+        self._items = self._bytes = 0
 
-    def enter(self, size: int) -> Place | None:
-        """Takes a place.
-
-        Args:
-            size: The most bytes that it will hold.
-
-        Returns:
-            The place, to be left once; None where there is no room now.
-        """
+    def admit(self, size: int) -> Slot | None:
+        """Return a slot for an item of at most `size` bytes; None if the queue is full."""
         with self._lock:
-            if self._inside >= self._places or self._held + size > self._bytes:
+            if self._items >= self._max_items or self._bytes + size > self._max_bytes:
                 return None
-            self._inside += 1
-            self._held += size
-        return Place(self, size)
+            self._items += 1
+            self._bytes += size
+        return Slot(self, size)
 
-    @property
-    def inside(self) -> int:
-        """How many are inside."""
-        return self._inside
+    def __len__(self) -> int:
+        return self._items
 
-    def _leave(self, size: int) -> None:
+    def _release(self, size: int) -> None:
         with self._lock:
-            self._inside -= 1
-            self._held -= size
+            self._items -= 1
+            self._bytes -= size
 
 
-class Place:
-    """A place in a `Line`.
+class Slot:
+    """Slot of an admitted item."""
 
-    Args:
-        line: The line.
-        size: The bytes that are counted for it.
-    """
-
-    def __init__(self, line: Line, size: int) -> None:
-        self._line: Line | None = line
+    def __init__(self, queue: AdmissionQueue, size: int) -> None:
+        self._queue: AdmissionQueue | None = queue
         self._size = size
         self._lock = threading.Lock()
 
-    def leave(self) -> None:
-        """Gives the place back; a second call does nothing."""
+    def release(self) -> None:
+        """Free the slot; further calls do nothing."""
         with self._lock:
-            line, self._line = self._line, None
-        if line is not None:
-            line._leave(self._size)
+            queue, self._queue = self._queue, None
+        if queue is not None:
+            queue._release(self._size)

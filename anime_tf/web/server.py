@@ -1,7 +1,7 @@
-"""The server: what is asked over HTTP to the `Studio`, and what comes back.
+"""HTTP API of the local server.
 
-It is made for one machine and those in front of it. Nothing that a request says is made into a
-path; uploads are counted while they come in; and whoever goes away takes his work along.
+Designed for one machine and its users. No part of a request becomes a path, uploads are counted
+while they arrive, and work ends when its client disconnects.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
@@ -25,15 +25,15 @@ from aiohttp import web
 
 import anime_tf
 from anime_tf.web import sniff
-from anime_tf.web.clips import DONE, FAILED, Clip, Clips
-from anime_tf.web.errors import LeftError, RefusedError
-from anime_tf.web.limits import MEBIBYTE, Limits
+from anime_tf.web.clips import DONE, FAILED, Clip, ClipStore
+from anime_tf.web.config import MEBIBYTE, Limits
+from anime_tf.web.errors import ClientDisconnected, HttpError
 from anime_tf.web.page import HOW_TO_BUILD, PageFile
-from anime_tf.web.queue import Line
-from anime_tf.web.service import NO_CLIP, SUFFIXES, Options, Studio, Upload
+from anime_tf.web.queue import AdmissionQueue
+from anime_tf.web.service import NOT_A_CLIP, SUFFIXES, Options, StylizationService, Upload
 
 CODE: str | None = None
-"""Where the code of the project is, for the page to link to; None as long as it has no address."""
+"""Address of the source code, linked on the page; None if there is none."""
 
 POLICY = "; ".join(
     (
@@ -62,126 +62,130 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Server": "anime-tf",
 }
-"""What every answer carries."""
+"""Headers of every answer."""
+
+_NO_STORE = {"Cache-Control": "no-store"}
 
 CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg"}
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-"""What a server of this machine alone is called; other names lead here by a trick with DNS."""
+"""Accepted names of a local server; others point here through DNS rebinding."""
 
 RETRY_SECONDS = 2
-"""After how long to come again where there was no room for a picture."""
+"""Retry-After for pictures."""
 
 CLIP_RETRY_SECONDS = 30
 
-_HOST = re.compile(r"([^:@/\[\]]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?")  # and a port
+_CLIP_OPTIONS = {"style", "strength", "keep_color", "faces"}
+
+_HOST = re.compile(r"([^:@/\[\]]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?")  # host and port
 
 _CHUNK = 1 << 16
-_SLOWEST = 1 << 13  # bytes a second, so that no place is held for ever
+_MIN_BYTES_PER_SECOND = 1 << 13  # slower uploads would block a slot for too long
 _SWEEP_SECONDS = 1.0
-_KEPT_ALIVE_SECONDS = 30.0
-_LEAVING_SECONDS = 5.0  # for answers under way when the server ends
+_KEEPALIVE_SECONDS = 30.0
+_SHUTDOWN_SECONDS = 5.0
 
-_NO_ROOM = "There is much to do right now: try again in a moment."
-_ENDING = "The server is ending: start it again, and send this once more."
+_BUSY = "The server is busy: try again in a moment."
+_SHUTTING_DOWN = "The server is shutting down: start it again, and send this again."
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Value = TypeVar("_Value")
 
 
 class Api:
-    """The answers to requests.
+    """Request handlers.
 
     Args:
-        studio: Does the work.
+        service: Stylizes pictures and clips.
         folder: A private folder for clips.
-        limits: What is taken at most.
-        page: Path -> file of the page; empty where it is not built.
-        local: Whether only this machine can reach the server, which then goes by no other names.
+        limits: Limits of uploads.
+        page: URL path -> file of the page; empty if it is not built.
+        local: Whether only this machine can reach the server; other host names are rejected then.
     """
 
     def __init__(
         self,
-        studio: Studio,
+        service: StylizationService,
         folder: Path,
         limits: Limits,
         page: Mapping[str, PageFile],
         local: bool,
     ) -> None:
-        self._studio, self._limits, self._page, self._local = studio, limits, page, local
-        self._line = Line(limits.queue, limits.queue_bytes)
-        self._clips = Clips(studio, folder, limits)
-        self._ending = False
+        self._service, self._limits, self._page, self._local = service, limits, page, local
+        self._queue = AdmissionQueue(limits.queue, limits.queue_bytes)
+        self._clips = ClipStore(service, folder, limits)
+        self._shutting_down = False
 
     def application(self) -> web.Application:
-        """The application, ready to be served."""
+        """Return the application."""
         app = web.Application(middlewares=[self._guard])
-        app.router.add_get("/api/styles", self._styles)
-        app.router.add_post("/api/pictures", self._picture)
-        app.router.add_post("/api/clips", self._begin_clip)
-        app.router.add_get("/api/clips/{id}", self._clip)
-        app.router.add_get("/api/clips/{id}/file", self._clip_file)
-        app.router.add_delete("/api/clips/{id}", self._forget_clip)
+        app.router.add_get("/api/styles", self._get_styles)
+        app.router.add_post("/api/pictures", self._post_picture)
+        app.router.add_post("/api/clips", self._post_clip)
+        app.router.add_get("/api/clips/{id}", self._get_clip)
+        app.router.add_get("/api/clips/{id}/file", self._get_clip_file)
+        app.router.add_delete("/api/clips/{id}", self._delete_clip)
         for path in self._page or ["/"]:
-            app.router.add_get(path, self._file)
+            app.router.add_get(path, self._get_file)
         app.on_response_prepare.append(_add_headers)
-        app.cleanup_ctx.append(self._sweeping)
+        app.cleanup_ctx.append(self._discard_expired_clips)
         return app
 
-    async def end(self) -> None:
-        """Drops all work, and closes the studio; who still waits is told so."""
-        self._ending = True
-        self._clips.forget_all()
-        await asyncio.to_thread(self._studio.close)
+    async def shut_down(self) -> None:
+        """Drop all work, tell waiting clients, and close the service."""
+        self._shutting_down = True
+        self._clips.discard_all()
+        await asyncio.to_thread(self._service.close)
 
-    # --- what holds for all requests ----------------------------------------------------------
+    # --- all requests -------------------------------------------------------------------------
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Lets requests in that the page or a program of this machine made; words errors."""
+        """Reject foreign requests, and convert errors to JSON."""
         try:
-            self._check_names(request)
+            self._check_origin(request)
             return await handler(request)
-        except RefusedError as error:
-            return _refusal(error)
-        except (LeftError, ConnectionError):  # the second one's answer goes nowhere
-            return _refusal(RefusedError(503, _ENDING))
+        except HttpError as error:
+            return _error_response(error)
+        except (ClientDisconnected, ConnectionError):  # no client receives the latter's answer
+            return _error_response(HttpError(503, _SHUTTING_DOWN))
         except web.HTTPMethodNotAllowed as error:
-            refused = _refusal(RefusedError(405, "This address does not take such requests."))
-            refused.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-            return refused
+            response = _error_response(HttpError(405, "This address does not accept this method."))
+            response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+            return response
         except web.HTTPNotFound:
-            return _refusal(RefusedError(404, "There is nothing at this address."))
+            return _error_response(HttpError(404, "There is nothing at this address."))
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return _refusal(RefusedError(error.status, f"{error.reason}."))
-        except Exception:  # whatever it is, the page must hear of it in words
+            return _error_response(HttpError(error.status, f"{error.reason}."))
+        except Exception:  # any failure must reach the page as a sentence
             logging.exception("%s %s failed", request.method, request.path)
-            return _refusal(
-                RefusedError(500, "Something went wrong here: the server's log tells what.")
-            )
+            return _error_response(HttpError(500, "Something went wrong: see the server's log."))
 
-    def _check_names(self, request: web.Request) -> None:
-        named = _HOST.fullmatch(request.host)
-        if self._local and (named is None or named[1].strip("[]").lower() not in LOCAL_NAMES):
-            raise RefusedError(
-                403, "This server answers to localhost and 127.0.0.1 alone, under no other name."
-            )
+    def _check_origin(self, request: web.Request) -> None:
+        host = _HOST.fullmatch(request.host)
+        if self._local and (host is None or host[1].strip("[]").lower() not in LOCAL_NAMES):
+            raise HttpError(403, "This server accepts only the host names localhost and 127.0.0.1.")
         if not request.path.startswith("/api/"):
             return
-        # Another site's page may send requests, though it cannot read what comes back.
+        # Pages of other sites can send requests, even though they cannot read the answers.
         site = request.headers.get("Sec-Fetch-Site", "none")
         origin = request.headers.get("Origin")
-        foreign = origin is not None and urlsplit(origin).netloc != request.host
-        if site not in ("none", "same-origin") or foreign:
-            raise RefusedError(403, "Only this server's own page may ask for this.")
+        is_foreign = origin is not None and urlsplit(origin).netloc != request.host
+        if site not in ("none", "same-origin") or is_foreign:
+            raise HttpError(403, "Only this server's own page may send this request.")
 
-    async def _sweeping(self, app: web.Application) -> AsyncIterator[None]:
+    def _check_open(self) -> None:
+        if self._shutting_down:
+            raise ClientDisconnected
+
+    async def _discard_expired_clips(self, app: web.Application) -> AsyncIterator[None]:
         async def sweep() -> None:
             while True:
                 await asyncio.sleep(_SWEEP_SECONDS)
-                self._clips.sweep()
+                self._clips.discard_expired()
 
         task = asyncio.create_task(sweep())
         yield
@@ -189,35 +193,27 @@ class Api:
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
-    # --- the page -----------------------------------------------------------------------------
+    # --- page and styles ----------------------------------------------------------------------
 
-    async def _file(self, request: web.Request) -> web.StreamResponse:
+    async def _get_file(self, request: web.Request) -> web.StreamResponse:
         file = self._page.get(request.path)
         if file is None:
             return web.Response(
-                status=404,
-                text=f"The page is not built, only the API answers. {HOW_TO_BUILD}\n",
+                status=404, text=f"The page is not built, only the API answers. {HOW_TO_BUILD}\n"
             )
-        lasting = "public, max-age=31536000, immutable"
-        return web.FileResponse(
-            file.path,
-            headers={
-                "Content-Type": file.content_type,
-                "Cache-Control": lasting if file.lasting else "no-cache",
-            },
-        )
+        caching = "public, max-age=31536000, immutable" if file.immutable else "no-cache"
+        headers = {"Content-Type": file.content_type, "Cache-Control": caching}
+        return web.FileResponse(file.path, headers=headers)
 
-    # --- styles -------------------------------------------------------------------------------
-
-    async def _styles(self, request: web.Request) -> web.StreamResponse:
+    async def _get_styles(self, request: web.Request) -> web.StreamResponse:
         styles = []
-        for i, style in enumerate(self._studio.styles.values()):
-            told = {"name": style.name, "title": style.title, "license": style.license}
+        for i, style in enumerate(self._service.styles.values()):
+            entry = {"name": style.name, "title": style.title, "license": style.license}
             if style.license_url:
-                told["license_url"] = style.license_url
-            styles.append({**told, "default": i == 0})
+                entry["license_url"] = style.license_url
+            styles.append({**entry, "default": i == 0})
         limits = self._limits
-        return _json(
+        return _json_response(
             {
                 "styles": styles,
                 "limits": {
@@ -226,10 +222,10 @@ class Api:
                     "queue": limits.queue,
                     "clip_bytes": limits.clip_bytes,
                     "clip_seconds": limits.clip_seconds,
-                    "max_side": self._studio.config.max_side,
+                    "max_side": self._service.config.max_side,
                 },
                 "clips": True,
-                "faces": self._studio.faces,
+                "faces": self._service.supports_faces,
                 "code": CODE,
                 "version": anime_tf.__version__,
             }
@@ -237,230 +233,217 @@ class Api:
 
     # --- pictures -----------------------------------------------------------------------------
 
-    async def _picture(self, request: web.Request) -> web.StreamResponse:
-        options = self._options(request, {"style", "strength", "keep_color", "faces", "format"})
-        most = self._limits.picture_bytes
-        size = _announced_size(request, most)
-        place = self._line.enter(most if size is None else size)
-        if place is None:
-            raise RefusedError(429, _NO_ROOM, RETRY_SECONDS)
+    async def _post_picture(self, request: web.Request) -> web.StreamResponse:
+        options = self._parse_options(
+            request, {"style", "strength", "keep_color", "faces", "format"}
+        )
+        limit = self._limits.picture_bytes
+        size = _content_length(request, limit)
+        slot = self._queue.admit(limit if size is None else size)
+        if slot is None:
+            raise HttpError(429, _BUSY, RETRY_SECONDS)
         try:
             data = bytearray()
-            async for chunk in self._chunks(request, most):
+            async for chunk in self._read_chunks(request, limit):
                 data += chunk
             if not data:
-                raise RefusedError(400, "Nothing was sent: send the file of a picture.")
+                raise HttpError(400, "The request is empty: send the file of a picture.")
             self._check_open()
             upload = Upload(data)
             del data
-            work = self._studio.picture(upload, options)
+            work = self._service.stylize_picture(upload, options)
         except BaseException:
-            place.leave()
+            slot.release()
             raise
-        work.add_done_callback(lambda _: place.leave())
-        made = await _unless_left(work, upload.leave)
+        work.add_done_callback(lambda _: slot.release())
+        anime = await _wait_for(work, upload.cancel)
         return web.Response(
-            body=made,
-            content_type=CONTENT_TYPES[options.kind],
-            headers={"Cache-Control": "no-store"},
+            body=anime, content_type=CONTENT_TYPES[options.file_format], headers=_NO_STORE
         )
 
-    async def _chunks(self, request: web.Request, most: int) -> AsyncIterator[bytes]:
-        """The body of a request, as long as it is no larger than what is taken.
-
-        Raises:
-            RefusedError: It is, or nothing comes any more.
-        """
-        got, start = 0, time.monotonic()
+    async def _read_chunks(self, request: web.Request, limit: int) -> AsyncIterator[bytes]:
+        """Yield the body of a request; raises an `HttpError` if it is too large or too slow."""
+        received, start = 0, time.monotonic()
         while True:
-            late = time.monotonic() - start - self._limits.idle_seconds
-            if late > got / _SLOWEST:
-                raise _stopped()
-            # Not asyncio.wait_for, which before Python 3.12 forgets a cancellation that comes just
-            # when there is something to read: the work would go on for nobody.
+            allowance = self._limits.idle_seconds + received / _MIN_BYTES_PER_SECOND
+            if time.monotonic() - start > allowance:
+                raise _too_slow()
+            # asyncio.wait_for can lose a cancellation before Python 3.12, and the work would
+            # continue without a client.
             reading = asyncio.ensure_future(request.content.read(_CHUNK))
-            reading.add_done_callback(_seen)
+            reading.add_done_callback(_retrieve_exception)
             try:
                 await asyncio.wait([reading], timeout=self._limits.idle_seconds)
             finally:
-                reading.cancel()  # nothing, once it is done
+                reading.cancel()  # no effect if done
             if not reading.done():
-                raise _stopped()
+                raise _too_slow()
             chunk = reading.result()
             if not chunk:
                 return
-            got += len(chunk)
-            if got > most:
-                raise _too_many_bytes(most)
+            received += len(chunk)
+            if received > limit:
+                raise _too_large(limit)
             yield chunk
 
     # --- clips --------------------------------------------------------------------------------
 
-    async def _begin_clip(self, request: web.Request) -> web.StreamResponse:
-        options = self._options(request, {"style", "strength", "keep_color", "faces"})
-        most = self._limits.clip_bytes
-        _announced_size(request, most)
-        clip = self._clips.begin()
+    async def _post_clip(self, request: web.Request) -> web.StreamResponse:
+        options = self._parse_options(request, _CLIP_OPTIONS)
+        _content_length(request, self._limits.clip_bytes)
+        clip = self._clips.create()
         if clip is None:
-            raise RefusedError(429, _NO_ROOM, CLIP_RETRY_SECONDS)
+            raise HttpError(429, _BUSY, CLIP_RETRY_SECONDS)
         try:
             try:
-                await self._receive(request, clip, most)
+                await self._receive_clip(request, clip)
             except ConnectionError:
                 raise
             except OSError as error:
-                raise RefusedError(507, "There is no room for this clip on the disk.") from error
+                raise HttpError(507, "The disk has no room for this clip.") from error
             self._check_open()
             self._clips.start(clip, options)
         except BaseException:
-            self._clips.forget(clip)
+            self._clips.discard(clip)
             raise
-        return _json({"id": clip.id}, status=202)
+        return _json_response({"id": clip.id}, status=202)
 
-    async def _receive(self, request: web.Request, clip: Clip, most: int) -> None:
-        """Writes an upload to the clip's file; what is no clip is refused at its beginning."""
-        known = False
-        waiting = bytearray()
+    async def _receive_clip(self, request: web.Request, clip: Clip) -> None:
+        """Write an upload to the clip's file; rejects other files by their first bytes."""
+        is_checked = False
+        buffer = bytearray()
         with clip.source.open("xb") as file:
-            async for chunk in self._chunks(request, most):
-                waiting += chunk
-                if not known and len(waiting) >= sniff.HEAD_BYTES:
-                    _check_clip(waiting)
-                    known = True
-                if len(waiting) >= MEBIBYTE:
-                    await asyncio.to_thread(file.write, bytes(waiting))
-                    waiting.clear()
-            if not known:
-                _check_clip(waiting)
-            await asyncio.to_thread(file.write, bytes(waiting))
+            async for chunk in self._read_chunks(request, self._limits.clip_bytes):
+                buffer += chunk
+                if not is_checked and len(buffer) >= sniff.HEAD_BYTES:
+                    _check_is_clip(buffer)
+                    is_checked = True
+                if len(buffer) >= MEBIBYTE:
+                    await asyncio.to_thread(file.write, bytes(buffer))
+                    buffer.clear()
+            if not is_checked:
+                _check_is_clip(buffer)
+            await asyncio.to_thread(file.write, bytes(buffer))
 
-    async def _clip(self, request: web.Request) -> web.StreamResponse:
-        clip = self._found(request)
+    async def _get_clip(self, request: web.Request) -> web.StreamResponse:
+        clip = self._find_clip(request)
         state = clip.state
-        told = {"state": state, "done": clip.progress.done, "total": clip.progress.total}
+        status = {"state": state, "done": clip.progress.done, "total": clip.progress.total}
         if state == FAILED:
-            told["error"] = clip.error
-        return _json(told)
+            status["error"] = clip.error
+        return _json_response(status)
 
-    async def _clip_file(self, request: web.Request) -> web.StreamResponse:
-        clip = self._found(request)
+    async def _get_clip_file(self, request: web.Request) -> web.StreamResponse:
+        clip = self._find_clip(request)
         if clip.state != DONE:
-            raise RefusedError(409, "This clip is not done yet.")
-        return web.FileResponse(
-            clip.target,
-            headers={
-                "Content-Type": "video/mp4",
-                "Content-Disposition": 'attachment; filename="anime.mp4"',
-                "Cache-Control": "no-store",
-            },
-        )
+            raise HttpError(409, "This clip is not finished yet.")
+        headers = {
+            "Content-Type": "video/mp4",
+            "Content-Disposition": 'attachment; filename="anime.mp4"',
+            **_NO_STORE,
+        }
+        return web.FileResponse(clip.target, headers=headers)
 
-    async def _forget_clip(self, request: web.Request) -> web.StreamResponse:
-        self._clips.forget(self._found(request))
+    async def _delete_clip(self, request: web.Request) -> web.StreamResponse:
+        self._clips.discard(self._find_clip(request))
         return web.Response(status=204)
 
-    def _found(self, request: web.Request) -> Clip:
-        clip = self._clips.find(request.match_info["id"])
+    def _find_clip(self, request: web.Request) -> Clip:
+        clip = self._clips.get(request.match_info["id"])
         if clip is None:
-            raise RefusedError(404, "There is no such clip any more: send it once more.")
+            raise HttpError(404, "This clip does not exist any more: send it again.")
         return clip
 
-    # --- what is asked for --------------------------------------------------------------------
+    # --- options ------------------------------------------------------------------------------
 
-    def _options(self, request: web.Request, known: set[str]) -> Options:
+    def _parse_options(self, request: web.Request, known: set[str]) -> Options:
         query = request.query
-        for name in query:
-            if name not in known:
-                raise RefusedError(400, f"An option that is not known: expected {_list(known)}.")
-        styles = self._studio.styles
+        if not known.issuperset(query):
+            raise HttpError(400, f"Unknown option: expected {_join(known)}.")
+        styles = self._service.styles
         style = query.get("style", next(iter(styles)))
         if style not in styles:
-            raise RefusedError(400, f"There is no such style here: expected {_list(styles)}.")
+            raise HttpError(400, f"Unknown style: expected {_join(styles)}.")
         try:
             strength = float(query.get("strength", "1"))
         except ValueError:
             strength = math.nan
         if not 0 <= strength <= 1:
-            raise RefusedError(400, "The strength must be a number from 0 to 1.")
-        no_or_yes = {"0": False, "1": True}
-        keep_color = _one_of("keep_color", query.get("keep_color", "0"), no_or_yes)
-        faces = _one_of("faces", query.get("faces", "off"), {"off": False, "blend": True})
-        kind = _one_of("format", query.get("format", "png"), {name: name for name in SUFFIXES})
-        if faces and not self._studio.faces:
-            raise RefusedError(503, "Faces cannot be found here: dlib is not installed.")
-        return Options(style, strength, keep_color, faces, kind)
-
-    def _check_open(self) -> None:
-        if self._ending:
-            raise LeftError
+            raise HttpError(400, "Wrong strength: expected a number from 0 to 1.")
+        keep_color = _choose(query, "keep_color", {"0": False, "1": True})
+        faces = _choose(query, "faces", {"off": False, "blend": True})
+        file_format = _choose(query, "format", {name: name for name in SUFFIXES})
+        if faces and not self._service.supports_faces:
+            raise HttpError(503, "Faces are not supported here: dlib is not installed.")
+        return Options(style, strength, keep_color, faces, file_format)
 
 
-async def _unless_left(work: Future[_Value], leave: Callable[[], None]) -> _Value:
-    """Waits for work; drops it where whoever asked goes away meanwhile."""
+async def _wait_for(work: Future[_Value], cancel: Callable[[], None]) -> _Value:
+    """Wait for work, and cancel it if the client disconnects."""
     waiting = asyncio.wrap_future(work)
     try:
         await asyncio.wait([waiting])
     except asyncio.CancelledError:
-        leave()
+        cancel()
         waiting.cancel()
         raise
     if waiting.cancelled():
-        raise LeftError
+        raise ClientDisconnected
     return waiting.result()
 
 
-def _seen(reading: asyncio.Future[bytes]) -> None:
-    """Looks at how reading ended; asyncio complains of errors that nobody has looked at."""
+def _retrieve_exception(reading: asyncio.Future[bytes]) -> None:
+    """Prevent asyncio's warning about exceptions that were never retrieved."""
     if not reading.cancelled():
         reading.exception()
 
 
-def _stopped() -> RefusedError:
-    return RefusedError(408, "The file came too slowly, or stopped coming: send it once more.")
-
-
-def _announced_size(request: web.Request, most: int) -> int | None:
-    """The size that a request announces; refused before any of it is read where it is too much."""
+def _content_length(request: web.Request, limit: int) -> int | None:
+    """Return the announced size; raises an `HttpError` if it is too large."""
     size = request.content_length
-    if size is not None and size > most:
-        raise _too_many_bytes(most)
+    if size is not None and size > limit:
+        raise _too_large(limit)
     return size
 
 
-def _too_many_bytes(most: int) -> RefusedError:
-    return RefusedError(
-        413, f"This file is larger than the {most / MEBIBYTE:g} MB that are taken: make it smaller."
+def _too_slow() -> HttpError:
+    return HttpError(408, "The upload was too slow or stopped: send the file again.")
+
+
+def _too_large(limit: int) -> HttpError:
+    return HttpError(
+        413, f"This file is larger than the limit of {limit / MEBIBYTE:g} MB: make it smaller."
     )
 
 
-def _check_clip(head: bytes | bytearray) -> None:
+def _check_is_clip(head: bytes | bytearray) -> None:
     if not head:
-        raise RefusedError(400, "Nothing was sent: send the file of a clip.")
-    if sniff.clip_kind(bytes(head[: sniff.HEAD_BYTES])) is None:
-        raise RefusedError(415, NO_CLIP)
+        raise HttpError(400, "The request is empty: send the file of a clip.")
+    if sniff.sniff_clip(bytes(head[: sniff.HEAD_BYTES])) is None:
+        raise HttpError(415, NOT_A_CLIP)
 
 
-def _one_of(name: str, given: str, choices: Mapping[str, _Value]) -> _Value:
+def _choose(query: Mapping[str, str], name: str, choices: Mapping[str, _Value]) -> _Value:
+    """Return the value of an option; the first choice is the default."""
+    given = query.get(name, next(iter(choices)))
     if given not in choices:
-        raise RefusedError(400, f"The option {name} must be one of {_list(choices)}.")
+        raise HttpError(400, f"Wrong {name}: expected one of {_join(choices)}.")
     return choices[given]
 
 
-def _list(names: Mapping[str, object] | set[str]) -> str:
+def _join(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
-def _json(value: object, status: int = 200) -> web.Response:
-    return web.json_response(
-        value, status=status, headers={"Cache-Control": "no-store"}, dumps=json.dumps
-    )
+def _json_response(value: object, status: int = 200) -> web.Response:
+    return web.json_response(value, status=status, headers=_NO_STORE, dumps=json.dumps)
 
 
-def _refusal(error: RefusedError) -> web.Response:
-    answer = _json({"error": error.sentence}, error.status)
+def _error_response(error: HttpError) -> web.Response:
+    response = _json_response({"error": error.message}, error.status)
     if error.retry_after is not None:
-        answer.headers["Retry-After"] = str(error.retry_after)
-    return answer
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -468,7 +451,7 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 
 
 def is_local(host: str) -> bool:
-    """Whether what listens at an address can be reached from this machine alone."""
+    """Return whether only this machine can reach an address."""
     if host == "localhost":
         return True
     try:
@@ -478,17 +461,14 @@ def is_local(host: str) -> bool:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Opens what a server listens at.
+    """Open a listening socket.
 
     Args:
-        host: An address of this machine, or a name of one.
-        port: A port; 0 for a free one.
-
-    Returns:
-        The socket.
+        host: Address or name of this machine.
+        port: Port; 0 for a free one.
 
     Raises:
-        OSError: It cannot be listened at; names both.
+        OSError: The address cannot be used.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(
@@ -503,27 +483,25 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(api: Api, listening: socket.socket, stop: asyncio.Event) -> None:
-    """Serves until it is told to stop; then drops all work.
+    """Serve until an event is set, then drop all work.
 
     Args:
-        api: The answers.
-        listening: From `listen`; closed at the end.
-        stop: Set to end.
+        api: The handlers.
+        listening: Socket from `listen`; closed at the end.
+        stop: Set to stop.
     """
     runner = web.AppRunner(
         api.application(),
         access_log=None,
-        # Whoever goes away takes his request along.
-        handler_cancellation=True,
-        # A small upload must not become a large one here.
-        auto_decompress=False,
-        keepalive_timeout=_KEPT_ALIVE_SECONDS,
-        shutdown_timeout=_LEAVING_SECONDS,
+        handler_cancellation=True,  # disconnected clients cancel their requests
+        auto_decompress=False,  # prevents decompression bombs
+        keepalive_timeout=_KEEPALIVE_SECONDS,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
     )
     await runner.setup()
     try:
         await web.SockSite(runner, listening, backlog=256).start()
         await stop.wait()
     finally:
-        await api.end()
+        await api.shut_down()
         await runner.cleanup()

@@ -1,4 +1,4 @@
-"""`Studio`: uploads in, stylised pictures and clips out, on a bounded number of threads."""
+"""`StylizationService`: stylizes uploaded pictures and clips on a bounded number of threads."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from anime_tf.io.closeable import Closeable
 from anime_tf.io.containers import TooManyPixelsError, UnknownPictureError
 from anime_tf.io.video.readers.video_file import VideoFileReader
 from anime_tf.web import sniff
-from anime_tf.web.errors import LeftError, RefusedError
-from anime_tf.web.limits import Limits
+from anime_tf.web.config import Limits
+from anime_tf.web.errors import ClientDisconnected, HttpError
 from anime_tf.web.styles import Style, engine_for
 
 if TYPE_CHECKING:
@@ -32,79 +32,73 @@ if TYPE_CHECKING:
     from anime_tf.video.stabilizer import FrameStylizer
 
 SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
-"""Formats that are given out -> suffix."""
+"""Output format -> suffix."""
 
 FACE_EVERY = 5
-"""In one of so many frames of a clip faces are looked for; between them they are followed."""
+"""Frames of a clip per search for faces."""
 
-_NAME = "upload"  # what errors of the stages below call it; never shown
+NOT_A_CLIP = "This file is not a video that can be read: send an MP4, MOV, WebM, MKV, AVI or GIF."
+
+_NAME = "upload"  # name in errors of io, which are never shown
 
 _Result = TypeVar("_Result")
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What somebody wants of a style.
+    """Options of a request.
 
     Attributes:
-        style: Its name.
-        strength: 0, the photo, to 1, all of the style.
-        keep_color: Whether the photo's colours are kept.
-        faces: Whether faces are stylised apart.
-        kind: A key of `SUFFIXES`: what pictures come out as.
+        style: Name of the style.
+        strength: 0 (the photo) to 1.
+        keep_color: Whether to keep the colors of the photo.
+        faces: Whether to stylize faces on their own.
+        file_format: Format of pictures, a key of `SUFFIXES`.
     """
 
     style: str
     strength: float = 1.0
     keep_color: bool = False
     faces: bool = False
-    kind: str = "png"
+    file_format: str = "png"
 
-    def of(self, stylizer: Stylizer) -> Stylizer:
-        """The same network with what is wanted done after it."""
+    def apply(self, stylizer: Stylizer) -> Stylizer:
+        """Return a stylizer with the same network and these options."""
         return stylizer.with_settings(strength=self.strength, keep_color=self.keep_color)
 
 
 class Upload:
-    """A picture's file in memory, let go of as soon as it is taken or nobody wants it any more.
-
-    Args:
-        data: The whole file.
-    """
+    """File of a picture in memory, released as soon as it is taken or cancelled."""
 
     def __init__(self, data: bytes | bytearray) -> None:
         self._data: bytes | bytearray | None = data
-        self._left = threading.Event()
+        self._cancelled = threading.Event()
 
     def take(self) -> bytes:
-        """Gives the file, once.
-
-        Raises:
-            LeftError: Nobody wants it any more.
-        """
+        """Return the file, once; raises `ClientDisconnected` after `cancel`."""
         data, self._data = self._data, None
-        if data is None or self._left.is_set():
-            raise LeftError
+        if data is None or self._cancelled.is_set():
+            raise ClientDisconnected
         return bytes(data)
 
-    def leave(self) -> None:
-        """Says that nobody wants it any more."""
-        self._left.set()
+    def cancel(self) -> None:
+        """Release the file because the client disconnected."""
+        self._cancelled.set()
         self._data = None
 
     def check(self) -> None:
-        """Raises `LeftError` once nobody wants it any more."""
-        if self._left.is_set():
-            raise LeftError
+        """Raise `ClientDisconnected` after `cancel`."""
+        if self._cancelled.is_set():
+            raise ClientDisconnected
 
 
 class Progress:
-    """How far the work at a clip is; written by the thread that works, read by others.
+    """Progress of a clip, shared by the working thread and its observers.
 
     Attributes:
-        done: Frames that are done.
-        total: Frames that there will be; 0 as long as there is no telling.
-        stop: Set once nobody wants the clip any more.
+        done: Stylized frames.
+        total: Number of frames; 0 if unknown.
+        stop: Set to stop the work.
     """
 
     def __init__(self) -> None:
@@ -113,26 +107,25 @@ class Progress:
         self.stop = threading.Event()
 
 
-class Studio(Closeable):
-    """The styles, loaded, and the threads that use them; a context manager.
+class StylizationService(Closeable):
+    """Loaded styles and the threads that run them; a context manager.
 
-    Pictures are decoded and encoded on a few threads at once, and clips are read and written on
-    threads of their own; the network runs for one of them at a time, in the order in which they
-    come, so that a clip's frames and pictures take turns.
+    A few threads decode and encode pictures, one reads and writes clips, and one runs the networks,
+    so that pictures and the frames of clips take turns.
 
     Args:
-        styles: What is offered, the default first.
-        config: Settings of the stylizers; the weights come from the styles.
-        limits: How large pictures and clips may be.
-        threads: On how many pictures are decoded and encoded at once.
+        styles: The styles, the default first.
+        config: Settings of the stylizers except the weights.
+        limits: Largest pictures and clips.
+        threads: Threads that decode and encode pictures.
 
     Attributes:
         styles: Name -> style.
-        faces: Whether faces can be stylised apart: dlib and its models are installed.
+        supports_faces: Whether dlib and its models are installed.
         config: As given.
 
     Raises:
-        ValueError: Weights that cannot be opened.
+        ValueError: Weights that cannot be loaded.
     """
 
     def __init__(
@@ -146,68 +139,49 @@ class Studio(Closeable):
         self.styles = {style.name: style for style in styles}
         self.config = config or StylizerConfig()
         self._limits = limits or Limits()
-        self._stylizers = {style.name: self._opened_style(style) for style in styles}
-        self._film_stylizers: dict[str, Stylizer] = {}
-        self._finder = _finder()
-        self.faces = self._finder is not None
+        self._stylizers = {style.name: self._load(style) for style in styles}
+        self._video_stylizers: dict[str, Stylizer] = {}
+        self._finder = _make_finder()
+        self.supports_faces = self._finder is not None
         self._closing = threading.Event()
-        self._pictures = ThreadPoolExecutor(threads, "pictures")
-        self._network = ThreadPoolExecutor(1, "network")
-        self._clips = ThreadPoolExecutor(1, "clips")
+        self._picture_threads = ThreadPoolExecutor(threads, "pictures")
+        self._network_thread = ThreadPoolExecutor(1, "network")
+        self._clip_thread = ThreadPoolExecutor(1, "clips")
 
     def warm_up(self) -> None:
-        """Lets every network run once, before the first picture or meanwhile: that sets it up."""
+        """Run every network once in the background, because the first run is slow."""
         for stylizer in self._stylizers.values():
-            self._network.submit(stylizer, np.zeros((64, 64, 3), np.uint8))
+            self._network_thread.submit(stylizer, np.zeros((64, 64, 3), np.uint8))
 
     def close(self) -> None:
-        """Drops what waits, stops what is worked on, and waits until it has stopped."""
+        """Drop waiting work, stop running work, and wait for its end."""
         self._closing.set()
-        for threads in (self._pictures, self._clips, self._network):
-            threads.shutdown(wait=True, cancel_futures=True)
+        for executor in (self._picture_threads, self._clip_thread, self._network_thread):
+            executor.shutdown(wait=True, cancel_futures=True)
 
-    def picture(self, upload: Upload, options: Options) -> Future[bytes]:
-        """Stylises a picture on another thread.
+    def stylize_picture(self, upload: Upload, options: Options) -> Future[bytes]:
+        """Stylize a picture in the background; the result is a file.
 
-        Args:
-            upload: Its file.
-            options: What is wanted.
-
-        Returns:
-            What becomes the stylised picture's file; or a `RefusedError`, or a `LeftError`.
+        It raises `HttpError` or `ClientDisconnected`.
         """
-        return self._pictures.submit(self._picture, upload, options)
+        return self._picture_threads.submit(self._stylize_picture, upload, options)
 
-    def clip(
+    def stylize_clip(
         self, source: Path, target: Path, options: Options, progress: Progress
     ) -> Future[None]:
-        """Stylises a clip on another thread, after the clips that came before.
+        """Stylize a clip in the background, after all earlier clips.
+
+        The result raises `HttpError` or `ClientDisconnected`.
 
         Args:
-            source: The file that was uploaded, in a folder of its own.
+            source: The uploaded file.
             target: The file to write, in the same folder.
-            options: What is wanted.
-            progress: Tells how far the work is, and can stop it between two frames.
-
-        Returns:
-            What is done once the clip is written; or a `RefusedError`, or a `LeftError`.
+            options: Options of the request.
+            progress: Updated after every frame, before which it can stop the work.
         """
-        return self._clips.submit(self._clip, source, target, options, progress)
+        return self._clip_thread.submit(self._stylize_clip, source, target, options, progress)
 
-    def _picture(self, upload: Upload, options: Options) -> bytes:
-        photo = self._decoded(upload.take())
-        draw = self._drawing(options)
-
-        def drawn() -> np.ndarray:
-            upload.check()
-            self._check_open()
-            return draw(photo.array_u8)
-
-        anime = pictures.as_picture(self._on_network(drawn))
-        upload.check()
-        return pictures.encode_picture(anime, SUFFIXES[options.kind])
-
-    def _opened_style(self, style: Style, **settings: Any) -> Stylizer:
+    def _load(self, style: Style, **settings: Any) -> Stylizer:
         from anime_tf.inference.stylizer import Stylizer
 
         engine = engine_for(style, self.config.engine)
@@ -215,166 +189,171 @@ class Studio(Closeable):
             settings["engine_precision"] = "auto"
         return Stylizer(self.config, weights=style.path, engine=engine, **settings)
 
-    def _film_stylizer(self, name: str) -> Stylizer:
-        """A style's stylizer for films, loaded for the first of them."""
-        if name not in self._film_stylizers:
-            opened = self._stylizers[name]
-            if not opened.supports_ema:
-                opened = self._opened_style(self.styles[name], ema_statistics=True)
-            self._film_stylizers[name] = opened
-        return self._film_stylizers[name]
-
     def _check_open(self) -> None:
         if self._closing.is_set():
-            raise LeftError
+            raise ClientDisconnected
 
-    def _decoded(self, data: bytes) -> pictures.Picture:
-        most = self._limits.pixels
+    def _run_on_network(self, work: Callable[[], _Result]) -> _Result:
+        """Run a function on the network's thread, and wait for its result."""
         try:
-            return pictures.decode_picture(data, _NAME, max_pixels=most)
+            return self._network_thread.submit(work).result()
+        except MemoryError as error:
+            raise HttpError(
+                413, "This is too large for this machine's memory: make it smaller first."
+            ) from error
+
+    # --- pictures -----------------------------------------------------------------------------
+
+    def _stylize_picture(self, upload: Upload, options: Options) -> bytes:
+        photo = self._decode(upload.take())
+        stylize = self._picture_stylizer(options)
+
+        def run() -> np.ndarray:
+            upload.check()
+            self._check_open()
+            return stylize(photo.array_u8)
+
+        anime = pictures.as_picture(self._run_on_network(run))
+        upload.check()
+        return pictures.encode_picture(anime, SUFFIXES[options.file_format])
+
+    def _decode(self, data: bytes) -> pictures.Picture:
+        limit = self._limits.pixels
+        try:
+            return pictures.decode_picture(data, _NAME, max_pixels=limit)
         except UnknownPictureError as error:
-            raise RefusedError(
+            raise HttpError(
                 415,
-                "This file is no picture that can be read: send a JPEG, PNG, WebP, TIFF, GIF or "
+                "This file is not a picture that can be read: send a JPEG, PNG, WebP, TIFF, GIF or "
                 "BMP.",
             ) from error
         except TooManyPixelsError as error:
-            raise RefusedError(
+            raise HttpError(
                 413,
-                f"This picture is larger than the {most / 1e6:.0f} megapixels that are taken: make "
-                "it smaller first.",
+                f"This picture is larger than the limit of {limit / 1e6:.0f} megapixels: make it "
+                "smaller first.",
             ) from error
         except ValueError as error:
-            raise RefusedError(
-                400, "This picture is damaged and cannot be read: copy or download it anew."
+            raise HttpError(
+                400, "This picture is damaged and cannot be read: copy or download it again."
             ) from error
 
-    def _drawing(self, options: Options) -> Stylizer | FaceStylizer:
-        stylizer = options.of(self._stylizers[options.style])
+    def _picture_stylizer(self, options: Options) -> Stylizer | FaceStylizer:
+        stylizer = options.apply(self._stylizers[options.style])
         if not options.faces or self._finder is None:
             return stylizer
         from anime_tf.faces.face_stylizer import FaceStylizer
 
         return FaceStylizer(stylizer, self._finder)
 
-    def _on_network(self, work: Callable[[], _Result]) -> _Result:
-        """Does work on the one thread that runs networks; waits for it."""
-        try:
-            return self._network.submit(work).result()
-        except MemoryError as error:
-            raise RefusedError(
-                413, "This is too large for this machine's memory: make it smaller first."
-            ) from error
+    # --- clips --------------------------------------------------------------------------------
 
-    def _clip(self, source: Path, target: Path, options: Options, progress: Progress) -> None:
+    def _stylize_clip(
+        self, source: Path, target: Path, options: Options, progress: Progress
+    ) -> None:
         from anime_tf.video.pipeline import stylize_frames
 
         try:
-            with self._opened_clip(source) as film:
-                progress.total = film.expected_frames or 0
-                report = stylize_frames(
-                    film, target, self._frames(options, progress), stop=progress.stop
-                )
+            with self._open_clip(source) as reader:
+                progress.total = reader.expected_frames or 0
+                stylize = self._frame_stylizer(options, progress)
+                report = stylize_frames(reader, target, stylize, stop=progress.stop)
         except OSError as error:
             logging.error("a clip could not be written: %s", first_line(error))
-            raise RefusedError(507, "There is no room for this clip on the disk.") from error
+            raise HttpError(507, "The disk has no room for this clip.") from error
         except ValueError as error:
-            # Its message names a path of this machine.
-            logging.info("a clip was refused: %s", first_line(error))
-            raise RefusedError(
-                400, "This clip is damaged and cannot be read: copy or download it anew."
+            # Its message contains a path of this machine.
+            logging.info("a clip was rejected: %s", first_line(error))
+            raise HttpError(
+                400, "This clip is damaged and cannot be read: copy or download it again."
             ) from error
         if report.stopped:
-            raise LeftError
+            raise ClientDisconnected
         progress.total = progress.done = report.frames
 
-    def _opened_clip(self, source: Path) -> VideoReader:
-        """Opens a clip of a known kind and size.
-
-        Raises:
-            RefusedError: It is none.
-        """
+    def _open_clip(self, source: Path) -> VideoReader:
         from anime_tf.io.video.readers.animated_webp import AnimatedWebPReader
         from anime_tf.io.video.span import WHOLE
 
         with source.open("rb") as file:
-            kind = sniff.clip_kind(file.read(sniff.HEAD_BYTES))
-        if kind is None:
-            raise RefusedError(415, NO_CLIP)
-        if kind == sniff.ANIMATED_WEBP:
+            container = sniff.sniff_clip(file.read(sniff.HEAD_BYTES))
+        if container is None:
+            raise HttpError(415, NOT_A_CLIP)
+        if container == sniff.ANIMATED_WEBP:
             return AnimatedWebPReader(source, WHOLE)
-        film = VideoFileReader(source, audio=True, replace_broken=True, container_format=kind)
+        reader = VideoFileReader(
+            source, audio=True, replace_broken=True, container_format=container
+        )
         try:
-            self._check_size(film)
+            stream: Any = reader.container.streams.best("video")
+            coded = stream.codec_context
+            # The reader stretches pixels that are not square.
+            aspect = stream.sample_aspect_ratio or Fraction(1)
+            self._check_clip(
+                coded.height * coded.width * max(float(aspect), 1.0),
+                (reader.expected_frames or 0) / reader.rate,
+            )
         except BaseException:
-            film.close()
+            reader.close()
             raise
-        return film
+        return reader
 
-    def _check_size(self, film: VideoFileReader) -> None:
-        stream: Any = film.container.streams.best("video")
-        coded = stream.codec_context
-        aspect = stream.sample_aspect_ratio or Fraction(1)
-        # Pixels that are not square are made so by stretching.
-        self._check_pixels(coded.height * coded.width * max(float(aspect), 1.0))
-        seconds = (film.expected_frames or 0) / film.rate
-        if seconds > self._limits.clip_seconds:
-            raise self._too_long()
-
-    def _check_pixels(self, pixels: float) -> None:
-        most = self._limits.clip_pixels
-        if pixels > most:
-            raise RefusedError(
+    def _check_clip(self, pixels: float, seconds: float | Fraction) -> None:
+        limits = self._limits
+        if pixels > limits.clip_pixels:
+            raise HttpError(
                 413,
-                f"This clip's frames are larger than the {most / 1e6:.1f} megapixels that are "
-                "taken: make it smaller first.",
+                "This clip's frames are larger than the limit of "
+                f"{limits.clip_pixels / 1e6:.1f} megapixels: make it smaller first.",
+            )
+        if seconds > limits.clip_seconds:
+            raise HttpError(
+                413,
+                f"This clip is longer than the limit of {limits.clip_seconds / 60:g} minutes: cut "
+                "it first.",
             )
 
-    def _too_long(self) -> RefusedError:
-        minutes = self._limits.clip_seconds / 60
-        return RefusedError(
-            413, f"This clip is longer than the {minutes:g} minutes that are taken: cut it first."
-        )
-
-    def _frames(self, options: Options, progress: Progress) -> FrameStylizer:
-        """What draws a clip's frames, and counts them."""
+    def _frame_stylizer(self, options: Options, progress: Progress) -> FrameStylizer:
         from anime_tf.video.config import StabilizerConfig
         from anime_tf.video.stabilizer import make_stabilizer
 
-        stylizer = options.of(self._film_stylizer(options.style))
-        draw = make_stabilizer(stylizer, StabilizerConfig())
+        stylizer = options.apply(self._video_stylizer(options.style))
+        stylize = make_stabilizer(stylizer, StabilizerConfig())
         if options.faces and self._finder is not None:
             from anime_tf.faces.face_stylizer import FaceStylizer
             from anime_tf.faces.track import FaceTracker
             from anime_tf.faces.video_faces import VideoFaceStylizer
 
             faces = FaceStylizer(stylizer, self._finder)
-            draw = VideoFaceStylizer(draw, faces, FaceTracker(self._finder, FACE_EVERY))
+            stylize = VideoFaceStylizer(stylize, faces, FaceTracker(self._finder, FACE_EVERY))
 
-        def counted(rgb_u8: np.ndarray, seconds: float) -> np.ndarray:
+        def run(rgb_u8: np.ndarray, seconds: float) -> np.ndarray:
             if progress.stop.is_set():
-                raise LeftError
+                raise ClientDisconnected
             self._check_open()
-            # What a file says of its length and size need not be true.
-            self._check_pixels(rgb_u8.shape[0] * rgb_u8.shape[1])
-            if seconds > self._limits.clip_seconds:
-                raise self._too_long()
-            anime_u8 = self._on_network(lambda: draw(rgb_u8, seconds))
+            # The length and size in a file's header may be wrong.
+            self._check_clip(rgb_u8.shape[0] * rgb_u8.shape[1], seconds)
+            anime_u8 = self._run_on_network(lambda: stylize(rgb_u8, seconds))
             progress.done += 1
             return anime_u8
 
-        return counted
+        return run
+
+    def _video_stylizer(self, name: str) -> Stylizer:
+        """Return a stylizer whose engine supports stabilization, loaded on first use."""
+        if name not in self._video_stylizers:
+            stylizer = self._stylizers[name]
+            if not stylizer.supports_ema:
+                stylizer = self._load(self.styles[name], ema_statistics=True)
+            self._video_stylizers[name] = stylizer
+        return self._video_stylizers[name]
 
 
-NO_CLIP = "This file is no clip that can be read: send an MP4, MOV, WebM, MKV, AVI or GIF."
-
-
-def _finder() -> FaceFinder | None:
-    """What finds faces; None where dlib or its models are not installed."""
+def _make_finder() -> FaceFinder | None:
     from anime_tf.faces.detect import FaceFinder
 
     try:
         return FaceFinder()
     except (ValueError, FileNotFoundError) as error:
-        logging.info("faces are not stylised apart: %s", first_line(error))
+        logging.info("stylizing faces on their own is not available: %s", first_line(error))
         return None

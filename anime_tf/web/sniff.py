@@ -1,28 +1,25 @@
-"""What an upload is, by its content; names and types that browsers send are not looked at."""
+"""Detection of video formats by content; names and MIME types from browsers are ignored."""
 
 from __future__ import annotations
 
 ANIMATED_WEBP = "webp"
 
 HEAD_BYTES = 4 * 188 + 1
-"""How many bytes from the beginning of a file `clip_kind` looks at."""
+"""Number of bytes that `sniff_clip` needs."""
 
-_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_MOV_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
-def clip_kind(head: bytes) -> str | None:
-    """The kind of a clip.
+def sniff_clip(head: bytes) -> str | None:
+    """Return FFmpeg's demuxer for a video, `ANIMATED_WEBP`, or None for anything else.
 
-    Only kinds whose files name no others are known here: FFmpeg opens what a playlist names, be
-    it a file of this machine or an address, and would find playlists by itself.
+    Formats that refer to other files, such as playlists, are excluded: FFmpeg would open the local
+    files and addresses that they name.
 
     Args:
-        head: The first `HEAD_BYTES` of the file, or all of it.
-
-    Returns:
-        FFmpeg's name of the only demuxer to be used; `ANIMATED_WEBP`; None for anything else.
+        head: First `HEAD_BYTES` of the file, or the whole file.
     """
-    if head[4:8] in _BOXES:
+    if head[4:8] in _MOV_BOXES:
         return "mov"
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return "matroska"

@@ -1,4 +1,4 @@
-"""The styles that the server offers: those that come with the package, and weights by path."""
+"""Styles of the server: the built-in ones, and weights by path."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 
 from anime_tf.styles.builtin import BUILTIN, LICENSE_URLS, weights_path
 
-UNKNOWN_LICENSE = "unknown: ask whoever made these weights"
+UNKNOWN_LICENSE = "unknown: ask the author of these weights"
 
 ARCHIVE_ENGINES = ("auto", "keras", "openvino")
-"""The engines that open a ``.keras`` archive, as which all built-in styles come."""
+"""Engines that run ``.keras`` archives, the format of all built-in styles."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """A style that is offered.
+    """A style that the server offers.
 
     Attributes:
-        name: What the page asks for it by; letters, digits, and ``._-``.
-        title: What people read.
-        license: Of its weights.
-        license_url: Where that license's text is; None where it is not known.
-        path: Of its weights.
+        name: Unique name in requests; letters, digits, and ``._-``.
+        title: Title on the page.
+        license: License of its weights.
+        license_url: Text of the license; None if unknown.
+        path: Its weights.
     """
 
     name: str
@@ -36,33 +36,27 @@ class Style:
 
 
 def find_styles(weights: Sequence[str]) -> list[Style]:
-    """Finds the styles to offer: the weights that were named, and every built-in style.
+    """Return the styles of some weights, and all built-in styles.
 
     Args:
         weights: Names of built-in styles, or paths; the first one is the default.
 
-    Returns:
-        The styles, no two of one name, the default first.
-
     Raises:
         FileNotFoundError: There are no such weights.
-        ValueError: The file of a built-in style is not the one that was shipped.
+        ValueError: The file of a built-in style was changed.
     """
     styles: dict[str, Style] = {}
     for given in [*weights, *BUILTIN]:
         path = weights_path(given)
         if given in BUILTIN:
-            built_in = BUILTIN[given]
-            style = Style(
-                given,
-                f"{given}: {built_in.description}",
-                built_in.license,
-                LICENSE_URLS.get(built_in.license),
-                path,
-            )
+            builtin = BUILTIN[given]
+            title = f"{given}: {builtin.description}"
+            url = LICENSE_URLS.get(builtin.license)
+            style = Style(given, title, builtin.license, url, path)
         else:
-            name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.absolute().stem).strip("-.") or "style"
-            style = Style(name, path.absolute().stem, UNKNOWN_LICENSE, None, path)
+            title = path.absolute().stem
+            name = re.sub(r"[^A-Za-z0-9._-]+", "-", title).strip("-.") or "style"
+            style = Style(name, title, UNKNOWN_LICENSE, None, path)
         if any(os.path.samefile(style.path, other.path) for other in styles.values()):
             continue
         name, number = style.name, 2
@@ -73,6 +67,6 @@ def find_styles(weights: Sequence[str]) -> list[Style]:
 
 
 def engine_for(style: Style, engine: str) -> str:
-    """The engine that opens a style: the one asked for, where it opens weights of such a kind."""
-    built_in = any(style.path == weights_path(name) for name in BUILTIN)
-    return "auto" if built_in and engine not in ARCHIVE_ENGINES else engine
+    """Return the given engine, or "auto" if it cannot run a built-in style."""
+    is_builtin = any(style.path == weights_path(name) for name in BUILTIN)
+    return "auto" if is_builtin and engine not in ARCHIVE_ENGINES else engine

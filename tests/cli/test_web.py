@@ -13,6 +13,7 @@ import pytest
 import requests
 from picture_files import smooth_noise
 from small_videos import moving, write_video
+from web_files import write_page, write_weights
 
 from anime_tf.io.pictures import encode_picture
 
@@ -34,8 +35,10 @@ def run(*arguments, **options):
 
 
 @pytest.fixture
-def process(weights, page_folder, tmp_path):
+def process(tmp_path):
     """The server, and its address."""
+    weights = write_weights(tmp_path / "small.keras")
+    page_folder = write_page(tmp_path / "page")
     (tmp_path / "private").mkdir()
     with subprocess.Popen(
         [
@@ -100,7 +103,7 @@ def test_a_hundred_uploads_and_an_orderly_end(process, tmp_path):
     assert running.wait(60) == 0
     assert not private.exists()
     log = (tmp_path / "log").read_text()
-    assert "the server has ended" in log
+    assert "the server has stopped" in log
     assert "Traceback" not in log, log
 
 

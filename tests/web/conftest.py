@@ -9,21 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from web_files import write_page, write_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory) -> Path:
-    import keras
-
-    from anime_tf.models.archive import save_generator
-    from anime_tf.models.registry import GENERATORS
-
-    keras.utils.set_random_seed(5)
-    path = tmp_path_factory.mktemp("weights") / "small.keras"
-    save_generator(GENERATORS["animegan_v2"](width=4), path)
-    return path
+    return write_weights(tmp_path_factory.mktemp("weights") / "small.keras")
 
 
 @pytest.fixture(scope="session")
@@ -36,16 +29,7 @@ def photo() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def page_folder(tmp_path_factory) -> Path:
-    """What a built page looks like, in little."""
-    folder = tmp_path_factory.mktemp("page")
-    (folder / "assets").mkdir()
-    (folder / "index.html").write_text("<!doctype html><title>anime</title>\n")
-    (folder / "assets" / "page-1a2b.js").write_text("export {}\n")
-    (folder / "assets" / "run-3c4d.wasm").write_bytes(b"\0asm")
-    (folder / "models").mkdir()
-    (folder / "models" / "cel.tflite").write_bytes(b"for the static form")
-    (folder.parent / "secret.txt").write_text("secret")
-    return folder
+    return write_page(tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +38,7 @@ def server(weights, page_folder, tmp_path_factory):
     pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed")
     from web_server import WebServer
 
-    from anime_tf.web.limits import Limits
+    from anime_tf.web.config import Limits
     from anime_tf.web.page import find_page
 
     limits = Limits(

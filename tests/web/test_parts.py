@@ -1,15 +1,15 @@
-"""The parts of the server that need no network of their own."""
+"""Parts of the server that run without a network."""
 
 import pytest
 
 from anime_tf.styles.builtin import BUILTIN, weights_path
 from anime_tf.web.page import find_page
-from anime_tf.web.queue import Line
-from anime_tf.web.sniff import HEAD_BYTES, clip_kind
+from anime_tf.web.queue import AdmissionQueue
+from anime_tf.web.sniff import HEAD_BYTES, sniff_clip
 from anime_tf.web.styles import engine_for, find_styles
 
 
-class TestKinds:
+class TestSniff:
     @pytest.mark.parametrize(
         ("head", "kind"),
         [
@@ -30,47 +30,47 @@ class TestKinds:
         ],
     )
     def test_by_the_first_bytes(self, head, kind):
-        assert clip_kind(head[:HEAD_BYTES]) == kind
+        assert sniff_clip(head[:HEAD_BYTES]) == kind
 
 
-class TestLine:
-    def test_counts_places_and_bytes(self):
-        line = Line(3, 100)
-        first, second = line.enter(40), line.enter(60)
-        assert first is not None and second is not None and line.inside == 2
-        assert line.enter(1) is None, "a place is left, but no byte"
-        first.leave()
-        first.leave()
-        assert line.inside == 1, "leaving twice is leaving once"
-        assert line.enter(40) is not None
-        assert line.enter(0) is not None
-        assert line.enter(0) is None, "all places are taken"
+class TestAdmissionQueue:
+    def test_bounds_items_and_bytes(self):
+        queue = AdmissionQueue(3, 100)
+        first, second = queue.admit(40), queue.admit(60)
+        assert first is not None and second is not None and len(queue) == 2
+        assert queue.admit(1) is None, "a slot is free, but no byte"
+        first.release()
+        first.release()
+        assert len(queue) == 1, "a second release does nothing"
+        assert queue.admit(40) is not None
+        assert queue.admit(0) is not None
+        assert queue.admit(0) is None, "all slots are used"
 
 
 class TestPage:
-    def test_every_file_by_its_address(self, page_folder, tmp_path):
+    def test_every_file_by_its_url(self, page_folder, tmp_path):
         page = find_page([tmp_path, page_folder])
         assert sorted(page) == ["/", "/assets/page-1a2b.js", "/assets/run-3c4d.wasm", "/index.html"]
         assert page["/"] == page["/index.html"]
-        assert [page[name].lasting for name in sorted(page)] == [False, True, True, False]
+        assert [page[name].immutable for name in sorted(page)] == [False, True, True, False]
 
-    def test_a_link_leads_nowhere(self, page_folder, tmp_path):
+    def test_links_are_ignored(self, page_folder, tmp_path):
         (tmp_path / "index.html").write_text("here")
         (tmp_path / "secret").symlink_to(page_folder.parent / "secret.txt")
         assert sorted(find_page([tmp_path])) == ["/", "/index.html"]
 
-    def test_none_is_no_error(self, tmp_path):
+    def test_missing_page_is_empty(self, tmp_path):
         assert find_page([tmp_path, tmp_path / "nothing"]) == {}
 
 
 class TestStyles:
-    def test_those_named_come_first_and_all_built_in_ones_after(self, weights):
+    def test_given_weights_come_first(self, weights):
         names = [style.name for style in find_styles([str(weights)])]
         assert names == ["small", *BUILTIN]
         assert [style.name for style in find_styles([])] == list(BUILTIN)
         assert [style.name for style in find_styles(["cel", "cel"])] == list(BUILTIN)
 
-    def test_names_are_plain_and_unlike(self, weights, tmp_path):
+    def test_names_are_plain_and_unique(self, weights, tmp_path):
         paths = [tmp_path / "a" / "cel.keras", tmp_path / "b" / "cel.keras", tmp_path / "Ä ß.keras"]
         for path in paths:
             path.parent.mkdir(exist_ok=True)
@@ -80,11 +80,11 @@ class TestStyles:
         assert styles[2].title == "Ä ß"
         assert styles[0].license_url is None and "unknown" in styles[0].license
 
-    def test_weights_that_are_not_there(self):
+    def test_missing_weights(self):
         with pytest.raises(FileNotFoundError, match="nothing.keras: no such weights"):
             find_styles(["nothing.keras"])
 
-    def test_built_in_styles_open_whatever_the_engine_for_the_others(self, weights):
+    def test_engine_of_built_in_styles(self, weights):
         own, built_in = find_styles([str(weights)])[:2]
         assert built_in.path == weights_path("cel")
         assert engine_for(own, "tflite") == "tflite"

@@ -19,29 +19,29 @@ pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed"
 from web_server import Gate  # noqa: E402, needs aiohttp
 
 from anime_tf.web import server as server_module  # noqa: E402, needs aiohttp
-from anime_tf.web.clips import Clips  # noqa: E402
-from anime_tf.web.limits import Limits  # noqa: E402
+from anime_tf.web.clips import ClipStore  # noqa: E402
+from anime_tf.web.config import Limits  # noqa: E402
 from anime_tf.web.service import Options  # noqa: E402
 
 ROUNDING = 1
-"""In levels: the same network twice, on other threads."""
+"""In levels: the same network on other threads."""
 
 JPEG_STEPS = 20
-"""In levels: what JPEG of quality 95 leaves of a network's fine grain."""
+"""In levels: loss of JPEG of quality 95 on fine texture."""
 
 
-PATIENCE = Limits(unseen_seconds=100.0, kept_seconds=1000.0)
+LIMITS = Limits(unseen_seconds=100.0, kept_seconds=1000.0)
 
 
 def huge_png() -> bytes:
-    """20 000 x 10 000 pixels by its header; whole and right otherwise, but for its pixels."""
+    """A valid PNG of 20,000 x 10,000 pixels, except for its pixels."""
     header = struct.pack(">IIBBBBB", 20_000, 10_000, 8, 2, 0, 0, 0)
     parts = [png_chunk(b"IHDR", header), png_chunk(b"IDAT", b"\0"), png_chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 class Flood:
-    """A file of many bytes that lie nowhere, with its length or piece by piece without one."""
+    """Large virtual file, with a length or in chunks."""
 
     def __init__(self, size: int) -> None:
         self._size = self._left = size
@@ -63,7 +63,7 @@ def post(server, data, **options):
 
 
 def sentence(answer) -> str:
-    """The one sentence of a refusal."""
+    """Return the sentence of an error."""
     told = answer.json()["error"]
     assert told[0].isupper() and told[-1] in ".?" and "\n" not in told
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -73,7 +73,7 @@ def sentence(answer) -> str:
 def until(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < end, "it did not come to pass"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.01)
     return found
 
@@ -89,7 +89,7 @@ def stylizer(weights):
 
 
 class TestStyles:
-    def test_tells_styles_and_limits(self, server):
+    def test_styles_and_limits(self, server):
         told = requests.get(f"{server.url}/api/styles", timeout=10).json()
         assert [style["name"] for style in told["styles"]] == ["small", "cel"]
         assert [style["default"] for style in told["styles"]] == [True, False]
@@ -101,7 +101,7 @@ class TestStyles:
 
 
 class TestPictures:
-    def test_is_what_the_stylizer_makes(self, server, stylizer, photo, png):
+    def test_answer_equals_the_stylizer(self, server, stylizer, photo, png):
         answer = post(server, png)
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/png")
         assert answer.headers["Cache-Control"] == "no-store"
@@ -113,7 +113,7 @@ class TestPictures:
         coded = decode_picture(jpeg.content, "answer").rgb_u8.astype(int)
         assert np.abs(coded - expected).mean() <= JPEG_STEPS
 
-    def test_strength_0_is_the_photo_and_alpha_is_kept(self, server, photo):
+    def test_strength_0_returns_the_photo_with_alpha(self, server, photo):
         rgba = np.dstack([photo, np.arange(48 * 64).reshape(48, 64).astype(np.uint8)])
         answer = post(server, encode_picture(rgba, ".png"), strength="0", style="small")
         assert np.array_equal(decode_picture(answer.content, "answer").array_u8, rgba)
@@ -121,7 +121,7 @@ class TestPictures:
         assert np.array_equal(decode_picture(answer.content, "answer").alpha_u8, rgba[..., 3])
 
     @pytest.mark.parametrize(("strength", "keep_color"), [(0.5, False), (1.0, True)])
-    def test_steps_after_the_network(self, server, stylizer, photo, png, strength, keep_color):
+    def test_postprocessing(self, server, stylizer, photo, png, strength, keep_color):
         answer = post(server, png, strength=str(strength), keep_color=str(int(keep_color)))
         made = decode_picture(answer.content, "answer").rgb_u8.astype(int)
         changed = stylizer.with_settings(strength=strength, keep_color=keep_color)
@@ -137,8 +137,12 @@ class TestPictures:
     @pytest.mark.parametrize(
         ("made", "status", "words"),
         [
-            (lambda png: b"Not a picture, though its name ends in .jpg\n" * 9, 415, "no picture"),
-            (lambda png: b"", 400, "Nothing was sent"),
+            (
+                lambda png: b"Text with a name that ends in .jpg\n" * 9,
+                415,
+                "not a picture",
+            ),
+            (lambda png: b"", 400, "request is empty"),
             (lambda png: png[:-30], 400, "damaged"),
             (lambda png: png.replace(b"IDAT", b"IDAX"), 400, "damaged"),
             (lambda png: huge_png(), 413, "megapixels"),
@@ -146,7 +150,7 @@ class TestPictures:
         ],
         ids=["text", "empty", "cut", "damaged", "200 megapixels", "too many bytes"],
     )
-    def test_refuses_by_content(self, server, png, made, status, words):
+    def test_rejects_by_content(self, server, png, made, status, words):
         data = made(png)
         answer = requests.post(
             f"{server.url}/api/pictures",
@@ -160,23 +164,23 @@ class TestPictures:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({"style": "../../etc/passwd"}, "no such style"),
-            ({"style": ""}, "no such style"),
+            ({"style": "../../etc/passwd"}, "Unknown style"),
+            ({"style": ""}, "Unknown style"),
             ({"strength": "1.5"}, "0 to 1"),
             ({"strength": "nan"}, "0 to 1"),
             ({"strength": "much"}, "0 to 1"),
             ({"keep_color": "yes"}, "keep_color"),
             ({"faces": "crop"}, "faces"),
             ({"format": "gif"}, "format"),
-            ({"output": "/tmp/a.png"}, "not known"),
+            ({"output": "/tmp/a.png"}, "Unknown option"),
         ],
     )
-    def test_refuses_options(self, server, png, options, words):
+    def test_rejects_options(self, server, png, options, words):
         answer = post(server, png, **options)
         assert answer.status_code == 400
         assert words in sentence(answer)
 
-    def test_a_gigabyte_is_refused_before_it_is_sent(self, server):
+    def test_announced_gigabyte_is_rejected_at_once(self, server):
         head = b"POST /api/pictures HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
         with server.connect() as connection:
             connection.sendall(head % (1 << 30))
@@ -184,8 +188,8 @@ class TestPictures:
             assert answer.startswith(b"HTTP/1.1 413 ")
 
     @pytest.mark.parametrize("announced", [True, False])
-    def test_a_gigabyte_that_is_sent_all_the_same_ends_in_an_answer(self, server, announced):
-        """The client sees the answer and an orderly end, not a reset, although it went on."""
+    def test_client_that_sends_a_gigabyte_receives_an_answer(self, server, announced):
+        """The client receives the answer instead of a connection reset."""
         flood = Flood(24 << 20)
         answer = requests.post(
             f"{server.url}/api/pictures", data=flood if announced else iter(flood), timeout=20
@@ -193,14 +197,14 @@ class TestPictures:
         assert answer.status_code == 413
         assert "larger than" in sentence(answer)
 
-    def test_an_upload_that_stops_gives_its_place_back(self, server, png):
+    def test_stalled_upload_releases_its_slot(self, server, png):
         head = b"POST /api/pictures HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
         with server.connect() as connection:
             connection.sendall(head % len(png) + png[:50])
             assert one_answer(connection).startswith(b"HTTP/1.1 408 ")
         assert post(server, png).status_code == 200
 
-    def test_compressed_uploads_are_not_blown_up(self, server, png):
+    def test_compressed_uploads_are_not_decompressed(self, server, png):
         import gzip
 
         answer = requests.post(
@@ -213,52 +217,52 @@ class TestPictures:
 
 
 def one_answer(connection: socket.socket) -> bytes:
-    """An answer whose end is told by its Content-Length."""
+    """Receive a short answer."""
     return connection.recv(1 << 16)
 
 
 class TestQueue:
-    def test_a_full_queue_says_when_to_come_again(self, server, png):
+    def test_full_queue_answers_retry_after(self, server, png):
         with ThreadPoolExecutor(4) as threads:
-            with Gate(server.studio):
+            with Gate(server.service):
                 first = [threads.submit(post, server, png) for _ in range(4)]
-                until(lambda: line_of(server).inside == 4)
+                until(lambda: len(queue_of(server)) == 4)
                 refused = post(server, png)
                 assert refused.status_code == 429
                 assert int(refused.headers["Retry-After"]) >= 1
                 assert "try again" in sentence(refused)
-                # Those that hold no place are answered meanwhile.
+                # Requests without a slot are answered meanwhile.
                 assert requests.get(f"{server.url}/api/styles", timeout=5).ok
             assert [one.result().status_code for one in first] == [200] * 4
         assert post(server, png).status_code == 200
 
-    def test_many_bytes_fill_the_queue_as_well(self, server):
+    def test_queue_is_bounded_by_bytes(self, server):
         head = b"POST /api/pictures HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n"
         connections = [server.connect() for _ in range(3)]
         for connection in connections:
             connection.sendall(head)
-        until(lambda: line_of(server).inside == 3)
+        until(lambda: len(queue_of(server)) == 3)
         answer = post(server, b"\xff" * 1000)
         for connection in connections:
             connection.close()
         assert answer.status_code == 429
-        until(lambda: line_of(server).inside == 0)
+        until(lambda: len(queue_of(server)) == 0)
 
-    def test_who_leaves_gives_the_place_back_at_once(self, server, png):
+    def test_disconnected_client_releases_its_slot(self, server, png):
         head = b"POST /api/pictures HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
-        with Gate(server.studio):
+        with Gate(server.service):
             connections = [server.connect() for _ in range(4)]
             for connection in connections:
                 connection.sendall(head % len(png) + png)
-            until(lambda: line_of(server).inside == 4)
+            until(lambda: len(queue_of(server)) == 4)
             for connection in connections:
                 connection.close()
-            # Two may wait for the network, which is held; those that stood in line are gone.
-            until(lambda: line_of(server).inside <= 2)
-        until(lambda: line_of(server).inside == 0)
+            # Two may wait for the blocked network; the others are gone.
+            until(lambda: len(queue_of(server)) <= 2)
+        until(lambda: len(queue_of(server)) == 0)
         assert post(server, png).status_code == 200
 
-    def test_a_hundred_at_once_all_get_an_answer(self, server, png):
+    def test_hundred_simultaneous_requests_get_an_answer(self, server, png):
         start = threading.Barrier(100)
 
         def one(_):
@@ -269,11 +273,11 @@ class TestQueue:
             codes = list(threads.map(one, range(100)))
         assert set(codes) <= {200, 429}
         assert codes.count(200) >= 4
-        assert line_of(server).inside == 0
+        assert len(queue_of(server)) == 0
 
 
-def line_of(server):
-    return server.api._line
+def queue_of(server):
+    return server.api._queue
 
 
 class TestClips:
@@ -288,7 +292,7 @@ class TestClips:
         return requests.post(f"{server.url}/api/clips", params=options, data=data, timeout=10)
 
     def follow(self, server, clip_id):
-        """All that is told of a clip until it ends."""
+        """Poll a clip until it ends."""
         told = []
         end = time.monotonic() + 60
         while time.monotonic() < end:
@@ -298,7 +302,7 @@ class TestClips:
             time.sleep(0.005)
         raise AssertionError(told[-1])
 
-    def test_is_stylised_with_its_sound_and_gone_afterwards(self, server, clip, tmp_path):
+    def test_clip_keeps_its_sound_and_is_deleted(self, server, clip, tmp_path):
         sent = self.send(server, clip.read_bytes(), style="small")
         assert sent.status_code == 202
         address = f"{server.url}/api/clips/{sent.json()['id']}"
@@ -317,8 +321,8 @@ class TestClips:
         assert server.clip_folders() == []
         assert requests.get(address, timeout=10).status_code == 404
 
-    def test_stops_between_two_frames_when_told_to(self, server, clip):
-        with Gate(server.studio):
+    def test_delete_stops_between_two_frames(self, server, clip):
+        with Gate(server.service):
             sent = self.send(server, clip.read_bytes()).json()["id"]
             address = f"{server.url}/api/clips/{sent}"
             until(lambda: requests.get(address, timeout=10).json()["state"] == "working")
@@ -330,8 +334,8 @@ class TestClips:
                 assert requests.delete(one, timeout=10).status_code == 204
         until(lambda: server.clip_folders() == [])
 
-    def test_too_many_are_told_to_come_again(self, server, clip):
-        with Gate(server.studio):
+    def test_too_many_clips_answer_retry_after(self, server, clip):
+        with Gate(server.service):
             sent = [self.send(server, clip.read_bytes()) for _ in range(4)]
             assert [one.status_code for one in sent] == [202, 202, 202, 429]
             assert int(sent[-1].headers["Retry-After"]) >= 1
@@ -350,13 +354,13 @@ class TestClips:
         ],
         ids=["playlist", "concat", "text", "empty", "too many bytes"],
     )
-    def test_refuses_by_content(self, server, data, status):
+    def test_rejects_by_content(self, server, data, status):
         answer = self.send(server, data)
         assert answer.status_code == status
         sentence(answer)
         until(lambda: server.clip_folders() == [])
 
-    def test_says_what_is_wrong_with_one(self, server, clip, tmp_path):
+    def test_errors_of_clips(self, server, clip, tmp_path):
         write_video(tmp_path / "large.mp4", moving(2, 480, 640))
         write_video(tmp_path / "long.mp4", moving(3), times=[0, 100, 300])
         cases = {
@@ -372,7 +376,7 @@ class TestClips:
             requests.delete(f"{server.url}/api/clips/{sent}", timeout=10)
         until(lambda: server.clip_folders() == [])
 
-    def test_an_upload_that_breaks_off_leaves_nothing(self, server, clip):
+    def test_aborted_upload_leaves_nothing(self, server, clip):
         head = b"POST /api/clips HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n"
         with server.connect() as connection:
             connection.sendall(head + clip.read_bytes()[:2000])
@@ -380,55 +384,55 @@ class TestClips:
         until(lambda: server.clip_folders() == [])
 
 
-class TestClipsThatNobodyAsksFor:
+class TestExpiredClips:
     @pytest.fixture
     def clips(self, server, tmp_path):
-        clips = Clips(server.studio, tmp_path, PATIENCE, clock=lambda: clips.now)
+        clips = ClipStore(server.service, tmp_path, LIMITS, clock=lambda: clips.now)
         clips.now = 0.0
         yield clips
-        clips.forget_all()
+        clips.discard_all()
 
-    def test_work_that_nobody_waits_for_is_stopped(self, clips, tmp_path):
-        clip = clips.begin()
+    def test_work_without_requests_is_stopped(self, clips, tmp_path):
+        clip = clips.create()
         write_video(tmp_path / "a.mp4", moving(100))
         clip.source.write_bytes((tmp_path / "a.mp4").read_bytes())
         clips.start(clip, Options("small"))
         clips.now = 99.0
-        clips.sweep()
-        assert clips.find(clip.id) is clip
+        clips.discard_expired()
+        assert clips.get(clip.id) is clip
         clips.now = 198.0
-        clips.sweep()
-        assert clips.find(clip.id) is clip, "it was asked for at 99"
+        clips.discard_expired()
+        assert clips.get(clip.id) is clip, "last requested at 99"
         clips.now = 299.0
-        clips.sweep()
-        assert clips.find(clip.id) is None
+        clips.discard_expired()
+        assert clips.get(clip.id) is None
         end = time.monotonic() + 60
         while clip.source.parent.exists():
             assert time.monotonic() < end
             time.sleep(0.01)
         assert clip.progress.done < 100
 
-    def test_what_is_done_is_kept_for_a_while(self, clips, tmp_path):
-        clip = clips.begin()
+    def test_finished_clip_is_kept_for_a_while(self, clips, tmp_path):
+        clip = clips.create()
         write_video(clip.source.with_suffix(".mp4"), moving(2))
         clip.source.with_suffix(".mp4").rename(clip.source)
         clips.start(clip, Options("small"))
         clip._work.result(60)
         assert clip.state == "done" and clip.target.is_file()
         clips.now = 999.0
-        clips.sweep()
+        clips.discard_expired()
         assert clip.target.is_file()
         clips.now = 1001.0
-        clips.sweep()
+        clips.discard_expired()
         assert not clip.source.parent.exists()
 
-    def test_an_upload_under_way_is_no_clip_yet(self, clips):
-        clip = clips.begin()
-        assert clips.find(clip.id) is None
+    def test_running_upload_does_not_expire(self, clips):
+        clip = clips.create()
+        assert clips.get(clip.id) is None
         clips.now = 1e6
-        clips.sweep()
-        assert clip.source.parent.is_dir(), "the connection's own patience ends it"
-        clips.forget(clip)
+        clips.discard_expired()
+        assert clip.source.parent.is_dir(), "the timeout of the connection applies"
+        clips.discard(clip)
         assert not clip.source.parent.exists()
 
 
@@ -488,7 +492,7 @@ class TestAddresses:
             ("[", 403),
         ],
     )
-    def test_only_its_own_names(self, server, host, status):
+    def test_foreign_host_names_are_rejected(self, server, host, status):
         answer = requests.get(f"{server.url}/api/styles", headers={"Host": host}, timeout=10)
         assert answer.status_code == status
 
@@ -502,7 +506,7 @@ class TestAddresses:
             ({"Origin": "null"}, 403),
         ],
     )
-    def test_not_for_other_sites(self, server, png, headers, status):
+    def test_requests_of_other_sites_are_rejected(self, server, png, headers, status):
         answer = requests.post(f"{server.url}/api/pictures", data=png, headers=headers, timeout=10)
         assert answer.status_code == status
 
@@ -513,7 +517,7 @@ class TestAddresses:
         assert requests.options(f"{server.url}/api/pictures", timeout=10).status_code == 405
 
 
-def test_where_a_server_can_be_reached_from():
+def test_is_local():
     local = ["127.0.0.1", "127.0.0.2", "localhost", "::1"]
     assert [server_module.is_local(host) for host in local] == [True] * 4
     assert [server_module.is_local(h) for h in ("0.0.0.0", "::", "192.168.1.2", "me")] == [
@@ -521,12 +525,12 @@ def test_where_a_server_can_be_reached_from():
     ] * 4
 
 
-def test_a_port_that_is_taken(server):
+def test_port_in_use(server):
     with pytest.raises(OSError, match=f"127.0.0.1:{server.port}: cannot listen there.*--port"):
         server_module.listen("127.0.0.1", server.port)
 
 
-def test_json_is_what_is_told(server):
+def test_http_1_0(server):
     answer = server.raw(b"GET /api/styles HTTP/1.0\r\nHost: localhost\r\n\r\n")
     head, body = answer.split(b"\r\n\r\n", 1)
     assert head.startswith(b"HTTP/1.0 200 ")

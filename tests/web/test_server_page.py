@@ -15,7 +15,7 @@ pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed"
 
 from web_server import WebServer  # noqa: E402, needs aiohttp
 
-from anime_tf.web.limits import Limits  # noqa: E402
+from anime_tf.web.config import Limits  # noqa: E402
 from anime_tf.web.page import find_page  # noqa: E402
 
 LEVELS = 1

@@ -1,0 +1,29 @@
+"""Small weights and a small built page for tests of the web server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def write_weights(path: Path) -> Path:
+    """Save a small network with random weights."""
+    import keras
+
+    from anime_tf.models.archive import save_generator
+    from anime_tf.models.registry import GENERATORS
+
+    keras.utils.set_random_seed(5)
+    save_generator(GENERATORS["animegan_v2"](width=4), path)
+    return path
+
+
+def write_page(folder: Path) -> Path:
+    """Write the files of a built page, and a file outside it that must stay private."""
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text("<!doctype html><title>anime</title>\n")
+    (folder / "assets" / "page-1a2b.js").write_text("export {}\n")
+    (folder / "assets" / "run-3c4d.wasm").write_bytes(b"\0asm")
+    (folder / "models").mkdir()
+    (folder / "models" / "cel.tflite").write_bytes(b"for the static page")
+    (folder.parent / "secret.txt").write_text("secret")
+    return folder
