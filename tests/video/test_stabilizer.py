@@ -14,13 +14,13 @@ from anime_tf.models.registry import GENERATORS
 from anime_tf.video import stabilizer as steady
 from anime_tf.video.config import StabilizerConfig
 from anime_tf.video.stabilizer import (
-    MotionBlend,
+    MotionCompensatedBlend,
     TemporalStabilizer,
-    _Light,
+    _LightMonitor,
+    blend_clamped,
+    decay,
+    flow_confidence,
     make_stabilizer,
-    mixed,
-    remaining,
-    trust,
 )
 
 LEVEL = 1  # of 255: rounding
@@ -49,27 +49,31 @@ def mean_difference(one, other):
 
 
 def test_half_lives():
-    assert remaining(0.5, 0.0) == 1
-    assert remaining(0.5, 0.5) == 0.5
-    assert remaining(0.5, 1.5) == 0.125
-    assert remaining(0.5, -1.0) == 1
-    assert remaining(0.0, 0.0) == 0
-    assert remaining(1e-300, 1e300) == 0
-    assert remaining(StabilizerConfig().blend_seconds, 1 / 30) == pytest.approx(0.7, abs=0.005)
+    assert decay(0.5, 0.0) == 1
+    assert decay(0.5, 0.5) == 0.5
+    assert decay(0.5, 1.5) == 0.125
+    assert decay(0.5, -1.0) == 1
+    assert decay(0.0, 0.0) == 0
+    assert decay(1e-300, 1e300) == 0
+    assert decay(StabilizerConfig().blend_seconds, 1 / 30) == pytest.approx(0.7, abs=0.005)
 
 
 def test_trust_by_hand():
     photo = np.full((8, 9, 3), 100, np.uint8)
-    np.testing.assert_allclose(trust(photo, photo, still(), still()), 1)
+    np.testing.assert_allclose(flow_confidence(photo, photo, still(), still()), 1)
     # One channel that differs by 14 levels everywhere: 1 / e, whatever is averaged over.
     np.testing.assert_allclose(
-        trust(photo + np.uint8([0, 14, 3]), photo, still(), still()), np.exp(-1), rtol=1e-4
+        flow_confidence(photo + np.uint8([0, 14, 3]), photo, still(), still()),
+        np.exp(-1),
+        rtol=1e-4,
     )
     # A way back that misses by 1: exp(-1 / (0.5 + 0.01)).
     back = still() + np.float32([0, 1])
-    np.testing.assert_allclose(trust(photo, photo, still(), back), np.exp(-1 / 0.51), rtol=1e-4)
+    np.testing.assert_allclose(
+        flow_confidence(photo, photo, still(), back), np.exp(-1 / 0.51), rtol=1e-4
+    )
     away = still() + np.float32([9, 0])
-    np.testing.assert_array_equal(trust(photo, photo, away, -away), 0)
+    np.testing.assert_array_equal(flow_confidence(photo, photo, away, -away), 0)
 
 
 def test_mixing_by_hand():
@@ -79,17 +83,17 @@ def test_mixing_by_hand():
     weight = np.full((7, 7), 0.5, np.float32)
     expected = np.full((7, 7, 3), 98.0)
     expected[3, 3] = 118
-    np.testing.assert_allclose(mixed(new, moved, weight), expected)
+    np.testing.assert_allclose(blend_clamped(new, moved, weight), expected)
     # What nothing nearby has is brought to what something has, and 8 levels.
     moved[0, 0], moved[6, 6] = 0, 255
     expected[0, 0], expected[6, 6] = 96, 104
-    np.testing.assert_allclose(mixed(new, moved, weight), expected)
-    np.testing.assert_array_equal(mixed(new, moved, weight * 0), new)
+    np.testing.assert_allclose(blend_clamped(new, moved, weight), expected)
+    np.testing.assert_array_equal(blend_clamped(new, moved, weight * 0), new)
 
 
 def test_the_blend_is_a_running_mean():
     photo = texture(40, 48)
-    blend = MotionBlend(half_life=0.1)
+    blend = MotionCompensatedBlend(half_life=0.1)
     first, second, third = (np.full_like(photo, level) for level in (100, 108, 108))
     np.testing.assert_array_equal(blend(photo, first, 2.0), first)
     inner = np.s_[4:-4, 4:-4]
@@ -105,7 +109,7 @@ def test_the_blend_is_a_running_mean():
 @pytest.mark.parametrize("flow_side", [96, 48])
 def test_flicker_falls_along_a_translation(flow_side):
     picture = texture(120, 160)
-    blend = MotionBlend(flow_side=flow_side)
+    blend = MotionCompensatedBlend(flow_side=flow_side)
     before = after = 0.0
     for i in range(12):
         photo = window(picture, 10 + 2.5 * i, 30 - 1.5 * i, 80, 96)
@@ -121,7 +125,7 @@ def test_flicker_falls_along_a_translation(flow_side):
 
 def test_a_translated_drawing_stays_sharp():
     picture = texture(120, 160)
-    blend = MotionBlend()
+    blend = MotionCompensatedBlend()
     for i in range(12):
         photo = window(picture, 10 + 2.5 * i, 30 - 1.5 * i, 80, 96)
         out = blend(photo, 255 - photo, i / 30)
@@ -130,19 +134,19 @@ def test_a_translated_drawing_stays_sharp():
 
 def test_what_moves_leaves_no_ghost():
     ground, ball = texture(80, 96, seed=1) // 2 + 40, texture(80, 96, seed=2) // 4 + 190
-    blend = MotionBlend()
+    blend = MotionCompensatedBlend()
     for i in range(6):
         photo = ground.copy()
         x = 4 + 13 * i
         photo[30:50, x : x + 20] = ball[30:50, 20:40]
         out = blend(photo, photo, i / 30)
-    assert np.abs(out.astype(int) - photo).max() <= 4 * steady._SLACK
+    assert np.abs(out.astype(int) - photo).max() <= 4 * steady._CLAMP_MARGIN
     assert mean_difference(out, photo) < 0.5
 
 
 def test_a_small_frame_of_a_large_photo(stylizer):
     photo = texture(120, 160)
-    blend = MotionBlend()
+    blend = MotionCompensatedBlend()
     for i in range(3):
         out = blend(photo, cv2.resize(photo, (40, 30)), i / 30)
     assert (out.shape, out.dtype) == ((30, 40, 3), np.uint8)
@@ -150,7 +154,7 @@ def test_a_small_frame_of_a_large_photo(stylizer):
 
 
 def test_frames_that_change_their_size():
-    blend = MotionBlend()
+    blend = MotionCompensatedBlend()
     for size in ((40, 48), (40, 48), (30, 48), (48, 40)):
         photo = texture(*size)
         assert blend(photo, 255 - photo, 0.0).shape == photo.shape
@@ -223,27 +227,27 @@ def halves(one, other):
 
 
 def test_light_by_hand():
-    light = _Light()
+    light = _LightMonitor()
     light.add(halves(100, 140), 0.0)
-    light.note()
+    light.mark_measured()
     light.add(halves(101, 141), 0.1)  # 1 of 20 and 2 levels
     assert not light.changes_fast()
-    assert not light.is_another(1.0)
+    assert not light.needs_measurement(1.0)
     light.add(halves(102, 142), 0.35)
     assert not light.changes_fast(), "a frame of 0.25 s before"
-    assert light.is_another(1.0)
-    light.note()
-    assert not light.is_another(1.0)
+    assert light.needs_measurement(1.0)
+    light.mark_measured()
+    assert not light.needs_measurement(1.0)
     light.add(halves(104, 144), 0.45)
     assert light.changes_fast()
-    light.note()
+    light.mark_measured()
     light.add(halves(102, 146), 0.9)  # of the same mean, log(24 / 22)
-    assert light.is_another(1.0)
-    light.note()
+    assert light.needs_measurement(1.0)
+    light.mark_measured()
     light.add(halves(102, 146), 0.99)
-    assert not light.is_another(1.0)
+    assert not light.needs_measurement(1.0)
     light.add(halves(102, 146), 1.0)
-    assert light.is_another(1.0), "a multiple of it"
+    assert light.needs_measurement(1.0), "a multiple of it"
 
 
 def test_a_change_of_colours_is_measured(stylizer):
