@@ -1,4 +1,4 @@
-"""Make more scenes of a folder of photos: smaller, at night, and faces in other lights.
+"""Make more scenes of a folder of photos: smaller, at night, in other hues, faces in other lights.
 
     python -m recipes.scenes --input=photos --output=dataset/train_photo --portraits=astronaut
 
@@ -82,6 +82,27 @@ def night(photo_u8: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
+def other_hue(photo_u8: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Turn all hues by one angle: free photos show rocks and skies, and few greens and reds.
+
+    In CIELAB (a, b) turns by 60 to 300 degrees and grows by a factor of 1.1 to 1.7.
+
+    Args:
+        photo_u8: RGB, uint8 (h, w, 3).
+        rng: Draws angle and factor.
+
+    Returns:
+        RGB, uint8 (h, w, 3).
+    """
+    angle, factor = np.radians(rng.uniform(60, 300)), rng.uniform(1.1, 1.7)
+    lab = cv2.cvtColor(photo_u8.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
+    a, b = factor * lab[..., 1], factor * lab[..., 2]
+    lab[..., 1] = a * np.cos(angle) - b * np.sin(angle)
+    lab[..., 2] = a * np.sin(angle) + b * np.cos(angle)
+    values = 255.0 * np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), 0.0, 1.0)
+    return np.rint(values).astype(np.uint8)
+
+
 def face_window(photo_u8: np.ndarray, share: float = 0.5) -> np.ndarray:
     """Cuts out the square of a portrait that looks most like skin: its face, as a rule.
 
@@ -131,6 +152,7 @@ def scene_folder(
     portraits: Collection[str] = (),
     least_side: int = 262,
     night_every: int = 4,
+    hue_every: int = 2,
     seed: int = 0,
 ) -> tuple[list[Path], dict[Path, str]]:
     """Writes the photos of a folder and more scenes made from them, as PNG.
@@ -145,7 +167,8 @@ def scene_folder(
         portraits: Names, without suffix, of photos of one face each.
         least_side: For `half_size`.
         night_every: Of so many photos one becomes a night as well; 0 for none.
-        seed: Of the nights.
+        hue_every: Of so many photos one is shown in another hue as well; 0 for none.
+        seed: Of nights and hues.
 
     Returns:
         The files, relative to `output_dir`; and photo -> reason of those left out.
@@ -191,6 +214,9 @@ def scene_folder(
             # A seed of its own for each photo: one more photo does not change the others' nights.
             draws = np.random.default_rng([seed, zlib.crc32(Path(stem).name.encode())])
             write(f"{stem}_night", night(photo, draws))
+        if hue_every and number % hue_every == 0:
+            draws = np.random.default_rng([seed, 1, zlib.crc32(Path(stem).name.encode())])
+            write(f"{stem}_hue", other_hue(photo, draws))
         if Path(stem).name in portraits:
             face = face_window(photo)
             for which, (power, colour, side) in enumerate(_FACE_LIGHTS):
@@ -209,6 +235,7 @@ def main(argv: list[str] | None = None) -> int:
         "--portraits", default="", help="Names of photos of one face, comma-separated, no suffix."
     )
     parser.add_argument("--night_every", type=int, default=4, help="One night per so many photos.")
+    parser.add_argument("--hue_every", type=int, default=2, help="One hue per so many photos.")
     arguments = parser.parse_args(argv)
     portraits = [name for name in arguments.portraits.split(",") if name]
     try:
@@ -217,6 +244,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments.output,
             portraits=portraits,
             night_every=arguments.night_every,
+            hue_every=arguments.hue_every,
         )
     except (OSError, ValueError) as error:
         print(f"recipes.scenes: {error}", file=sys.stderr)

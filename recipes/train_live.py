@@ -27,7 +27,6 @@ import numpy as np
 import tensorflow as tf
 
 from anime_tf.conversion.perceptual import load_perceptual
-from anime_tf.inference.lowering.resize import NativeUpsample2x
 from anime_tf.io.color import LUMA_WEIGHTS
 from anime_tf.io.folders import by_stem, find_pictures
 from anime_tf.io.geometry import limit_array_side
@@ -36,8 +35,7 @@ from anime_tf.losses import painting
 from anime_tf.models.archive import save_generator
 from anime_tf.models.live import LiveGenerator
 from anime_tf.models.live_large import LiveLargeGenerator
-from anime_tf.models.tree import recast, swap_layers
-from anime_tf.models.upsampling import Upsample2x
+from anime_tf.training.lowering import lower_for_training
 
 PEOPLE = (
     *("astronaut", "grace_hopper", "obama", "biden", "podcast", "vash-gon", "agenda", "nurse"),
@@ -118,7 +116,7 @@ class Training:
         keras.utils.set_random_seed(arguments.seed)
         self.model = kind(arguments.width, dtype=arguments.precision)
         # Shares the weights; a step takes half the time.
-        self.fast = swap_layers(self.model, {Upsample2x: recast(NativeUpsample2x)})
+        self.fast = lower_for_training(self.model, exposed=True)
         self.average = kind(arguments.width, dtype=arguments.precision)
         self.average.set_weights(self.model.get_weights())
         self.optimizer = keras.optimizers.Adam(1e-3, beta_1=0.9, beta_2=0.99, global_clipnorm=1.0)
@@ -190,8 +188,8 @@ class Training:
         photos = tf.cast(photos, tf.float32) / 127.5 - 1.0
         targets = tf.cast(paintings, tf.float32) / 127.5 - 1.0
         with tf.GradientTape() as tape:
-            exposed = self.fast.exposure.normalize(photos, means, None)
-            generated = self.fast.paint(exposed)
+            exposed = self.model.exposure.normalize(photos, means, None)
+            generated = self.fast(exposed, training=True)
             terms = {
                 "yuv": painting.yuv_loss(generated, targets, arguments.chroma),
                 "gradient": painting.multi_scale_gradient_loss(generated, targets),
@@ -205,7 +203,7 @@ class Training:
                 )
             if arguments.shift and (dy or dx):
                 size = photos.shape[1] - 16
-                moved = self.fast.paint(exposed[:1, dy : dy + size, dx : dx + size])
+                moved = self.fast(exposed[:1, dy : dy + size, dx : dx + size], training=True)
                 terms["shift"] = painting.shift_consistency_loss(
                     generated[:1, 24 : size - 24, 24 : size - 24],
                     moved[:, 24 : size - 24, 24 : size - 24],

@@ -40,6 +40,14 @@ def test_night_is_dark_blue_and_its_lamps_glow() -> None:
     np.testing.assert_array_equal(dark, scenes.night(photo_u8, np.random.default_rng(0)))
 
 
+def test_other_hues_turn_colors_and_leave_grays() -> None:
+    photo_u8 = np.full((4, 8, 3), 128, np.uint8)
+    photo_u8[:, 4:] = (200, 120, 90)
+    turned = scenes.other_hue(photo_u8, np.random.default_rng(0)).astype(int)
+    np.testing.assert_allclose(turned[:, :4], 128, atol=1)
+    assert np.argmax(turned[0, 5]) != 0, "red no longer dominates"
+
+
 def test_face_window_finds_the_skin() -> None:
     # Half of the shorter side, 24 pixels: just the square of skin.
     np.testing.assert_array_equal(scenes.face_window(portrait()), portrait()[20:44, 36:60])
@@ -63,10 +71,20 @@ def test_a_folder_of_scenes(tmp_path: Path) -> None:
         write_picture(photos / f"{name}.png", portrait())
     (photos / "d.jpg").write_bytes(b"\xff\xd8\xff")
     written, broken = scenes.scene_folder(
-        photos, out, portraits=["c"], least_side=24, night_every=3
+        photos, out, portraits=["c"], least_side=24, night_every=3, hue_every=2
     )
     faces = [f"deep/c_face{which}" for which in range(6)]
-    names = ["a", "a_half", "a_night", "b", "b_half", *faces, "deep/c_half", "deep/c_night"]
+    names = [
+        "a",
+        "a_half",
+        "a_hue",
+        "a_night",
+        "b",
+        "b_half",
+        *faces,
+        "deep/c_half",
+        "deep/c_night",
+    ]
     assert sorted(str(path)[:-4] for path in written) == sorted([*names, "deep/c"])
     assert sorted(path.relative_to(out) for path in out.rglob("*.png")) == sorted(written)
     assert list(broken) == [photos / "d.jpg"]
