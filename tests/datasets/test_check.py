@@ -81,7 +81,7 @@ def test_missing_unequal_and_unused_smooth_pictures(root):
 
 def test_names_that_differ_only_in_the_suffix(root):
     write_picture(root / "Ink" / "style" / "10.jpg", scene(20, 64, 80))
-    assert any("10.png: shares its name with" in line for line in check(root).problems)
+    assert any("10.png: expected distinct names" in line for line in check(root).problems)
 
 
 def test_duplicates(root):

@@ -29,9 +29,9 @@ def test_missing_and_empty_folders_say_what_was_expected(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone: expected a folder of pictures.* nothing"):
         find_pictures(tmp_path / "gone")
     touch(tmp_path, "film.mkv")
-    with pytest.raises(FileNotFoundError, match=r"expected pictures \(.jpg, .* found none"):
+    with pytest.raises(FileNotFoundError, match=r"expected pictures \(.jpg, .* got none"):
         find_pictures(tmp_path)
-    with pytest.raises(FileNotFoundError, match="film.mkv: .* found a file"):
+    with pytest.raises(FileNotFoundError, match="film.mkv: .* got a file"):
         find_pictures(tmp_path / "film.mkv")
 
 
@@ -77,7 +77,7 @@ def test_a_missing_counterpart_is_an_error_that_names_it_and_the_remedy(dataset)
     with pytest.raises(FileNotFoundError, match=r"new.png: .*smooth --style_dir=.*--overwrite"):
         dataset_folders(dataset, "Ink")
     touch(dataset, "Ink/paired/p2.png")
-    with pytest.raises(FileNotFoundError, match=r"p1.png: no picture of the same name"):
+    with pytest.raises(FileNotFoundError, match=r"p1.png: expected a picture of the same name"):
         dataset_folders(dataset, "Ink", need_smooth=False)
 
 
@@ -93,6 +93,6 @@ def test_style_pictures_that_smoothing_could_not_read_are_left_out(dataset, capl
 
 def test_names_that_differ_only_in_suffix_are_refused(dataset):
     touch(dataset, "Ink/style/s1.png")
-    with pytest.raises(ValueError, match="s1.png: shares its name with .*s1.jpg.*rename"):
+    with pytest.raises(ValueError, match="s1.png: expected distinct names .*s1.jpg.*rename"):
         dataset_folders(dataset, "Ink")
     dataset_folders(dataset, "Ink", need_smooth=False)  # no counterparts, no matter
