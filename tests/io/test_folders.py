@@ -16,7 +16,7 @@ def names(paths, root):
     return [path.relative_to(root).as_posix() for path in paths]
 
 
-def test_pictures_are_found_sorted_whatever_their_case(tmp_path):
+def test_find_pictures_sorts_and_ignores_case(tmp_path):
     touch(tmp_path, "b.PNG", "a.jpg", "sub/c.Jpeg", "d.webp", "e.gif", "f.bmp", "a/z.png")
     touch(tmp_path, "notes.txt", ".hidden.png", ".cache/g.png", "thumbs.db", "png")
     found = ["a.jpg", "a/z.png", "b.PNG", "d.webp", "e.gif", "f.bmp", "sub/c.Jpeg"]
@@ -25,7 +25,7 @@ def test_pictures_are_found_sorted_whatever_their_case(tmp_path):
     assert names(find_pictures(str(tmp_path), recursive=False), tmp_path) == flat
 
 
-def test_missing_and_empty_folders_say_what_was_expected(tmp_path):
+def test_missing_and_empty_folders_raise(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone: expected a folder of pictures.* nothing"):
         find_pictures(tmp_path / "gone")
     touch(tmp_path, "film.mkv")
@@ -43,7 +43,7 @@ def dataset(tmp_path):
     return tmp_path
 
 
-def test_counterparts_stand_in_the_order_of_their_pictures(dataset):
+def test_counterparts_follow_the_order_of_pictures(dataset):
     touch(dataset, "Ink/paired/p2.png", "Ink/paired/in/p1.webp", "val/v.jpg")
     folders = dataset_folders(dataset, "Ink")
     assert names(folders.train_photo, dataset) == ["train_photo/in/p1.png", "train_photo/p2.jpg"]
@@ -53,7 +53,7 @@ def test_counterparts_stand_in_the_order_of_their_pictures(dataset):
     assert names(folders.val, dataset) == ["val/v.jpg"]
 
 
-def test_what_is_optional_may_be_missing(dataset):
+def test_optional_folders_may_be_missing(dataset):
     folders = dataset_folders(dataset, "Ink")
     assert folders.val == ()
     assert folders.paired is None
@@ -62,7 +62,7 @@ def test_what_is_optional_may_be_missing(dataset):
     assert dataset_folders(dataset, "Ink", need_smooth=False).smooth == ()
 
 
-def test_a_missing_folder_is_an_error_that_draws_the_layout(dataset):
+def test_missing_folder_error_describes_the_layout(dataset):
     with pytest.raises(FileNotFoundError) as raised:
         dataset_folders(dataset, "Oil")
     message = str(raised.value)
@@ -72,7 +72,7 @@ def test_a_missing_folder_is_an_error_that_draws_the_layout(dataset):
         dataset_folders(dataset, "Ink", need_paired=True)
 
 
-def test_a_missing_counterpart_is_an_error_that_names_it_and_the_remedy(dataset):
+def test_missing_counterpart_error_names_it_and_the_remedy(dataset):
     touch(dataset, "Ink/style/new.png")
     with pytest.raises(FileNotFoundError, match=r"new.png: .*smooth --style_dir=.*--overwrite"):
         dataset_folders(dataset, "Ink")
@@ -81,17 +81,17 @@ def test_a_missing_counterpart_is_an_error_that_names_it_and_the_remedy(dataset)
         dataset_folders(dataset, "Ink", need_smooth=False)
 
 
-def test_style_pictures_that_smoothing_could_not_read_are_left_out(dataset, caplog):
+def test_style_pictures_skipped_by_smoothing_are_skipped(dataset, caplog):
     touch(dataset, "Ink/style/in/broken.jpg")
     record = {"skipped": {"in/broken.jpg": "broken"}}
     (dataset / "Ink/smooth/smooth.json").write_text(json.dumps(record))
     folders = dataset_folders(dataset, "Ink")
     assert names(folders.style, dataset) == ["Ink/style/in/s2.png", "Ink/style/s1.jpg"]
     assert len(folders.smooth) == 2
-    assert "broken.jpg: left out" in caplog.text
+    assert "broken.jpg: skipped" in caplog.text
 
 
-def test_names_that_differ_only_in_suffix_are_refused(dataset):
+def test_names_that_differ_only_in_suffix_raise(dataset):
     touch(dataset, "Ink/style/s1.png")
     with pytest.raises(ValueError, match="s1.png: expected distinct names .*s1.jpg.*rename"):
         dataset_folders(dataset, "Ink")

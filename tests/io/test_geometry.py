@@ -42,7 +42,7 @@ def test_padding_by_hand():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 2), (16, 16), (15, 17), (37, 64)])
-def test_padding_comes_off_again(size):
+def test_crop_reverts_padding(size):
     array = noise(*size)[None]
     padded, padding = pad_to_multiple(array, 4, 16)
     assert padded.shape[1] % 4 == padded.shape[2] % 4 == 0
@@ -50,7 +50,7 @@ def test_padding_comes_off_again(size):
     np.testing.assert_array_equal(crop_padding(padded, padding), array)
 
 
-def test_nothing_is_padded_where_nothing_is_missing():
+def test_fitting_batch_is_not_padded():
     array = noise(16, 20)[None]
     padded, padding = pad_to_multiple(array, 4, 16)
     assert padded is array
@@ -69,7 +69,7 @@ def test_side_by_side():
         side_by_side(left, noise(5, 3))
 
 
-def test_what_is_transparent_leaves_no_fringe():
+def test_shrinking_weights_colors_by_opacity():
     # Red and opaque beside green that nobody sees: shrunk, red stays red.
     array = np.zeros((2, 4, 4), np.uint8)
     array[:, 0] = (200, 0, 0, 255)

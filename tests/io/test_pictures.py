@@ -53,7 +53,7 @@ ORIENTED = {
 
 
 @pytest.mark.parametrize("name", whole_files())
-def test_whole_files_read_without_a_word_on_stderr(name, capfd):
+def test_whole_files_decode_without_stderr_output(name, capfd):
     picture = decode_picture(whole_files()[name], name)
     assert picture.size_hw == ((8, 8) if name == "cmyk.jpg" else (40, 56))
     assert picture.rgb_u8.flags.c_contiguous
@@ -62,7 +62,7 @@ def test_whole_files_read_without_a_word_on_stderr(name, capfd):
 
 
 @pytest.mark.parametrize("name", whole_files())
-def test_a_truncated_file_is_an_error_that_names_it_and_nothing_else_on_stderr(name, capfd):
+def test_truncated_file_error_names_it_without_stderr_output(name, capfd):
     data = whole_files()[name]
     points = {len(data) - 1, len(data) - 2, *(len(data) * k // 29 for k in range(29))}
     if name.endswith(".gif"):
@@ -75,35 +75,35 @@ def test_a_truncated_file_is_an_error_that_names_it_and_nothing_else_on_stderr(n
 
 
 @pytest.mark.parametrize("name", whole_files())
-def test_bytes_after_the_end_do_no_harm(name):
+def test_trailing_bytes_are_ignored(name):
     data = whole_files()[name]
     np.testing.assert_array_equal(
         decode_picture(data + b"\0\xff\xd8junk", name).rgb_u8, decode_picture(data, name).rgb_u8
     )
 
 
-def test_what_is_no_picture_is_named():
+def test_other_files_raise_and_are_named():
     with pytest.raises(ValueError, match="note.jpg: expected a JPEG.*68 65 6c 6c 6f"):
         decode_picture(b"hello", "note.jpg")
     with pytest.raises(ValueError, match="nothing.png: .*an empty file"):
         decode_picture(b"", "nothing.png")
 
 
-def test_a_flipped_byte_in_a_png_is_found():
+def test_flipped_byte_in_png_is_detected():
     data = bytearray(encode_picture(noise(16, 16), ".png"))
     data[data.index(b"IDAT") + 40] ^= 1
     with pytest.raises(ValueError, match="flipped.png: .*checksum of its IDAT"):
         decode_picture(bytes(data), "flipped.png")
 
 
-def test_flat_colours_of_lossless_formats():
+def test_lossless_formats_keep_colors():
     rgb = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
     for suffix in (".png", ".bmp"):
         np.testing.assert_array_equal(decode_picture(encode_picture(rgb, suffix), "p").rgb_u8, rgb)
 
 
 @pytest.mark.parametrize("transform", [None, 0])
-def test_cmyk_is_taken_as_inverted(transform):
+def test_cmyk_is_read_as_inverted(transform):
     # stored c = 255 - ink, so r = c k / 255
     got = decode_picture(flat_jpeg([200, 100, 50, 204], transform), "cmyk").rgb_u8
     expected = [200 * 204 / 255, 100 * 204 / 255, 50 * 204 / 255]
@@ -149,14 +149,14 @@ def test_palette_with_transparency():
         (16, struct.pack(">4H", 0, 257, 1000, 65535), 1000, [0, 1, 4, 255]),
     ],
 )
-def test_one_gray_value_that_means_transparent(depth, row, key, values):
+def test_transparent_gray_value(depth, row, key, values):
     data = png(4, 1, depth, 0, [row], png_chunk(b"tRNS", struct.pack(">H", key)))
     picture = decode_picture(data, "gray")
     np.testing.assert_array_equal(picture.rgb_u8[0, :, 0], values)
     np.testing.assert_array_equal(picture.alpha_u8, [[255, 255, 0, 255]])
 
 
-def test_one_colour_that_means_transparent():
+def test_transparent_color():
     data = png(
         2, 1, 8, 2, [bytes([1, 2, 3, 4, 5, 6])], png_chunk(b"tRNS", bytes([0, 4, 0, 5, 0, 6]))
     )
@@ -175,7 +175,7 @@ def test_sixteen_bits_are_rounded():
     np.testing.assert_array_equal(rgba.array_u8, [[[1, 2, 3, 4]]])
 
 
-def test_a_bad_colour_profile_is_no_matter(capfd):
+def test_broken_color_profile_is_ignored(capfd):
     profile = png_chunk(b"iCCP", b"broken\0\0" + zlib.compress(b"no profile"))
     picture = decode_picture(png(1, 1, 8, 2, [bytes([1, 2, 3])], profile), "profile")
     np.testing.assert_array_equal(picture.rgb_u8, [[[1, 2, 3]]])
@@ -212,7 +212,7 @@ def test_gif_with_a_frame_smaller_than_its_canvas(transparent):
         np.testing.assert_array_equal(picture.rgb_u8[0, 1], [0, 200, 0])
 
 
-def test_a_huge_header_is_refused_before_decoding():
+def test_huge_size_is_refused_before_decoding():
     row = [b"\0" * 8]
     big = {
         "png": png(100_000, 100_000, 8, 2, row),
@@ -288,7 +288,7 @@ def test_alpha_survives(suffix, tmp_path):
         np.testing.assert_array_equal(picture.array_u8, rgba)
 
 
-def test_jpeg_leaves_alpha_out_and_keeps_thin_coloured_lines(tmp_path):
+def test_jpeg_drops_alpha_and_keeps_thin_colored_lines(tmp_path):
     rgb = np.full((16, 16, 3), 255, np.uint8)
     rgb[:, 7] = (255, 0, 0)
     picture = Picture(rgb, np.zeros((16, 16), np.uint8))
@@ -299,13 +299,13 @@ def test_jpeg_leaves_alpha_out_and_keeps_thin_coloured_lines(tmp_path):
     assert np.abs(back.rgb_u8[:, 7].astype(int) - (255, 0, 0)).max() < 20
 
 
-def test_quality_counts():
+def test_quality_changes_size():
     rgb = smooth_noise(64, 64)
     for suffix in (".jpg", ".webp"):
         assert len(encode_picture(rgb, suffix, quality=30)) < len(encode_picture(rgb, suffix))
 
 
-def test_what_cannot_be_written_is_said(tmp_path):
+def test_unwritable_pictures_raise(tmp_path):
     rgb = noise(4, 4)
     with pytest.raises(ValueError, match=r"expected a picture format of \.jpg.* got \.jp2"):
         encode_picture(rgb, ".jp2")
@@ -318,7 +318,7 @@ def test_what_cannot_be_written_is_said(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_files_and_folders_are_named(tmp_path):
+def test_missing_files_and_folders_raise(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone.png: no such picture"):
         read_picture(tmp_path / "gone.png")
     with pytest.raises(ValueError, match="expected a picture file, got a folder"):
@@ -329,7 +329,7 @@ def test_missing_files_and_folders_are_named(tmp_path):
     assert raised.value.filename == str(target)
 
 
-def test_colour_does_not_leak_through_alpha():
+def test_transparent_colors_do_not_leak():
     # What hides under transparency stays where it is in its own plane.
     picture = Picture(np.full((8, 8, 3), 90, np.uint8), noise(8, 8, 1))
     small = limit_side(picture, 4)
@@ -346,7 +346,7 @@ def test_limit_side():
         limit_side(picture, -1)
 
 
-def test_a_picture_checks_its_arrays():
+def test_picture_checks_its_arrays():
     with pytest.raises(ValueError, match="expected rgb_u8 as"):
         Picture(np.zeros((4, 4), np.uint8))
     with pytest.raises(ValueError, match=r"\(4, 5\)"):
@@ -358,7 +358,7 @@ def test_a_picture_checks_its_arrays():
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff"])
 @pytest.mark.parametrize("channels", [3, 4])
-def test_16_bits_come_back_as_they_were(tmp_path, suffix, channels):
+def test_16_bits_survive(tmp_path, suffix, channels):
     deep = np.random.default_rng(3).integers(0, 65536, (6, 5, channels), dtype=np.uint16)
     path = tmp_path / f"deep{suffix}"
     write_picture(path, deep)

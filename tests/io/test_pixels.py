@@ -16,12 +16,12 @@ def test_range_by_hand():
         to_pm1(np.zeros(3))
 
 
-def test_every_value_survives_the_round_trip():
+def test_u8_survives_the_round_trip():
     values = np.arange(256, dtype=np.uint8)
     np.testing.assert_array_equal(to_u8(to_pm1(values)), values)
 
 
-def test_types_keep_black_and_white():
+def test_as_type_keeps_black_and_white():
     shallow = np.array([0, 1, 128, 255], np.uint8)
     np.testing.assert_array_equal(as_type(shallow, np.uint16), [0, 257, 32896, 65535])
     np.testing.assert_allclose(as_type(shallow, np.float32), [0, 1 / 255, 128 / 255, 1], rtol=1e-6)

@@ -40,7 +40,7 @@ def only(folder, *names):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".MP4"])
-def test_frames_times_sound_and_metadata_are_kept(tmp_path, suffix):
+def test_frames_times_audio_and_metadata_are_kept(tmp_path, suffix):
     source, target = tmp_path / "a.mp4", tmp_path / f"new/b{suffix}"
     times = [0, 160, 700, 900, 1500, 1501, 3000]
     tags = {"title": "Ein Süßes Ä", "comment": "two words"}
@@ -60,7 +60,7 @@ def test_frames_times_sound_and_metadata_are_kept(tmp_path, suffix):
     assert only(target.parent, target.name)
 
 
-def test_matroska_has_times_in_milliseconds(tmp_path):
+def test_matroska_stores_milliseconds(tmp_path):
     """Two frames within one millisecond are both kept."""
     source, target = tmp_path / "a.mp4", tmp_path / "b.mkv"
     times, tick = [0, 160, 700, 705, 1500], Fraction(1, 16_000)
@@ -69,7 +69,7 @@ def test_matroska_has_times_in_milliseconds(tmp_path):
     assert [time * 1000 for time in read(target).times] == [0, 10, 44, 45, 94]
 
 
-def test_matroska_knows_no_sound_before_0(tmp_path):
+def test_matroska_shifts_audio_before_0(tmp_path):
     """AAC begins 1024 samples early: in Matroska everything is later by as much, and in step."""
     source, target = tmp_path / "a.mp4", tmp_path / "b.mkv"
     write_video(source, moving(5), audio="aac")
@@ -81,7 +81,7 @@ def test_matroska_knows_no_sound_before_0(tmp_path):
     assert later == {Fraction(21, 1000)}
 
 
-def test_a_video_that_begins_late(tmp_path):
+def test_late_start_is_kept(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_video(source, moving(3), times=[500, 600, 900], time_base=MILLISECOND, audio="aac")
     copy(source, target)
@@ -89,7 +89,7 @@ def test_a_video_that_begins_late(tmp_path):
     assert read(target).audio_times == read(source).audio_times
 
 
-def test_sound_that_the_container_does_not_take_becomes_aac(tmp_path, caplog):
+def test_unsupported_audio_becomes_aac(tmp_path, caplog):
     source, target = tmp_path / "a.mkv", tmp_path / "b.mov"
     write_video(source, moving(5), audio="flac", seconds=1)
     caplog.set_level("INFO", logger="absl")
@@ -105,7 +105,7 @@ def test_sound_that_the_container_does_not_take_becomes_aac(tmp_path, caplog):
     assert abs(np.abs(heard[4800:43200]).max() - 8000 / 32768) <= 0.02
 
 
-def test_every_sound_is_kept_for_itself_and_chapters_and_languages_too(tmp_path):
+def test_audio_streams_chapters_and_languages_are_kept(tmp_path):
     source, target = tmp_path / "a.mkv", tmp_path / "b.mov"
     write_video(tmp_path / "1.mkv", moving(5), audio="aac")
     write_video(tmp_path / "2.mkv", moving(5), audio="flac")
@@ -144,7 +144,7 @@ def test_pcm_is_copied_sample_by_sample(tmp_path):
     assert b"".join(read(target).audio) == b"".join(read(source).audio)
 
 
-def test_videos_without_sound_and_of_one_frame(tmp_path):
+def test_videos_without_audio_and_with_one_frame(tmp_path):
     write_video(tmp_path / "a.gif", moving(1), codec="gif", pixels="rgb8")
     assert copy(tmp_path / "a.gif", tmp_path / "b.mp4").frames == 1
     after = read(tmp_path / "b.mp4")
@@ -152,7 +152,7 @@ def test_videos_without_sound_and_of_one_frame(tmp_path):
 
 
 @pytest.mark.parametrize(("height", "width"), [(47, 64), (48, 63), (1, 1)])
-def test_odd_sizes_get_one_pixel_more(tmp_path, height, width):
+def test_odd_sizes_are_padded(tmp_path, height, width):
     source, target = tmp_path / "a.mkv", tmp_path / "b.mp4"
     write_video(source, [marked(height, width)] * 2, codec="ffv1", pixels="bgr0")
     seen = []
@@ -170,7 +170,7 @@ def test_odd_sizes_get_one_pixel_more(tmp_path, height, width):
         assert np.abs(corners(after) - corners(padded)).max() <= FILM_STEPS
 
 
-def test_rotated_frames_with_wide_pixels_stand_upright_and_square(tmp_path):
+def test_rotated_wide_pixels_become_upright_and_square(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
 
     def phone(stream):
@@ -192,7 +192,7 @@ def test_rotated_frames_with_wide_pixels_stand_upright_and_square(tmp_path):
 
 @pytest.mark.parametrize("matrix", ["ITU601", "ITU709"])
 @pytest.mark.parametrize("colour_range", [1, 2])
-def test_matrix_and_range_are_those_of_the_source(tmp_path, matrix, colour_range):
+def test_matrix_and_range_are_kept(tmp_path, matrix, colour_range):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     colours = (matrix, colour_range)
     write_video(source, [marked()], colors=colours, named_colors=True, options={"crf": "1"})
@@ -206,7 +206,7 @@ def test_matrix_and_range_are_those_of_the_source(tmp_path, matrix, colour_range
     assert np.abs(corners(after.frames[0]) - [TOP_LEFT, REST, REST, REST]).max() <= FILM_STEPS
 
 
-def test_what_is_stylised_is_what_is_written(tmp_path):
+def test_stylized_frames_are_written(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_video(source, [marked()] * 3, options={"crf": "1"})
     copy(source, target, lambda photo_u8: 255 - photo_u8[:, ::-1], encoding=VideoEncoding(crf=1))
@@ -215,7 +215,7 @@ def test_what_is_stylised_is_what_is_written(tmp_path):
         assert np.abs(corners(frame) - expected).max() <= FILM_STEPS
 
 
-def test_frames_that_change_their_size_are_brought_to_that_of_the_first(tmp_path, caplog):
+def test_frames_are_resized_to_the_first(tmp_path, caplog):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_video(source, [marked()] * 3)
     sizes = iter([48, 24, 32])
@@ -224,7 +224,7 @@ def test_frames_that_change_their_size_are_brought_to_that_of_the_first(tmp_path
     assert "a.mp4: frames change their size" in caplog.text
 
 
-def test_few_frames_are_held_at_a_time(tmp_path):
+def test_few_frames_are_in_memory(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_video(source, moving(60), audio="aac")
     ahead, seen = [], 0
@@ -244,7 +244,7 @@ def test_few_frames_are_held_at_a_time(tmp_path):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError("too large"), ValueError("no")])
-def test_an_interruption_leaves_nothing(tmp_path, error):
+def test_exception_leaves_nothing(tmp_path, error):
     source = tmp_path / "a.mp4"
     write_video(source, moving(30), audio="aac")
     left = iter(range(20))
@@ -299,7 +299,7 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     assert list(folder.iterdir()) == []
 
 
-def test_an_output_that_is_there_stays_until_the_new_one_is_whole(tmp_path):
+def test_old_output_stays_until_the_new_one_is_complete(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_video(source, moving(4))
     target.write_bytes(b"old")
@@ -316,7 +316,7 @@ def test_an_output_that_is_there_stays_until_the_new_one_is_whole(tmp_path):
     assert only(tmp_path, "a.mp4", "b.mp4")
 
 
-def test_a_full_disk_leaves_nothing(tmp_path):
+def test_full_disk_leaves_nothing(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     noise = np.random.default_rng(0).integers(0, 256, (30, 96, 128, 3), np.uint8)
     write_video(source, list(noise))
@@ -332,7 +332,7 @@ def test_a_full_disk_leaves_nothing(tmp_path):
         assert only(tmp_path, "a.mp4")
 
 
-def test_a_video_that_breaks_off_gives_what_it_has(tmp_path):
+def test_truncated_video_yields_its_frames(tmp_path):
     source, target = tmp_path / "cut.mkv", tmp_path / "b.mp4"
     noise = np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8)
     write_video(source, list(noise), audio="aac")
@@ -343,7 +343,7 @@ def test_a_video_that_breaks_off_gives_what_it_has(tmp_path):
     assert read(target).times == read(source).times
 
 
-def test_a_video_without_a_frame_writes_nothing(tmp_path):
+def test_video_without_frames_writes_nothing(tmp_path):
     source = tmp_path / "a.mp4"
     write_video(source, moving(2), audio="aac")
     data = bytearray(source.read_bytes())
@@ -355,7 +355,7 @@ def test_a_video_without_a_frame_writes_nothing(tmp_path):
     assert only(tmp_path, "a.mp4")
 
 
-def test_outputs_that_cannot_be(tmp_path):
+def test_invalid_outputs_raise(tmp_path):
     source = tmp_path / "a.mp4"
     source.write_bytes(b"video")
     with pytest.raises(ValueError, match=r"b.avi: expected a video \(.mp4, .mov, .mkv, .webm"):
@@ -405,7 +405,7 @@ sys.exit(app.run(app.Command("video", "", "", (), main), []))
 """
 
 
-def test_a_second_ctrl_c_ends_at_once(tmp_path):
+def test_second_ctrl_c_ends_at_once(tmp_path):
     source, folder = tmp_path / "a.mkv", tmp_path / "out"
     write_video(source, moving(30))
     process = subprocess.Popen(

@@ -58,7 +58,7 @@ def textured(count):
     ("suffix", "codec"),
     [(".mp4", "h264"), (".mkv", "h264"), (".mov", "hevc"), (".mp4", "av1"), (".webm", "vp9")],
 )
-def test_a_video_that_went_on_is_one_that_was_never_interrupted(tmp_path, suffix, codec):
+def test_resumed_video_equals_an_uninterrupted_one(tmp_path, suffix, codec):
     source = tmp_path / "a.mp4"
     times = np.cumsum([0, *np.random.default_rng(0).integers(1, 4, 39)]).tolist()
     tick = Fraction(1, 30)
@@ -102,7 +102,7 @@ def test_a_video_that_went_on_is_one_that_was_never_interrupted(tmp_path, suffix
 
 
 @pytest.mark.parametrize("name", ["out/", "out/%03d.png"])
-def test_numbered_pictures_go_on(tmp_path, name):
+def test_numbered_pictures_resume(tmp_path, name):
     source, target = tmp_path / "a.mp4", f"{tmp_path}/{name}"
     write_video(source, moving(9))
     report = stylize(source, target, stop_after=4)
@@ -118,7 +118,7 @@ def test_numbered_pictures_go_on(tmp_path, name):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "out"]
 
 
-def test_an_animation_ends_early_and_is_not_gone_on_with(tmp_path):
+def test_animation_ends_early_and_cannot_resume(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.gif"
     write_video(source, moving(9))
     report = stylize(source, target, stop_after=4)
@@ -129,7 +129,7 @@ def test_an_animation_ends_early_and_is_not_gone_on_with(tmp_path):
         stylize(source, target, resume=True)
 
 
-def test_an_interruption_before_anything_new_leaves_what_was(tmp_path):
+def test_interruption_before_a_new_frame_keeps_the_old(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_video(source, moving(9), audio="aac")
     stop = threading.Event()
@@ -154,7 +154,7 @@ def test_an_interruption_before_anything_new_leaves_what_was(tmp_path):
     assert stylize(source, target, resume=True).frames == 9
 
 
-def test_what_does_not_belong_together_is_refused(tmp_path):
+def test_resuming_with_other_inputs_raises(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_video(source, moving(9))
     left = stylize(source, target, stop_after=4).path
@@ -185,7 +185,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
     assert left.read_bytes() == before[left]
 
 
-def test_frames_before_the_seam_are_looked_at_again(tmp_path):
+def test_frames_before_the_seam_warm_up(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_video(source, moving(10))
     stylize(source, target, stop_after=6)
@@ -195,7 +195,7 @@ def test_frames_before_the_seam_are_looked_at_again(tmp_path):
     assert len(read(target).frames) == 10
 
 
-def test_with_nothing_left_it_begins_at_the_beginning(tmp_path):
+def test_resume_without_partial_starts_anew(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_video(source, moving(3))
     assert stylize(source, target, resume=True).frames == 3

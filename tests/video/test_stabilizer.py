@@ -48,7 +48,7 @@ def mean_difference(one, other):
     return np.abs(one.astype(float) - other).mean()
 
 
-def test_half_lives():
+def test_decay():
     assert decay(0.5, 0.0) == 1
     assert decay(0.5, 0.5) == 0.5
     assert decay(0.5, 1.5) == 0.125
@@ -58,7 +58,7 @@ def test_half_lives():
     assert decay(StabilizerConfig().blend_seconds, 1 / 30) == pytest.approx(0.7, abs=0.005)
 
 
-def test_trust_by_hand():
+def test_flow_confidence_by_hand():
     photo = np.full((8, 9, 3), 100, np.uint8)
     np.testing.assert_allclose(flow_confidence(photo, photo, still(), still()), 1)
     # One channel that differs by 14 levels everywhere: 1 / e, whatever is averaged over.
@@ -76,7 +76,7 @@ def test_trust_by_hand():
     np.testing.assert_array_equal(flow_confidence(photo, photo, away, -away), 0)
 
 
-def test_mixing_by_hand():
+def test_blend_clamped_by_hand():
     new = np.full((7, 7, 3), 100, np.uint8)
     new[3, 3] = 140
     moved = np.full((7, 7, 3), 96, np.float32)
@@ -91,7 +91,7 @@ def test_mixing_by_hand():
     np.testing.assert_array_equal(blend_clamped(new, moved, weight * 0), new)
 
 
-def test_the_blend_is_a_running_mean():
+def test_blend_is_a_moving_average():
     photo = texture(40, 48)
     blend = MotionCompensatedBlend(half_life=0.1)
     first, second, third = (np.full_like(photo, level) for level in (100, 108, 108))
@@ -107,7 +107,7 @@ def test_the_blend_is_a_running_mean():
 
 
 @pytest.mark.parametrize("flow_side", [96, 48])
-def test_flicker_falls_along_a_translation(flow_side):
+def test_blend_reduces_flicker_along_a_translation(flow_side):
     picture = texture(120, 160)
     blend = MotionCompensatedBlend(flow_side=flow_side)
     before = after = 0.0
@@ -123,7 +123,7 @@ def test_flicker_falls_along_a_translation(flow_side):
     assert after < 0.5 * before, f"flicker {before:.1f}, blended {after:.1f}"
 
 
-def test_a_translated_drawing_stays_sharp():
+def test_translated_drawing_stays_sharp():
     picture = texture(120, 160)
     blend = MotionCompensatedBlend()
     for i in range(12):
@@ -132,7 +132,7 @@ def test_a_translated_drawing_stays_sharp():
     assert mean_difference(out, 255 - photo) < RESAMPLED
 
 
-def test_what_moves_leaves_no_ghost():
+def test_moving_objects_leave_no_ghosts():
     ground, ball = texture(80, 96, seed=1) // 2 + 40, texture(80, 96, seed=2) // 4 + 190
     blend = MotionCompensatedBlend()
     for i in range(6):
@@ -144,7 +144,7 @@ def test_what_moves_leaves_no_ghost():
     assert mean_difference(out, photo) < 0.5
 
 
-def test_a_small_frame_of_a_large_photo(stylizer):
+def test_small_frame_of_large_photo(stylizer):
     photo = texture(120, 160)
     blend = MotionCompensatedBlend()
     for i in range(3):
@@ -153,7 +153,7 @@ def test_a_small_frame_of_a_large_photo(stylizer):
     assert mean_difference(out, cv2.resize(photo, (40, 30))) < LEVEL
 
 
-def test_frames_that_change_their_size():
+def test_size_change_resets_the_blend():
     blend = MotionCompensatedBlend()
     for size in ((40, 48), (40, 48), (30, 48), (48, 40)):
         photo = texture(*size)
@@ -172,7 +172,7 @@ def shots():
 @pytest.mark.parametrize(
     "options", [{}, {"statistics_seconds": 0.0}, {"blend_seconds": 0.0}], ids=str
 )
-def test_a_cut_leaves_no_trace(stylizer, options):
+def test_cut_resets_the_state(stylizer, options):
     video = TemporalStabilizer(stylizer, **options)
     for i, (photo, seconds) in enumerate(shots()):
         out = video(photo, seconds)
@@ -203,7 +203,7 @@ def drawn(stylizer, frames, measure_seconds, statistics_seconds=1e-9):
     return [video(*frame) for frame in frames]
 
 
-def test_statistics_are_measured_now_and_then(stylizer):
+def test_statistics_are_measured_at_intervals(stylizer):
     frames = list(still_shot(0.25, 2.75))
     found = drawn(stylizer, frames, measure_seconds=1.0)
     for (photo, seconds), anime in zip(frames, found, strict=True):
@@ -226,7 +226,7 @@ def halves(one, other):
     return np.repeat(np.uint8([one, other]), 48)[None, :, None].repeat(72, 0).repeat(3, 2)
 
 
-def test_light_by_hand():
+def test_light_monitor_by_hand():
     light = _LightMonitor()
     light.add(halves(100, 140), 0.0)
     light.mark_measured()
@@ -250,7 +250,7 @@ def test_light_by_hand():
     assert light.needs_measurement(1.0), "a multiple of it"
 
 
-def test_a_change_of_colours_is_measured(stylizer):
+def test_change_of_colors_is_measured(stylizer):
     photo = texture(40, 48)
     greener = np.where(np.arange(48)[:, None] < 6, np.uint8([0, 255, 0]), photo)  # an eighth of it
     frames = [(photo, 0.0), (photo, 0.1), (greener, 0.2), (photo[:, ::-1], 0.3)]
@@ -260,7 +260,7 @@ def test_a_change_of_colours_is_measured(stylizer):
     assert np.abs(found[3].astype(int) - stylizer(photo[:, ::-1])).max() <= LEVEL
 
 
-def test_a_slow_change_is_measured_where_it_has_become_large(stylizer):
+def test_slow_change_is_measured_when_it_is_large(stylizer):
     photo = texture(40, 48)
     frames = [((photo * (1 - 0.004 * i)).astype(np.uint8), 0.1 * i) for i in range(8)]
     found = drawn(stylizer, frames, measure_seconds=1e6)
@@ -272,13 +272,13 @@ def test_a_slow_change_is_measured_where_it_has_become_large(stylizer):
     assert 1 <= sum(own[2:]) <= 2, own
 
 
-def test_without_half_lives_frames_stand_alone(stylizer):
+def test_zero_half_lives_do_nothing(stylizer):
     video = TemporalStabilizer(stylizer, statistics_seconds=0.0, blend_seconds=0.0)
     for photo, seconds in shots():
         np.testing.assert_array_equal(video(photo, seconds), stylizer(photo))
 
 
-def test_strength_0_keeps_the_photos_and_a_limit_their_size(weights):
+def test_strength_0_and_max_side(weights):
     video = TemporalStabilizer(Stylizer(weights, strength=0.0))
     small = TemporalStabilizer(Stylizer(weights, max_side=32))
     for photo, seconds in shots():
@@ -314,7 +314,7 @@ def test_settings(stylizer):
         StabilizerConfig(statistics_seconds=-1)
 
 
-def test_an_engine_that_cannot_hold_statistics(stylizer, tmp_path):
+def test_engine_without_averaged_statistics(stylizer, tmp_path):
     keras.utils.set_random_seed(5)
     write_saved_model(PaddedGenerator(GENERATORS["animegan_v2"](width=2)), tmp_path / "model")
     other = Stylizer(tmp_path / "model")

@@ -52,7 +52,7 @@ def stylise(source, target, span=Span(), encoding=VideoEncoding()):  # noqa: B00
 
 @pytest.mark.parametrize("name", CLIPS)
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_frames_times_sound_and_length_are_those_of_the_clip(tmp_path, name, suffix):
+def test_frames_times_audio_and_length_are_kept(tmp_path, name, suffix):
     source, target = tmp_path / name, tmp_path / f"anime{suffix}"
     write_video(source, moving(22), **CLIPS[name])
     report = stylise(source, target, encoding=VideoEncoding(crf=1))
@@ -75,7 +75,7 @@ def test_frames_times_sound_and_length_are_those_of_the_clip(tmp_path, name, suf
         assert after.frames[0].shape == (64, 48, 3)
 
 
-def test_a_gif_stays_one_and_becomes_pictures(tmp_path):
+def test_gif_to_gif_and_to_pictures(tmp_path):
     source = tmp_path / "a.gif"
     write_video(source, [marked(), marked()[::-1], marked()[:, ::-1]], codec="gif", pixels="rgb8")
     for target in (tmp_path / "b.gif", tmp_path / "b.webp"):
@@ -92,7 +92,7 @@ def test_a_gif_stays_one_and_becomes_pictures(tmp_path):
             check_output(place, again)
 
 
-def test_a_span_through_the_pipeline(tmp_path):
+def test_span_through_the_pipeline(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.webm"
     write_video(source, moving(40), audio="aac", options={"g": "15"})
     report = stylise(source, target, Span(Fraction(2), Fraction(3), Fraction(20)))

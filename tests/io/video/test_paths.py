@@ -15,7 +15,7 @@ def names(text):
     return [path.name for path in find_videos(str(text))]
 
 
-def test_folders_globs_files_and_several(folder):
+def test_find_videos_in_folders_globs_and_lists(folder):
     assert names(folder) == ["a.mp4", "b.mkv", "c.MOV"]
     assert names(folder / "*.m*") == ["a.mp4", "b.mkv"]
     assert names(folder / "**" / "*.MOV") == ["c.MOV"]
@@ -23,12 +23,12 @@ def test_folders_globs_files_and_several(folder):
     assert names(f"{folder}/sub, {folder}/b.mkv,{folder}") == ["c.MOV", "b.mkv", "a.mp4"]
 
 
-def test_a_comma_in_a_name(folder):
+def test_comma_in_a_name(folder):
     (folder / "one, two.mp4").write_bytes(b"x")
     assert names(folder / "one, two.mp4") == ["one, two.mp4"]
 
 
-def test_what_is_not_there(folder):
+def test_missing_videos_raise(folder):
     for text, message in [
         (folder / "gone.mp4", "gone.mp4: expected a video or a folder of videos, got nothing"),
         (folder / "*.avi", "expected videos, got no file that matches"),
@@ -42,7 +42,7 @@ def test_what_is_not_there(folder):
         find_videos(" , ")
 
 
-def test_two_videos_of_one_name(folder):
+def test_shared_names_raise(folder):
     (folder / "sub" / "a.avi").write_bytes(b"x")
     with pytest.raises(ValueError, match=r"a.avi: expected distinct names, got that of .*a.mp4"):
         find_videos(str(folder))

@@ -30,7 +30,7 @@ def record(camera, target, most=None):
                 camera.stop()
 
 
-def test_a_camera_is_recorded_until_it_is_stopped(video, tmp_path):
+def test_camera_records_until_stopped(video, tmp_path):
     camera = CameraReader(video, WHOLE)
     assert (camera.rate, camera.expected_frames) == (10, None)
     record(camera, tmp_path / "b.mp4", most=7)
@@ -42,14 +42,14 @@ def test_a_camera_is_recorded_until_it_is_stopped(video, tmp_path):
     assert np.abs(np.subtract(shades, [f.mean() for f in moving(30)[:7]])).max() <= 8
 
 
-def test_a_camera_is_recorded_until_the_end_that_is_asked_for(video, tmp_path):
+def test_camera_records_until_span_ends(video, tmp_path):
     camera = CameraReader(video, Span(end=Fraction(3, 1000)))
     record(camera, tmp_path / "b.mp4")
     # times are those of the clock, at least a millisecond apart
     assert 1 <= camera.count <= 3
 
 
-def test_another_thread_can_stop_it(video, tmp_path):
+def test_another_thread_can_stop_the_camera(video, tmp_path):
     camera = CameraReader(video, WHOLE)
     thread = threading.Timer(0.0, camera.stop)
     with camera:
@@ -61,13 +61,13 @@ def test_another_thread_can_stop_it(video, tmp_path):
 
 
 @pytest.mark.skipif(os.path.exists("/dev/video99"), reason="there is a camera of this number")
-def test_a_camera_that_is_not_there(capfd):
+def test_missing_camera_raises(capfd):
     with pytest.raises(ValueError, match="camera 99: expected a camera, got none that opens"):
         open_reader("99")
     assert capfd.readouterr().err == ""
 
 
-def test_a_preview_without_a_display_is_told(video, tmp_path, monkeypatch):
+def test_preview_without_display_raises(video, tmp_path, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     if no_window_reason() is None:
         pytest.skip("this system shows windows without DISPLAY")
@@ -78,7 +78,7 @@ def test_a_preview_without_a_display_is_told(video, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(no_window_reason() is not None, reason="no window can be shown here")
-def test_a_preview_shows_what_is_written(video, tmp_path):
+def test_preview_shows_written_frames(video, tmp_path):
     with open_reader(video) as source:
         with open_writer(tmp_path / "b.mp4", source, preview=True) as writer:
             assert isinstance(writer, PreviewWriter)
@@ -87,7 +87,7 @@ def test_a_preview_shows_what_is_written(video, tmp_path):
         assert len(read(tmp_path / "b.mp4").frames) == 30
 
 
-def test_opencv_has_no_window_of_its_own():
+def test_opencv_has_no_windows():
     """Why the preview is Tk's: the package that is required is the headless one."""
     if "GUI:                           NONE" not in cv2.getBuildInformation():
         pytest.skip("another OpenCV is installed")

@@ -19,7 +19,7 @@ def write_pictures(folder, pictures, names):
         write_picture(folder / name, picture)
 
 
-def test_numbered_pictures_come_in_the_order_of_their_numbers(tmp_path):
+def test_numbered_pictures_are_in_numeric_order(tmp_path):
     folder = tmp_path / "frames"
     write_pictures(folder, moving(4), ["img2.png", "img9.png", "img10.png", "img100.png"])
     (folder / "note.txt").write_text("no picture")
@@ -33,7 +33,7 @@ def test_numbered_pictures_come_in_the_order_of_their_numbers(tmp_path):
     assert times(folder, Span(Fraction(1, 10), Fraction(3, 10), Fraction(10))) == [0, 0.1]
 
 
-def test_a_video_to_pictures_and_back(tmp_path):
+def test_video_to_pictures_and_back(tmp_path):
     source = tmp_path / "a.mkv"
     pictures = [np.roll(marked(47, 63), 5 * i, 1) for i in range(3)]
     write_video(source, pictures, codec="ffv1", pixels="bgr0")
@@ -50,7 +50,7 @@ def test_a_video_to_pictures_and_back(tmp_path):
     assert times(tmp_path / "b.mkv") == [0, 0.1, 0.2]
 
 
-def test_a_folder_that_is_there_keeps_its_other_files(tmp_path):
+def test_existing_folder_keeps_other_files(tmp_path):
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames/note.txt").write_text("mine")
     (tmp_path / "frames" / FIRST).write_bytes(b"old")
@@ -61,7 +61,7 @@ def test_a_folder_that_is_there_keeps_its_other_files(tmp_path):
     assert read_picture(tmp_path / "frames" / FIRST).size_hw == (48, 64)
 
 
-def test_a_broken_picture_is_replaced_and_told(tmp_path):
+def test_broken_picture_is_replaced_and_reported(tmp_path):
     folder = tmp_path / "frames"
     write_pictures(folder, moving(4), [f"{i}.png" for i in range(4)])
     (folder / "2.png").write_bytes(b"broken")
@@ -72,7 +72,7 @@ def test_a_broken_picture_is_replaced_and_told(tmp_path):
     assert np.array_equal(found[2].rgb_u8, moving(4)[1])
 
 
-def test_what_is_transparent_is_shown_on_white(tmp_path):
+def test_transparent_pixels_are_white(tmp_path):
     alpha = np.repeat(np.array([0, 128, 255], np.uint8)[None], 4, 0)
     write_pictures(tmp_path / "frames", [Picture(np.full((4, 3, 3), 55, np.uint8), alpha)], [FIRST])
     ((_, frame),) = frames(tmp_path / "frames")
@@ -80,7 +80,7 @@ def test_what_is_transparent_is_shown_on_white(tmp_path):
     assert frame.rgb_u8[0, :, 0].tolist() == [255, 155, 55]
 
 
-def test_what_is_no_sequence(tmp_path):
+def test_missing_sequences_raise(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="empty: expected pictures"):
         open_reader(tmp_path / "empty")

@@ -15,7 +15,7 @@ LOSSLESS = {"qp": "0"}
 MEAN_STEPS, MEAN_SHIFT = 1.6, 0.3
 
 
-def test_frames_have_the_times_of_the_video(tmp_path):
+def test_frames_have_the_times_of_the_file(tmp_path):
     times = [0, 160, 700, 900, 1500, 1501, 3000]
     write_video(tmp_path / "vfr.mp4", moving(7), times=times, time_base=Fraction(1, 1000))
     with VideoFileReader(tmp_path / "vfr.mp4") as video:
@@ -27,7 +27,7 @@ def test_frames_have_the_times_of_the_video(tmp_path):
     assert np.abs(np.subtract(shades, [picture.mean() for picture in moving(7)])).max() <= 6
 
 
-def test_sound_comes_only_where_it_is_asked_for(tmp_path):
+def test_audio_is_read_on_request(tmp_path):
     write_video(tmp_path / "a.mkv", moving(4), audio="pcm_s16le")
     with VideoFileReader(tmp_path / "a.mkv") as video:
         assert video.audio == ()
@@ -40,7 +40,7 @@ def test_sound_comes_only_where_it_is_asked_for(tmp_path):
         assert (video.dropped_streams, video.count) == (0, 4)
 
 
-def test_times_of_a_transport_stream_count_from_0(tmp_path):
+def test_transport_stream_times_start_at_0(tmp_path):
     """Of pictures and sound together."""
     path, times = tmp_path / "a.ts", [30, 31, 33, 34]
     write_video(path, moving(4), times=times)
@@ -58,7 +58,7 @@ def test_times_of_a_transport_stream_count_from_0(tmp_path):
 
 @pytest.mark.parametrize("matrix", ["ITU601", "ITU709"])
 @pytest.mark.parametrize("colour_range", [1, 2])
-def test_matrix_and_range_that_the_video_names(tmp_path, matrix, colour_range):
+def test_tagged_matrix_and_range_are_used(tmp_path, matrix, colour_range):
     colours = (matrix, colour_range)
     video = tmp_path / "video.mkv"
     write_video(video, [marked()], colors=colours, named_colors=True, options=LOSSLESS)
@@ -70,7 +70,7 @@ def test_matrix_and_range_that_the_video_names(tmp_path, matrix, colour_range):
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(64, "ITU601"), (720, "ITU709")])
-def test_a_matrix_that_is_not_named_follows_from_the_height(tmp_path, height, matrix):
+def test_untagged_matrix_follows_from_height(tmp_path, height, matrix):
     video = tmp_path / "video.mkv"
     write_video(video, [marked(height)], colors=(matrix, 1), options=LOSSLESS)
     with VideoFileReader(video) as reader:
@@ -79,7 +79,7 @@ def test_a_matrix_that_is_not_named_follows_from_the_height(tmp_path, height, ma
     assert np.abs(corners(frame.rgb_u8) - [TOP_LEFT, REST, REST, REST]).max() <= YUV_STEPS
 
 
-def test_chroma_is_interpolated_and_nothing_gets_darker(tmp_path):
+def test_chroma_is_interpolated_without_darkening(tmp_path):
     y, x = np.mgrid[:96, :128] / 12.0
     waves = [np.sin(x + y / 2), np.sin(y - x / 3 + 1), np.sin(x / 2 + y + 2)]
     smooth = np.rint(np.stack(waves, -1) * 90 + 128).astype(np.uint8)
@@ -91,7 +91,7 @@ def test_chroma_is_interpolated_and_nothing_gets_darker(tmp_path):
     assert np.abs(error.mean((0, 1))).max() <= MEAN_SHIFT
 
 
-def test_a_video_that_breaks_off(tmp_path):
+def test_truncated_video(tmp_path):
     video = tmp_path / "cut.mkv"
     noise = np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8)
     write_video(video, list(noise))
@@ -102,7 +102,7 @@ def test_a_video_that_breaks_off(tmp_path):
         assert str(reader.damage).startswith(f"{video}: ")
 
 
-def test_what_is_no_video(tmp_path):
+def test_files_without_video_raise(tmp_path):
     (tmp_path / "note.mp4").write_text("no video")
     with pytest.raises(ValueError, match="note.mp4: expected a video that FFmpeg reads, got"):
         VideoFileReader(tmp_path / "note.mp4")
@@ -112,7 +112,7 @@ def test_what_is_no_video(tmp_path):
         VideoFileReader(tmp_path)
 
 
-def test_the_picture_of_a_cover_is_no_video(tmp_path):
+def test_cover_picture_is_no_video(tmp_path):
     path = tmp_path / "song.mp3"
     with av.open(str(path), "w") as container:
         tone = container.add_stream("libmp3lame", rate=48_000)
@@ -140,7 +140,7 @@ def break_packets(path, numbers):
 
 
 @pytest.mark.parametrize(("codec", "pixels"), [("libx264", "yuv420p"), ("mjpeg", "yuvj420p")])
-def test_a_broken_frame_is_replaced_by_the_one_before(tmp_path, codec, pixels):
+def test_broken_frame_is_replaced_by_previous(tmp_path, codec, pixels):
     path = tmp_path / "video.mov"
     write_video(path, moving(20), codec=codec, pixels=pixels, options={"bf": "0", "g": "1"})
     whole = [frame.pts for frame in VideoFileReader(path).frames()]
@@ -163,7 +163,7 @@ def test_a_broken_frame_is_replaced_by_the_one_before(tmp_path, codec, pixels):
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "gif"])
-def test_a_span_has_the_frames_and_the_sound_that_begin_in_it(tmp_path, suffix):
+def test_span_has_frames_and_audio_that_begin_in_it(tmp_path, suffix):
     """After seeking as without; times count from its start."""
     path = tmp_path / f"video.{suffix}"
     if suffix == "gif":
@@ -194,7 +194,7 @@ def test_a_span_has_the_frames_and_the_sound_that_begin_in_it(tmp_path, suffix):
     )
 
 
-def test_a_span_behind_the_end(tmp_path):
+def test_span_after_the_end_raises(tmp_path):
     write_video(tmp_path / "video.mp4", moving(5))
     with (
         pytest.raises(ValueError, match=r"expected frames after 9 s, got a video of 0.5 s"),
@@ -203,7 +203,7 @@ def test_a_span_behind_the_end(tmp_path):
         list(video.frames())
 
 
-def test_10_bits_are_rounded_not_cut_off(tmp_path):
+def test_10_bits_are_rounded(tmp_path):
     path = tmp_path / "video.mp4"
     ramp = np.repeat(np.linspace(64, 940, 256).astype(np.uint16)[None], 64, 0)
     with av.open(str(path), "w") as container:

@@ -26,7 +26,7 @@ def assert_shows(found, expected):
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
-def test_frames_and_times_there_and_back(tmp_path, suffix):
+def test_frames_and_times_survive(tmp_path, suffix):
     """Of a variable frame rate, the last frame's own time as well."""
     source, target = tmp_path / "a.mp4", tmp_path / f"b{suffix}"
     shown = [0, 160, 700, 900, 1500, 1600, 3000]
@@ -51,7 +51,7 @@ def test_frames_and_times_there_and_back(tmp_path, suffix):
     assert_shows(frames(tmp_path / "c.mp4"), moving(7))
 
 
-def test_a_gif_made_by_others_becomes_a_video_of_its_times(tmp_path):
+def test_foreign_gif_keeps_its_times(tmp_path):
     gif = cv2.Animation()
     gif.frames, gif.durations = moving(4), [100, 40, 200, 70]
     assert cv2.imwriteanimation(str(tmp_path / "a.gif"), gif)
@@ -62,7 +62,7 @@ def test_a_gif_made_by_others_becomes_a_video_of_its_times(tmp_path):
     assert_shows(frames(tmp_path / "b.mp4"), moving(4))
 
 
-def test_frames_too_soon_for_a_gif_are_left_out_and_told(tmp_path, caplog):
+def test_frames_too_fast_for_gif_are_dropped_and_logged(tmp_path, caplog):
     caplog.set_level("INFO", "absl")
     shown = [0, 100, 101, 200]
     write_video(tmp_path / "a.mp4", moving(4), times=shown, time_base=MILLISECOND, audio="aac")
@@ -72,7 +72,7 @@ def test_frames_too_soon_for_a_gif_are_left_out_and_told(tmp_path, caplog):
     assert ".gif holds frames only, dropped: audio (1)" in caplog.text
 
 
-def test_the_palette_of_a_gif_is_that_of_all_its_frames(tmp_path):
+def test_gif_palette_covers_all_frames(tmp_path):
     """A ramp of each colour, frame by frame: 256 colours must serve all three."""
     ramp = np.repeat(np.linspace(0, 255, 64).astype(np.uint8)[None], 48, 0)
     pictures = [np.zeros((48, 64, 3), np.uint8) for _ in range(3)]
@@ -87,7 +87,7 @@ def test_the_palette_of_a_gif_is_that_of_all_its_frames(tmp_path):
 @pytest.mark.parametrize(
     ("suffix", "codec", "pixels"), [("webp", "libwebp_anim", "bgra"), ("gif", "gif", "pal8")]
 )
-def test_what_is_transparent_is_white(tmp_path, suffix, codec, pixels):
+def test_transparent_pixels_are_white(tmp_path, suffix, codec, pixels):
     left = np.zeros((48, 64, 4), np.uint8)
     left[:, :32] = (200, 20, 30, 255)
     path = tmp_path / f"a.{suffix}"
@@ -114,7 +114,7 @@ def test_what_is_transparent_is_white(tmp_path, suffix, codec, pixels):
     assert np.abs(first.rgb_u8[24, 4] - np.array([200, 20, 30])).max() <= LEVELS
 
 
-def test_a_span_of_an_animated_webp(tmp_path):
+def test_span_of_animated_webp(tmp_path):
     write_video(tmp_path / "a.mkv", moving(20))
     copy(tmp_path / "a.mkv", tmp_path / "b.webp")
     span = Span(Fraction(1, 2), Fraction(1))
@@ -127,7 +127,7 @@ def test_a_span_of_an_animated_webp(tmp_path):
         frames(tmp_path / "b.webp", Span(Fraction(7)))
 
 
-def test_a_webp_that_breaks_off_gives_what_it_has(tmp_path):
+def test_truncated_webp_yields_its_frames(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), np.uint8)
     write_video(tmp_path / "a.mkv", list(noise))
     copy(tmp_path / "a.mkv", tmp_path / "b.webp")
@@ -141,14 +141,14 @@ def test_a_webp_that_breaks_off_gives_what_it_has(tmp_path):
             assert str(error).startswith(f"{tmp_path / 'b.webp'}: ")
 
 
-def test_a_still_webp_is_no_animation(tmp_path):
+def test_still_webp_is_no_animation(tmp_path):
     cv2.imwrite(str(tmp_path / "a.webp"), moving(1)[0])
     assert not is_animated_webp(tmp_path / "a.webp")
     assert not is_animated_webp(tmp_path / "none.webp")
     assert len(frames(tmp_path / "a.webp")) == 1
 
 
-def test_one_frame_makes_an_animation_that_can_be_read(tmp_path):
+def test_single_frame_animation_is_readable(tmp_path):
     write_video(tmp_path / "a.mkv", moving(1))
     for name in ("b.gif", "b.webp"):
         copy(tmp_path / "a.mkv", tmp_path / name)
@@ -156,7 +156,7 @@ def test_one_frame_makes_an_animation_that_can_be_read(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mkv", "b.gif", "b.webp"]
 
 
-def test_ffmpeg_reads_what_is_written_as_gif(tmp_path):
+def test_ffmpeg_reads_written_gif(tmp_path):
     write_video(tmp_path / "a.mkv", moving(5))
     copy(tmp_path / "a.mkv", tmp_path / "b.gif")
     with av.open(str(tmp_path / "b.gif")) as container:
