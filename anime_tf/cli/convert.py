@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from absl import flags, logging
@@ -49,20 +48,17 @@ def main(values: flags.FlagValues) -> int:
     if unused:
         raise UsageError(f"--{unused[0]} needs --training")
     app.import_tensorflow()
-    from anime_tf.conversion.convert import SOURCES
-    from anime_tf.conversion.verify import write_archive
+    from anime_tf.conversion.convert import convert_file
 
-    output = Path(config.output)
-    conversion = SOURCES[config.source](config)
-    verified = write_archive(conversion, output, verify=config.verify)
+    conversion, verified = convert_file(config)
     if verified is not None and verified.failure:
-        app.complain(f"{output}: {verified.failure}; not written, please report this")
+        app.complain(f"{config.output}: {verified.failure}; not written, please report this")
         return app.EXIT_SOME_FAILED
     for reason, count in conversion.ignored.items():
         logging.info("ignored: %d variables (%s)", count, reason)
     logging.info(
         "%s: %s from %d variables, %s parameters",
-        output,
+        config.output,
         conversion.name,
         len(conversion.values),
         f"{conversion.model.count_params():,}",

@@ -1,20 +1,18 @@
-"""Writing of converted archives, and their verification against the source."""
+"""Verification of a converted archive against its source."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from anime_tf.conversion.name_table import Conversion
-from anime_tf.io.atomic import atomic_file
-from anime_tf.models.archive import load_generator, save_generator
+from anime_tf.models.archive import load_generator
 
 PICTURE_LIMIT = 2e-4
 """Largest allowed difference of a picture in [-1, 1]. Another order of additions through up to 30
-norms causes about 1e-4; a wrong epsilon, padding or resize causes 1e-3 and more."""
+norms causes about 1e-4; a wrong epsilon, padding or upsampling causes 1e-3 and more."""
 
 SIZE = (64, 96)
 """Height and width of the test picture, pixels; multiples of every network's stride."""
@@ -31,23 +29,6 @@ class Verification:
 
     summary: str
     failure: str = ""
-
-
-def write_archive(
-    conversion: Conversion, output: str | os.PathLike[str], *, verify: bool = True
-) -> Verification | None:
-    """Write a converted generator to a `.keras` archive, unless its verification fails.
-
-    Returns:
-        The result of `check_archive`; None without `verify`.
-    """
-    output = Path(output)
-    with atomic_file(output, ".keras") as temporary:
-        save_generator(conversion.model, temporary)
-        verification = check_archive(temporary, conversion) if verify else None
-        if verification is not None and verification.failure:
-            temporary.unlink()
-    return verification
 
 
 def picture() -> np.ndarray:
