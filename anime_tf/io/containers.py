@@ -88,10 +88,10 @@ def _orientation(exif: bytes) -> int:
     block = Image.Exif()
     try:
         block.load(exif)
-        value = block.get(_ORIENTATION)
+        orientation = int(block.get(_ORIENTATION, 1))
     except Exception:  # cut blocks are common and raise anything; the picture is still good
         return 1
-    return value if value in range(1, 9) else 1
+    return orientation if 1 <= orientation <= 8 else 1
 
 
 # In entropy-coded data 0xFF is followed by 0x00 (a stuffed byte) or by a restart marker.

@@ -1,13 +1,12 @@
-"""Protocol of video readers, and the base class of those that yield frames alone."""
+"""Base classes of video readers."""
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from anime_tf.io.closeable import Closeable
 from anime_tf.io.video.frames import SRGB, ColorEncoding, Frame
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     import av
 
 
-class VideoReader(AbstractContextManager["VideoReader", None], Protocol):
+class VideoReader(Closeable):
     """Reads a video once: yields frames with their times, and packets to copy.
 
     Attributes:
@@ -28,72 +27,58 @@ class VideoReader(AbstractContextManager["VideoReader", None], Protocol):
         audio: PyAV's audio streams whose packets are yielded.
         subtitles: PyAV's subtitle streams whose packets are yielded.
         attachments: (name, MIME type, bytes) of attached files.
+        metadata: Metadata of the container: title, date, place and so on.
+        video_metadata: Metadata of the video stream.
+        chapters: Chapters in PyAV's form.
         count: Frames yielded so far.
+        replaced: Frames that stand for broken ones.
         damage: First defect found, one line that begins with the path; None if there was none.
     """
 
-    path: Path
-    time_base: Fraction
-    rate: Fraction
-    colors: ColorEncoding
-    audio: tuple[Any, ...]
-    subtitles: tuple[Any, ...]
-    attachments: list[tuple[str, str, bytes]]
-    count: int
-
-    @property
-    def damage(self) -> str | None:
-        """First defect found."""
-
-    @property
-    def expected_frames(self) -> int | None:
-        """Number of frames by the file; None if unknown."""
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """Metadata of the container."""
-
-    @property
-    def video_metadata(self) -> dict[str, str]:
-        """Metadata of the video stream."""
-
-    @property
-    def chapters(self) -> list[Any]:
-        """Chapters in PyAV's form."""
-
-    def items(self) -> Iterator[Frame | av.Packet]:
-        """Yield frames, and packets to copy, in file order."""
-
-    def note_damage(self, defect: str) -> None:
-        """Set `damage` unless it is set."""
-
-    def close(self) -> None:
-        """Release the input."""
-
-
-class FrameReader(Closeable):
-    """Base class of readers without audio.
-
-    Subclasses set `time_base` and `rate`, and yield frames in `_frames`.
-
-    Args:
-        path: File or folder; for messages.
-        span: Part to read; its rate is left to the subclass.
-    """
-
-    def __init__(self, path: Path, span: Span) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.time_base = Fraction(1, 1000)
         self.rate = Fraction(25)
-        self.colors = SRGB
+        self.colors: ColorEncoding = SRGB
         self.audio: tuple[Any, ...] = ()
         self.subtitles: tuple[Any, ...] = ()
         self.attachments: list[tuple[str, str, bytes]] = []
         self.metadata: dict[str, str] = {}
         self.video_metadata: dict[str, str] = {}
         self.chapters: list[Any] = []
-        self.count = 0
+        self.count = self.replaced = 0
         self.damage: str | None = None
+
+    @property
+    @abc.abstractmethod
+    def expected_frames(self) -> int | None:
+        """Number of frames by the input; None if unknown."""
+
+    @abc.abstractmethod
+    def items(self) -> Iterator[Frame | av.Packet]:
+        """Yield frames, and packets to copy, in file order.
+
+        Raises:
+            ValueError: There is no frame; raised at the end.
+        """
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames without packets; see `items`."""
+        return (item for item in self.items() if isinstance(item, Frame))
+
+    def note_damage(self, defect: str) -> None:
+        """Set `damage` unless it is set."""
+        self.damage = self.damage or f"{self.path}: {defect}"
+
+    def close(self) -> None:
+        """Release the input."""
+
+
+class FrameReader(VideoReader):
+    """Base class of readers without audio, which yield all frames in `_frames`."""
+
+    def __init__(self, path: Path, span: Span) -> None:
+        super().__init__(path)
         self._span = span
 
     @abc.abstractmethod
@@ -116,12 +101,8 @@ class FrameReader(Closeable):
             return count
         return max(0, round(count * (end - self._span.start) / seconds)) or None
 
-    def items(self) -> Iterator[Frame]:
-        """Yield the frames of the span, with times relative to its start.
-
-        Raises:
-            ValueError: There is none; raised at the end.
-        """
+    def items(self) -> Iterator[Frame | av.Packet]:
+        """Yield the frames of the span, with times relative to its start; see `VideoReader`."""
         start = round(self._span.start / self.time_base)
         for frame in self._frames():
             seconds = frame.pts * self.time_base
@@ -133,10 +114,3 @@ class FrameReader(Closeable):
             yield Frame(frame.rgb_u8, frame.pts - start, frame.duration)
         if self.count == 0:
             raise ValueError(f"{self.path}: expected frames between start and end, got none")
-
-    def note_damage(self, defect: str) -> None:
-        """Set `damage` unless it is set."""
-        self.damage = self.damage or f"{self.path}: {defect}"
-
-    def close(self) -> None:  # noqa: B027, most subclasses hold nothing open
-        """Release the input."""

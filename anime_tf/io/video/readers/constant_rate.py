@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from anime_tf.io.closeable import Closeable
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.readers.base import VideoReader
 
@@ -14,10 +13,8 @@ if TYPE_CHECKING:
     import av
 
 
-class ConstantRateReader(Closeable):
-    """Yields the nearest frame of another reader at each tick; a `VideoReader`.
-
-    A repeated frame is the same array each time.
+class ConstantRateReader(VideoReader):
+    """Yields the nearest frame of another reader at each tick; a repeated frame is the same array.
 
     Args:
         reader: Reader from which nothing has been read; closed with this one.
@@ -25,34 +22,12 @@ class ConstantRateReader(Closeable):
     """
 
     def __init__(self, reader: VideoReader, rate: Fraction) -> None:
+        super().__init__(reader.path)
         self._reader = reader
-        self.path = reader.path
-        self.time_base = 1 / rate
-        self.rate = rate
-        self.colors = reader.colors
-        self.audio, self.subtitles = reader.audio, reader.subtitles
-        self.attachments = reader.attachments
-        self.count = 0
-
-    @property
-    def damage(self) -> str | None:
-        """First defect found."""
-        return self._reader.damage
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """Metadata of the container."""
-        return self._reader.metadata
-
-    @property
-    def video_metadata(self) -> dict[str, str]:
-        """Metadata of the video stream."""
-        return self._reader.video_metadata
-
-    @property
-    def chapters(self) -> list[Any]:
-        """Chapters in PyAV's form."""
-        return self._reader.chapters
+        self.time_base, self.rate = 1 / rate, rate
+        self.colors, self.audio, self.subtitles = reader.colors, reader.audio, reader.subtitles
+        self.attachments, self.chapters = reader.attachments, reader.chapters
+        self.metadata, self.video_metadata = reader.metadata, reader.video_metadata
 
     @property
     def expected_frames(self) -> int | None:
@@ -65,6 +40,7 @@ class ConstantRateReader(Closeable):
         last: Frame | None = None
         tick = Fraction(0)
         for item in self._reader.items():
+            self.damage = self._reader.damage or self.damage
             if not isinstance(item, Frame):
                 yield item
                 continue
@@ -77,6 +53,7 @@ class ConstantRateReader(Closeable):
                     yield self._at(last, tick)
                     tick += 1
             last = item
+        self.damage = self._reader.damage or self.damage
         if last is not None:
             shown = last.duration * self._reader.time_base or 1 / self._reader.rate
             end = (last.pts * self._reader.time_base + shown) * self.rate
@@ -88,10 +65,6 @@ class ConstantRateReader(Closeable):
     def _at(self, frame: Frame, tick: Fraction) -> Frame:
         self.count += 1
         return Frame(frame.rgb_u8, int(tick), 1)
-
-    def note_damage(self, defect: str) -> None:
-        """Set `damage` unless it is set."""
-        self._reader.note_damage(defect)
 
     def close(self) -> None:
         """Close the other reader."""

@@ -26,9 +26,6 @@ class ImageSequenceReader(FrameReader):
         place: A folder, or a pattern: ``frames/%04d.png``.
         span: Part to read; its rate is that at which the pictures are shown.
 
-    Attributes:
-        replaced: Frames that stand for broken ones.
-
     Raises:
         FileNotFoundError: There is no such folder, or no picture that matches.
     """
@@ -37,7 +34,6 @@ class ImageSequenceReader(FrameReader):
         super().__init__(Path(place), span)
         self.rate = span.rate or DEFAULT_RATE
         self.time_base = 1 / self.rate
-        self.replaced = 0
         self._files = list_sequence(place)
 
     def _length(self) -> tuple[int, Fraction]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from anime_tf.io.closeable import Closeable
 from anime_tf.io.geometry import resize
 from anime_tf.io.video.frames import (
     BT601,
@@ -24,11 +23,11 @@ from anime_tf.io.video.frames import (
     ColorEncoding,
     Frame,
 )
+from anime_tf.io.video.readers.base import VideoReader
 
 if TYPE_CHECKING:
     import av
     from av.container.core import Chapter
-    from av.subtitles.stream import SubtitleStream
 
 HD_HEIGHT = 720
 """Untagged video of at least this height is taken as BT.709, below as BT.601."""
@@ -45,8 +44,8 @@ _AUDIO_LEAD = Fraction(1)  # seconds by which audio may precede or follow its fr
 _SHORTFALL = 0.05  # share of its length that a video may lack: audio often outlasts frames
 
 
-class VideoFileReader(Closeable):
-    """Reads a video file once, from its first frame to its last; a `VideoReader`.
+class VideoFileReader(VideoReader):
+    """Reads a video file with FFmpeg.
 
         with VideoFileReader("video.mkv") as video:
             for frame in video.frames():
@@ -66,19 +65,8 @@ class VideoFileReader(Closeable):
             files.
 
     Attributes:
-        path: The file.
         container: PyAV's container.
-        audio: PyAV's audio streams; empty without `audio`.
-        subtitles: PyAV's subtitle streams; empty without `audio`.
-        attachments: (name, MIME type, bytes) of attached files; empty without `audio`.
         dropped_streams: Number of streams that are not read (covers, further videos), without data.
-        time_base: Seconds per tick.
-        rate: Average frames per second.
-        expected_frames: Number of frames by the file; None if unknown.
-        colors: Color encoding.
-        count: Frames yielded so far.
-        replaced: Frames that stand for broken ones.
-        damage: First defect found, one line that begins with the path; None for a whole video.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -95,7 +83,7 @@ class VideoFileReader(Closeable):
         replace_broken: bool = False,
         container_format: str | None = None,
     ) -> None:
-        self.path = Path(path)
+        super().__init__(Path(path))
         if not self.path.is_file():
             found = "a folder" if self.path.is_dir() else "nothing"
             raise FileNotFoundError(f"{self.path}: expected a video, got {found}")
@@ -122,9 +110,6 @@ class VideoFileReader(Closeable):
         stream.thread_type = "AUTO"
         self._stream = stream
         streams = self.container.streams
-        self.audio: tuple[av.AudioStream, ...] = ()
-        self.subtitles: tuple[SubtitleStream, ...] = ()
-        self.attachments: list[tuple[str, str, bytes]] = []
         if audio:
             self.audio = tuple(s for s in streams.audio if s.codec_context is not None)
             self.subtitles = tuple(s for s in streams.subtitles if s.codec_context is not None)
@@ -136,14 +121,14 @@ class VideoFileReader(Closeable):
         shown = sum(other.type != "data" for other in streams)
         copied = len(self.audio) + len(self.subtitles) + len(self.attachments)
         self.dropped_streams = shown - 1 - copied
-        self.time_base: Fraction = stream.time_base
-        self.rate: Fraction = stream.average_rate or stream.guessed_rate or Fraction(25)
+        self.time_base = stream.time_base
+        self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self.colors = _color_encoding(stream)
-        self.count = 0
-        self.replaced = 0
-        self.damage: str | None = None
+        self.metadata = dict(self.container.metadata)
+        self.video_metadata = dict(stream.metadata)
         self._start, self._end = start, end
         self._origin = self._first_time() + start
+        self.chapters = self._chapters()
         # In ticks after the origin, 0 if unknown; no frame lasts longer.
         self._container_end = 0
         if self.container.duration is not None:
@@ -161,19 +146,8 @@ class VideoFileReader(Closeable):
         """Close the file."""
         self.container.close()
 
-    @property
-    def metadata(self) -> dict[str, str]:
-        """Metadata of the container: title, date, place and so on."""
-        return dict(self.container.metadata)
-
-    @property
-    def video_metadata(self) -> dict[str, str]:
-        """Metadata of the video stream."""
-        return dict(self._stream.metadata)
-
-    @property
-    def chapters(self) -> list[Chapter]:
-        """Chapters of the span, in PyAV's form."""
+    def _chapters(self) -> list[Chapter]:
+        """Return the chapters of the span."""
         kept = []
         for chapter in self.container.chapters():
             tick = Fraction(chapter["time_base"] or 1)
@@ -198,12 +172,6 @@ class VideoFileReader(Closeable):
             end = whole if self._end is None else min(whole, float(self._end))
             frames = round(frames * max(0.0, end - float(self._start)) / whole)
         return frames or None
-
-    def frames(self) -> Iterator[Frame]:
-        """Yield the frames without packets; see `items`."""
-        for item in self.items():
-            if isinstance(item, Frame):
-                yield item
 
     def items(self) -> Iterator[Frame | av.Packet]:
         """Yield frames, and packets to copy, in file order.
@@ -261,10 +229,6 @@ class VideoFileReader(Closeable):
         expected, seconds = self._seconds(), self._reached()
         if not over and seconds < expected - max(1.0, _SHORTFALL * expected):
             self.note_damage(f"ends after {seconds:.1f} of {expected:.1f} seconds")
-
-    def note_damage(self, defect: str) -> None:
-        """Set `damage` unless it is set."""
-        self.damage = self.damage or f"{self.path}: {defect}"
 
     def _decoded(self, packet: av.Packet) -> Iterator[Frame]:
         """Yield the frames of a packet, after those that replace broken ones."""
