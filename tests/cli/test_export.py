@@ -75,7 +75,7 @@ def test_a_part_beyond_its_tolerance_is_exit_code_1(tmp_path, capsys):
     stylise = tf.saved_model.load(str(tmp_path / "out/saved_model")).signatures["bytes"]
     photo = encode_picture(np.zeros((10, 10, 3), np.uint8), ".png")
     (error,) = stylise(picture_bytes=tf.constant([photo]))["error"].numpy()
-    assert b"10x10 pixels, more than the 99 that are taken" in error
+    assert b"10x10 pixels: expected at most 99" in error
 
 
 def test_wrong_inputs_are_one_line_and_touch_no_file(exports, tmp_path, capsys):

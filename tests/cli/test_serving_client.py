@@ -204,7 +204,7 @@ def test_broken_picture_does_not_affect_its_batch(server, protocol, photos, tmp_
     assert serve(server, protocol, *flags) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
-    assert f"{broken}: JPEG picture: it is cut off; copy or download it anew" in lines
+    assert f"{broken}: JPEG picture: it is cut off; copy or download it again" in lines
     assert any(line.startswith(f"{photos}/no.png: expected a JPEG") for line in lines)
     assert "2 of 4 pictures written" in lines[-1]
     assert names(out) == ["a.png", "trip/b.png"]

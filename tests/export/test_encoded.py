@@ -1,4 +1,4 @@
-"""Files in, files out, as a graph: the same pictures as data.pictures reads, or an error each."""
+"""Graph from files to files: the pixels of io.pictures, or an error for each file."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from anime_tf.export.encoded import EncodedPictures, Limits
 from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.io.pictures import decode_picture, encode_picture
 
-EXACT = 0  # the decoders are the same libraries
+EXACT = 0  # the same libraries decode
 CMYK_STEPS = 2  # TensorFlow divides where OpenCV multiplies and shifts
 
-NOT_TAKEN = ("colour.bmp", "colour.gif")
+UNSUPPORTED = ("colour.bmp", "colour.gif")
 
 
 class Unchanged(keras.Model):
-    """A network that changes nothing, so that what comes out is what was read."""
+    """Identity, so that the output shows the decoded pixels."""
 
     STRIDE, MINIMUM_SIDE = 4, 8
 
@@ -49,8 +49,8 @@ def pictures():
 
 
 @pytest.fixture(scope="module")
-def stylise(pictures):
-    """Files -> files and errors."""
+def stylize(pictures):
+    """Function from files to files and errors."""
     run = pictures.function().get_concrete_function()
 
     def call(files):
@@ -63,9 +63,9 @@ def stylise(pictures):
     return call
 
 
-def check_same(stylise, files: dict[str, bytes], steps: int = EXACT) -> None:
-    """Expects of each file what data.pictures makes of it."""
-    anime, errors = stylise(files.values())
+def check_same(stylize, files: dict[str, bytes], steps: int = EXACT) -> None:
+    """Compare the results with io.pictures."""
+    anime, errors = stylize(files.values())
     for name, data, error in zip(files, anime, errors, strict=True):
         assert error == "", name
         actual = decode_picture(data, name).array_u8
@@ -74,15 +74,15 @@ def check_same(stylise, files: dict[str, bytes], steps: int = EXACT) -> None:
         assert np.abs(actual.astype(int) - expected).max() <= steps, name
 
 
-def test_whole_files_of_all_kinds_in_one_batch(stylise):
-    files = {name: data for name, data in whole_files().items() if name not in NOT_TAKEN}
+def test_whole_files_of_all_kinds_in_one_batch(stylize):
+    files = {name: data for name, data in whole_files().items() if name not in UNSUPPORTED}
     cmyk = {"cmyk.jpg": files.pop("cmyk.jpg"), "ycck.jpg": flat_jpeg([55, 128, 128, 255], 2)}
-    check_same(stylise, files)
-    check_same(stylise, cmyk, CMYK_STEPS)
-    check_same(stylise, {name: data + b"\0\xff\xd8junk" for name, data in files.items()})
+    check_same(stylize, files)
+    check_same(stylize, cmyk, CMYK_STEPS)
+    check_same(stylize, {name: data + b"\0\xff\xd8junk" for name, data in files.items()})
 
 
-def test_every_orientation_of_every_kind(stylise):
+def test_every_orientation_of_every_kind(stylize):
     rgb = smooth_noise(16, 24)
     rgba = np.dstack([rgb, noise(16, 24, 1)])
     lossless = cv2.imencode(".webp", rgb, [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()
@@ -97,20 +97,20 @@ def test_every_orientation_of_every_kind(stylise):
             files[f"{name} prefix.webp"] = webp_with_exif(
                 lossless, b"Exif\0\0" + block, (16, 24), False
             )
-    check_same(stylise, files)
+    check_same(stylize, files)
 
     broken = [b"", b"II*\0", exif(6)[:15], exif(9), exif(0), b"XX" + exif(6)]
     data = encode_picture(rgb, ".jpg")
-    check_same(stylise, {f"broken {i}": jpeg_with_exif(data, b) for i, b in enumerate(broken)})
+    check_same(stylize, {f"broken {i}": jpeg_with_exif(data, b) for i, b in enumerate(broken)})
 
 
-def test_gray_palette_transparent_and_16_bits(stylise):
+def test_gray_palette_transparent_and_16_bits(stylize):
     palette = png_chunk(b"PLTE", bytes([9, 8, 7, 250, 100, 50]))
     clear = png_chunk(b"tRNS", b"\x28")
     row = bytes([0b01000000])
     sixteen = struct.pack(">8H", 0, 128, 129, 257, 32768, 65278, 65407, 65535)
     check_same(
-        stylise,
+        stylize,
         {
             "gray": png(3, 1, 8, 0, [bytes([0, 77, 255])]),
             "gray 16": png(8, 1, 16, 0, [sixteen]),
@@ -128,15 +128,15 @@ def test_gray_palette_transparent_and_16_bits(stylise):
     )
 
 
-def test_a_broken_picture_leaves_the_others_alive(stylise):
+def test_broken_pictures_do_not_affect_others(stylize):
     for name, data in whole_files().items():
-        if name in NOT_TAKEN:
+        if name in UNSUPPORTED:
             continue
         kept = sorted({len(data) - 1, len(data) - 2, *(len(data) * k // 29 for k in range(2, 29))})
-        anime, errors = stylise([data, *(data[:end] for end in kept), data])
+        anime, errors = stylize([data, *(data[:end] for end in kept), data])
         assert errors[0] == errors[-1] == "" and anime[0] == anime[-1]
         kind = {"jpg": "JPEG", "png": "PNG", "webp": "WebP"}[name.split(".")[1]]
-        assert set(errors[1:-1]) == {f"{kind} picture: it is cut off; copy or download it anew"}
+        assert set(errors[1:-1]) == {f"{kind} picture: it is cut off; copy or download it again"}
 
     flipped = bytearray(encode_picture(noise(16, 16), ".png"))
     flipped[flipped.index(b"IDAT") + 40] ^= 1
@@ -144,45 +144,45 @@ def test_a_broken_picture_leaves_the_others_alive(stylise):
     no_frame = b"\xff\xd8\xff\xda\0\2\xff\xd9"
     no_picture = b"RIFF" + struct.pack("<I", 12) + b"WEBPABCD" + bytes(4)
     for data, words in (
-        (bytes(flipped), "broken picture: its pixels cannot be decoded; copy or download it anew"),
+        (bytes(flipped), "broken picture: its pixels cannot be decoded; copy or download it again"),
         (no_header, "PNG picture: it does not begin with an IHDR chunk"),
-        (no_frame, "JPEG picture: no picture is in it"),
-        (b"\xff\xd8\xff\xfe\0\2\0\0", "JPEG picture: there is no marker where one must be"),
-        (no_picture, "WebP picture: no picture is in it"),
-        (png(0, 5, 8, 0, []), "PNG picture of 0x5 pixels: it is empty"),
+        (no_frame, "JPEG picture: it contains no picture"),
+        (b"\xff\xd8\xff\xfe\0\2\0\0", "JPEG picture: a marker is missing"),
+        (no_picture, "WebP picture: it contains no picture"),
+        (png(0, 5, 8, 0, []), "PNG picture of 0x5 pixels: expected more than 0"),
     ):
-        _, (error,) = stylise([data])
+        _, (error,) = stylize([data])
         assert error.startswith(words)
 
 
-def test_what_is_not_taken_is_named(stylise):
+def test_unsupported_formats(stylize):
     files = whole_files()
     animated = webp_with_exif(files["lossless.webp"], exif(1), (40, 56), False)
     flags = animated.index(b"VP8X") + 8
     animated = animated[:flags] + bytes([animated[flags] | 2]) + animated[flags + 1 :]
     for data, words in (
-        (b"", "expected a JPEG, PNG or WebP picture, found an empty file"),
-        (b"hello", "found a file that begins with 68 65 6c 6c 6f"),
-        (files["colour.bmp"], "found a file that begins with 42 4d"),
-        (files["colour.gif"], "found a file that begins with 47 49 46 38"),
-        (animated, "WebP picture: it is animated; send one picture of it"),
+        (b"", "expected a JPEG, PNG or WebP picture, got an empty file"),
+        (b"hello", "got a file that begins with 68 65 6c 6c 6f"),
+        (files["colour.bmp"], "got a file that begins with 42 4d"),
+        (files["colour.gif"], "got a file that begins with 47 49 46 38"),
+        (animated, "WebP picture: it is animated; send a single picture"),
         (flat_jpeg([1, 2, 3, 4]), "JPEG picture: its CMYK values may mean ink or light"),
     ):
-        _, (error,) = stylise([data])
+        _, (error,) = stylize([data])
         assert words in error
 
 
-def test_limits_hold_before_anything_is_decoded():
-    """The files hold headers alone, so that a decoder would complain of something else."""
+def test_limits_apply_before_decoding():
+    """The files consist of headers, so that decoding would raise another error."""
     small = EncodedPictures(PaddedGenerator(Unchanged()), Limits(max_bytes=2000, max_pixels=600))
     run = small.function()
     whole = encode_picture(noise(20, 30), ".png")
     assert len(whole) < 2000
     cases = {
-        png(601, 1, 8, 2, []): "PNG picture of 601x1 pixels, more than the 600 that are taken",
+        png(601, 1, 8, 2, []): "PNG picture of 601x1 pixels: expected at most 600",
         png(25, 25, 8, 2, []): "of 25x25 pixels",
         png((1 << 32) - 1, (1 << 32) - 1, 8, 2, []): "of 4294967295x4294967295 pixels",
-        whole + bytes(2001 - len(whole)): "a file of 2001 bytes, more than the 2000 that are taken",
+        whole + bytes(2001 - len(whole)): "file of 2001 bytes: expected at most 2000",
         whole + bytes(2000 - len(whole)): "",
     }
     errors = run(tf.constant(list(cases)))["error"].numpy()
@@ -190,18 +190,18 @@ def test_limits_hold_before_anything_is_decoded():
         assert words in error.decode() and bool(words) == bool(error)
 
 
-def test_a_file_of_many_parts_costs_little(stylise):
+def test_number_of_parts_is_limited(stylize):
     empty = png_chunk(b"abcd", b"") * encoded.MAX_PARTS
     scans = b"\xff\xda\0\2" * encoded.MAX_SCANS
     begun_at = time.perf_counter()
-    _, errors = stylise(
+    _, errors = stylize(
         [
             png(1, 1, 8, 0, [b"\7"], empty),
             b"\xff\xd8" + b"\xff\x01" * (encoded.MAX_PARTS + 1) + flat_jpeg([7])[2:],
             flat_jpeg([7])[:-2] + scans + b"\xff\xd9",
         ]
     )
-    seconds = 20  # 1.5 were seen; without the limit, minutes for a file of the largest size
+    seconds = 20  # 1.5 measured; minutes without the limit
     assert time.perf_counter() - begun_at < seconds
     assert [error.partition("; ")[0] for error in errors] == [
         f"PNG picture: it has more than {encoded.MAX_PARTS} segments or chunks",
@@ -218,16 +218,16 @@ def test_jpeg_out(pictures):
     files = [encode_picture(rgb, ".png"), encode_picture(rgba, ".png"), wide]
     results = run(tf.constant(files))
     opaque, flattened, none = results["anime_bytes"].numpy()
-    # Quality and subsampling are those of the house: the same library makes the same pixels.
+    # With the quality and subsampling of io.pictures, the same library makes the same pixels.
     expected = decode_picture(encode_picture(rgb, ".jpg"), "jpeg").rgb_u8
     np.testing.assert_array_equal(decode_picture(opaque, "jpeg").rgb_u8, expected)
     assert opaque == flattened and none == b""
-    words = b"PNG picture of 65501x1 pixels, but what is written can have 65500 a side"
+    words = b"PNG picture of 65501x1 pixels: expected sides of at most 65500"
     assert results["error"][2].numpy().startswith(words)
     np.testing.assert_array_equal(results["error"][:2], [b"", b""])
 
 
-def test_no_pictures_and_no_such_encoding(pictures, stylise):
-    assert stylise([]) == ([], [])
-    with pytest.raises(ValueError, match="encoding must be one of png, jpeg, received 'gif'"):
+def test_no_pictures_and_unknown_encoding(pictures, stylize):
+    assert stylize([]) == ([], [])
+    with pytest.raises(ValueError, match="encoding: expected one of png, jpeg, got 'gif'"):
         pictures.function("gif")
