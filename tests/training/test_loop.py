@@ -225,7 +225,7 @@ def test_resuming_from_a_kept_checkpoint(data, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--from_epoch=2"], "--from_epoch is for a run that goes on: give --resume with it"),
+        (["--from_epoch=2"], "--from_epoch needs --resume"),
         (["--from_epoch=0", "--resume"], "--from_epoch=0"),
     ],
 )
