@@ -183,7 +183,7 @@ def prepare(folder: Path, model: str, weights: str, engines: Sequence[str]) -> A
         network = load_generator(weights_path(weights))
     else:
         keras.utils.set_random_seed(0)
-        network = GENERATORS[model]()
+        network = GENERATORS[model]()  # type: ignore[call-arg]  # each has a default width
     save_generator(network, folder / FILES["keras"])
     if model == BASELINE_MODEL and not weights:
         baseline = GENERATORS[model](**BASELINE_OPTIONS)

@@ -73,9 +73,9 @@ def test_figures_are_read_and_reported(tmp_path, capsys):
     wanted = "| 96x64 | float32 | openvino | keras, exact | 2 (1 .. 2) |"
     assert wanted in lines
     assert wanted in capsys.readouterr().out
-    colours = read_picture(chart).rgb_u8.reshape(-1, 3)
-    for colour in ((150, 150, 150), (46, 110, 180), (226, 120, 40), (255, 255, 255)):
-        assert (colours == colour).all(axis=-1).sum() > 1000
+    colors = read_picture(chart).rgb_u8.reshape(-1, 3)
+    for color in ((150, 150, 150), (46, 110, 180), (226, 120, 40), (255, 255, 255)):
+        assert (colors == color).all(axis=-1).sum() > 1000
     page.write_text("no place")
     assert app.run(COMMAND, [f"--read={figures}", f"--page={page}"]) == 2
     figures.write_text("{}")

@@ -69,7 +69,7 @@ def test_every_engine_gives_the_same_picture(exports, onnx_models, photo, name):
             )
 
 
-def test_keras_alone_holds_statistics(exports, photo):
+def test_only_keras_supports_ema_statistics(exports, photo):
     _, archive, folder = exports["animegan_v2"]
     assert Stylizer(archive).supports_ema
     for kind in EXPORTS:
