@@ -13,7 +13,7 @@ from absl import logging
 
 from anime_tf.datasets.pipeline import TrainingPictures
 from anime_tf.training.config import TrainConfig
-from anime_tf.training.loop import find_pictures
+from anime_tf.training.loop import prepare_pictures
 from anime_tf.training.objective import network_inputs
 from anime_tf.training.run_dir import check_unused, kept_checkpoint
 from anime_tf.training.trainer import Trainer
@@ -66,7 +66,7 @@ def dry_run(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -
     run_dir = Path(config.run_dir)
     if not resume:
         check_unused(run_dir)
-    pictures = find_pictures(config, make_smooth=False)
+    pictures = prepare_pictures(config, make_smooth=False)
     per_epoch = config.steps_per_epoch or pictures.steps_per_epoch
     done = 0
     if resume and from_epoch:

@@ -51,7 +51,7 @@ def train(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -> 
         ValueError: A setting, a picture pair or a checkpoint is invalid.
     """
     strategy = make_strategy(config.distribute)
-    pictures = find_pictures(config, worker_rank(strategy) if strategy else (0, 1))
+    pictures = prepare_pictures(config, worker_rank(strategy) if strategy else (0, 1))
     config = dataclasses.replace(
         config, steps_per_epoch=config.steps_per_epoch or pictures.steps_per_epoch
     )
@@ -63,10 +63,10 @@ def train(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -> 
     return code
 
 
-def find_pictures(
+def prepare_pictures(
     config: TrainConfig, rank: tuple[int, int] = (0, 1), *, make_smooth: bool = True
 ) -> TrainingPictures:
-    """List the data set's pictures.
+    """List the pictures of the data set and make missing edge-smoothed ones.
 
     Args:
         config: Settings of the run.

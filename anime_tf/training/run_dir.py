@@ -22,6 +22,7 @@ import tensorflow as tf
 from absl import logging
 
 from anime_tf.config import settings
+from anime_tf.errors import first_line
 from anime_tf.io.atomic import write_bytes
 from anime_tf.models.archive import save_generator
 from anime_tf.training.config import TrainConfig
@@ -146,28 +147,28 @@ class RunDir:
         return self._manager.latest_checkpoint
 
     def _restore(self) -> None:
-        kept, newest = self._from_epoch, self.newest_checkpoint
-        if kept:
-            found_at = os.fspath(kept_checkpoint(self.path, kept))
-        elif newest:
-            found_at = newest
+        if self._from_epoch:
+            # Kept checkpoints carry no save counter, unlike the manager's.
+            prefix = os.fspath(kept_checkpoint(self.path, self._from_epoch))
+            read = self._checkpoint.read
+            remedy = "resume from another"
+        elif self.newest_checkpoint:
+            prefix, read = self.newest_checkpoint, self._checkpoint.restore
+            remedy = "remove it to resume from the one before"
         else:
             logging.info("%s: no checkpoint yet, starting from step 0", self.path)
             return
-        seed = int(self.trainer.seed.numpy())
-        # Kept checkpoints carry no save counter, unlike the manager's.
-        read = self._checkpoint.read if kept else self._checkpoint.restore
+        expected = int(self.trainer.seed.numpy())
         try:
-            read(found_at).assert_consumed()
+            read(prefix).assert_consumed()
         except (tf.errors.OpError, AssertionError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
             raise ValueError(
-                f"{found_at}: does not fit this run's networks, or is damaged ({reason}); "
-                + ("resume from another" if kept else "remove it to resume from the one before")
+                f"{prefix}: does not fit this run's networks, or is damaged "
+                f"({first_line(error)}); {remedy}"
             ) from error
-        found = int(self.trainer.seed.numpy())
-        if found != seed:
-            raise ValueError(f"{found_at}: expected seed {seed}, as in {CONFIG}, got {found}")
+        seed = int(self.trainer.seed.numpy())
+        if seed != expected:
+            raise ValueError(f"{prefix}: expected seed {expected}, as in {CONFIG}, got {seed}")
 
     def _open_stats(self) -> TextIO:
         """Open the log without the lines after the checkpoint, whose steps will run again."""
@@ -178,7 +179,7 @@ class RunDir:
                 try:
                     known = json.loads(line)["step"] <= self.step
                 except (json.JSONDecodeError, KeyError):
-                    known = False  # cut off when the run was killed
+                    known = False  # the run was killed while writing it
                 if known:
                     kept.append(line + "\n")
             write_bytes(path, "".join(kept).encode())
