@@ -179,10 +179,7 @@ class TrainingPictures:
         return {name: read[name] for name in streams}
 
     def batches(
-        self,
-        first_step: int,
-        steps: int,
-        streams: Sequence[str] = ("photo", "anime", "smooth"),
+        self, first_step: int, steps: int, streams: Sequence[str] = ("photo", "anime", "smooth")
     ) -> tf.data.Dataset:
         """Make the batches of steps first_step .. first_step + steps - 1.
 
@@ -249,10 +246,7 @@ class TrainingPictures:
         )
 
     def iterate(
-        self,
-        first_step: int,
-        steps: int,
-        streams: Sequence[str] = ("photo", "anime", "smooth"),
+        self, first_step: int, steps: int, streams: Sequence[str] = ("photo", "anime", "smooth")
     ) -> Iterator[dict[str, tf.Tensor]]:
         """Yield the elements of `batches`, with errors of `read_slot` as plain ValueErrors."""
         import tensorflow as tf

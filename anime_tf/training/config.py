@@ -320,12 +320,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "color_weight": 10.0,
     },
     # A course report on AnimeGANv2:
-    "course_report": {
-        "epochs": 100,
-        "init_epochs": 1,
-        "style_weight": 3.0,
-        "color_weight": 10.0,
-    },
+    "course_report": {"epochs": 100, "init_epochs": 1, "style_weight": 3.0, "color_weight": 10.0},
     # CartoonGAN (Chen, Lai, Liu, CVPR 2018): cross-entropy, edge-smoothed pictures in color, and
     # content. Batch, epochs, rates and crops (which keep lines sharp) are those of a reproduction.
     "cartoongan": {

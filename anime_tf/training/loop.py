@@ -77,10 +77,7 @@ def prepare_pictures(
 
     def list_folders(need_smooth: bool) -> DatasetFolders:
         return dataset_folders(
-            config.dataset_dir,
-            config.style,
-            need_smooth=need_smooth,
-            need_paired=config.is_paired,
+            config.dataset_dir, config.style, need_smooth=need_smooth, need_paired=config.is_paired
         )
 
     adversarial = config.init_epochs < config.epochs
