@@ -21,6 +21,7 @@ def main(values: flags.FlagValues) -> int:
     config = make_config(values, InferConfig)
     stylizer, faces = make_config(values, StylizerConfig), make_config(values, FaceConfig)
     from anime_tf.faces.batch import stylize_pictures
+    from anime_tf.inference.batch import default_output
 
     start = time.perf_counter()
     tasks, report = stylize_pictures(config, stylizer, faces)
@@ -29,7 +30,7 @@ def main(values: flags.FlagValues) -> int:
         f"%d {items} pictures written to %s in %.1f s",
         len(report.written),
         len(tasks),
-        config.output or tasks[0].target.parent,
+        config.output or default_output(config.input),
         time.perf_counter() - start,
     )
     # A picture without a face to cut out is no failure.

@@ -75,6 +75,14 @@ def test_folder(archive, stylizer, photos, tmp_path, capsys):
     assert read_picture(out / "a.jpg").size_hw == (32, 48)
 
 
+def test_arguments_without_names(archive, photos, tmp_path, capsys):
+    assert infer(archive, photos / "a.jpg") == 0
+    assert f"1 of 1 pictures written to {photos / 'a_anime.jpg'}" in capsys.readouterr().err
+    assert infer(archive, photos / "a.jpg", tmp_path / "b.png") == 0
+    assert (photos / "a_anime.jpg").exists()
+    assert read_picture(tmp_path / "b.png").size_hw == (32, 48)
+
+
 def test_options_reach_the_stylizer(archive, photos, tmp_path):
     source, out = photos / "trip/b.png", tmp_path / "b.png"
     options = {"strength": 0.5, "match_brightness": True, "keep_color": True, "max_side": 14}
