@@ -1,1 +1,1 @@
-"""Stylising films, sound kept."""
+"""Stylization of videos: pipeline, stabilizer, resuming."""

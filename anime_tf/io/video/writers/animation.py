@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -17,7 +16,7 @@ from anime_tf.io.geometry import resize
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.readers.base import VideoReader
 from anime_tf.io.video.webp_chunks import set_end
-from anime_tf.io.video.writers.base import ffmpeg_errors_naming, log_dropped_streams
+from anime_tf.io.video.writers.base import discard, ffmpeg_errors_naming, log_dropped_streams
 
 if TYPE_CHECKING:
     import av
@@ -106,17 +105,9 @@ class AnimationWriter(AtomicWriter):
 
     def close(self) -> None:
         """Close the file; remove it if it was not committed."""
-        import av
-
         container, self._container = self._container, None
-        for path in (self._temporary, self._spool):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
         if container is not None:
-            with contextlib.suppress(av.FFmpegError, OSError):
-                container.close()
-        for path in (self._temporary, self._spool):
-            path.unlink(missing_ok=True)
+            discard(container, self._temporary, self._spool)
 
     def _open(self, height: int, width: int) -> None:
         import av

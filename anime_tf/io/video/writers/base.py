@@ -61,3 +61,18 @@ def ffmpeg_errors_naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
     except av.FFmpegError as error:
         raise ValueError(f"{path}: FFmpeg cannot write it ({error.strerror})") from error
+
+
+def discard(container: av.container.OutputContainer, *paths: Path) -> None:
+    """Close an unfinished container and remove its files; committed ones are gone already."""
+    import av
+
+    # Removed first, because closing would write an index and move all data behind it.
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(av.FFmpegError, OSError):
+        container.close()
+    # Again, for systems that cannot remove open files.
+    for path in paths:
+        path.unlink(missing_ok=True)

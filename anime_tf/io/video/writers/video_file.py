@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +15,7 @@ from anime_tf.io.geometry import resize
 from anime_tf.io.video.codecs import CODECS, DEFAULT_ENCODING, VideoEncoding, available_encoder
 from anime_tf.io.video.frames import EXACT_CHROMA, Frame
 from anime_tf.io.video.readers.base import VideoReader
-from anime_tf.io.video.writers.base import ffmpeg_errors_naming
+from anime_tf.io.video.writers.base import discard, ffmpeg_errors_naming
 from anime_tf.io.video.writers.streams import PacketStream, add_stream, copied_metadata
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ class VideoFileWriter(AtomicWriter):
             self._attach(container)
             container.start_encoding()
         except BaseException:
-            _discard(container, self._temporary)
+            discard(container, self._temporary)
             raise
         return container
 
@@ -265,23 +264,10 @@ class VideoFileWriter(AtomicWriter):
         """Close the file; remove it if it was not committed."""
         container, self._container = self._container, None
         if container is not None:
-            _discard(container, self._temporary)
+            discard(container, self._temporary)
 
     def _flush(self) -> None:
         self._flush_video()
         for stream in self._streams.values():
             for packet in stream.flush():
                 self._mux(packet)
-
-
-def _discard(container: av.container.OutputContainer, path: Path) -> None:
-    """Close and remove an unfinished file."""
-    import av
-
-    # Removed first, because closing would write an index and move all data behind it.
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
-    with contextlib.suppress(av.FFmpegError, OSError):
-        container.close()
-    # Again, for systems that cannot remove open files.
-    path.unlink(missing_ok=True)
