@@ -12,4 +12,5 @@ from anime_tf.models.norms import PACKAGE
 class LiveLargeGenerator(LiveGenerator):
     """`LiveGenerator` of width 64: 83,000 multiply-adds a pixel, 2.3 million parameters."""
 
+    BYTES_PER_PIXEL = 500
     DEFAULT_WIDTH = 64
