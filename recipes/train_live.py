@@ -27,6 +27,7 @@ import numpy as np
 import tensorflow as tf
 
 from anime_tf.conversion.perceptual import load_perceptual
+from anime_tf.io.atomic import atomic_file
 from anime_tf.io.color import LUMA_WEIGHTS
 from anime_tf.io.folders import by_stem, find_pictures
 from anime_tf.io.geometry import limit_array_side
@@ -141,9 +142,8 @@ class Training:
     def save(self) -> None:
         """Write the state and the averaged generator, each whole or not at all."""
         arrays: dict[str, Any] = {k: np.asarray(v) for k, v in self._variables().items()}
-        part = self.state_path.with_suffix(".part.npz")
-        np.savez(part, **arrays, step=np.array(self.step))
-        os.replace(part, self.state_path)
+        with atomic_file(self.state_path, ".npz") as part:
+            np.savez(part, **arrays, step=np.array(self.step))
         save_generator(self.average, self.arguments.run_dir / "generator.keras", storage="float16")
 
     def resume(self) -> None:

@@ -1,4 +1,4 @@
-"""Picture files made by hand, for tests of what reads them."""
+"""Hand-made picture files."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def webp_with_exif(data, block, size_hw, alpha):
 
 
 def flat_jpeg(values, adobe_transform=None):
-    """A baseline JPEG of one 8x8 block, each component of one value, without subsampling.
+    """Return a baseline JPEG of one 8x8 block of constant components, without subsampling.
 
     With a quantiser of 8 throughout, the DC coefficient of a flat block is value - 128.
     """

@@ -77,7 +77,8 @@ def store(key: str, data: bytes) -> None:
         return
     try:
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_bytes(base / key, _checksum(data) + b"\n" + data)
+        # The checksum detects what a power loss damages.
+        write_bytes(base / key, _checksum(data) + b"\n" + data, durable=False)
         _delete_oldest(base)
     except OSError as error:
         logging.debug("nothing is cached: %s", error)

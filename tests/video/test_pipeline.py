@@ -70,7 +70,7 @@ def test_matroska_stores_milliseconds(tmp_path):
 
 
 def test_matroska_shifts_audio_before_0(tmp_path):
-    """AAC begins 1024 samples early: in Matroska everything is later by as much, and in step."""
+    """AAC begins 1,024 samples early: in Matroska everything is later by as much, in sync."""
     source, target = tmp_path / "a.mp4", tmp_path / "b.mkv"
     write_video(source, moving(5), audio="aac")
     copy(source, target)
@@ -279,7 +279,7 @@ sys.exit(app.run(app.Command("video", "", "", (), main), []))
 
 
 def test_ctrl_c_leaves_nothing(tmp_path):
-    """A real signal, while the threads wait for each other; without TensorFlow, to be quick."""
+    """A real signal while the threads wait for each other; fast, because TensorFlow is not loaded."""
     source, folder = tmp_path / "a.mkv", tmp_path / "out"
     write_video(source, moving(3000, 96, 96), options={"preset": "ultrafast"})
     process = subprocess.Popen(

@@ -16,17 +16,17 @@ from anime_tf.video.pipeline import stylize_frames
 
 MILLISECOND = Fraction(1, 1000)
 
-# Two codings of one noisy frame differ by 4 to 8 levels on average, two frames by 20.
+# Two encodings of one noisy frame differ by 4 to 8 levels on average, two frames by 20.
 CODED_STEPS = 12
 
 SETTINGS = {"--strength": "1.0"}
 
 
 def stylize(source, target, *, stop_after=None, settings=SETTINGS, seen=None, **options):
-    """Stylises by a function that does nothing; interrupted after some frames of its own."""
+    """Run an identity function, interrupted after some frames."""
     stop, count = threading.Event(), 0
 
-    def stylise(rgb_u8, seconds):
+    def identity(rgb_u8, seconds):
         nonlocal count
         count += 1
         if seen is not None:
@@ -36,18 +36,18 @@ def stylize(source, target, *, stop_after=None, settings=SETTINGS, seen=None, **
         return rgb_u8
 
     with VideoFileReader(source, audio=True) as video:
-        return stylize_frames(video, target, stylise, settings=settings, stop=stop, **options)
+        return stylize_frames(video, target, identity, settings=settings, stop=stop, **options)
 
 
 def packets(path):
-    """Of pictures: times of showing and of decoding, durations, and data."""
+    """Return presentation and decoding time, duration and data of each coded frame."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         return [(p.pts, p.dts, p.duration, bytes(p)) for p in container.demux(stream) if p.size]
 
 
 def textured(count):
-    """A texture that moves, so that B-frames are worth their while."""
+    """Return frames of a moving texture, for which B-frames pay off."""
     random = np.random.default_rng(1)
     texture = random.integers(0, 256, (64, 64 + count, 3), np.uint8)
     texture = np.repeat(np.repeat(texture[:12, : 16 + count], 4, 0), 4, 1)

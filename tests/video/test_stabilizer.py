@@ -1,4 +1,4 @@
-"""Steady videos, on textures that move by hand and with a small network."""
+"""Stabilization of moving textures, and with a small network."""
 
 import cv2
 import keras
@@ -163,7 +163,7 @@ def test_size_change_resets_the_blend():
 
 
 def shots():
-    """Frames of two shots, eight each, with their times."""
+    """Return eight frames each of two shots, with their times."""
     for i in range(16):
         picture = texture(seed=i // 8) // 2 + np.uint8([0, 100, 0] if i < 8 else [120, 0, 0])
         yield window(picture, 10 + i, 10, 40, 48), i / 30
@@ -187,7 +187,7 @@ def test_cut_resets_the_state(stylizer, options):
 
 
 def still_shot(begin, end, step=0.25):
-    """A camera that moves slowly, with its times."""
+    """Return frames of a slowly moving camera, with their times."""
     picture = texture()
     for i in range(round(begin / step), round(end / step)):
         yield window(picture, 10 + i / 4, 10, 40, 48), i * step
@@ -222,7 +222,7 @@ def test_statistics_are_measured_at_intervals(stylizer):
 
 
 def halves(one, other):
-    """A mean between two levels and a deviation of half their distance, in each channel."""
+    """Return a frame with the mean of two levels and half their distance as deviation."""
     return np.repeat(np.uint8([one, other]), 48)[None, :, None].repeat(72, 0).repeat(3, 2)
 
 
@@ -328,7 +328,7 @@ def test_engine_without_averaged_statistics(stylizer, tmp_path):
 
 
 def test_statistics_follow_a_change_of_light_at_once(stylizer):
-    """No cut, yet nothing like the frame before: not a picture of statistics long gone."""
+    """A change without a cut must not be drawn with outdated statistics."""
     photo = texture(64, 80)
     video = TemporalStabilizer(stylizer, statistics_seconds=1e6, blend_seconds=0.0)
     video(photo, 0.0)

@@ -1,4 +1,4 @@
-"""Clips of the kinds that people have, through the whole pipeline but for the network."""
+"""Typical video files through the whole pipeline without a network."""
 
 from fractions import Fraction
 

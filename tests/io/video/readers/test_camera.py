@@ -88,7 +88,7 @@ def test_preview_shows_written_frames(video, tmp_path):
 
 
 def test_opencv_has_no_windows():
-    """Why the preview is Tk's: the package that is required is the headless one."""
+    """The preview uses Tk because the required OpenCV package is headless."""
     if "GUI:                           NONE" not in cv2.getBuildInformation():
         pytest.skip("another OpenCV is installed")
     with pytest.raises(cv2.error):

@@ -41,7 +41,7 @@ def test_audio_is_read_on_request(tmp_path):
 
 
 def test_transport_stream_times_start_at_0(tmp_path):
-    """Of pictures and sound together."""
+    """Times of frames and audio."""
     path, times = tmp_path / "a.ts", [30, 31, 33, 34]
     write_video(path, moving(4), times=times)
     with VideoFileReader(path) as video:
@@ -129,7 +129,7 @@ def test_cover_picture_is_no_video(tmp_path):
 
 
 def break_packets(path, numbers):
-    """Overwrites the packets of some frames, but for their first bytes."""
+    """Overwrite the packets of some frames except for their first bytes."""
     with av.open(str(path)) as container:
         places = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
     data = bytearray(path.read_bytes())
@@ -164,7 +164,7 @@ def test_broken_frame_is_replaced_by_previous(tmp_path, codec, pixels):
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "gif"])
 def test_span_has_frames_and_audio_that_begin_in_it(tmp_path, suffix):
-    """After seeking as without; times count from its start."""
+    """With and without seeking; times count from the span's start."""
     path = tmp_path / f"video.{suffix}"
     if suffix == "gif":
         write_video(path, moving(60), codec="gif", pixels="rgb8")

@@ -27,7 +27,7 @@ def assert_shows(found, expected):
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_frames_and_times_survive(tmp_path, suffix):
-    """Of a variable frame rate, the last frame's own time as well."""
+    """Variable frame rate, with the last frame's duration."""
     source, target = tmp_path / "a.mp4", tmp_path / f"b{suffix}"
     shown = [0, 160, 700, 900, 1500, 1600, 3000]
     write_video(source, moving(7, 47, 63), codec="mpeg4", times=shown, time_base=MILLISECOND)
@@ -73,7 +73,7 @@ def test_frames_too_fast_for_gif_are_dropped_and_logged(tmp_path, caplog):
 
 
 def test_gif_palette_covers_all_frames(tmp_path):
-    """A ramp of each colour, frame by frame: 256 colours must serve all three."""
+    """Each frame is a ramp of one color: 256 colors must serve all three."""
     ramp = np.repeat(np.linspace(0, 255, 64).astype(np.uint8)[None], 48, 0)
     pictures = [np.zeros((48, 64, 3), np.uint8) for _ in range(3)]
     for channel, picture in enumerate(pictures):

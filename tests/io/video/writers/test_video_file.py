@@ -29,7 +29,7 @@ line
 
 
 def with_subtitles(path, tmp_path, *, attach=False):
-    """A video of a second with sound, subtitles in English, and a font."""
+    """Write a video of one second with audio, English subtitles and a font."""
     write_video(tmp_path / "plain.mkv", moving(10), audio="aac")
     (tmp_path / "words.srt").write_text(TEXTS)
     with (
@@ -63,7 +63,7 @@ def subtitles(path):
     [(suffix, codec) for suffix, kind in CONTAINERS.items() for codec in kind.codecs],
 )
 def test_every_codec_keeps_frames_times_and_colors(tmp_path, suffix, codec):
-    """Those of a variable frame rate, in every kind of file that holds it."""
+    """Variable frame rate, in every container that holds the codec."""
     source, target = tmp_path / "a.mp4", tmp_path / f"b{suffix}"
     shown = [0, 160, 700, 900, 1500, 1501, 3000]
     write_video(
@@ -192,7 +192,7 @@ def test_unsupported_subtitles_are_encoded(tmp_path, caplog, suffix, codec, word
 
 
 def test_span_keeps_audio_in_sync(tmp_path):
-    """Pictures, sound, subtitles and chapters are cut to it, and count from its start."""
+    """Frames, audio, subtitles and chapters are clipped and count from the start."""
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     write_video(source, moving(60), audio="aac", options={"g": "25"})
     copy(source, target, Span(Fraction(21, 10), Fraction(40, 10)))
