@@ -279,7 +279,7 @@ sys.exit(app.run(app.Command("video", "", "", (), main), []))
 
 
 def test_ctrl_c_leaves_nothing(tmp_path):
-    """A real signal while the threads wait for each other; fast, because TensorFlow is not loaded."""
+    """A real signal while the threads wait for each other; TensorFlow is not loaded, to be fast."""
     source, folder = tmp_path / "a.mkv", tmp_path / "out"
     write_video(source, moving(3000, 96, 96), options={"preset": "ultrafast"})
     process = subprocess.Popen(
