@@ -100,19 +100,19 @@ def whole_files():
     progressive = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
     restarts = [cv2.IMWRITE_JPEG_RST_INTERVAL, 2]
     return {
-        "colour.jpg": encode_picture(rgb, ".jpg"),
+        "color.jpg": encode_picture(rgb, ".jpg"),
         "progressive.jpg": cv2.imencode(".jpg", bgr, progressive)[1].tobytes(),
         "restarts.jpg": cv2.imencode(".jpg", bgr, restarts)[1].tobytes(),
         "exif.jpg": jpeg_with_exif(encode_picture(rgb, ".jpg"), exif(1)),
         "gray.jpg": cv2.imencode(".jpg", gray)[1].tobytes(),
         "cmyk.jpg": flat_jpeg([10, 200, 90, 250], adobe_transform=0),
-        "colour.png": encode_picture(rgb, ".png"),
+        "color.png": encode_picture(rgb, ".png"),
         "alpha.png": encode_picture(rgba, ".png"),
         "gray.png": cv2.imencode(".png", gray)[1].tobytes(),
         "sixteen.png": cv2.imencode(".png", rgba.astype(np.uint16) * 257)[1].tobytes(),
-        "colour.bmp": encode_picture(rgb, ".bmp"),
+        "color.bmp": encode_picture(rgb, ".bmp"),
         "lossy.webp": encode_picture(rgb, ".webp", quality=80),
         "alpha.webp": encode_picture(rgba, ".webp"),
         "lossless.webp": cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes(),
-        "colour.gif": cv2.imencode(".gif", bgr)[1].tobytes(),
+        "color.gif": cv2.imencode(".gif", bgr)[1].tobytes(),
     }

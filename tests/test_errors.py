@@ -15,11 +15,11 @@ def test_first_line(message, expected):
 def test_a_package_that_is_not_there():
     assert import_optional("json", "no matter", "none").dumps([1]) == "[1]"
     expected = (
-        r"^films need Nowhere, which cannot be imported \(No module named 'no_such_module'\); "
+        r"^videos need Nowhere, which cannot be imported \(No module named 'no_such_module'\); "
         "pip install nowhere$"
     )
     with pytest.raises(ValueError, match=expected):
-        import_optional("no_such_module", "films need Nowhere", "nowhere")
+        import_optional("no_such_module", "videos need Nowhere", "nowhere")
 
 
 def test_closing_happens_on_errors_too():

@@ -31,7 +31,7 @@ from anime_tf.io.pictures import decode_picture, encode_picture
 EXACT = 0  # the same libraries decode
 CMYK_STEPS = 2  # TensorFlow divides where OpenCV multiplies and shifts
 
-UNSUPPORTED = ("colour.bmp", "colour.gif")
+UNSUPPORTED = ("color.bmp", "color.gif")
 
 
 class Unchanged(keras.Model):
@@ -163,8 +163,8 @@ def test_unsupported_formats(stylize):
     for data, words in (
         (b"", "expected a JPEG, PNG or WebP picture, got an empty file"),
         (b"hello", "got a file that begins with 68 65 6c 6c 6f"),
-        (files["colour.bmp"], "got a file that begins with 42 4d"),
-        (files["colour.gif"], "got a file that begins with 47 49 46 38"),
+        (files["color.bmp"], "got a file that begins with 42 4d"),
+        (files["color.gif"], "got a file that begins with 47 49 46 38"),
         (animated, "WebP picture: it is animated; send a single picture"),
         (flat_jpeg([1, 2, 3, 4]), "JPEG picture: its CMYK values may mean ink or light"),
     ):

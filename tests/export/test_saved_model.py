@@ -105,7 +105,7 @@ def test_a_session_as_servers_have_it_and_the_warmup_requests(exports):
     assert [request.model_spec.signature_name for request in requests] == list(SIGNATURES)
 
     # Both kinds of alpha, and each kind of file.
-    names = ("colour.jpg", "alpha.png", "sixteen.png", "gray.png", "alpha.webp", "lossy.webp")
+    names = ("color.jpg", "alpha.png", "sixteen.png", "gray.png", "alpha.webp", "lossy.webp")
     files = {name: data for name, data in whole_files().items() if name in names}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(path))

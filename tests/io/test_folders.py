@@ -28,11 +28,11 @@ def test_find_pictures_sorts_and_ignores_case(tmp_path):
 def test_missing_and_empty_folders_raise(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone: expected a folder of pictures.* nothing"):
         find_pictures(tmp_path / "gone")
-    touch(tmp_path, "film.mkv")
+    touch(tmp_path, "video.mkv")
     with pytest.raises(FileNotFoundError, match=r"expected pictures \(.jpg, .* got none"):
         find_pictures(tmp_path)
-    with pytest.raises(FileNotFoundError, match="film.mkv: .* got a file"):
-        find_pictures(tmp_path / "film.mkv")
+    with pytest.raises(FileNotFoundError, match="video.mkv: .* got a file"):
+        find_pictures(tmp_path / "video.mkv")
 
 
 @pytest.fixture

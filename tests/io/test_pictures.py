@@ -33,7 +33,7 @@ from anime_tf.io.pixels import as_type
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
-# The CMYK conversion and JPEG's colour transform each round to whole steps.
+# The CMYK conversion and JPEG's color transform each round to whole steps.
 JPEG_STEPS = 2
 
 # stored pixels 1 2 3 / 4 5 6 as a viewer must show them
@@ -160,7 +160,7 @@ def test_transparent_color():
     data = png(
         2, 1, 8, 2, [bytes([1, 2, 3, 4, 5, 6])], png_chunk(b"tRNS", bytes([0, 4, 0, 5, 0, 6]))
     )
-    picture = decode_picture(data, "colour")
+    picture = decode_picture(data, "color")
     np.testing.assert_array_equal(picture.rgb_u8, [[[1, 2, 3], [4, 5, 6]]])
     np.testing.assert_array_equal(picture.alpha_u8, [[255, 0]])
 
@@ -268,6 +268,7 @@ def test_orientation_of_jpeg(orientation):
     assert np.abs(got.astype(int) - expected).max() <= JPEG_STEPS
 
 
+@pytest.mark.filterwarnings("ignore:.*EXIF data:UserWarning")
 @pytest.mark.parametrize("block", [b"", b"II*\0", exif(6)[:15], exif(9), exif(0), b"XX" + exif(6)])
 def test_broken_exif_means_upright(block):
     data = jpeg_with_exif(encode_picture(noise(8, 24), ".jpg"), block)
@@ -402,6 +403,7 @@ def test_tiff_of_16_bits_upright(order, orientation, upright):
     np.testing.assert_array_equal(array, expected)
 
 
+@pytest.mark.filterwarnings("ignore:.*EXIF data:UserWarning")
 def test_broken_tiffs():
     whole = gray_tiff()
     with pytest.raises(ValueError, match=r"a\.tif: broken TIFF picture"):

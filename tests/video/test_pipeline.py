@@ -24,15 +24,15 @@ from anime_tf.video.pipeline import (
 
 ROOT = Path(__file__).parents[2]
 
-# What x264 at crf 1 and YUV leave of a picture of two colours; other errors are 20 and more.
-FILM_STEPS = 6
+# What x264 at crf 1 and YUV leave of a picture of two colors; other errors are 20 and more.
+VIDEO_STEPS = 6
 
 MILLISECOND = Fraction(1, 1000)
 
 
-def copy(source, target, stylise=np.copy, **options) -> VideoReport:
+def copy(source, target, stylize=np.copy, **options) -> VideoReport:
     with VideoFileReader(source, audio=True) as video:
-        return stylize_frames(video, target, frame_by_frame(stylise), **options)
+        return stylize_frames(video, target, frame_by_frame(stylize), **options)
 
 
 def only(folder, *names):
@@ -54,7 +54,7 @@ def test_frames_times_audio_and_metadata_are_kept(tmp_path, suffix):
     assert tags.items() <= after.metadata.items()
     assert (after.stream.codec_context.name, after.stream.pix_fmt) == ("h264", "yuv420p")
     means = [[frame.mean() for frame in video.frames] for video in (before, after)]
-    assert np.abs(np.subtract(*means)).max() <= FILM_STEPS
+    assert np.abs(np.subtract(*means)).max() <= VIDEO_STEPS
     data = target.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
     assert only(target.parent, target.name)
@@ -167,7 +167,7 @@ def test_odd_sizes_are_padded(tmp_path, height, width):
     assert after.shape == (height + height % 2, width + width % 2, 3)
     padded = np.pad(marked(height, width), ((0, height % 2), (0, width % 2), (0, 0)), "edge")
     if height > 1:
-        assert np.abs(corners(after) - corners(padded)).max() <= FILM_STEPS
+        assert np.abs(corners(after) - corners(padded)).max() <= VIDEO_STEPS
 
 
 def test_rotated_wide_pixels_become_upright_and_square(tmp_path):
@@ -187,23 +187,23 @@ def test_rotated_wide_pixels_become_upright_and_square(tmp_path):
         assert container.streams.video[0].sample_aspect_ratio == 1
         picture = frame.to_ndarray(format="rgb24")
     assert picture.shape == (128, 48, 3)
-    assert np.abs(corners(picture) - [REST, TOP_LEFT, REST, REST]).max() <= FILM_STEPS
+    assert np.abs(corners(picture) - [REST, TOP_LEFT, REST, REST]).max() <= VIDEO_STEPS
 
 
 @pytest.mark.parametrize("matrix", ["ITU601", "ITU709"])
-@pytest.mark.parametrize("colour_range", [1, 2])
-def test_matrix_and_range_are_kept(tmp_path, matrix, colour_range):
+@pytest.mark.parametrize("color_range", [1, 2])
+def test_matrix_and_range_are_kept(tmp_path, matrix, color_range):
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    colours = (matrix, colour_range)
-    write_video(source, [marked()], colors=colours, named_colors=True, options={"crf": "1"})
+    colors = (matrix, color_range)
+    write_video(source, [marked()], colors=colors, named_colors=True, options={"crf": "1"})
     copy(source, target, encoding=VideoEncoding(crf=1))
     after = read(target)
     context = after.stream.codec_context
     assert (context.colorspace, context.color_range) == (
         {"ITU601": 6, "ITU709": 1}[matrix],
-        colour_range,
+        color_range,
     )
-    assert np.abs(corners(after.frames[0]) - [TOP_LEFT, REST, REST, REST]).max() <= FILM_STEPS
+    assert np.abs(corners(after.frames[0]) - [TOP_LEFT, REST, REST, REST]).max() <= VIDEO_STEPS
 
 
 def test_stylized_frames_are_written(tmp_path):
@@ -212,7 +212,7 @@ def test_stylized_frames_are_written(tmp_path):
     copy(source, target, lambda photo_u8: 255 - photo_u8[:, ::-1], encoding=VideoEncoding(crf=1))
     expected = 255 - np.array([REST, TOP_LEFT, REST, REST])
     for frame in read(target).frames:
-        assert np.abs(corners(frame) - expected).max() <= FILM_STEPS
+        assert np.abs(corners(frame) - expected).max() <= VIDEO_STEPS
 
 
 def test_frames_are_resized_to_the_first(tmp_path, caplog):

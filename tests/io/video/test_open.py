@@ -45,7 +45,7 @@ CLIPS = {
 }
 
 
-def stylise(source, target, span=Span(), encoding=VideoEncoding()):  # noqa: B008, both are frozen
+def stylize(source, target, span=Span(), encoding=VideoEncoding()):  # noqa: B008, both are frozen
     with open_reader(source, span) as video:
         return stylize_frames(video, target, frame_by_frame(np.copy), encoding=encoding)
 
@@ -55,7 +55,7 @@ def stylise(source, target, span=Span(), encoding=VideoEncoding()):  # noqa: B00
 def test_frames_times_audio_and_length_are_kept(tmp_path, name, suffix):
     source, target = tmp_path / name, tmp_path / f"anime{suffix}"
     write_video(source, moving(22), **CLIPS[name])
-    report = stylise(source, target, encoding=VideoEncoding(crf=1))
+    report = stylize(source, target, encoding=VideoEncoding(crf=1))
     assert (report.frames, report.damage) == (22, None)
     before, after = read(source), read(target)
     assert len(after.frames) == len(before.frames) == 22
@@ -80,12 +80,12 @@ def test_gif_to_gif_and_to_pictures(tmp_path):
     write_video(source, [marked(), marked()[::-1], marked()[:, ::-1]], codec="gif", pixels="rgb8")
     for target in (tmp_path / "b.gif", tmp_path / "b.webp"):
         check_output(source, target)
-        assert stylise(source, target).frames == 3
+        assert stylize(source, target).frames == 3
         assert times(target) == times(source) == [0, 0.1, 0.2]
     place = f"{tmp_path}/frames/"
     check_output(source, place)
-    assert stylise(source, place).frames == 3
-    assert stylise(place, tmp_path / "c.mp4", Span(rate=Fraction(10))).frames == 3
+    assert stylize(source, place).frames == 3
+    assert stylize(place, tmp_path / "c.mp4", Span(rate=Fraction(10))).frames == 3
     assert times(tmp_path / "c.mp4") == times(source)
     for again in (place, f"{place}%06d.png"):
         with pytest.raises(ValueError, match="would overwrite the input"):
@@ -95,7 +95,7 @@ def test_gif_to_gif_and_to_pictures(tmp_path):
 def test_span_through_the_pipeline(tmp_path):
     source, target = tmp_path / "a.mp4", tmp_path / "b.webm"
     write_video(source, moving(40), audio="aac", options={"g": "15"})
-    report = stylise(source, target, Span(Fraction(2), Fraction(3), Fraction(20)))
+    report = stylize(source, target, Span(Fraction(2), Fraction(3), Fraction(20)))
     assert (report.frames, report.damage) == (20, None)
     with av.open(str(target)) as container:
         names = [stream.codec_context.name for stream in container.streams]

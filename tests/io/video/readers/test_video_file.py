@@ -57,14 +57,14 @@ def test_transport_stream_times_start_at_0(tmp_path):
 
 
 @pytest.mark.parametrize("matrix", ["ITU601", "ITU709"])
-@pytest.mark.parametrize("colour_range", [1, 2])
-def test_tagged_matrix_and_range_are_used(tmp_path, matrix, colour_range):
-    colours = (matrix, colour_range)
+@pytest.mark.parametrize("color_range", [1, 2])
+def test_tagged_matrix_and_range_are_used(tmp_path, matrix, color_range):
+    colors = (matrix, color_range)
     video = tmp_path / "video.mkv"
-    write_video(video, [marked()], colors=colours, named_colors=True, options=LOSSLESS)
+    write_video(video, [marked()], colors=colors, named_colors=True, options=LOSSLESS)
     with VideoFileReader(video) as reader:
         (frame,) = reader.frames()
-        assert (reader.colors.matrix, reader.colors.range_number) == colours
+        assert (reader.colors.matrix, reader.colors.range_number) == colors
     # chroma has half the size: the corners lie inside of their patches
     assert np.abs(corners(frame.rgb_u8) - [TOP_LEFT, REST, REST, REST]).max() <= YUV_STEPS
 

@@ -11,7 +11,7 @@ from anime_tf.io.video.open import open_reader
 from anime_tf.io.video.span import Span
 from anime_tf.io.video.webp_chunks import is_animated_webp
 
-# What a palette of 256 colours and its dither, or WebP's quality of 85, leave of flat frames.
+# What a palette of 256 colors and its dither, or WebP's quality of 85, leave of flat frames.
 LEVELS = 4
 
 MILLISECOND = Fraction(1, 1000)
@@ -97,10 +97,10 @@ def test_transparent_pixels_are_white(tmp_path, suffix, codec, pixels):
         for pts, picture in enumerate((left, left[:, ::-1].copy())):
             frame = av.VideoFrame.from_ndarray(picture, format="rgba").reformat(format="bgra")
             if pixels == "pal8":
-                colours = np.zeros((256, 4), np.uint8)  # ARGB
-                colours[1] = (255, 200, 20, 30)
+                colors = np.zeros((256, 4), np.uint8)  # ARGB
+                colors[1] = (255, 200, 20, 30)
                 chosen = (picture[..., 3] > 0).astype(np.uint8)
-                frame = av.VideoFrame.from_ndarray((chosen, colours), format="pal8")
+                frame = av.VideoFrame.from_ndarray((chosen, colors), format="pal8")
             frame.pts, frame.time_base = pts, Fraction(1, 10)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -11,9 +11,9 @@ from anime_tf.io.video.codecs import CODECS, CONTAINERS, VideoEncoding
 from anime_tf.io.video.open import check_target
 from anime_tf.io.video.span import Span
 
-# What the encoders at their best quality and YUV leave of a picture of two colours; other errors
+# What the encoders at their best quality and YUV leave of a picture of two colors; other errors
 # are 20 and more.
-FILM_STEPS = 8
+VIDEO_STEPS = 8
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -86,7 +86,7 @@ def test_every_codec_keeps_frames_times_and_colors(tmp_path, suffix, codec):
         if codec == "hevc" and suffix in (".mp4", ".mov"):
             assert context.codec_tag == "hvc1"
     for frame in after.frames:
-        assert np.abs(corners(frame) - [TOP_LEFT, REST, REST, REST]).max() <= FILM_STEPS
+        assert np.abs(corners(frame) - [TOP_LEFT, REST, REST, REST]).max() <= VIDEO_STEPS
 
 
 def test_crf_changes_file_size(tmp_path):
@@ -242,7 +242,7 @@ def test_constant_rate_takes_nearest_frames(tmp_path):
     assert times(tmp_path / "b.mp4") == [0, 0.2, 0.4]
     levels = [frame.mean() for frame in read(tmp_path / "b.mp4").frames]
     nearest = [moving(6)[i].mean() for i in (0, 2, 4)]
-    assert np.abs(np.subtract(levels, nearest)).max() <= FILM_STEPS
+    assert np.abs(np.subtract(levels, nearest)).max() <= VIDEO_STEPS
     assert read(tmp_path / "b.mp4").audio == read(tmp_path / "a.mp4").audio
     copy(tmp_path / "a.mp4", tmp_path / "c.mp4", Span(rate=Fraction(20)))
     assert times(tmp_path / "c.mp4") == pytest.approx([i / 20 for i in range(12)], abs=1e-9)
