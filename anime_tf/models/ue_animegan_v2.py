@@ -48,7 +48,7 @@ class UEAnimeGANv2Generator(Generator):
             [cnl(2 * w, strides=2, name="B_0"), cnl(2 * w, name="B_1")],
             [cnl(4 * w, strides=2, name="B_2"), cnl(4 * w, name="B_3")],
         ]
-        self.C = [
+        self.C: list[Any] = [
             cnl(4 * w, name="C_0"),
             *(residual(8 * w, name=f"r{i}") for i in range(1, 5)),
             cnl(4 * w, name="C_1"),

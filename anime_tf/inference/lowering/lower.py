@@ -81,9 +81,10 @@ def lower(
     Raises:
         ValueError: The number of statistics does not fit the generator.
     """
-    table: dict[type, Replace] = {Upsample2x: lambda layer: _upsample(layer, config, tile)}
+    table: dict[Any, Replace] = {Upsample2x: lambda layer: _upsample(layer, config, tile)}
     if config.cpu_optimized:
-        table |= {PictureNorm: recast(CpuPictureNorm), ReflectPad: recast(CpuReflectPad)}
+        table[PictureNorm] = recast(CpuPictureNorm)
+        table[ReflectPad] = recast(CpuReflectPad)
     if config.fused_upsample_conv is not None:
         block = {"phases": PhasesConvNormLReLU, "transposed": TransposedConvNormLReLU}
         fused = recast(block[config.fused_upsample_conv])

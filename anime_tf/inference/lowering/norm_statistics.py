@@ -7,6 +7,7 @@ definition order. `spans` says which part of it belongs to which layer.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -85,8 +86,8 @@ def fuse_norm_statistics(
     """Fuse norms with given statistics into the convolutions before them.
 
     With scale = gamma / sqrt(variance + epsilon), convolution and norm are the convolution with
-    kernel * scale and the bias (bias - mean) * scale + beta. Layers with statistics that are no
-    `PictureNorm` use the given statistics without being fused.
+    kernel * scale and the bias (bias - mean) * scale + beta. Other layers with statistics, and
+    norms without a convolution before them, use the given statistics without being fused.
 
     Args:
         network: The reference. The convolution before a norm is the last one defined before it.
@@ -117,13 +118,35 @@ def fuse_norm_statistics(
             conv = layer
         elif isinstance(layer, StatisticsLayer):
             given = _given_moments(layer, statistics, span_of[id(layer)], choose)
-            if isinstance(layer, PictureNorm):
-                fused = FusedConv(conv, layer, *given)
-                replacements[id(conv)] = lambda _, fused=fused: fused
-                replacements[id(layer)] = lambda _: lambda x: x
+            if isinstance(layer, PictureNorm) and _can_fuse(conv):
+                replacements[id(conv)] = _replace_by(FusedConv(conv, layer, *given))
+                replacements[id(layer)] = _replace_by(_identity)
             else:
-                replacements[id(layer)] = _overriding(slice(0), lambda *_, given=given: given)
+                replacements[id(layer)] = _with_moments(given)
+            conv = None
     return replacements
+
+
+def _can_fuse(conv: Any) -> bool:
+    if conv is None:
+        return False
+    return conv.padding == "valid" and conv.activation is keras.activations.linear
+
+
+def _replace_by(layer: Callable[[Any], Any]) -> Replace:
+    return lambda _: layer
+
+
+def _identity(x: Any) -> Any:
+    return x
+
+
+def _with_moments(moments: Moments) -> Replace:
+    def normalize(layer: Any, x: Any) -> Any:
+        tensors = (ops.convert_to_tensor(moment, "float32") for moment in moments)
+        return layer.normalize(x, *(ops.reshape(moment, (1, 1, 1, -1)) for moment in tensors))
+
+    return lambda layer: partial(normalize, layer)
 
 
 def _given_moments(
