@@ -1,1 +1,4 @@
-"""The networks, one a file, named after their papers; they know no losses and no training."""
+"""The networks, one per file, named after their papers: their definition in Keras layers."""
+
+PACKAGE = "anime_tf"
+"""Package name under which Keras registers layers and networks."""

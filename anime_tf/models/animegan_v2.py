@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 
+from anime_tf.models import PACKAGE
 from anime_tf.models.generator import Generator
-from anime_tf.models.layers import PACKAGE, ConvNormLReLU, InvertedResidual, make_out_layer
+from anime_tf.models.layers import ConvNormLReLU, InvertedResidual, make_out_layer
 from anime_tf.models.norms import LAYER_NORM_EPSILON
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 
+from anime_tf.models import PACKAGE
 from anime_tf.models.generator import Generator, to_picture
-from anime_tf.models.layers import PACKAGE, ConvNormLReLU, he_normal, make_out_layer
+from anime_tf.models.layers import ConvNormLReLU, he_normal, make_out_layer
 from anime_tf.models.tree import build_in_order
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 
+from anime_tf.models import PACKAGE
 from anime_tf.models.generator import Generator, to_picture
-from anime_tf.models.layers import PACKAGE, ReflectPad
+from anime_tf.models.layers import ReflectPad
 from anime_tf.models.norms import PictureNorm, instance_norm
 
 EPSILON = 1e-9

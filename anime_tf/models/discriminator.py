@@ -8,7 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from anime_tf.models.layers import PACKAGE, make_leaky_relu
+from anime_tf.models import PACKAGE
+from anime_tf.models.layers import make_leaky_relu
 from anime_tf.models.norms import make_norm
 from anime_tf.models.spectral_norm import SpectralNormConv2D
 

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from anime_tf.models.norms import PACKAGE, make_norm
+from anime_tf.models import PACKAGE
+from anime_tf.models.norms import make_norm
 from anime_tf.models.tree import build_in_order
 from anime_tf.models.upsampling import Upsample2x
 

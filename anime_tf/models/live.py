@@ -9,8 +9,9 @@ import numpy as np
 from keras import ops
 
 from anime_tf.io.color import LUMA_WEIGHTS
+from anime_tf.models import PACKAGE
 from anime_tf.models.generator import Generator
-from anime_tf.models.norms import PACKAGE, Moments, StatisticsLayer
+from anime_tf.models.norms import Moments, StatisticsLayer
 from anime_tf.models.upsampling import Upsample2x
 
 EXPOSED_MEAN = (-0.16, 0.24)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from anime_tf.models import PACKAGE
 from anime_tf.models.live import LiveGenerator
-from anime_tf.models.norms import PACKAGE
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

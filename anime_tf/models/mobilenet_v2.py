@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from anime_tf.models.layers import PACKAGE
+from anime_tf.models import PACKAGE
 from anime_tf.models.tree import build_in_order
 
 ALPHA = 1.3

@@ -7,8 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-PACKAGE = "anime_tf"
-"""Package name under which Keras registers the layers and networks."""
+from anime_tf.models import PACKAGE
 
 LAYER_NORM_EPSILON = 1e-12
 """Epsilon of TensorFlow 1's `contrib.layers.layer_norm`; a larger one changes the result."""

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from anime_tf.models.norms import PACKAGE
+from anime_tf.models import PACKAGE
 
 SPECTRAL_NORM_EPSILON = 1e-12
 """Added to the l2 norms of the power iteration."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 
+from anime_tf.models import PACKAGE
 from anime_tf.models.generator import Generator, to_picture
-from anime_tf.models.layers import PACKAGE, ConvNormLReLU, InvertedResidual, make_out_layer
+from anime_tf.models.layers import ConvNormLReLU, InvertedResidual, make_out_layer
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from anime_tf.models.norms import PACKAGE
+from anime_tf.models import PACKAGE
 
 
 def upsample_legacy(x: Any) -> Any:

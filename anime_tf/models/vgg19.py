@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from anime_tf.models.layers import PACKAGE, he_normal
+from anime_tf.models import PACKAGE
+from anime_tf.models.layers import he_normal
 from anime_tf.models.tree import build_in_order
 
 BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512))

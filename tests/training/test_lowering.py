@@ -111,7 +111,7 @@ def test_the_reference_norms_are_differentiable_twice():
 def test_generators(name):
     keras.utils.set_random_seed(2)
     model = GENERATORS[name](width=2)
-    x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (1, 16, 24, 3)), tf.float32)
+    x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (1, 16, 32, 3)), tf.float32)
     np.testing.assert_array_equal(lower_for_training(model)(x, training=True), model(x))
 
 
@@ -120,7 +120,7 @@ def test_discriminators_update_the_state_of_the_reference(name):
     keras.utils.set_random_seed(2)
     model = DISCRIMINATORS[name](width=4, depth=2)
     lowered = lower_for_training(model)
-    x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (1, 16, 24, 3)), tf.float32)
+    x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (1, 16, 32, 3)), tf.float32)
     np.testing.assert_array_equal(lowered(x), model(x))
     before = [u.numpy() for u in model.non_trainable_variables]
     assert before

@@ -118,19 +118,14 @@ def fuse_norm_statistics(
             conv = layer
         elif isinstance(layer, StatisticsLayer):
             given = _given_moments(layer, statistics, span_of[id(layer)], choose)
-            if isinstance(layer, PictureNorm) and _can_fuse(conv):
+            is_plain = conv is not None and conv.activation is keras.activations.linear
+            if isinstance(layer, PictureNorm) and is_plain:
                 replacements[id(conv)] = _replace_by(FusedConv(conv, layer, *given))
                 replacements[id(layer)] = _replace_by(_identity)
             else:
                 replacements[id(layer)] = _with_moments(given)
             conv = None
     return replacements
-
-
-def _can_fuse(conv: Any) -> bool:
-    if conv is None:
-        return False
-    return conv.padding == "valid" and conv.activation is keras.activations.linear
 
 
 def _replace_by(layer: Callable[[Any], Any]) -> Replace:
@@ -165,7 +160,7 @@ class FusedConv:
     """A convolution with the norm after it, as one convolution with a bias.
 
     Args:
-        conv: A `Conv2D` or `DepthwiseConv2D` with padding "valid" and without activation.
+        conv: A `Conv2D` or `DepthwiseConv2D` without activation.
         norm: The norm.
         mean: Its means, (size,), array or tensor.
         variance: Its variances.
@@ -186,14 +181,14 @@ class FusedConv:
         kernel = values(conv.kernel)
         kernel = kernel * (by.reshape(scale, kernel.shape[2:]) if self._is_depthwise else scale)
         self.kernel = kernel.astype(np.float32) if is_constant else kernel
-        self._strides = conv.strides
+        self._strides, self._padding = conv.strides, conv.padding
         self._dtype = conv.compute_dtype
 
     def __call__(self, x: Any) -> Any:
         x = ops.cast(x, self._dtype)
         conv = ops.depthwise_conv if self._is_depthwise else ops.conv
         kernel = ops.cast(ops.convert_to_tensor(self.kernel), x.dtype)
-        return self.add_bias(conv(x, kernel, self._strides, "valid"))
+        return self.add_bias(conv(x, kernel, self._strides, self._padding))
 
     def add_bias(self, x: Any) -> Any:
         """Add the bias, by the operation that TensorFlow merges into convolutions."""

@@ -8,9 +8,15 @@ import pytest
 import tensorflow as tf
 
 from anime_tf.inference.lowering.lower import CPU, PORTABLE, lower
-from anime_tf.inference.lowering.norm_statistics import mean_mask, spans, statistics_length
-from anime_tf.models.norms import StatisticsLayer
+from anime_tf.inference.lowering.norm_statistics import (
+    FusedConv,
+    mean_mask,
+    spans,
+    statistics_length,
+)
+from anime_tf.models.norms import StatisticsLayer, instance_norm
 from anime_tf.models.registry import GENERATORS
+from anime_tf.models.tree import build_in_order, sublayers
 
 FUSED = 1e-4  # of float32: kernels are multiplied before the sums, not after
 
@@ -96,3 +102,30 @@ def test_measuring_a_part():
     conv, norm = model.first[1:3]
     expected = norm.measure(conv(model.first[0](x))[:, :4])[0]
     np.testing.assert_allclose(means[0], expected, rtol=1e-6)
+
+
+def test_other_convolutions_before_a_norm():
+    """One with zero padding is fused; one with an activation is not, nor is the first norm."""
+    network = keras.layers.Layer()
+    network.first = instance_norm("first")
+    network.padded = keras.layers.Conv2D(4, 3, padding="same")
+    network.second = instance_norm("second")
+    network.activated = keras.layers.Conv2D(2, 1, activation="relu")
+    network.third = instance_norm("third")
+    build_in_order(network, (None, None, None, 3))
+    expected = x = picture()
+    statistics = np.linspace(0.5, 2, 18)
+    lowered = lower(network, PORTABLE, statistics=statistics)
+    statistics = statistics.astype(np.float32)
+    assert isinstance(lowered.padded, FusedConv)
+    assert not isinstance(lowered.activated, FusedConv)
+    for layer in sublayers(network):
+        if isinstance(layer, StatisticsLayer):
+            size = layer.statistics_size
+            expected = layer.normalize(expected, statistics[:size], statistics[size : 2 * size])
+            statistics = statistics[2 * size :]
+        else:
+            expected = layer(expected)
+    for name in ("first", "padded", "second", "activated", "third"):
+        x = getattr(lowered, name)(x)
+    np.testing.assert_allclose(x, expected, atol=FUSED)
