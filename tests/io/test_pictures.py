@@ -33,6 +33,9 @@ from anime_tf.io.pixels import as_type
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
+# Pillow warns of cut EXIF blocks and TIFF directories.
+pytestmark = pytest.mark.filterwarnings("ignore:.*EXIF data:UserWarning")
+
 # The CMYK conversion and JPEG's color transform each round to whole steps.
 JPEG_STEPS = 2
 
@@ -268,7 +271,6 @@ def test_orientation_of_jpeg(orientation):
     assert np.abs(got.astype(int) - expected).max() <= JPEG_STEPS
 
 
-@pytest.mark.filterwarnings("ignore:.*EXIF data:UserWarning")
 @pytest.mark.parametrize("block", [b"", b"II*\0", exif(6)[:15], exif(9), exif(0), b"XX" + exif(6)])
 def test_broken_exif_means_upright(block):
     data = jpeg_with_exif(encode_picture(noise(8, 24), ".jpg"), block)
@@ -403,7 +405,6 @@ def test_tiff_of_16_bits_upright(order, orientation, upright):
     np.testing.assert_array_equal(array, expected)
 
 
-@pytest.mark.filterwarnings("ignore:.*EXIF data:UserWarning")
 def test_broken_tiffs():
     whole = gray_tiff()
     with pytest.raises(ValueError, match=r"a\.tif: broken TIFF picture"):
