@@ -43,8 +43,9 @@ class Exposure(StatisticsLayer):
 
     def measure(self, x: Any) -> Moments:
         """Measure mean and variance of the luma of each picture, (n, 1, 1, 1) each."""
-        weights = ops.convert_to_tensor(LUMA_WEIGHTS, "float32")
-        luma = ops.sum(ops.cast(x, "float32") * weights, axis=-1, keepdims=True)
+        # The sum over the channels as a mean, whose axes every runtime takes alike.
+        weights = 3.0 * ops.convert_to_tensor(LUMA_WEIGHTS, "float32")
+        luma = ops.mean(ops.cast(x, "float32") * weights, axis=-1, keepdims=True)
         # One axis after the other: the sum of a whole picture loses digits in float32.
         mean = ops.mean(ops.mean(luma, axis=2, keepdims=True), axis=1, keepdims=True)
         square = ops.square(luma - mean)

@@ -39,7 +39,9 @@ def test_one_model_takes_every_size(exports, name):
     data = (exported / "model.tflite").read_bytes()
     assert not FORBIDDEN & set(operators(data))
     counts = operators(data)
-    assert counts["MIRROR_PAD"] > 10 and counts["GATHER"] == 2
+    assert counts["GATHER"] == 2
+    if not name.startswith("live"):
+        assert counts["MIRROR_PAD"] > 10
     if name != "cartoongan":
         assert counts["RESIZE_BILINEAR"] >= 2, "upsampling is one operator each time"
     interpreter = litert.Interpreter(model_content=data)

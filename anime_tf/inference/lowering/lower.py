@@ -105,7 +105,7 @@ def tensorflow_lowering() -> LoweringConfig:
 def _upsample(layer: Any, config: LoweringConfig, tile: TileBox | None) -> Any:
     if tile is not None and layer.mode == "align_corners":
         return recast(TileUpsample2x, tile=tile)(layer)
-    # Exports keep the other modes as reference operations, which all runtimes compute alike.
-    if config.cpu_optimized or layer.mode == "legacy":
+    # Exports keep aligned corners as reference operations, which all runtimes compute alike.
+    if config.cpu_optimized or layer.mode != "align_corners":
         return recast(NativeUpsample2x)(layer)
     return layer
