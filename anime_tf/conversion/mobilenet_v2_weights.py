@@ -43,9 +43,11 @@ def read(path: Path) -> list[Layer]:
             groups = [file[f"{name}/vars"] for name in _keras_3_names()]
             return [[group[str(i)][()] for i in range(len(group))] for group in groups]
     except OSError as error:
-        raise ValueError(f"{path}: not a readable HDF5 file ({error})") from error
+        raise ValueError(f"{path}: expected an HDF5 file, got another ({error})") from error
     except KeyError as error:
-        raise ValueError(f"{path}: not a MobileNetV2 weight file ({error.args[0]})") from error
+        raise ValueError(
+            f"{path}: expected MobileNetV2 weights, got others ({error.args[0]})"
+        ) from error
 
 
 def _keras_3_names() -> Iterator[str]:
@@ -71,8 +73,8 @@ def fill(network: MobileNetV2Features, layers: list[Layer], source: str) -> None
             expected.append((f"the batch norm of {conv.name}", [tuple(conv.bias.shape)] * 4))
     if len(layers) < len(expected):
         raise ValueError(
-            f"{source}: not a MobileNetV2 weight file: expected {len(expected)} layers with "
-            f"weights up to block_6_expand, got {len(layers)}"
+            f"{source}: expected {len(expected)} layers with weights up to block_6_expand of "
+            f"MobileNetV2, got {len(layers)}"
         )
     for (name, shapes), layer in zip(expected, layers, strict=False):
         found = [array.shape for array in layer]

@@ -53,8 +53,9 @@ class _Storage:
 
     def values(self) -> np.ndarray:
         """Return the values, floats as float16, float32 or float64."""
-        if self.data is None or len(self.data) != self.nbytes:
-            raise ValueError("the values of a tensor are cut off")
+        size = len(self.data or b"")
+        if size != self.nbytes:
+            raise ValueError(f"expected {self.nbytes} bytes of values of a tensor, got {size}")
         values = np.frombuffer(self.data, STORAGES[self.type])
         if self.type == "BFloat16Storage":
             return (values.astype(np.uint32) << 16).view(np.float32)
@@ -74,13 +75,15 @@ class _Tensor:
         """Return a copy of the values."""
         values = self.storage.values()
         if len(self.shape) != len(self.strides):
-            raise ValueError("a tensor's shape and strides have different lengths")
+            raise ValueError(
+                f"expected as many strides as sides, got {self.strides} and {self.shape}"
+            )
         last = self.offset + sum(
             (side - 1) * stride for side, stride in zip(self.shape, self.strides, strict=True)
         )
         parts = (self.offset, *self.shape, *self.strides)
         if any(part < 0 for part in parts) or (0 not in self.shape and last >= len(values)):
-            raise ValueError("a tensor extends beyond its values")
+            raise ValueError(f"expected a tensor within its {len(values)} values, got one beyond")
         steps = [stride * values.itemsize for stride in self.strides]
         view = np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, steps)
         return np.array(view)
@@ -224,8 +227,9 @@ def _read_legacy(file: IO[bytes]) -> Any:
     content = InertUnpickler(file, STAND_INS, storages).load()
     for key in InertUnpickler(file, {}).load():
         storage = storages.found[key]
-        if int.from_bytes(file.read(8), "little") != storage.count:
-            raise ValueError("the values of a tensor are cut off")
+        count = int.from_bytes(file.read(8), "little")
+        if count != storage.count:
+            raise ValueError(f"expected {storage.count} values of a tensor, got {count}")
         storage.data = file.read(storage.nbytes)
     return content
 

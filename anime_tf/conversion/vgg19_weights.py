@@ -78,7 +78,7 @@ def _read_h5(path: Path) -> Weights:
                     )
                 values[ours] = (arrays[4], arrays[1])
     except OSError as error:
-        raise ValueError(f"{path}: not a readable HDF5 file ({error})") from error
+        raise ValueError(f"{path}: expected an HDF5 file, got another ({error})") from error
     return values
 
 
@@ -88,19 +88,19 @@ def _read_npy(path: Path) -> Weights:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
             if version != (1, 0):
-                raise ValueError(f"expected version 1.0 of the array format, got {version}")
+                raise ValueError(f"got version {version} of the array format")
             np.lib.format.read_array_header_1_0(file)
             content = InertUnpickler(file, STAND_INS).load()
             if isinstance(content, _Array):  # a 0-d object array around the dict
                 content = content.items()[0]
             if not isinstance(content, dict):
-                raise ValueError(f"expected a dict of layers, got {type(content).__name__}")
+                raise ValueError(f"got a {type(content).__name__} instead of a dict of layers")
             missing = [name for name in KERAS_NAMES if name not in content]
             if missing:
-                raise ValueError(f"it has no {', '.join(missing)}")
+                raise ValueError(f"got no {', '.join(missing)}")
             return {n: (content[n][0].array(), content[n][1].array()) for n in KERAS_NAMES}
     except (ValueError, pickle.UnpicklingError, EOFError, IndexError, AttributeError) as error:
-        raise ValueError(f"{path}: not the vgg19.npy of AnimeGAN: {error}") from error
+        raise ValueError(f"{path}: expected the vgg19.npy of AnimeGAN: {error}") from error
 
 
 class _Dtype:
@@ -126,16 +126,16 @@ class _Array:
     def items(self) -> list[Any]:
         """Elements of an array of objects."""
         if len(self.state) != 5 or not isinstance(self.state[4], list) or not self.state[4]:
-            raise ValueError("its outer array holds no object")
+            raise ValueError("got an outer array without an object")
         return self.state[4]
 
     def array(self) -> np.ndarray:
         """Values of an array of floats, as float32."""
         if len(self.state) != 5:
-            raise ValueError("an array without values")
+            raise ValueError("got an array without values")
         _, shape, dtype, fortran, data = self.state
         if dtype.code not in ("f4", "f8") or dtype.byte_order not in ("<", ">", "="):
-            raise ValueError(f"expected an array of floats, got type {dtype.code}")
+            raise ValueError(f"got an array of type {dtype.code} instead of floats")
         if isinstance(data, str):  # Python 2's bytes, read as latin-1
             data = data.encode("latin1")
         values = np.frombuffer(data, np.dtype(dtype.code).newbyteorder(dtype.byte_order))

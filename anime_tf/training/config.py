@@ -245,8 +245,8 @@ PAINTED: dict[str, Any] = {
     "paired_magnitude_weight": 0.5,
     "paired_feature_weight": 0.25,
 }
-"""What the built-in styles have in common: painted counterparts in the initialization phase alone,
-as recipes/README.md describes."""
+"""Settings common to the built-in styles: painted pairs in the initialization phase alone; see
+recipes/README.md."""
 
 PAINTED_LARGE: dict[str, Any] = {
     **PAINTED,
@@ -354,7 +354,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "cel_live": PAINTED_LIVE,
     "gouache_live": PAINTED_LIVE,
 }
-"""What a preset changes of `TrainConfig`'s defaults, which are Hayao's."""
+"""Changes of each preset to the defaults of `TrainConfig`, which are Hayao's."""
 
 
 @dataclass(frozen=True)

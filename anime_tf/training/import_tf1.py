@@ -65,7 +65,7 @@ COUNTERS = (
     Ignored(re.compile(r"beta[12]_power(_[12])?"), "powers of beta, turned into counts of updates"),
     Ignored(re.compile(r"(.+/)?global_step"), "count of training steps"),
 )
-"""Variables that are read, but not into a variable of ours."""
+"""Variables that are read, but fill no variable."""
 
 
 @dataclass(frozen=True)

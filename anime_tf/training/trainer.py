@@ -29,10 +29,10 @@ EMA_WARMUP = 10
 """The moving average's decay in step t is at most t / (EMA_WARMUP + t)."""
 
 Pass = tuple[tf.GradientTape, tf.Tensor]
-"""The tape of a pass of G, and what it generated."""
+"""Tape and generated pictures of a pass of G."""
 
 Gradients = tuple[tf.Tensor, Terms, list[tf.Tensor]]
-"""The loss to minimize, its unweighted terms, and its gradients."""
+"""Loss to minimize, its unweighted terms, and its gradients."""
 
 
 class Trainer:

@@ -80,8 +80,8 @@ def test_reads_keras_h5_with_and_without_top(content, golden, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("text.h5", b"hello", "text.h5: not a readable HDF5 file"),
-        ("text.npy", b"hello", "text.npy: not the vgg19.npy of AnimeGAN"),
+        ("text.h5", b"hello", "text.h5: expected an HDF5 file"),
+        ("text.npy", b"hello", "text.npy: expected the vgg19.npy of AnimeGAN"),
     ],
 )
 def test_other_files_are_refused(tmp_path, name, content, message):
@@ -94,7 +94,7 @@ def test_missing_files_and_layers_are_reported(tmp_path, content):
     with pytest.raises(FileNotFoundError, match=r"none\.h5: no such file; expected VGG-19"):
         load(tmp_path / "none.h5")
     np.save(tmp_path / "part.npy", {"conv1_1": content["conv1_1"]}, allow_pickle=True)
-    with pytest.raises(ValueError, match="it has no conv1_2"):
+    with pytest.raises(ValueError, match="got no conv1_2"):
         load(tmp_path / "part.npy")
     wrong = {**content, "conv2_1": content["conv1_1"]}
     np.save(tmp_path / "wrong.npy", wrong, allow_pickle=True)
