@@ -33,7 +33,7 @@ from anime_tf.io.folders import by_stem, find_pictures
 from anime_tf.io.geometry import limit_array_side
 from anime_tf.io.pictures import read_array, write_picture
 from anime_tf.losses import painting
-from anime_tf.models.archive import save_generator
+from anime_tf.models.archive import load_generator, save_generator
 from anime_tf.models.live import LiveGenerator
 from anime_tf.models.live_large import LiveLargeGenerator
 from anime_tf.training.lowering import lower_for_training
@@ -147,18 +147,16 @@ class Training:
         save_generator(self.average, self.arguments.run_dir / "generator.keras", storage="float16")
 
     def resume(self) -> None:
-        """Continue from the state of the run directory, where there is one."""
-        source = self.state_path
-        if not source.exists() and self.arguments.init_from:
-            source = self.arguments.init_from / "state.npz"
-        if not source.exists():
-            return
-        with np.load(source) as state:
-            is_own = source == self.state_path
-            for name, variable in self._variables().items():
-                if is_own or not name.startswith("optimizer/"):
+        """Continue from the state of the run directory, or begin with the weights of an archive."""
+        if self.state_path.exists():
+            with np.load(self.state_path) as state:
+                for name, variable in self._variables().items():
                     variable.assign(state[name])
-            self.step = int(state["step"]) if is_own else 0
+                self.step = int(state["step"])
+        elif self.arguments.init_weights:
+            weights = load_generator(self.arguments.init_weights).get_weights()
+            self.model.set_weights(weights)
+            self.average.set_weights(weights)
 
     def rate(self) -> float:
         """Compute the learning rate: warm-up, then a cosine down to 2 % of the peak."""
@@ -276,7 +274,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--photos", type=Path, required=True, help="Folder of photos.")
     add("--paintings", type=Path, required=True, help="Folder of their paintings.")
     add("--run_dir", type=Path, required=True, help="Folder of the run; resumed if it exists.")
-    add("--init_from", type=Path, help="Run directory whose weights a new run begins with.")
+    add("--init_weights", type=Path, help="Archive whose weights a new run begins with.")
     add("--samples", type=Path, help="Folder of a few photos to look at.")
     add("--width", type=int, default=24, help="24: live, 64: live_large.")
     add("--size", type=int, default=256, help="Side of the training windows.")

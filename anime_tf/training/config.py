@@ -67,6 +67,7 @@ class TrainConfig(Config):
         xla: Compile the steps with XLA.
         distribute: none uses one device, mirrored all devices of this machine, multi_worker the
             machines of TF_CONFIG. A batch is split among them.
+        init_weights: Archive whose weights G begins with; of the same network and width.
         generator_width: Channels of G's first convolution; 32 as published.
         discriminator_width: Channels of D's first convolution, ch in the original code.
         discriminator_depth: Stages of D, n_dis in the original code.
@@ -139,6 +140,7 @@ class TrainConfig(Config):
     ema_decay: float = setting(0.0, minimum=0, below=1, fixed=True)
     xla: bool = setting(False)
     distribute: str = setting("none", choices=DISTRIBUTE)
+    init_weights: str = setting("", fixed=True)
     generator_width: int = setting(32, minimum=1, fixed=True)
     discriminator_width: int = setting(64, minimum=2, fixed=True)
     discriminator_depth: int = setting(3, minimum=1, fixed=True)

@@ -56,6 +56,8 @@ def train(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -> 
         config, steps_per_epoch=config.steps_per_epoch or pictures.steps_per_epoch
     )
     trainer = Trainer(config, strategy=strategy)
+    if config.init_weights and not resume:
+        trainer.begin_with(config.init_weights)
     with RunDir(config, trainer, resume=resume, from_epoch=from_epoch) as run_dir:
         code = _Loop(config, trainer, pictures, run_dir).run()
     if pictures.broken:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from anime_tf.conversion.perceptual import load_perceptual
+from anime_tf.models.archive import load_generator
 from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import worker_rank
@@ -113,6 +115,23 @@ class Trainer:
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
         self.seed = tf.Variable(config.seed, dtype=tf.int64, trainable=False, name="seed")
+
+    def begin_with(self, path: str | os.PathLike[str]) -> None:
+        """Give the generator the weights of an archive.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It holds another network, or one of another width.
+        """
+        source = load_generator(path)
+        found, expected = ((type(network), network.width) for network in (source, self.generator))
+        if found != expected:
+            raise ValueError(
+                f"{path}: expected a {expected[0].__name__} of width {expected[1]}, got a "
+                f"{found[0].__name__} of width {found[1]}; give --model and --generator_width"
+            )
+        for network in {id(x): x for x in (self.generator, self.exported)}.values():
+            network.set_weights(source.get_weights())
 
     def _make_generator(self) -> keras.Model:
         return GENERATORS[self.config.model](

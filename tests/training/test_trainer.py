@@ -15,6 +15,7 @@ from golden_files import (
 )
 
 from anime_tf.losses.adversarial import GAN_TYPES, gradient_norm
+from anime_tf.models.archive import load_generator, save_generator
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.objective import TERM_WEIGHTS, network_inputs
 from anime_tf.training.trainer import Trainer
@@ -305,3 +306,20 @@ def test_a_cosine_rises_and_falls():
         rates.append(float(trainer._decayed_rate()))
     expected = [0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * s / 1000)) for s in (0, 199, 500, 1000)]
     np.testing.assert_allclose(rates, [expected[0] / 200, *expected[1:]], rtol=1e-5)
+
+
+def test_training_begins_with_an_archive(tmp_path):
+    small = {"image_size": 32, "batch_size": 1, "discriminator_width": 2, "content_weight": 0}
+    config = TrainConfig(
+        **small, style_weight=0, model="live", generator_width=2, ema_decay=0.9, seed=1
+    )
+    trainer = Trainer(config)
+    save_generator(Trainer(config.replace(seed=2)).generator, tmp_path / "a.keras")
+    trainer.begin_with(tmp_path / "a.keras")
+    expected = load_generator(tmp_path / "a.keras").get_weights()
+    for network in (trainer.generator, trainer.exported):
+        for found, weight in zip(network.get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(found, weight)
+    other = Trainer(config.replace(generator_width=4))
+    with pytest.raises(ValueError, match="expected a LiveGenerator of width 4, got a"):
+        other.begin_with(tmp_path / "a.keras")
