@@ -14,7 +14,7 @@ from anime_tf.export.config import ExportConfig
 from anime_tf.styles.builtin import weights_path
 
 if TYPE_CHECKING:
-    from anime_tf.export.exporter import Exported
+    from anime_tf.export.exporter import ExportResult
 
 
 def main(values: flags.FlagValues) -> int:
@@ -36,15 +36,14 @@ def main(values: flags.FlagValues) -> int:
     return app.EXIT_SOME_FAILED if any(part.failure for part in parts) else app.EXIT_DONE
 
 
-def _summary(part: Exported) -> str:
+def _summary(part: ExportResult) -> str:
     size = f"{part.path}: {part.size / 1e6:.2f} MB"
-    if part.measured is None:
+    if (found := part.measurement) is None:
         return f"{size}, not verified"
-    height, width = part.measured.timed_hw
+    height, width = found.timed_hw
     return (
-        f"{size}, differs from the network by at most {part.measured.largest:.2g} of 2 (PSNR "
-        f"{part.measured.psnr:.1f} dB), {part.measured.milliseconds:.0f} ms for {width}x{height} "
-        "pixels"
+        f"{size}, differs from the network by at most {found.largest:.2g} of 2 (PSNR "
+        f"{found.psnr:.1f} dB), {found.milliseconds:.0f} ms for {width}x{height} pixels"
     )
 
 

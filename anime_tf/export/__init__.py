@@ -1,1 +1,1 @@
-"""Generators as SavedModels, TFLite models and ONNX models, for use without this package."""
+"""Export of generators as SavedModel, TFLite and ONNX models."""

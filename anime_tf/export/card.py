@@ -1,4 +1,4 @@
-"""The model card of an export: what a network is, whose it is, and what it learnt from."""
+"""Model card of an export: network, license and training data."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ JSON_NAME = "model_card.json"
 MARKDOWN_NAME = "MODEL_CARD.md"
 
 NOT_STATED = "not stated"
-"""What a card says where nobody told it: it claims nothing by itself."""
+"""Value of unknown properties."""
 
 
 @dataclass(frozen=True)
 class Signature:
-    """A way in which an exported network is called.
+    """Signature of an exported network.
 
     Attributes:
-        name: Of the signature.
-        inputs: Name of a tensor -> its type, shape and range, in words.
+        name: Its name.
+        inputs: Name of a tensor -> description of dtype, shape and range.
         outputs: Likewise.
     """
 
@@ -37,18 +37,18 @@ class Signature:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known of a network.
+    """Properties of a network.
 
     Attributes:
         style: Name of the style.
-        description: What it looks like, in a line.
-        license: Of the weights, an SPDX identifier where there is one.
-        training_data: What they learnt from, in a line.
+        description: Description of the style in one line.
+        license: License of the weights, preferably an SPDX identifier.
+        training_data: Training data in one line.
         network: Key of `models.registry.GENERATORS`.
-        parameters: How many numbers it learnt.
+        parameters: Number of parameters.
         config: Arguments of its class.
-        precision: Of its computations, a Keras dtype policy.
-        weights_sha256: Of the archive that it was loaded from, in hexadecimal.
+        precision: Keras dtype policy of its arithmetic.
+        weights_sha256: SHA-256 of its archive, in hexadecimal.
         versions: Name of a package -> its version at export.
     """
 
@@ -73,24 +73,20 @@ class ModelCard:
         license: str = "",
         training_data: str = "",
     ) -> ModelCard:
-        """Makes the card of a loaded network.
+        """Make the card of a loaded network; unknown properties are `NOT_STATED`.
 
         Args:
-            weights: Name of a built-in style, about which all is known, or the path of an archive.
-            model: The generator that was loaded from it.
-            style_name: What to call the style; a file is called by its name otherwise.
-            license: Of a file's weights.
-            training_data: Of a file's weights.
-
-        Returns:
-            The card; what neither the table of built-in styles nor the caller tells is
-            `NOT_STATED`.
+            weights: Name of a built-in style, whose properties are known, or path of an archive.
+            model: The generator loaded from it.
+            style_name: Name of the style; by default that of the weights.
+            license: License of the archive's weights.
+            training_data: Training data of the archive's weights.
 
         Raises:
             FileNotFoundError: There are no such weights.
-            ValueError: A built-in style is given another license or other training data.
+            ValueError: License or training data are given for a built-in style.
         """
-        # Here, so that a card can be read and written without TensorFlow.
+        # Cards can be read and written without TensorFlow.
         import keras
         import tensorflow as tf
 
@@ -104,13 +100,11 @@ class ModelCard:
         if builtin is not None:
             if license or training_data:
                 raise ValueError(
-                    f"{os.fspath(weights)}: license and training data of a built-in style are "
-                    "known; they are told for weights of your own alone"
+                    f"{os.fspath(weights)}: expected no license and training data for a built-in "
+                    "style, which has its own"
                 )
             description, license = builtin.description, builtin.license
             training_data = builtin.training_data
-        of_no_interest = ("name", "trainable", "dtype")
-        config = {k: v for k, v in model.get_config().items() if k not in of_no_interest}
         return cls(
             style=style_name or (os.fspath(weights) if builtin else path.stem),
             description=description or NOT_STATED,
@@ -118,7 +112,11 @@ class ModelCard:
             training_data=training_data or NOT_STATED,
             network=next(name for name, kind in GENERATORS.items() if kind is type(model)),
             parameters=model.count_params(),
-            config=config,
+            config={
+                key: value
+                for key, value in model.get_config().items()
+                if key not in ("name", "trainable", "dtype")
+            },
             precision=model.dtype_policy.name,
             weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
             versions={
@@ -129,60 +127,48 @@ class ModelCard:
         )
 
     def as_json(self, signatures: Sequence[Signature] = ()) -> str:
-        """The card for programs: an object with the attributes, and ``signatures``."""
+        """Return a JSON object of the attributes and ``signatures``."""
         content = asdict(self) | {"signatures": [asdict(one) for one in signatures]}
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
     def as_markdown(self, signatures: Sequence[Signature] = ()) -> str:
-        """The card for people."""
+        """Return the card as a page of Markdown."""
         config = ", ".join(f"{key}={value}" for key, value in self.config.items())
-        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         rows = [
             ("style", self.style),
-            ("looks like", self.description),
+            ("description", self.description),
             ("license of the weights", self.license),
             ("training data", self.training_data),
             ("network", f"`{self.network}`, {self.parameters:,} parameters"),
             ("config", config or "as published"),
             ("precision", self.precision),
             ("sha256 of the weights", f"`{self.weights_sha256}`"),
-            ("made with", versions),
+            ("made with", ", ".join(" ".join(item) for item in self.versions.items())),
         ]
-        lines = [f"# {_cell(self.style)}", "", "Turns photos into pictures of this style.", ""]
+        lines = [f"# {_escape(self.style)}", "", "Turns photos into pictures of this style.", ""]
         lines += _table(("", ""), rows)
         if signatures:
             lines += ["", "## Signatures", ""]
             lines += _table(
-                ("name", "in", "out"),
+                ("name", "inputs", "outputs"),
                 [(f"`{s.name}`", _tensors(s.inputs), _tensors(s.outputs)) for s in signatures],
             )
         return "\n".join(lines) + "\n"
 
     def write(self, folder: str | os.PathLike[str], signatures: Sequence[Signature] = ()) -> None:
-        """Writes both forms into a folder, `JSON_NAME` and `MARKDOWN_NAME`.
-
-        Args:
-            folder: An existing folder.
-            signatures: How the network is called.
-
-        Raises:
-            OSError: They cannot be written.
-        """
-        folder = Path(folder)
-        (folder / JSON_NAME).write_text(self.as_json(signatures), encoding="utf-8")
-        (folder / MARKDOWN_NAME).write_text(self.as_markdown(signatures), encoding="utf-8")
+        """Write `JSON_NAME` and `MARKDOWN_NAME` into an existing folder."""
+        Path(folder, JSON_NAME).write_text(self.as_json(signatures), encoding="utf-8")
+        Path(folder, MARKDOWN_NAME).write_text(self.as_markdown(signatures), encoding="utf-8")
 
 
 def _tensors(tensors: dict[str, str]) -> str:
-    return "; ".join(f"`{name}`: {words}" for name, words in tensors.items())
+    return "; ".join(f"`{name}`: {text}" for name, text in tensors.items())
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a Markdown table."""
-    cells = [head, ["---"] * len(head), *([_cell(cell) for cell in row] for row in rows)]
+    cells = [head, ["---"] * len(head), *([_escape(cell) for cell in row] for row in rows)]
     return [f"| {' | '.join(row)} |" for row in cells]
 
 
-def _cell(text: str) -> str:
-    """A user's words in a table: in a line, and not as its borders."""
+def _escape(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""How far an export may be from the network that it was made from, and how it is found out."""
+"""Comparison of an export with the network that it was made from."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from anime_tf.io.pixels import to_pm1
 from anime_tf.metrics.similarity import psnr
 
 PROBE_SIZES = ((256, 256), (150, 203))
-"""Height and width of the test pictures: one that no network has to pad, one that all do."""
+"""Heights and widths of the test pictures; the second one needs padding."""
 
 PROBE_BATCHES = (1, 2)
-"""Pictures in a batch of test pictures."""
+"""Batch sizes of the test pictures."""
 
 TIMED_RUNS = 3
-"""Runs whose median is the time; they follow the runs that were compared, so all is warm."""
+"""Number of runs whose median is the time; all earlier runs warm up."""
 
 
 @dataclass(frozen=True)
-class Limit:
-    """How far an export may be from its network.
+class Tolerance:
+    """Allowed deviation of an export from its network.
 
     Attributes:
-        largest: Of one value, in [-1, 1].
-        psnr: The least peak signal-to-noise ratio, dB.
+        largest: Largest absolute difference of a value in [-1, 1].
+        psnr: Lowest peak signal-to-noise ratio in dB.
     """
 
     largest: float = math.inf
@@ -38,14 +38,14 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """How far an export is from its network, and how fast it is.
+class Measurement:
+    """Deviation of an export from its network, and its speed.
 
     Attributes:
-        largest: The largest difference of one value, in [-1, 1]; NaN where a value is none.
-        psnr: The least peak signal-to-noise ratio of a batch, dB; infinite where all is equal.
-        milliseconds: For one picture, median.
-        timed_hw: Height and width of that picture, pixels.
+        largest: Largest absolute difference of a value in [-1, 1]; NaN if a value is NaN.
+        psnr: Lowest peak signal-to-noise ratio of a batch in dB; infinite if all are equal.
+        milliseconds: Median time for one picture.
+        timed_hw: Height and width of that picture.
     """
 
     largest: float
@@ -53,31 +53,35 @@ class Measured:
     milliseconds: float
     timed_hw: tuple[int, int]
 
-    def beyond(self, limit: Limit) -> str:
-        """What passes the limit, in words; empty where nothing does."""
-        words = []
-        # Put so that a NaN does not pass.
-        if not self.largest <= limit.largest:
-            words.append(f"differs by {self.largest:.2g}, expected no more than {limit.largest:g}")
-        if not self.psnr >= limit.psnr:
-            words.append(f"PSNR is {self.psnr:.1f} dB, expected at least {limit.psnr:g} dB")
-        return "; ".join(words)
+    def violations(self, tolerance: Tolerance) -> str:
+        """Describe what exceeds the tolerance; empty if nothing does."""
+        problems = []
+        # Negated, because a comparison with NaN is false.
+        if not self.largest <= tolerance.largest:
+            problems.append(
+                f"expected a difference of at most {tolerance.largest:g}, got {self.largest:.2g}"
+            )
+        if not self.psnr >= tolerance.psnr:
+            problems.append(
+                f"expected a PSNR of at least {tolerance.psnr:g} dB, got {self.psnr:.1f} dB"
+            )
+        return "; ".join(problems)
 
 
-def probes_pm1(sizes: Sequence[tuple[int, int]] = PROBE_SIZES) -> list[np.ndarray]:
-    """Test pictures: waves of colour with hard edges.
+def make_probes(sizes: Sequence[tuple[int, int]] = PROBE_SIZES) -> list[np.ndarray]:
+    """Make test pictures of colored waves and hard edges.
 
     Args:
-        sizes: Heights and widths, pixels.
+        sizes: Heights and widths.
 
     Returns:
-        Batches (n, height, width, 3), float32 RGB in [-1, 1], one for each size and each of
-        `PROBE_BATCHES`; the same at every call.
+        A batch (n, height, width, 3), float32 RGB in [-1, 1], for each size and each of
+        `PROBE_BATCHES`; the same in every call.
     """
-    return [to_pm1(_probe(n, *size)) for size in sizes for n in PROBE_BATCHES]
+    return [to_pm1(_make_probe(n, *size)) for size in sizes for n in PROBE_BATCHES]
 
 
-def _probe(n: int, height: int, width: int) -> np.ndarray:
+def _make_probe(n: int, height: int, width: int) -> np.ndarray:
     y, x = np.mgrid[:height, :width]
     waves = [np.sin(x * a + y * b) for a, b in ((0.11, 0.05), (0.03, 0.17), (0.07, -0.09))]
     picture = np.stack(waves, axis=-1) * 90 + 127
@@ -87,40 +91,38 @@ def _probe(n: int, height: int, width: int) -> np.ndarray:
 
 def measure(
     engine: Engine, reference: Engine, sizes: Sequence[tuple[int, int]] = PROBE_SIZES
-) -> Measured:
-    """Runs an export and its network on test pictures, in each size and each batch.
+) -> Measurement:
+    """Compare an export with its network on test pictures.
 
     Args:
-        engine: The export, loaded as for stylising.
+        engine: The export.
         reference: The network.
-        sizes: Heights and widths that the export takes.
-
-    Returns:
-        How far it is from the network, and its time.
+        sizes: Heights and widths that the export supports.
 
     Raises:
-        ValueError: It gives pictures of another shape.
+        ValueError: The export returns another shape.
     """
-    probes = probes_pm1(sizes)
-    largest, ratio = [], []
+    probes = make_probes(sizes)
+    largest, ratios = [], []
     for photos in probes:
         actual, expected = engine(photos), reference(photos)
         if actual.shape != expected.shape:
             raise ValueError(
-                f"gives pictures of shape {actual.shape}, expected {expected.shape}; "
-                "please report this"
+                f"expected pictures of shape {expected.shape}, got {actual.shape}; please report "
+                "this"
             )
         largest.append(np.abs(actual - expected).max())
-        ratio.append(psnr(actual, expected, data_range=2))
-    # By numpy: Python's max and min pass over a NaN.
-    milliseconds = _milliseconds(engine, probes[0])
-    return Measured(float(np.max(largest)), float(np.min(ratio)), milliseconds, sizes[0])
+        ratios.append(psnr(actual, expected, data_range=2))
+    # Python's max and min skip NaN.
+    return Measurement(
+        float(np.max(largest)), float(np.min(ratios)), _milliseconds(engine, probes[0]), sizes[0]
+    )
 
 
 def _milliseconds(engine: Engine, photo_pm1: np.ndarray) -> float:
     times = []
     for _ in range(TIMED_RUNS):
-        begun_at = time.perf_counter()
+        start = time.perf_counter()
         engine(photo_pm1)
-        times.append(time.perf_counter() - begun_at)
+        times.append(time.perf_counter() - start)
     return 1000 * statistics.median(times)

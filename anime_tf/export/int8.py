@@ -1,4 +1,4 @@
-"""TFLite models whose convolutions compute in 8 bits, with steps calibrated on photos."""
+"""TFLite models with 8-bit convolutions, calibrated on photos."""
 
 from __future__ import annotations
 
@@ -19,61 +19,52 @@ from anime_tf.io.folders import find_pictures
 from anime_tf.io.geometry import resize
 
 REQUIREMENT = "ai-edge-quantizer"
-"""What to install; also the package's extra ``int8``."""
+"""The extra ``int8``."""
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE")
-"""What is quantised, and nothing else.
+"""Quantized operators, which have nearly all weights and operations.
 
-They are nearly all of the work and of the weights. Norms take means and variances over a whole
-picture, which 8 bits cannot hold, and scale by what they find: with every operator in 8 bits the
-built-in style falls from 41 dB to 32, and CartoonGAN from 31 to 15.
+Norms compute the mean and variance of a whole picture, which 8 bits cannot represent. With all
+operators in 8 bits, the built-in style falls from 41 dB to 32, and CartoonGAN from 31 to 15.
 """
 
-AT_THE_END = 2
-"""Convolutions at the end whose outputs are not rounded, and their inputs anew for each picture.
+FLOAT_OUTPUTS = 2
+"""Number of final convolutions with float outputs; their inputs are quantized for each picture.
 
-Nothing evens out what is rounded there, and the values before the last norm reach far: that of the
-built-in style gives -585 to 139 for what becomes a picture. Weights are 8 bits like all others, so
-that size and time stay; the built-in style gains 7 dB by it, CartoonGAN 2.
+No later layer corrects their rounding, and the values before the last norm have a wide range, -585
+to 139 in the built-in style. This gains 7 dB in the built-in style and 2 in CartoonGAN, at equal
+size and speed.
 """
 
 CALIBRATION_PICTURES = 32
-"""Photos that the steps are chosen on: the ranges hardly move beyond that."""
+"""Largest number of photos; more hardly change the ranges."""
 
 CALIBRATION_SIDE = 256
-"""Height and width of the photos, pixels, where the model is not for one size."""
+"""Default height and width of the photos."""
 
 SEED = 0
-"""Of the choice among more photos than are needed."""
+"""Seed of the selection of photos."""
 
 
 def import_quantizer() -> Any:
-    """The package that quantises.
-
-    Returns:
-        The module `ai_edge_quantizer`.
-
-    Raises:
-        ValueError: It is not installed.
-    """
+    """Import `ai_edge_quantizer`; raises a ValueError if it is not installed."""
     return import_optional("ai_edge_quantizer", "int8 needs ai-edge-quantizer", REQUIREMENT)
 
 
 def calibration_pictures(
     folder: str | os.PathLike[str], size_hw: tuple[int, int] | None = None
 ) -> list[np.ndarray]:
-    """Reads photos to calibrate with, and brings them to one size.
+    """Read photos in one size, at most `CALIBRATION_PICTURES` at random.
 
     Args:
-        folder: With photos, in folders of its own too.
-        size_hw: Height and width; None for `CALIBRATION_SIDE`.
+        folder: Folder of photos, with all subfolders.
+        size_hw: Height and width; by default `CALIBRATION_SIDE`.
 
     Returns:
-        At most `CALIBRATION_PICTURES`, chosen by `SEED`: (1, height, width, 3) uint8 RGB, the
-        middle of each photo, which is resized to cover it.
+        (1, height, width, 3) uint8 RGB: the center of each photo, resized to cover the size.
 
     Raises:
-        FileNotFoundError: There is no such folder, or it holds no pictures.
+        FileNotFoundError: There is no such folder, or it has no pictures.
         ValueError: A picture cannot be read.
     """
     paths = find_pictures(folder)
@@ -83,32 +74,29 @@ def calibration_pictures(
     for index in sorted(chosen):
         photo = pictures.read_picture(paths[index]).rgb_u8
         scale = max(height / photo.shape[0], width / photo.shape[1])
-        cover = [
-            max(m, round(n * scale)) for m, n in zip((height, width), photo.shape, strict=False)
-        ]
-        photo = resize(photo, (cover[0], cover[1]))
+        cover = (
+            max(height, round(photo.shape[0] * scale)),
+            max(width, round(photo.shape[1] * scale)),
+        )
         top, left = (cover[0] - height) // 2, (cover[1] - width) // 2
-        photos.append(photo[None, top : top + height, left : left + width])
+        photos.append(resize(photo, cover)[None, top : top + height, left : left + width])
     return photos
 
 
 def quantize_convolutions(model: bytes, inputs: Sequence[dict[str, np.ndarray]]) -> bytes:
-    """Lets the convolutions of a float TFLite model compute in 8 bits.
+    """Quantize the convolutions of a float TFLite model to 8 bits; keeps its inputs and outputs.
 
     Args:
         model: The content of a ``.tflite`` file with the signature ``serving_default``.
-        inputs: What to calibrate with: name of an input -> value.
-
-    Returns:
-        The quantised model; its inputs and outputs are as they were.
+        inputs: Calibration data: name of an input -> value.
 
     Raises:
-        ValueError: Nothing to calibrate with, or ai-edge-quantizer is not installed.
+        ValueError: There is no calibration data, or ai-edge-quantizer is not installed.
     """
     if not inputs:
-        raise ValueError("int8 needs photos to calibrate with; give a folder of them")
+        raise ValueError("expected a folder of photos to calibrate int8, got none")
     package = import_quantizer()
-    # It shows bars and sizes of its own.
+    # It prints progress bars and sizes.
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         quantizer = package.quantizer.Quantizer(bytearray(model))
         kinds = [getattr(package.qtyping.TFLOperationName, name) for name in CONVOLUTIONS]
@@ -116,23 +104,23 @@ def quantize_convolutions(model: bytes, inputs: Sequence[dict[str, np.ndarray]])
             quantizer.add_static_config(
                 regex=".*", operation_name=kind, activation_num_bits=8, weight_num_bits=8
             )
-        # What is said later holds.
-        for output in _convolutions(model)[-AT_THE_END:]:
+        # Later configs override earlier ones.
+        for output in _convolution_outputs(model)[-FLOAT_OUTPUTS:]:
             for kind in kinds:
                 quantizer.add_dynamic_config(
                     regex=re.escape(output), operation_name=kind, num_bits=8
                 )
         ranges = quantizer.calibrate({"serving_default": list(inputs)})
         quantized = bytes(quantizer.quantize(ranges).quantized_model)
-    return _packed(quantized)
+    return _repack(quantized)
 
 
-def _convolutions(model: bytes) -> list[str]:
-    """Names of the convolutions' outputs, in the order in which they run."""
+def _convolution_outputs(model: bytes) -> list[str]:
+    """Return the names of the convolutions' outputs in the order of execution."""
     from ai_edge_litert import schema_py_generated as schema
 
     content = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
-    # LiteRT calls the transposed one otherwise than the quantiser does.
+    # LiteRT and the quantizer have different names for the transposed convolution.
     names = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
     wanted = {getattr(schema.BuiltinOperator, name) for name in names}
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in content.operatorCodes]
@@ -144,19 +132,18 @@ def _convolutions(model: bytes) -> list[str]:
     ]
 
 
-def _packed(model: bytes) -> bytes:
-    """Moves weights that lie behind the flatbuffer into it, and leaves out names of no use.
+def _repack(model: bytes) -> bytes:
+    """Move external weights into the flatbuffer, and remove the names of inner tensors.
 
-    Only models of gigabytes need their weights outside. The names, of tensors between operators,
-    take a hundredth of the file.
+    Only models of gigabytes need external weights. The names take a hundredth of the file.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     content = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
     for buffer in content.buffers:
-        if buffer.offset > 1:  # 0 and 1 are said of buffers that lie within
-            at, size = buffer.offset, buffer.size
-            buffer.data = np.frombuffer(model[at : at + size], np.uint8)
+        if buffer.offset > 1:  # 0 and 1 mark buffers inside the flatbuffer
+            data = model[buffer.offset : buffer.offset + buffer.size]
+            buffer.data = np.frombuffer(data, np.uint8)
             buffer.offset = buffer.size = 0
     for graph in content.subgraphs:
         ends = {*map(int, graph.inputs), *map(int, graph.outputs)}

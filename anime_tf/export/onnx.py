@@ -1,35 +1,37 @@
-"""A generator as an ONNX model of standard operators, for pictures of any size.
+"""ONNX models of standard operators for pictures of any size, converted by tf2onnx.
 
-The conversion is tf2onnx's, whose last releases know TensorFlow 2.21, numpy 2 and protobuf 7; Keras
-itself exports by it, but a network alone, without the padding around it.
+Keras exports by the same package, but without the padding around a network.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anime_tf.export.checks import Limit
+from anime_tf.errors import first_line
+from anime_tf.export.checks import Tolerance
 
 if TYPE_CHECKING:
     from anime_tf.export.card import ModelCard
+    from anime_tf.export.config import ExportConfig
     from anime_tf.inference.padded_generator import PaddedGenerator
 
 OPSET = 17
-"""Of the operators; runtimes from 2022 on know it (ONNX Runtime 1.12), newer ones as well."""
+"""Version of the operators; supported since 2022 (ONNX Runtime 1.12)."""
 
-LIMIT = Limit(largest=1e-4)
-"""Other kernels with another order of additions, through two dozen norms: 5e-6 was seen."""
+TOLERANCE = Tolerance(largest=1e-4)
+"""Other kernels sum in another order in two dozen norms; 5e-6 was measured."""
 
 REQUIREMENTS = ("onnx", "tf2onnx")
-"""What converting needs; also in the package's extra ``onnx``, with what runs the model."""
+"""Packages of the converter; the extra ``onnx`` adds the runtime."""
 
 AXES = ("batch", "height", "width")
-"""Names of the axes that take any length, those of the input and of the output."""
+"""Names of the axes of any length, of the input and the output."""
 
 
 def check_installed() -> None:
-    """Finds out whether the converter is there, without the seconds that loading it takes.
+    """Check that the converter is installed, without the seconds of importing it.
 
     Raises:
         ValueError: A package is not installed.
@@ -42,22 +44,29 @@ def check_installed() -> None:
             )
 
 
-def convert_onnx(network: PaddedGenerator, card: ModelCard | None = None) -> bytes:
-    """Converts a network to an ONNX model for float32 pictures.
+def export(
+    network: PaddedGenerator, path: Path, config: ExportConfig, card: ModelCard
+) -> Tolerance:
+    """Write an ONNX model; return its tolerance."""
+    path.write_bytes(convert_onnx(network, card))
+    return TOLERANCE
 
-    It takes ``pictures_pm1``, RGB (batch, height, width, 3) in [-1, 1], and gives ``anime_pm1``
-    likewise; batch, height and width may be other ones at every call.
+
+def convert_onnx(network: PaddedGenerator, card: ModelCard | None = None) -> bytes:
+    """Convert a network to an ONNX model for float32 pictures.
+
+    It maps ``pictures_pm1``, RGB (batch, height, width, 3) in [-1, 1], to ``anime_pm1`` of the same
+    form. Batch, height and width may change from call to call.
 
     Args:
-        network: What to convert.
-        card: What is known of it, kept in the model: its license under the standard's name
-            ``model_license``, and all of it under ``model_card``, as JSON.
+        network: The network.
+        card: Model card, stored as ``model_license`` and, as JSON, ``model_card``.
 
     Returns:
         The content of an ``.onnx`` file.
 
     Raises:
-        ValueError: A package is missing, or the converter fails, or it gives an invalid model.
+        ValueError: A package is missing, or the converter fails.
     """
     check_installed()
     import onnx
@@ -69,10 +78,11 @@ def convert_onnx(network: PaddedGenerator, card: ModelCard | None = None) -> byt
             network.pm1, input_signature=signature, opset=OPSET
         )
     except (ValueError, RuntimeError, NotImplementedError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"tf2onnx cannot take this network ({reason})") from error
-    _reduce_axis_by_axis(model)
-    _name_axes(model)
+        raise ValueError(f"tf2onnx cannot convert this network ({first_line(error)})") from error
+    _split_reductions(model)
+    for side in (*model.graph.input, *model.graph.output):
+        for dimension, name in zip(side.type.tensor_type.shape.dim, AXES, strict=False):
+            dimension.dim_param = name
     if card is not None:
         properties = {"model_license": card.license, "model_card": card.as_json()}
         onnx.helper.set_model_props(model, properties)
@@ -80,17 +90,18 @@ def convert_onnx(network: PaddedGenerator, card: ModelCard | None = None) -> byt
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"tf2onnx gave an invalid model ({reason}); please report this") from error
+        raise ValueError(
+            f"expected a valid model from tf2onnx, got {first_line(error)}; please report this"
+        ) from error
     return model.SerializeToString()
 
 
-def _reduce_axis_by_axis(model: Any) -> None:
-    """Splits each mean over several axes into means over one axis each.
+def _split_reductions(model: Any) -> None:
+    """Split each mean over several axes into means over one axis each.
 
-    ONNX Runtime adds up all that a mean takes in one go, in float32. A norm over a whole picture is
-    a mean of millions of values, and the error of so long a sum grew with the picture: 2e-3 of the
-    output at 256 x 256 pixels and 8e-3 at 512 x 512, against 4e-6 with short sums.
+    ONNX Runtime sums all values of a mean in float32. For norms over a whole picture the error grew
+    with the picture: 2e-3 of the output at 256 x 256 pixels and 8e-3 at 512 x 512, against 4e-6
+    with short sums.
     """
     from onnx import helper
 
@@ -103,20 +114,9 @@ def _reduce_axis_by_axis(model: Any) -> None:
             continue
         source = node.input[0]
         for axis in axes:
-            (target,) = node.output
-            target = target if axis == axes[-1] else f"{target}/axis{axis}"
-            nodes.append(
-                helper.make_node(
-                    "ReduceMean", [source], [target], f"{node.name}/axis{axis}", axes=[axis]
-                )
-            )
+            target = node.output[0] if axis == axes[-1] else f"{node.output[0]}/axis{axis}"
+            name = f"{node.name}/axis{axis}"
+            nodes.append(helper.make_node("ReduceMean", [source], [target], name, axes=[axis]))
             source = target
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-
-
-def _name_axes(model: Any) -> None:
-    """Names the axes of any length, which tf2onnx numbers: the output's are those of the input."""
-    for side in (*model.graph.input, *model.graph.output):
-        for dimension, name in zip(side.type.tensor_type.shape.dim, AXES, strict=False):
-            dimension.dim_param = name

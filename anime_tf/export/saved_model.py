@@ -1,4 +1,4 @@
-"""A generator as a SavedModel."""
+"""SavedModels."""
 
 from __future__ import annotations
 
@@ -8,41 +8,43 @@ from pathlib import Path
 import tensorflow as tf
 
 from anime_tf.export.card import ModelCard, Signature
-from anime_tf.export.checks import Limit
-from anime_tf.export.encoded import EncodedPictures, Limits
+from anime_tf.export.checks import Tolerance
+from anime_tf.export.config import ExportConfig
+from anime_tf.export.encoded import MAX_PIXELS, EncodedPictures, Limits
 from anime_tf.export.warmup import FILE as WARMUP_FILE
 from anime_tf.export.warmup import warmup_inputs, write_warmup
 from anime_tf.inference.padded_generator import PaddedGenerator
 
 EXTRA = "assets.extra"
-"""Folder in a SavedModel for files that are no part of its graph."""
+"""Folder of a SavedModel for files outside its graph."""
 
 _PM1 = "float32 RGB (n, height, width, 3) in [-1, 1]"
 _U8 = "uint8 RGB (n, height, width, 3)"
-_FILES = "strings (n,), the contents of JPEG, PNG or WebP files"
-_ERRORS = "strings (n,): empty, or what is wrong with the picture, which has no bytes then"
+_FILES = {"picture_bytes": "strings (n,), contents of JPEG, PNG or WebP files"}
+_ERRORS = "strings (n,): empty, or the error of a picture, which has no bytes then"
 
 SIGNATURES: dict[str, Signature] = {
-    one.name: one
-    for one in (
-        Signature("serving_default", {"pictures_pm1": _PM1}, {"anime_pm1": _PM1}),
-        Signature("uint8", {"pictures_u8": _U8}, {"anime_u8": _U8}),
-        Signature(
-            "bytes",
-            {"picture_bytes": _FILES},
-            {"anime_bytes": "strings (n,), PNG files", "error": _ERRORS},
-        ),
-        Signature(
-            "bytes_jpeg",
-            {"picture_bytes": _FILES},
-            {"anime_bytes": "strings (n,), JPEG files", "error": _ERRORS},
-        ),
+    name: Signature(name, inputs, outputs)
+    for name, inputs, outputs in (
+        ("serving_default", {"pictures_pm1": _PM1}, {"anime_pm1": _PM1}),
+        ("uint8", {"pictures_u8": _U8}, {"anime_u8": _U8}),
+        ("bytes", _FILES, {"anime_bytes": "strings (n,), PNG files", "error": _ERRORS}),
+        ("bytes_jpeg", _FILES, {"anime_bytes": "strings (n,), JPEG files", "error": _ERRORS}),
     )
 }
 """Name -> signature of a SavedModel."""
 
-LIMIT = Limit(largest=1e-5)
-"""The same graph and the same kernels; the optimiser may fuse what it did not fuse before."""
+TOLERANCE = Tolerance(largest=1e-5)
+"""The graph and the kernels are the same; the optimizer may fuse more operations."""
+
+
+def export(
+    network: PaddedGenerator, path: Path, config: ExportConfig, card: ModelCard
+) -> Tolerance:
+    """Write a SavedModel; return its tolerance."""
+    limits = Limits(max_pixels=config.max_pixels or MAX_PIXELS)
+    write_saved_model(network, path, card=card, limits=limits)
+    return TOLERANCE
 
 
 def write_saved_model(
@@ -52,28 +54,26 @@ def write_saved_model(
     card: ModelCard | None = None,
     limits: Limits | None = None,
 ) -> None:
-    """Writes a SavedModel whose signatures take pictures of any size and number.
+    """Write a SavedModel with `SIGNATURES` for pictures of any size and number.
 
-    It holds `SIGNATURES`, and in ``assets.extra`` a request for each of them, which TensorFlow
-    Serving answers when it loads the model, and the model card.
+    ``assets.extra`` contains a warmup request for each signature, and the model card.
 
     Args:
-        network: What to write, of any generator and under any precision.
-        path: The folder; must not exist yet.
-        card: What is told about the network; no card where it is left out.
-        limits: Which files the signatures ``bytes`` and ``bytes_jpeg`` refuse.
+        network: The network, in any precision.
+        path: The folder; must not exist.
+        card: Model card; None for none.
+        limits: Limits of the signatures ``bytes`` and ``bytes_jpeg``.
     """
     encoded = EncodedPictures(network, limits)
-    functions = {
-        "serving_default": network.pm1,
-        "uint8": network.u8,
-        "bytes": encoded.function("png"),
-        "bytes_jpeg": encoded.function("jpeg"),
-    }
     tf.saved_model.save(
         network,
         os.fspath(path),
-        signatures=functions,
+        signatures={
+            "serving_default": network.pm1,
+            "uint8": network.u8,
+            "bytes": encoded.function("png"),
+            "bytes_jpeg": encoded.function("jpeg"),
+        },
         options=tf.saved_model.SaveOptions(save_debug_info=False),
     )
     extra = Path(path) / EXTRA

@@ -1,4 +1,4 @@
-"""What an export tells about its network."""
+"""Model cards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anime_tf.styles.builtin import BUILTIN, weights_path
 SIGNATURE = Signature("uint8", {"pictures_u8": "uint8 RGB"}, {"anime_u8": "likewise"})
 
 
-def test_a_built_in_style_is_known():
+def test_built_in_style():
     card = ModelCard.from_weights("cel", load_generator(weights_path("cel")))
     assert (card.style, card.license) == ("cel", BUILTIN["cel"].license)
     assert card.description == BUILTIN["cel"].description
@@ -26,11 +26,11 @@ def test_a_built_in_style_is_known():
     assert (card.config, card.precision) == ({"width": 32}, "float32")
     assert card.versions["anime_tf"] == __version__
     assert card.versions["keras"] == keras.__version__
-    with pytest.raises(ValueError, match="cel: license and training data of a built-in style"):
+    with pytest.raises(ValueError, match="cel: expected no license and training data"):
         ModelCard.from_weights("cel", load_generator(weights_path("cel")), license="MIT")
 
 
-def test_nothing_is_claimed_of_a_file(exports):
+def test_properties_of_a_file_are_not_stated(exports):
     model, archive, _ = exports["animegan_v2"]
     card = ModelCard.from_weights(archive, model)
     assert card.style == archive.stem
@@ -48,7 +48,7 @@ def test_nothing_is_claimed_of_a_file(exports):
     assert "Signatures" not in told.as_markdown()
 
 
-def test_its_files(exports, tmp_path):
+def test_files(exports, tmp_path):
     model, archive, folder = exports["animegan_v2"]
     card = ModelCard.from_weights(archive, model, license="日本")
     card.write(tmp_path, [SIGNATURE])

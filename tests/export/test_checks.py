@@ -1,4 +1,4 @@
-"""Differences, limits and times, by hand."""
+"""Deviations, tolerances and times, computed by hand."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import time
 import numpy as np
 import pytest
 
-from anime_tf.export.checks import PROBE_SIZES, Limit, Measured, measure, probes_pm1
+from anime_tf.export.checks import PROBE_SIZES, Measurement, Tolerance, make_probes, measure
 
 
-def measured(largest: float, psnr: float) -> Measured:
-    return Measured(largest, psnr, 1.0, (256, 256))
+def measured(largest: float, psnr: float) -> Measurement:
+    return Measurement(largest, psnr, 1.0, (256, 256))
 
 
-def test_limits():
-    assert measured(1e-5, 35).beyond(Limit(largest=1e-5, psnr=35)) == ""
-    assert measured(9, 0).beyond(Limit()) == ""
-    assert measured(2e-5, math.inf).beyond(Limit(largest=1e-5)) == (
-        "differs by 2e-05, expected no more than 1e-05"
+def test_tolerances():
+    assert measured(1e-5, 35).violations(Tolerance(largest=1e-5, psnr=35)) == ""
+    assert measured(9, 0).violations(Tolerance()) == ""
+    assert measured(2e-5, math.inf).violations(Tolerance(largest=1e-5)) == (
+        "expected a difference of at most 1e-05, got 2e-05"
     )
-    words = measured(0.5, 34.94).beyond(Limit(largest=0.1, psnr=35))
-    assert words.endswith("; PSNR is 34.9 dB, expected at least 35 dB")
-    for limit in (Limit(), Limit(largest=1), Limit(psnr=1)):
-        assert measured(math.nan, math.nan).beyond(limit), "a NaN is beyond every limit"
+    words = measured(0.5, 34.94).violations(Tolerance(largest=0.1, psnr=35))
+    assert words.endswith("; expected a PSNR of at least 35 dB, got 34.9 dB")
+    for limit in (Tolerance(), Tolerance(largest=1), Tolerance(psnr=1)):
+        assert measured(math.nan, math.nan).violations(limit), "NaN exceeds every tolerance"
 
 
-def test_measured_in_each_size_and_each_batch():
+def test_measure_uses_all_sizes_and_batches():
     seen = []
 
     def reference(x):
@@ -36,7 +36,7 @@ def test_measured_in_each_size_and_each_batch():
     def export(x):
         seen.append(x.shape)
         y = x.copy()
-        if x.shape == (2, *PROBE_SIZES[1], 3):  # in one of them alone
+        if x.shape == (2, *PROBE_SIZES[1], 3):  # in a single batch
             y[1, 2, 3, 0] += 0.5
         time.sleep(0.002)
         return y
@@ -50,16 +50,16 @@ def test_measured_in_each_size_and_each_batch():
     assert set(seen) == {(n, *size, 3) for size in PROBE_SIZES for n in (1, 2)}
 
 
-def test_nan_and_another_shape_do_not_pass():
+def test_nan_and_other_shapes_fail():
     sizes = [(4, 4)]
     nan = measure(lambda x: x * np.nan, lambda x: x, sizes)
     assert math.isnan(nan.largest)
-    with pytest.raises(ValueError, match=r"shape \(1, 3, 4, 3\), expected \(1, 4, 4, 3\)"):
+    with pytest.raises(ValueError, match=r"shape \(1, 4, 4, 3\), got \(1, 3, 4, 3\)"):
         measure(lambda x: x[:, 1:], lambda x: x, sizes)
 
 
-def test_probes_are_colourful_and_of_odd_sizes_too():
-    probes = probes_pm1()
+def test_probes_are_colorful_and_have_odd_sizes():
+    probes = make_probes()
     assert all(p.dtype == np.float32 and -1 <= p.min() < p.max() <= 1 for p in probes)
     assert any(len(p) > 1 for p in probes)
     assert any(p.shape[1] % 8 and p.shape[2] % 8 for p in probes)

@@ -1,4 +1,4 @@
-"""The folder of an export: whole or not at all, and only ours is replaced."""
+"""Folder of an export: whole or not at all, and replaces only earlier exports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from anime_tf.export.checks import Limit
+from anime_tf.export.checks import Tolerance
 from anime_tf.export.config import ExportConfig
 from anime_tf.export.exporter import RECORD, check_request, export
 from anime_tf.models.archive import save_generator
@@ -25,7 +25,7 @@ def saved_model(output) -> ExportConfig:
 
 @pytest.fixture
 def exported(exports, tmp_path) -> Path:
-    """A copy, to be spoilt."""
+    """A copy to modify."""
     return Path(shutil.copytree(exports["animegan_v2"].folder, tmp_path / "exported"))
 
 
@@ -33,7 +33,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_what_is_in_it(exports):
+def test_contents(exports):
     for name, (_, archive, folder) in exports.items():
         assert {p.name for p in folder.iterdir()} == {"saved_model", "model.tflite", RECORD}
         assert (folder / "saved_model/saved_model.pb").is_file()
@@ -51,18 +51,18 @@ def test_what_is_in_it(exports):
         assert record["files"]["model.tflite"]["bytes"] == (folder / "model.tflite").stat().st_size
 
 
-def test_nothing_else_is_replaced(exported, tmp_path):
+def test_only_exports_are_replaced(exported, tmp_path):
     check_request(saved_model(exported))
     check_request(saved_model(tmp_path / "new/folder"))
     (tmp_path / "empty").mkdir()
     check_request(saved_model(tmp_path / "empty"))
 
     (exported / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match="only an export of ours is replaced.*notes.txt"):
+    with pytest.raises(ValueError, match="expected an empty folder or an earlier.*notes.txt"):
         check_request(saved_model(exported))
     (exported / "notes.txt").unlink()
     (exported / RECORD).write_text('{"kind": "another"}')
-    with pytest.raises(ValueError, match="holds no export.json of one; name a new folder"):
+    with pytest.raises(ValueError, match="got one with no export.json; choose a new folder"):
         check_request(saved_model(exported))
     file = tmp_path / "file"
     file.touch()
@@ -72,33 +72,35 @@ def test_nothing_else_is_replaced(exported, tmp_path):
         check_request(saved_model(file / "exported"))
 
 
-def test_a_part_beyond_its_limit_is_left_out(exported, tmp_path, monkeypatch):
-    """Weights that are not numbers: the network gives none either, and no limit holds."""
+def test_formats_beyond_their_tolerance_are_left_out(exported, tmp_path, monkeypatch):
+    """NaN weights exceed every tolerance."""
     keras.utils.set_random_seed(1)
     model = GENERATORS["animegan_v2"](width=1)
     model.out_layer.kernel.assign(model.out_layer.kernel * float("nan"))
     save_generator(model, tmp_path / "nan.keras")
     before = content(tmp_path)
     (part,) = export(ExportConfig(exported, tmp_path / "nan.keras", formats=["tflite"]))
-    assert part.failure.startswith("differs by nan, expected no more than 0.0001")
-    assert content(tmp_path) == before, "nothing is left to replace the earlier export"
+    assert part.failure.startswith("expected a difference of at most 0.0001, got nan")
+    assert content(tmp_path) == before, "the earlier export is kept"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["exported", "nan.keras"]
 
     config = ExportConfig(exported, tmp_path / "nan.keras", formats=["tflite"], verify=False)
     (part,) = export(config)
-    assert part.failure == "" and part.measured is None
+    assert part.failure == "" and part.measurement is None
     assert [p.name for p in sorted(exported.iterdir())] == [RECORD, "model.tflite"]
 
     # One of two: the other is written.
     save_generator(GENERATORS["animegan_v2"](width=8), tmp_path / "good.keras")
-    monkeypatch.setattr("anime_tf.export.saved_model.LIMIT", Limit(psnr=math.inf, largest=-1))
+    monkeypatch.setattr(
+        "anime_tf.export.saved_model.TOLERANCE", Tolerance(psnr=math.inf, largest=-1)
+    )
     bad, good = export(ExportConfig(exported, tmp_path / "good.keras"))
     assert bad.failure and not good.failure
     assert [p.name for p in sorted(exported.iterdir())] == [RECORD, "model.tflite"]
     assert set(json.loads((exported / RECORD).read_text())["files"]) == {"model.tflite"}
 
 
-def test_what_is_asked_for(exports, tmp_path, monkeypatch):
+def test_invalid_requests(exports, tmp_path, monkeypatch):
     new = tmp_path / "new"
     for settings, words in (
         ({"formats": ["ncnn"]}, "formats: expected different ones of saved_model, tflite, onnx"),

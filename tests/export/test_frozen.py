@@ -1,4 +1,4 @@
-"""Exports whose statistics are held: convolutions alone."""
+"""Exports with frozen statistics, which consist of convolutions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anime_tf.cli.export import COMMAND
 from anime_tf.inference.engines.tflite import import_litert
 from anime_tf.io.pictures import write_picture
 
-LEVEL = 1  # of 255: where float rounding lies on the border between two levels
+LEVEL = 1  # of 255: a float may lie between two levels
 
 
 def test_exports_without_norms(exports, tmp_path):
@@ -25,7 +25,7 @@ def test_exports_without_norms(exports, tmp_path):
     archive = exports["animegan_v2_light"].archive
     out = tmp_path / "out"
     assert app.run(COMMAND, [f"--weights={archive}", f"--output={out}", f"--freeze={photos}"]) == 0
-    assert json.loads((out / "export.json").read_text())["holds_statistics"]
+    assert json.loads((out / "export.json").read_text())["frozen_statistics"]
 
     x = random.integers(0, 64, (48, 64, 3), np.uint8)
     of_saved_model, of_tflite = (
@@ -39,7 +39,7 @@ def test_exports_without_norms(exports, tmp_path):
     assert not operators & {"RSQRT", "MEAN", "SQUARED_DIFFERENCE"}, operators
 
 
-def test_photos_that_are_not_there(exports, tmp_path, capsys):
+def test_missing_photos(exports, tmp_path, capsys):
     flags = [f"--weights={exports['animegan_v2_light'].archive}", f"--output={tmp_path}/out"]
     assert app.run(COMMAND, [*flags, f"--freeze={tmp_path}/none"]) == 2
     assert "none" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Photos to calibrate with, and int8 through the command line."""
+"""Calibration photos, and int8 through the command line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def photos(tmp_path):
     return folder
 
 
-def test_calibration_pictures_are_the_middle_of_photos(tmp_path, photos):
+def test_calibration_pictures_are_centered_crops(tmp_path, photos):
     (first, *_, last) = found = calibration_pictures(photos, (40, 40))
     assert len(found) == 3
     assert first.dtype == np.uint8
@@ -42,7 +42,7 @@ def test_calibration_pictures_are_the_middle_of_photos(tmp_path, photos):
         calibration_pictures(tmp_path / "none")
 
 
-def test_pictures_by_an_int8_model_of_one_size(exports, photos, tmp_path, capsys):
+def test_int8_model_of_one_size(exports, photos, tmp_path, capsys):
     pytest.importorskip("ai_edge_quantizer", reason="the extra int8 is not installed")
     archive = exports["animegan_v2_light"].archive
     out = tmp_path / "out"
@@ -68,20 +68,18 @@ def test_pictures_by_an_int8_model_of_one_size(exports, photos, tmp_path, capsys
     flags = [model, f"--input={photos}/large.png", f"--output={tmp_path}/large.png"]
     assert app.run(infer.COMMAND, flags) == 2
     err = capsys.readouterr().err
-    assert (
-        "takes pictures of up to 64x40 pixels, received 64x41; shrink them with max_side=40" in err
-    )
+    assert "expected pictures of up to 64x40 pixels, got 64x41; shrink them with max_side=40" in err
 
 
-def test_what_does_not_go_together_is_one_line(exports, photos, tmp_path, capsys, monkeypatch):
+def test_invalid_combinations_are_one_line(exports, photos, tmp_path, capsys, monkeypatch):
     common = [f"--weights={exports['animegan_v2'].archive}", f"--output={tmp_path}/out"]
     for flags, words in (
         (["--quantize=int8"], "quantize=int8 and calibration, a folder of photos"),
-        ([f"--calibration={photos}"], "go together"),
+        ([f"--calibration={photos}"], "together; got one"),
         (["--quantize=int8", f"--calibration={tmp_path}/none"], "none"),
-        (["--image_size=0"], "--image_size=0 must be N or HEIGHTxWIDTH"),
-        (["--image_size=2x3x4"], "--image_size=2x3x4 must be"),
-        (["--image_size=64", "--formats=saved_model"], "image_size is for tflite"),
+        (["--image_size=0"], "--image_size=0: expected N or HEIGHTxWIDTH"),
+        (["--image_size=2x3x4"], "--image_size=2x3x4: expected N"),
+        (["--image_size=64", "--formats=saved_model"], "image_size: expected tflite"),
         (["--image_size=30", "--formats=tflite"], "the nearest is"),
     ):
         assert app.run(COMMAND, [*common, *flags]) == 2, flags

@@ -1,4 +1,4 @@
-"""The metadata of TFLite models, read back by the numbers of the published schema."""
+"""Metadata of TFLite models, read with the field numbers of the published schema."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ IMAGE_PROPERTIES, RGB, NORMALIZATION_OPTIONS, DESCRIPTIONS = 2, 1, 1, 1
 def read(table: Table, kind: str) -> dict:
     assert (
         table.Get(number_types.VOffsetTFlags, table.Pos - offset_of_vtable(table)) - 4
-    ) // 2 <= (len(FIELDS[kind])), f"{kind} has more fields than are known here"
+    ) // 2 <= (len(FIELDS[kind])), f"{kind} has more fields than expected"
     found = {}
     for slot, (name, what) in enumerate(FIELDS[kind]):
         at = table.Offset(4 + 2 * slot)
@@ -119,7 +119,7 @@ def metadata_of(model: bytes) -> dict:
 
 
 def model_for(dtype: tf.DType, shape: tuple[int | None, ...] = (1, 16, 24, 3)) -> bytes:
-    """A model of one operator, with pictures of a type in and out."""
+    """A model of one operator for pictures of a dtype."""
 
     def run(pictures):
         return {"anime": tf.tanh(pictures)}
@@ -142,7 +142,7 @@ def float_model() -> bytes:
     return model_for(tf.float32, (None, None, None, 3))
 
 
-def test_what_it_says(float_model):
+def test_content(float_model):
     found = metadata_of(add_metadata(float_model, CARD))
     (graph,) = found.pop("subgraph_metadata")
     files = found.pop("associated_files")
@@ -178,18 +178,20 @@ def test_what_it_says(float_model):
 
 
 @pytest.mark.parametrize(("dtype", "limits"), [(tf.uint8, (0, 255)), (tf.int8, (-128, 127))])
-def test_quantised_pictures_of_a_size(dtype, limits):
+def test_quantized_pictures_of_one_size(dtype, limits):
     (graph,) = metadata_of(add_metadata(model_for(dtype), CARD))["subgraph_metadata"]
     (photo,), (anime,) = graph["input_tensor_metadata"], graph["output_tensor_metadata"]
     for tensor in (photo, anime):
         assert (tensor["stats"]["min"], tensor["stats"]["max"]) == ([limits[0]], [limits[1]])
         assert tensor["content"]["properties"]["default_size"] == {"width": 24, "height": 16}
-        assert tensor["description"].endswith(", quantised as the tensor says. 24x16 pixels.")
-    # As for the float model: the standard's rule comes before the quantisation.
+        assert tensor["description"].endswith(
+            ", quantized with the parameters of the tensor. 24x16 pixels."
+        )
+    # As for the float model: the normalization precedes the quantization.
     assert photo["process_units"][0]["options"] == {"mean": [127.5], "std": [127.5]}
 
 
-def test_the_network_stays_what_it_was(exports):
+def test_results_do_not_change(exports):
     model = (exports["animegan_v2"].folder / "model.tflite").read_bytes()
     root = schema.Model.GetRootAsModel(model, 0)
     buffers = [root.Buffers(i) for i in range(root.BuffersLength())]
@@ -207,7 +209,7 @@ def test_the_network_stays_what_it_was(exports):
     np.testing.assert_array_equal(first, second)
 
 
-def test_the_card_lies_behind_the_model(float_model):
+def test_model_card_is_appended(float_model):
     model = add_metadata(float_model, CARD)
     assert model == add_metadata(float_model, CARD), "the same bytes at every call"
     with zipfile.ZipFile(io.BytesIO(model)) as archive:
@@ -216,16 +218,16 @@ def test_the_card_lies_behind_the_model(float_model):
         assert archive.read("MODEL_CARD.md").decode() == CARD.as_markdown()
 
 
-def test_words_in_any_script(float_model):
+def test_text_in_any_script(float_model):
     card = dataclasses.replace(CARD, style="水彩", training_data="«dessins»")
     found = metadata_of(add_metadata(float_model, card))
     assert found["name"] == "水彩 (animegan_v2)" and "«dessins»" in found["description"]
 
 
-def test_what_takes_no_metadata(float_model):
-    with pytest.raises(ValueError, match="expected a TFLite model to add metadata to"):
+def test_invalid_models(float_model):
+    with pytest.raises(ValueError, match="expected a TFLite model for metadata"):
         add_metadata(b"something else", CARD)
-    with pytest.raises(ValueError, match="holds TFLITE_METADATA already; export it anew"):
+    with pytest.raises(ValueError, match="without TFLITE_METADATA; export it again"):
         add_metadata(add_metadata(float_model, CARD), CARD)
     with pytest.raises(ValueError, match="pictures .* of float32, uint8 or int8"):
         add_metadata(model_for(tf.float32, (None, 3)), CARD)

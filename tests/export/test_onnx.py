@@ -1,4 +1,4 @@
-"""ONNX models: operators, sizes, and how near they stay on large pictures."""
+"""ONNX models: operators, sizes, and accuracy on large pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tolerances import unless_flat
 from anime_tf.cli import app
 from anime_tf.cli.export import COMMAND
 from anime_tf.export import checks
-from anime_tf.export.onnx import AXES, LIMIT, OPSET, check_installed, convert_onnx
+from anime_tf.export.onnx import AXES, OPSET, TOLERANCE, check_installed, convert_onnx
 from anime_tf.inference.engines.onnx import OnnxEngine
 from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.io.geometry import crop_padding, pad_to_multiple
@@ -21,7 +21,7 @@ from anime_tf.models.registry import GENERATORS
 
 onnx = pytest.importorskip("onnx", reason="onnx (the extra onnx) is not installed")
 
-ROUNDING = LIMIT.largest  # other kernels with another order of additions
+ROUNDING = TOLERANCE.largest  # other kernels with another order of additions
 SHORT_SUMS = 5e-6  # 40 float32 roundings at 1
 
 SIGNATURE = tf.TensorSpec((None, None, None, 3), tf.float32, name="pictures_pm1")
@@ -40,7 +40,7 @@ def test_one_model_takes_every_size_and_batch(exports, onnx_models, name):
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_what_it_is_made_of(onnx_models, name):
+def test_operators_and_axes(onnx_models, name):
     model = onnx.load(onnx_models[name])
     assert [(item.domain, item.version) for item in model.opset_import if not item.domain] == [
         ("", OPSET)
@@ -57,7 +57,7 @@ def test_what_it_is_made_of(onnx_models, name):
             assert len(axes) == 1, f"{node.name}: a sum of a whole picture loses digits"
 
 
-def test_sums_over_a_large_picture_keep_their_digits(tmp_path):
+def test_means_over_a_large_picture_are_accurate(tmp_path):
     """One sum of three million values in float32 is off by 6e-5; short sums by 5e-7."""
     pytest.importorskip("onnxruntime", reason="onnxruntime (the extra onnx) is not installed")
 
@@ -78,22 +78,22 @@ def test_sums_over_a_large_picture_keep_their_digits(tmp_path):
     np.testing.assert_allclose(OnnxEngine(tmp_path / "norm.onnx")(x), expected, atol=SHORT_SUMS)
 
 
-def test_export_writes_it_and_says_how_near_it_is(exports, tmp_path):
+def test_export_records_the_deviation(exports, tmp_path):
     pytest.importorskip("onnxruntime", reason="onnxruntime (the extra onnx) is not installed")
     flags = [f"--weights={exports['animegan_v2_light'].archive}", f"--output={tmp_path}/out"]
     assert app.run(COMMAND, [*flags, "--formats=onnx", "--license=CC-BY-4.0"]) == 0
     record = json.loads((tmp_path / "out/export.json").read_text())
-    assert record["files"]["model.onnx"]["largest"] <= LIMIT.largest
+    assert record["files"]["model.onnx"]["largest"] <= TOLERANCE.largest
     model = onnx.load(tmp_path / "out/model.onnx")
     properties = {item.key: item.value for item in model.metadata_props}
     assert properties["model_license"] == "CC-BY-4.0"
     assert json.loads(properties["model_card"])["weights_sha256"] == record["weights_sha256"]
-    assert OnnxEngine(tmp_path / "out/model.onnx")(checks.probes_pm1([(20, 30)])[0]).shape == (
+    assert OnnxEngine(tmp_path / "out/model.onnx")(checks.make_probes([(20, 30)])[0]).shape == (
         (1, 20, 30, 3)
     )
 
 
-def test_what_is_missing_is_said_before_anything_is_done(exports, tmp_path, monkeypatch, capsys):
+def test_missing_packages_are_reported_first(exports, tmp_path, monkeypatch, capsys):
     flags = [f"--weights={exports['animegan_v2'].archive}", f"--output={tmp_path}/out"]
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert app.run(COMMAND, [*flags, "--formats=onnx"]) == 2
@@ -106,7 +106,7 @@ def test_what_is_missing_is_said_before_anything_is_done(exports, tmp_path, monk
     assert not (tmp_path / "out").exists()
 
 
-def test_what_tf2onnx_cannot_take(exports):
+def test_unsupported_operators(exports):
     class Network(tf.Module):
         def __init__(self):
             super().__init__()

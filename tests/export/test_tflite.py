@@ -1,4 +1,4 @@
-"""TFLite models: operators, sizes, quantisation, and what the check refuses."""
+"""TFLite models: operators, sizes, quantization and checks."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import pytest
 import tensorflow as tf
 from tolerances import unless_flat
 
-from anime_tf.export import exporter
-from anime_tf.export.checks import measure, probes_pm1
-from anime_tf.export.int8 import AT_THE_END
+from anime_tf.export import config
+from anime_tf.export.checks import make_probes, measure
+from anime_tf.export.int8 import FLOAT_OUTPUTS
 from anime_tf.export.tflite import (
     FORBIDDEN,
     GRAPH_BYTES,
     QUANTIZATIONS,
     check_tflite,
     convert_tflite,
-    operators,
+    count_operators,
     size_range,
 )
 from anime_tf.inference.engines.keras import KerasEngine
@@ -37,8 +37,8 @@ ROUNDING = 1e-4  # other kernels with another order of additions, through 24 lay
 def test_one_model_takes_every_size(exports, name):
     model, _, exported = exports[name]
     data = (exported / "model.tflite").read_bytes()
-    assert not FORBIDDEN & set(operators(data))
-    counts = operators(data)
+    assert not FORBIDDEN & set(count_operators(data))
+    counts = count_operators(data)
     assert counts["GATHER"] == 2
     if not name.startswith("live"):
         assert counts["MIRROR_PAD"] > 10
@@ -63,7 +63,7 @@ def test_one_model_takes_every_size(exports, name):
         np.testing.assert_allclose(actual, expected, atol=tolerance)
 
 
-def test_quantised_weights_are_smaller_and_close_to_the_network(exports):
+def test_quantized_weights_are_smaller_and_close_to_the_network(exports):
     reference = KerasEngine(exports["animegan_v2_light"].model)
     network = reference.network
     models = {kind: convert_tflite(network, kind) for kind in ("none", "float16", "dynamic")}
@@ -80,16 +80,16 @@ def test_quantised_weights_are_smaller_and_close_to_the_network(exports):
     assert 1.7 < (sizes[0] - sizes[1]) / values <= 2
 
 
-def test_the_check_refuses_what_is_not_the_network(exports):
+def test_check_rejects_other_networks(exports):
     data = (exports["animegan_v2"].folder / "model.tflite").read_bytes()
     wide = PaddedGenerator(GENERATORS["animegan_v2"](width=24))
-    with pytest.raises(ValueError, match="model.tflite: has .* bytes, expected"):
+    with pytest.raises(ValueError, match="model.tflite: expected .* bytes .*, got"):
         check_tflite(data, wide)
-    with pytest.raises(ValueError, match="no TFLite model"):
+    with pytest.raises(ValueError, match="expected a TFLite model"):
         check_tflite(b"", wide)
 
 
-def test_the_check_refuses_weights_that_were_not_frozen(exports):
+def test_check_rejects_variables(exports):
     variable = tf.Variable(tf.ones((3,)))
 
     @tf.function(input_signature=[tf.TensorSpec((3,))], autograph=False)
@@ -103,7 +103,7 @@ def test_the_check_refuses_weights_that_were_not_frozen(exports):
     )
     converter.experimental_enable_resource_variables = True
     network = PaddedGenerator(exports["animegan_v2"].model)
-    with pytest.raises(ValueError, match="holds .*READ_VARIABLE, VAR_HANDLE, expected frozen"):
+    with pytest.raises(ValueError, match="expected frozen .*READ_VARIABLE, VAR_HANDLE"):
         check_tflite(converter.convert(), network)
 
 
@@ -112,19 +112,19 @@ def test_size_range():
     assert size_range([2000, 10], 1) == (2000, 2040 + GRAPH_BYTES)
 
 
-def test_quantisations_are_those_of_the_flag(exports):
-    assert tuple(QUANTIZATIONS) == exporter.QUANTIZE_CHOICES
+def test_quantizations_match_the_flag(exports):
+    assert tuple(QUANTIZATIONS) == config.QUANTIZATIONS
     network = PaddedGenerator(exports["animegan_v2"].model)
-    with pytest.raises(ValueError, match="quantize must be one of none, float16, dynamic, int8"):
+    with pytest.raises(ValueError, match="quantize: expected one of none, float16, dynamic, int8"):
         convert_tflite(network, "int4")
 
 
-def test_one_size_is_all_of_four_axes_and_has_no_padding_around(exports):
+def test_one_size_has_four_axes_and_no_padding(exports):
     model = exports["animegan_v2_light"].model
     network = PaddedGenerator(model, (32, 48))
     data = convert_tflite(network, "float16")
     check_tflite(data, network, "float16")
-    counts = operators(data)
+    counts = count_operators(data)
     assert not set(counts) & {"GATHER", "PACK", "SHAPE", "STRIDED_SLICE", "RESHAPE", "TRANSPOSE"}
     interpreter = litert.Interpreter(model_content=data)
     assert max(len(tensor["shape"]) for tensor in interpreter.get_tensor_details()) == 4
@@ -139,7 +139,7 @@ def test_one_size_is_for_gpus(exports, name, capsys):
     assert "looks compatible with GPU delegate" in capsys.readouterr().out
 
 
-def test_a_size_that_the_network_cannot_take(exports):
+def test_unsupported_size(exports):
     model = exports["animegan_v2_light"].model
     for size, nearest in (((250, 256), 248), ((256, 8), 16)):
         with pytest.raises(ValueError, match=f"a multiple of 8 .* the nearest is {nearest}"):
@@ -147,16 +147,16 @@ def test_a_size_that_the_network_cannot_take(exports):
 
 
 @pytest.mark.parametrize("size", [None, (32, 48)])
-def test_int8_takes_and_gives_pixels(exports, size):
+def test_int8_maps_pixels_to_pixels(exports, size):
     pytest.importorskip("ai_edge_quantizer", reason="the extra int8 is not installed")
     model = exports["animegan_v2"].model
     network = PaddedGenerator(model, size)
     photos = [
-        (to_u8(x[:1]) if size else to_u8(x[:1, :64, :64])) for x in probes_pm1([size or (64, 64)])
+        (to_u8(x[:1]) if size else to_u8(x[:1, :64, :64])) for x in make_probes([size or (64, 64)])
     ]
     data = convert_tflite(network, "int8", photos)
     check_tflite(data, network, "int8")
-    assert not FORBIDDEN & set(operators(data))
+    assert not FORBIDDEN & set(count_operators(data))
     interpreter = litert.Interpreter(model_content=data)
     signature = {"inputs": ["pictures_u8"], "outputs": ["anime_u8"]}
     assert interpreter.get_signature_list() == {"serving_default": signature}
@@ -166,18 +166,18 @@ def test_int8_takes_and_gives_pixels(exports, size):
     assert kinds == {np.uint8}
     weights = [t for t in interpreter.get_tensor_details() if t["dtype"] == np.int8]
     assert max(np.prod(t["shape"]) for t in weights) > 10_000, "weights are 8 bits"
-    # But for the last two, what convolutions give is rounded.
-    counts = operators(data)
-    rounded = counts["CONV_2D"] + counts["DEPTHWISE_CONV_2D"] - AT_THE_END
+    # The outputs of all convolutions but the last two are rounded.
+    counts = count_operators(data)
+    rounded = counts["CONV_2D"] + counts["DEPTHWISE_CONV_2D"] - FLOAT_OUTPUTS
     assert counts["QUANTIZE"] == counts["DEQUANTIZE"] == rounded
     engine = TFLiteEngine.from_bytes(data, "int8")
     found = measure(engine, KerasEngine(model), [size or (64, 64)])
     assert found.psnr > 26  # random weights, whose output is noise and thus the hardest to match
     if size is None:
-        assert engine(probes_pm1([(37, 50)])[1]).shape == (2, 37, 50, 3)
+        assert engine(make_probes([(37, 50)])[1]).shape == (2, 37, 50, 3)
 
 
 def test_int8_needs_photos(exports):
     network = PaddedGenerator(exports["animegan_v2"].model)
-    with pytest.raises(ValueError, match="int8 needs photos to calibrate with"):
+    with pytest.raises(ValueError, match="expected a folder of photos to calibrate int8"):
         convert_tflite(network, "int8")
