@@ -186,10 +186,10 @@ def test_what_cannot_be_drawn_is_told_in_words_and_the_rest_is_saved_as_zip(
     (tmp_path / "notes.jpg").write_text("Not a picture.\n")
     (tmp_path / "huge.png").write_bytes(_png_of(20_000, 10_000))
     (tmp_path / "cut.png").write_bytes(photo_file.read_bytes()[:60])
-    (tmp_path / "film.jpg").write_bytes(b"\0\0\0\x18ftypisom" + bytes(40))
+    (tmp_path / "clip.jpg").write_bytes(b"\0\0\0\x18ftypisom" + bytes(40))
     with (tmp_path / "long.jpg").open("wb") as file:
         file.truncate(1_000_000_000)  # sparse
-    names = ("notes.jpg", "huge.png", "cut.png", "film.jpg", "long.jpg")
+    names = ("notes.jpg", "huge.png", "cut.png", "clip.jpg", "long.jpg")
     files = [tmp_path / name for name in names]
     cards = drawn(page, static_site, *files, photo_file, photo_file)
     said = {
@@ -201,7 +201,7 @@ def test_what_cannot_be_drawn_is_told_in_words_and_the_rest_is_saved_as_zip(
     assert said["notes.jpg"] == "notes.jpg is not a picture: it holds text."
     assert "200 megapixels (20000 × 10000)" in said["huge.png"]
     assert "damaged" in said["cut.png"]
-    assert "film" in said["film.jpg"]
+    assert "video" in said["clip.jpg"]
     assert "1000 MB" in said["long.jpg"]
 
     archive, name = saved(page, page.locator("#zip"))

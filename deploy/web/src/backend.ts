@@ -1,57 +1,57 @@
-import type {Finish} from './finish';
+import type {PostprocessOptions} from './postprocess';
 import type {Style} from './style';
 
-/** A picture, looked at and let in. */
+/** An accepted picture. */
 export interface Job {
   id: number;
   file: File;
-  film: boolean;
-  /** Of the file, before it is turned upright; 0 for films. */
+  clip: boolean;
+  /** Size in the file, before EXIF orientation; 0 for videos. */
   width: number;
   height: number;
 }
 
-export interface Options extends Finish {
+export interface Options extends PostprocessOptions {
   style: string;
   faces: boolean;
-  /** Longest side to draw at, in pixels, where the backend lets one choose. */
+  /** Longest side in pixels, if the backend offers a choice. */
   side: number;
 }
 
 export interface Drawn {
-  /** What the slider shows on its left; null for films. */
+  /** Left side of the slider; null for videos. */
   before: Blob | null;
   after: Blob;
   seconds: number;
-  /** What there is to know of this result, in words. */
+  /** Note on this result. */
   note: string;
 }
 
-/** What the network runs on: this browser, or the server that the page came from. */
+/** Runs the network: in this browser, or on the page's server. */
 export interface Backend {
   readonly where: 'browser' | 'server';
   readonly styles: Style[];
   readonly code: string | null;
   readonly version: string;
   readonly faces: boolean;
-  /** Longest sides to choose from; none where pictures keep their size. */
+  /** Longest sides to choose from; empty if pictures keep their size. */
   readonly sides: number[];
   readonly bytes: number;
-  readonly filmBytes: number; // 0: no films
+  readonly clipBytes: number; // 0: no videos
   readonly pixels: number;
-  /** How many pictures are sent at once. */
+  /** Number of pictures sent at once. */
   readonly atOnce: number;
-  /** Where the work is done, in words. */
+  /** Description of where the network runs. */
   readonly words: string;
-  /** Fetches and tries what the style needs; told as it goes. */
+  /** Loads and tests a style; reports progress. */
   open(style: string, tell: (words: string) => void): Promise<void>;
-  /** What will be done with a picture and how long it may take, in words. */
+  /** Describes the work for a picture and its expected time. */
   plan(job: Job, options: Options): string;
   draw(job: Job, options: Options, signal: AbortSignal, tell: (words: string, part?: number) => void): Promise<Drawn>;
   forget(job: Job): void;
 }
 
-/** A failure whose message is for the visitor. */
+/** Failure with a message for the visitor. */
 export class Plain extends Error {}
 
 export function duration(seconds: number): string {

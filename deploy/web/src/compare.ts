@@ -1,4 +1,4 @@
-/** Photo and result over each other, with a handle between them: by pointer, touch and keys. */
+/** Slider between photo and result, for pointer, touch and keyboard. */
 export function compare(before: string, after: string, name: string, cut = 50): HTMLElement {
   const figure = document.createElement('div');
   figure.className = 'compare';
@@ -14,7 +14,7 @@ export function compare(before: string, after: string, name: string, cut = 50): 
   handle.className = 'handle';
   handle.tabIndex = 0;
   handle.setAttribute('role', 'slider');
-  handle.setAttribute('aria-label', `How much of ${name} is the photo`);
+  handle.setAttribute('aria-label', `Share of the photo in ${name}`);
   handle.setAttribute('aria-valuemin', '0');
   handle.setAttribute('aria-valuemax', '100');
   handle.setAttribute('aria-orientation', 'horizontal');

@@ -1,14 +1,14 @@
-/** What a file is, read from its first bytes before anything decodes it. */
+/** Format and size of a file by its first bytes, without decoding. */
 export type Known =
   | {kind: 'picture'; format: string; width: number; height: number}
-  | {kind: 'film'; format: string}
+  | {kind: 'clip'; format: string}
   | {kind: 'text'}
   | {kind: 'empty'}
   | {kind: 'unknown'};
 
 const HEAD = 1 << 18;
 
-/** Looks at a file's content; its name plays no part. */
+/** Detects the format by content, not by name. */
 export async function look(file: Blob): Promise<Known> {
   if (file.size === 0) return {kind: 'empty'};
   const bytes = new Uint8Array(await file.slice(0, HEAD).arrayBuffer());
@@ -25,12 +25,12 @@ export async function look(file: Blob): Promise<Known> {
       return picture('BMP', Math.abs(view.getInt32(18, true)), Math.abs(view.getInt32(22, true)));
     }
     if (word(4, 4) === 'ftyp') {
-      if (!/^(avi[fs]|hei[cxsm]|mif1|msf1|hev[cx])/.test(word(8, 4))) return {kind: 'film', format: 'MP4'};
+      if (!/^(avi[fs]|hei[cxsm]|mif1|msf1|hev[cx])/.test(word(8, 4))) return {kind: 'clip', format: 'MP4'};
       const format = word(8, 3) === 'avi' ? 'AVIF' : 'HEIC';
       return largest(view, bytes, (width, height) => picture(format, width, height));
     }
-    if (view.getUint32(0) === 0x1a45dfa3) return {kind: 'film', format: 'Matroska'};
-    if (word(0, 4) === 'RIFF' && word(8, 4) === 'AVI ') return {kind: 'film', format: 'AVI'};
+    if (view.getUint32(0) === 0x1a45dfa3) return {kind: 'clip', format: 'Matroska'};
+    if (word(0, 4) === 'RIFF' && word(8, 4) === 'AVI ') return {kind: 'clip', format: 'AVI'};
   } catch (error) {
     if (error instanceof RangeError) return {kind: 'unknown'}; // cut off within its header
     throw error;
@@ -38,7 +38,7 @@ export async function look(file: Blob): Promise<Known> {
   return {kind: isText(bytes.subarray(0, 4096)) ? 'text' : 'unknown'};
 }
 
-/** Walks a JPEG's segments to the one that holds the size; a long profile may stand before it. */
+/** Walks the segments of a JPEG to its size, which may follow a long profile. */
 async function jpeg(file: Blob): Promise<Known> {
   for (let at = 2; at < file.size;) {
     const part = new DataView(await file.slice(at, at + 9).arrayBuffer());
@@ -70,7 +70,7 @@ function webp(view: DataView, chunk: string, picture: (f: string, w: number, h: 
   return {kind: 'unknown'};
 }
 
-/** The largest of the sizes ("ispe") that an AVIF or HEIC file names; thumbnails have theirs. */
+/** Largest size ("ispe") in an AVIF or HEIC file; others belong to thumbnails. */
 function largest(view: DataView, bytes: Uint8Array, picture: (w: number, h: number) => Known): Known {
   let most: [number, number] = [0, 0];
   for (let i = 0; i + 16 <= bytes.length; i++) {

@@ -2,7 +2,7 @@ import {duration, Plain, size, type Backend, type Drawn, type Job, type Options}
 import type {LocalStyle} from './style';
 import type {Accelerator, Answer, Request} from './worker';
 
-/** What a browser's memory bears: the network needs about 650 bytes a pixel, WebAssembly has 2 GB. */
+/** Limit of a browser's memory: about 650 bytes per pixel, and 2 GB for WebAssembly. */
 const MOST_PIXELS: Record<Accelerator, number> = {wasm: 1.0e6, webgpu: 2.0e6};
 const SMALL_MEMORY_PIXELS = 0.5e6; // a device of 2 GB or less
 const RUNTIME_BYTES = 2.9e6; // as hosts compress it
@@ -12,13 +12,13 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-/** The network in this browser, in a worker. */
+/** Runs the network in a worker of this browser. */
 export class LocalBackend implements Backend {
   readonly where = 'browser';
   readonly faces = false;
   readonly sides = [512, 768, 1024, 1536];
   readonly bytes = 100e6;
-  readonly filmBytes = 0;
+  readonly clipBytes = 0;
   readonly pixels = 100e6;
   readonly atOnce = 1;
   private worker: Worker | null = null;
@@ -39,12 +39,12 @@ export class LocalBackend implements Backend {
   get words(): string {
     if (!this.secondsPerPixel) {
       const bytes = Math.max(...this.styles.map((style) => style.bytes)) + RUNTIME_BYTES;
-      return `In this browser: the first photo fetches ${size(bytes)}, once. No photo leaves this device.`;
+      return `In this browser: the first photo fetches ${size(bytes)}, once. Photos do not leave this device.`;
     }
     const by = this.accelerator === 'webgpu' ? 'on its graphics processor'
       : this.threads ? 'on several cores' : 'on one core';
     const perMegapixel = duration(this.secondsPerPixel * 1e6);
-    return `In this browser, ${by}: about ${perMegapixel} a megapixel. No photo leaves this device.`;
+    return `In this browser, ${by}: about ${perMegapixel} per megapixel. Photos do not leave this device.`;
   }
 
   open(name: string, tell: (words: string) => void): Promise<void> {
@@ -59,7 +59,7 @@ export class LocalBackend implements Backend {
     this.worker.onmessage = ({data}: MessageEvent<Answer>) => this.hear(data);
     this.worker.onerror = (event) => {
       event.preventDefault();
-      this.close(new Plain('The drawing stopped: this browser ran out of memory, or is too old.'));
+      this.close(new Plain('Stylization stopped: this browser ran out of memory, or is too old.'));
     };
     this.opened = new Promise<void>((resolve, reject) => {
       this.onOpen = {resolve, reject};
@@ -88,14 +88,14 @@ export class LocalBackend implements Backend {
     } else if (answer.id === null) {
       this.close(new Plain(`The style could not be opened here: ${answer.reason}.`));
     } else {
-      const error = answer.memory ? new OutOfMemory() : new Plain(`It could not be drawn: ${answer.reason}.`);
+      const error = answer.memory ? new OutOfMemory() : new Plain(`It could not be stylized: ${answer.reason}.`);
       this.waiting.get(answer.id)?.reject(error);
       this.waiting.delete(answer.id);
       if (answer.memory) this.close(error);
     }
   }
 
-  /** Ends the worker, which alone gives its memory back. */
+  /** Terminates the worker, the only way to free its memory. */
   private close(error: Error): void {
     this.worker?.terminate();
     this.worker = null;
@@ -112,7 +112,7 @@ export class LocalBackend implements Backend {
     return memory <= 2 ? SMALL_MEMORY_PIXELS : MOST_PIXELS[this.accelerator];
   }
 
-  /** Height and width to draw at: never enlarged. */
+  /** Height and width of the result; never enlarges. */
   private sizeOf(job: Job, options: Options, most = this.most): [number, number] {
     const byMemory = Math.sqrt(most / (job.width * job.height));
     const scale = Math.min(1, options.side / Math.max(job.width, job.height), byMemory);
@@ -155,7 +155,7 @@ export class LocalBackend implements Backend {
         if (!(error instanceof OutOfMemory) || tries === 2) throw error;
         most = Math.min(most, height * width) / 2;
         note = 'smaller than planned, for this browser ran out of memory';
-        tell('Out of memory: once more, smaller');
+        tell('Out of memory: retrying at a smaller size');
       }
     }
   }
@@ -168,14 +168,14 @@ export class LocalBackend implements Backend {
       this.waiting.set(job.id, {resolve, reject});
     });
     if (this.drawnAs.get(job.id) === as) {
-      this.say({do: 'finish', id: job.id, finish: {strength, keep}});
+      this.say({do: 'postprocess', id: job.id, postprocess: {strength, keep}});
       return answer.catch((error: Error) => {
         this.drawnAs.delete(job.id);
         if (!/no longer/.test(error.message)) throw error;
         return this.ask(job, height, width, {strength, keep, style} as Options);
       });
     }
-    this.say({do: 'draw', id: job.id, file: job.file, height, width, finish: {strength, keep}});
+    this.say({do: 'draw', id: job.id, file: job.file, height, width, postprocess: {strength, keep}});
     return answer.then((drawn) => {
       this.drawnAs.set(job.id, as);
       return drawn;
@@ -196,7 +196,7 @@ class OutOfMemory extends Plain {
   }
 }
 
-/** The styles that lie beside the page. */
+/** Loads the list of styles of a static site. */
 export async function openLocal(): Promise<Backend> {
   const answer = await fetch('models/styles.json');
   if (!answer.ok) throw new Plain('This page was published without a style: see docs/web.md.');

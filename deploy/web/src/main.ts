@@ -1,4 +1,4 @@
-// The page: files in, cards out. What draws them is behind `Backend`.
+// The page: turns files into cards; a `Backend` stylizes them.
 import {Plain, size, type Backend, type Job, type Options} from './backend';
 import {compare} from './compare';
 import {look} from './header';
@@ -22,7 +22,7 @@ const zipButton = at<HTMLButtonElement>('zip');
 
 type State = 'waiting' | 'working' | 'done' | 'failed';
 
-/** One picture on the page. */
+/** A picture on the page. */
 class Card {
   readonly element = document.createElement('li');
   private readonly view = document.createElement('div');
@@ -34,7 +34,7 @@ class Card {
   state: State = 'waiting';
   job: Job | null = null;
   after: Blob | null = null;
-  /** What it was drawn with, to see whether it must be drawn again. */
+  /** Options of its result, to detect changes. */
   as = '';
 
   constructor(readonly name: string) {
@@ -86,7 +86,7 @@ class Card {
   }
 
   preview(): void {
-    if (!this.job || this.job.film) return;
+    if (!this.job || this.job.clip) return;
     const image = new Image();
     image.className = 'preview';
     image.alt = '';
@@ -126,10 +126,10 @@ class Card {
     announce(problem);
   }
 
-  /** Name and content as they are saved. */
+  /** Name and content of the saved file. */
   async result(): Promise<[string, Blob]> {
     const stem = this.name.replace(/\.[^.]*$/, '') || 'picture';
-    if (this.job!.film) return [`${stem}_anime.mp4`, this.after!];
+    if (this.job!.clip) return [`${stem}_anime.mp4`, this.after!];
     if (format.value === 'jpeg') return [`${stem}_anime.jpg`, await jpeg(this.after!)];
     return [`${stem}_anime.png`, this.after!];
   }
@@ -166,7 +166,7 @@ function button(text: string, icon: string): HTMLButtonElement {
   return element;
 }
 
-/** White below what is see-through: JPEG has no opacity. */
+/** Puts white below transparent pixels, because JPEG has no alpha. */
 async function jpeg(picture: Blob): Promise<Blob> {
   const bitmap = await createImageBitmap(picture);
   const canvas = document.createElement('canvas');
@@ -194,7 +194,7 @@ function announce(words: string): void {
   at('status').textContent = words;
 }
 
-// --- the line of pictures ------------------------------------------------------------------------
+// --- queue ---------------------------------------------------------------------------------------
 
 const cards = new Set<Card>();
 let backend: Backend;
@@ -223,7 +223,7 @@ function refresh(): void {
   zipButton.disabled = ![...cards].some((card) => card.after);
 }
 
-/** Says in plain words why a file is not taken; null where it is. */
+/** Returns the reason for rejecting a file, or null. */
 async function refusal(file: File, card: Card): Promise<string | null> {
   const told = await look(file).catch(() => ({kind: 'unreadable'}) as const);
   const {kind} = told;
@@ -231,19 +231,19 @@ async function refusal(file: File, card: Card): Promise<string | null> {
   if (kind === 'empty') return `${file.name} is empty.`;
   if (kind === 'text') return `${file.name} is not a picture: it holds text.`;
   if (kind === 'unknown') return `${file.name} is not a picture that this page knows: JPEG, PNG, WebP, GIF, AVIF or BMP.`;
-  if (kind === 'film') {
-    if (!backend.filmBytes) {
-      return `${file.name} is a film. This page draws photos; films are drawn by “anime-tf web” on your own machine.`;
+  if (kind === 'clip') {
+    if (!backend.clipBytes) {
+      return `${file.name} is a video. This page stylizes photos; for videos, run “anime-tf web” on your own machine.`;
     }
-    if (file.size > backend.filmBytes) return tooLong(file, backend.filmBytes);
-    card.job = {id: ++count, file, film: true, width: 0, height: 0};
+    if (file.size > backend.clipBytes) return tooLong(file, backend.clipBytes);
+    card.job = {id: ++count, file, clip: true, width: 0, height: 0};
     return null;
   }
   if (told.width * told.height > backend.pixels) {
     const megapixels = Math.round((told.width * told.height) / 1e6);
     return `${file.name} has ${megapixels} megapixels (${told.width} × ${told.height}). At most ${Math.round(backend.pixels / 1e6)} are taken: make it smaller first.`;
   }
-  card.job = {id: ++count, file, film: false, width: told.width, height: told.height};
+  card.job = {id: ++count, file, clip: false, width: told.width, height: told.height};
   return null;
 }
 
@@ -262,11 +262,11 @@ async function add(files: Iterable<File>): Promise<void> {
     cards.add(card);
     at('cards').prepend(card.element);
     refresh();
-    // By size before anything is read.
-    const problem = file.size > Math.max(backend.bytes, backend.filmBytes)
+    // Checks the size before reading anything.
+    const problem = file.size > Math.max(backend.bytes, backend.clipBytes)
       ? tooLong(file, backend.bytes) : await refusal(file, card);
     if (problem !== null) card.fail(problem);
-    else if (!card.job!.film && file.size > backend.bytes) card.fail(tooLong(file, backend.bytes));
+    else if (!card.job!.clip && file.size > backend.bytes) card.fail(tooLong(file, backend.bytes));
     else card.preview();
   }
   if (first) at('work').scrollIntoView({behavior: 'smooth', block: 'start'});
@@ -308,7 +308,7 @@ async function work(card: Card, wanted: Options): Promise<void> {
   at('where').textContent = backend.words;
 }
 
-// --- ways in -------------------------------------------------------------------------------------
+// --- inputs -------------------------------------------------------------------------------------
 
 const pick = at<HTMLInputElement>('pick');
 pick.addEventListener('change', () => {
@@ -339,7 +339,7 @@ for (const element of document.querySelectorAll<HTMLButtonElement>('[data-sample
   element.addEventListener('click', async () => {
     const name = `${element.dataset['sample']}.jpg`;
     const answer = await fetch(`samples/${name}`).catch(() => null);
-    if (!answer?.ok) return announce('That photo could not be fetched.');
+    if (!answer?.ok) return announce('That photo could not be loaded.');
     void add([new File([await answer.blob()], name, {type: 'image/jpeg'})]);
   });
 }
@@ -353,7 +353,7 @@ at('camera').addEventListener('click', async () => {
       video: {facingMode: 'environment', width: {ideal: 1920}, height: {ideal: 1080}},
     });
   } catch {
-    // No camera, no permission, or no HTTPS: on phones the system's own camera may do.
+    // Without camera, permission or HTTPS, phones may still offer their camera app.
     const input = document.createElement('input');
     input.type = 'file';
     input.accept = 'image/*';
@@ -408,7 +408,7 @@ zipButton.addEventListener('click', async () => {
   announce(`${files.size} pictures were saved as anime.zip`);
 });
 
-// --- beginning -----------------------------------------------------------------------------------
+// --- start ---------------------------------------------------------------------------------------
 
 function link(text: string, address: string): HTMLAnchorElement {
   const element = document.createElement('a');
@@ -418,7 +418,7 @@ function link(text: string, address: string): HTMLAnchorElement {
   return element;
 }
 
-/** Which style, its license, and where the code is. */
+/** Shows the style, its license, and a link to the code. */
 function about(): void {
   const chosen = backend.styles.find(({name}) => name === style.value)!;
   const license = chosen.license_url ? link(chosen.license, chosen.license_url) : chosen.license;
@@ -434,7 +434,7 @@ async function begin(): Promise<void> {
   try {
     backend = await openServer() ?? await openLocal();
   } catch (error) {
-    at('where').textContent = error instanceof Plain ? error.message : 'The page could not be opened: no network?';
+    at('where').textContent = error instanceof Plain ? error.message : 'The page could not load: no network?';
     announce(at('where').textContent!);
     return;
   }
@@ -444,7 +444,7 @@ async function begin(): Promise<void> {
   side.replaceChildren(...backend.sides.map((n) => new Option(`${n} pixels`, String(n), n === 1024, n === 1024)));
   at('side-field').hidden = backend.sides.length === 0;
   at('faces-field').hidden = !backend.faces;
-  if (backend.filmBytes) pick.accept = 'image/*,video/*';
+  if (backend.clipBytes) pick.accept = 'image/*,video/*';
   at('where').textContent = backend.words;
   if (backend.code) {
     at<HTMLAnchorElement>('code-top').href = backend.code;

@@ -12,12 +12,12 @@ interface Told {
 const TRIES = 6;
 const ASK_SECONDS = 0.5;
 
-/** The network on the machine that the page came from. */
+/** Runs the network on the page's server. */
 export class ServerBackend implements Backend {
   readonly where = 'server';
   readonly sides: number[] = [];
   readonly atOnce = 2;
-  readonly words = 'By the server that this page came from. Photos go there and nowhere else, and are not kept.';
+  readonly words = 'On this page's server. Photos are sent only there, and are not kept.';
   private readonly clips = new Map<number, string>();
 
   constructor(private readonly told: Told) {
@@ -31,13 +31,13 @@ export class ServerBackend implements Backend {
   get version() { return this.told.version; }
   get faces() { return this.told.faces; }
   get bytes() { return this.told.limits.bytes; }
-  get filmBytes() { return this.told.limits.clip_bytes ?? 0; }
+  get clipBytes() { return this.told.limits.clip_bytes ?? 0; }
   get pixels() { return this.told.limits.pixels; }
 
   async open(): Promise<void> {}
 
   plan(job: Job): string {
-    return job.film ? 'A film' : `${job.width} × ${job.height}`;
+    return job.clip ? 'A video' : `${job.width} × ${job.height}`;
   }
 
   async draw(
@@ -48,7 +48,7 @@ export class ServerBackend implements Backend {
       style: options.style, strength: String(options.strength), keep_color: options.keep ? '1' : '0',
     });
     if (this.faces) query.set('faces', options.faces ? 'blend' : 'off');
-    if (job.film) return this.film(job, query, signal, tell);
+    if (job.clip) return this.clip(job, query, signal, tell);
     query.set('format', 'png');
     tell(this.plan(job));
     const answer = await this.post(`api/pictures?${query}`, job.file, signal, tell);
@@ -56,32 +56,32 @@ export class ServerBackend implements Backend {
     return {before: job.file, after, seconds: (performance.now() - begin) / 1000, note: this.plan(job)};
   }
 
-  private async film(
+  private async clip(
     job: Job, query: URLSearchParams, signal: AbortSignal, tell: (words: string, part?: number) => void,
   ): Promise<Drawn> {
     const begin = performance.now();
     this.end(job);
-    tell('Sending the film');
+    tell('Sending the video');
     const {id} = await (await this.post(`api/clips?${query}`, job.file, signal, tell)).json() as {id: string};
     this.clips.set(job.id, id);
     try {
       for (;;) {
         const answer = await asked(`api/clips/${id}`, {signal});
         const {state, done, total, error} = await answer.json();
-        if (state === 'failed') throw new Plain(error ?? 'The film could not be drawn.');
+        if (state === 'failed') throw new Plain(error ?? 'The video could not be stylized.');
         if (state === 'done') break;
-        if (state === 'waiting') tell('Waiting for its turn');
+        if (state === 'waiting') tell('Waiting');
         else tell(total ? `${done} of ${total} frames` : `${done} frames`, total ? done / total : undefined);
         await pause(ASK_SECONDS, signal);
       }
       const after = await (await asked(`api/clips/${id}/file`, {signal})).blob();
-      return {before: null, after, seconds: (performance.now() - begin) / 1000, note: 'A film'};
+      return {before: null, after, seconds: (performance.now() - begin) / 1000, note: 'A video'};
     } finally {
       this.end(job);
     }
   }
 
-  /** Posts a file; comes again where the server says that it has no room. */
+  /** Posts a file; retries while the server is busy. */
   private async post(
     address: string, body: Blob, signal: AbortSignal, tell: (words: string) => void,
   ): Promise<Response> {
@@ -90,7 +90,7 @@ export class ServerBackend implements Backend {
         return await asked(address, {method: 'POST', body, signal});
       } catch (error) {
         if (!(error instanceof Busy) || tries === TRIES) throw error;
-        tell('The server is busy: trying again in a moment');
+        tell('The server is busy: retrying in a moment');
         await pause(error.seconds, signal);
       }
     }
@@ -138,7 +138,7 @@ function pause(seconds: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** The server's answer to `GET api/styles`; null where there is no such server. */
+/** Returns the server's answer to `GET api/styles`, or null without a server. */
 export async function openServer(): Promise<Backend | null> {
   try {
     const answer = await fetch('api/styles');

@@ -1,4 +1,4 @@
-/** What styles.json and `GET api/styles` say of a style. */
+/** Entry of a style in styles.json and `GET api/styles`. */
 export interface Style {
   name: string;
   title: string;
@@ -7,7 +7,7 @@ export interface Style {
   default: boolean;
 }
 
-/** A style whose model runs in the browser: a TFLite model, and where the picture's size is written in it. */
+/** Style for the browser: a TFLite model and the positions of the picture's size in it. */
 export interface LocalStyle extends Style {
   file: string;
   bytes: number;
@@ -18,13 +18,13 @@ export interface LocalStyle extends Style {
   edits: [number, 0 | 1, number, number][];
 }
 
-/** Height and width that the network takes for a picture: multiples of its stride. */
+/** Padded height and width: multiples of the network's stride. */
 export function paddedSize(style: LocalStyle, height: number, width: number): [number, number] {
   const up = (side: number) => Math.ceil(Math.max(side, style.minimum) / style.stride) * style.stride;
   return [up(height), up(width)];
 }
 
-/** The style's model for pictures of another size; height and width as `paddedSize` gives them. */
+/** Returns the model for another size, as of `paddedSize`. */
 export function sizedModel(base: Uint8Array, style: LocalStyle, height: number, width: number): Uint8Array {
   const model = base.slice();
   const words = new DataView(model.buffer);
@@ -36,13 +36,13 @@ export function sizedModel(base: Uint8Array, style: LocalStyle, height: number, 
   return model;
 }
 
-/** Index of the pixel that stands at each place of a side reflected to its padded length: 0 1 2 1 0 1 ... */
+/** Source index of each pixel of a reflected side: 0 1 2 1 0 1 ... */
 function reflected(side: number, padded: number): Uint32Array {
   const period = Math.max(2 * (side - 1), 1);
   return Uint32Array.from({length: padded}, (_, i) => Math.min(i % period, period - (i % period)));
 }
 
-/** RGBA pixels to what the network sees: RGB in [-1, 1], reflected at the lower and right edge. */
+/** Converts RGBA pixels to RGB in [-1, 1], reflected at the lower and right edge. */
 export function toNetwork(
   rgba: Uint8ClampedArray, height: number, width: number, paddedHeight: number, paddedWidth: number,
 ): Float32Array<ArrayBuffer> {
@@ -61,7 +61,7 @@ export function toNetwork(
   return out;
 }
 
-/** What the network makes, cropped to the picture: RGB pixels. */
+/** Converts the network's output to RGB pixels, cropped to the picture. */
 export function fromNetwork(
   anime: ArrayLike<number>, height: number, width: number, paddedWidth: number,
 ): Uint8ClampedArray {
@@ -69,7 +69,7 @@ export function fromNetwork(
   let o = 0;
   for (let y = 0; y < height; y++) {
     let i = y * paddedWidth * 3;
-    // Clamped, and rounded half to even as NumPy does it, by the array's type.
+    // The array's type clamps, and rounds half to even like NumPy.
     for (let n = 0; n < width * 3; n++) out[o++] = (anime[i++]! + 1) * 127.5;
   }
   return out;

@@ -1,18 +1,18 @@
-// The network, on a thread of its own: pictures in, pictures out, one after the other.
+// Worker that runs the network on one picture at a time.
 import {CompiledModel, loadAndCompile, loadLiteRt, Tensor, unloadLiteRt} from '@litertjs/core';
-import {finish, type Finish} from './finish';
+import {postprocess, type PostprocessOptions} from './postprocess';
 import {fromNetwork, paddedSize, sizedModel, toNetwork, type LocalStyle} from './style';
 
 export type Accelerator = 'webgpu' | 'wasm';
 
-/** What the page asks for. */
+/** Messages from the page. */
 export type Request =
   | {do: 'open'; style: LocalStyle; address: string; runtime: string}
-  | {do: 'draw'; id: number; file: Blob; height: number; width: number; finish: Finish}
-  | {do: 'finish'; id: number; finish: Finish}
+  | {do: 'draw'; id: number; file: Blob; height: number; width: number; postprocess: PostprocessOptions}
+  | {do: 'postprocess'; id: number; postprocess: PostprocessOptions}
   | {do: 'forget'; id: number};
 
-/** What it hears. */
+/** Messages to the page. */
 export type Answer =
   | {is: 'fetching'; done: number; total: number}
   | {is: 'open'; accelerator: Accelerator; threads: boolean; secondsPerPixel: number}
@@ -25,7 +25,7 @@ const scope = self as unknown as {
   crossOriginIsolated: boolean;
 };
 
-/** Pictures whose network's result is kept, for another strength without the network. */
+/** Number of cached network outputs, for changes of the strength. */
 const KEPT_PIXELS = 12e6;
 const TRIAL = 128; // pixels a side, of the run that is timed
 const SLOW = 10e-6; // seconds a pixel, from which on processor cores may be faster than graphics
@@ -56,10 +56,10 @@ async function fetched(address: string, expected: number): Promise<Uint8Array> {
 
 async function open(request: Extract<Request, {do: 'open'}>): Promise<void> {
   const threads = scope.crossOriginIsolated;
-  // Its files lie beside the page, not beside this worker's script.
+  // Its files are next to the page, not to this worker's script.
   (self as unknown as {Module: object}).Module = {
     locateFile: (name: string) => request.runtime + name,
-    // LiteRT.js says on this way alone that memory ran out, and hands back what was there before.
+    // LiteRT.js reports exhausted memory only here, and then returns the old data.
     printErr: (line: string) => {
       if (/failed to (allocate|prepare|invoke|reshape)/i.test(line)) broken = line;
     },
@@ -76,7 +76,7 @@ async function open(request: Extract<Request, {do: 'open'}>): Promise<void> {
   const {gpu} = navigator as unknown as {gpu?: {requestAdapter(): Promise<{info?: {isFallbackAdapter?: boolean}} | null>}};
   const adapter = await gpu?.requestAdapter().catch(() => null);
   let secondsPerPixel = Infinity;
-  // A graphics processor of software is far slower than WebAssembly.
+  // A software GPU is far slower than WebAssembly.
   if (adapter && !adapter.info?.isFallbackAdapter) {
     accelerator = 'webgpu';
     secondsPerPixel = await trial().catch(() => Infinity);
@@ -131,13 +131,13 @@ async function run(rgba: Uint8ClampedArray, height: number, width: number): Prom
 }
 
 async function pixels(file: Blob, height: number, width: number): Promise<ImageData> {
-  // As infer.py reads them: upright, and colours as they are written.
+  // Like anime-tf infer: upright, without color management.
   const bitmap = await createImageBitmap(file, {
     imageOrientation: 'from-image', colorSpaceConversion: 'none', premultiplyAlpha: 'none',
   }).catch(() => {
     throw new Error('the picture is damaged, or of a kind that this browser does not read');
   });
-  // A header gives the size as it is written; a photo may have to be turned.
+  // The header has the size before EXIF orientation.
   const turned = bitmap.width > bitmap.height !== width > height;
   if (turned && bitmap.width !== bitmap.height) [height, width] = [width, height];
   const context = new OffscreenCanvas(width, height).getContext('2d', {willReadFrequently: true})!;
@@ -153,10 +153,10 @@ function encoded(picture: ImageData, options: ImageEncodeOptions): Promise<Blob>
   return canvas.convertToBlob(options);
 }
 
-async function drawn(id: number, wanted: Finish, seconds: number): Promise<void> {
+async function drawn(id: number, wanted: PostprocessOptions, seconds: number): Promise<void> {
   const {photo, anime} = kept.get(id)!;
   const {height, width} = photo;
-  const after = await encoded(new ImageData(finish(photo.data, anime, height, width, wanted), width, height), {type: 'image/png'});
+  const after = await encoded(new ImageData(postprocess(photo.data, anime, height, width, wanted), width, height), {type: 'image/png'});
   const before = await encoded(photo, {type: 'image/jpeg', quality: 0.92});
   scope.postMessage({is: 'drawn', id, before, after, height, width, seconds});
 }
@@ -167,7 +167,7 @@ async function draw(request: Extract<Request, {do: 'draw'}>): Promise<void> {
   const anime = await run(photo.data, photo.height, photo.width);
   const seconds = (performance.now() - begin) / 1000;
   kept.set(request.id, {photo, anime});
-  await drawn(request.id, request.finish, seconds);
+  await drawn(request.id, request.postprocess, seconds);
   let total = 0;
   for (const {photo: {height, width}} of kept.values()) total += height * width;
   for (const [id, {photo: {height, width}}] of kept) {
@@ -181,7 +181,7 @@ async function answer(request: Request): Promise<void> {
   if (request.do === 'open') return open(request);
   if (request.do === 'draw') return draw(request);
   if (request.do === 'forget') return void kept.delete(request.id);
-  if (kept.has(request.id)) return drawn(request.id, request.finish, 0);
+  if (kept.has(request.id)) return drawn(request.id, request.postprocess, 0);
   throw new Error('no longer there');
 }
 
@@ -200,6 +200,6 @@ function unload(): void {
   try {
     unloadLiteRt();
   } catch {
-    // It is broken already: the page starts another worker.
+    // The worker is broken; the page starts another one.
   }
 }

@@ -12,7 +12,7 @@ function crc32(data: Uint8Array): number {
 const UTF8_NAMES = 0x0800;
 const DATE = 0x21; // 1 January 1980, the first that there is: results carry no time
 
-/** A ZIP archive of files as they are: pictures do not get smaller. Less than 4 GB and 65,535 files. */
+/** ZIP archive without compression; less than 4 GB and 65,535 files. */
 export async function zip(files: Map<string, Blob>): Promise<Blob> {
   const parts: BlobPart[] = [];
   const directory: BlobPart[] = [];
@@ -20,7 +20,7 @@ export async function zip(files: Map<string, Blob>): Promise<Blob> {
   for (const [name, file] of files) {
     const data = new Uint8Array(await file.arrayBuffer());
     const encoded = new TextEncoder().encode(name);
-    // Version, flags, method, time, date, checksum, sizes, length of the name, none of "extra".
+    // Version, flags, method, time, date, checksum, sizes, lengths of name and extra field.
     const common = new DataView(new ArrayBuffer(26));
     [[0, 20], [2, UTF8_NAMES], [8, DATE]].forEach(([i, value]) => common.setUint16(i!, value!, true));
     common.setUint32(10, crc32(data), true);

@@ -1,9 +1,9 @@
-// What is done after the network, as anime_tf/inference/finish.py does it: there stands why.
+// Postprocessing as in anime_tf/inference/postprocess.py, which gives the reasons.
 
-export interface Finish {
-  /** From 0, the photo itself, to 1, what the network makes of it. */
+export interface PostprocessOptions {
+  /** From 0 (the photo) to 1 (the network's output). */
   strength: number;
-  /** Whether the photo's colours are kept, under the light and dark of the drawing. */
+  /** Whether to combine the photo's chroma with the output's luma. */
   keep: boolean;
 }
 
@@ -11,9 +11,9 @@ const WINDOW = 9; // pixels a side, at half the size
 const VARIANCE = (10 / 255) ** 2;
 const HASTE = 3;
 
-/** Photo (RGBA) and network's result (RGB) to the picture that is shown: RGBA. */
-export function finish(
-  photo: Uint8ClampedArray, anime: Uint8ClampedArray, height: number, width: number, {strength, keep}: Finish,
+/** Combines photo (RGBA) and network output (RGB) to RGBA. */
+export function postprocess(
+  photo: Uint8ClampedArray, anime: Uint8ClampedArray, height: number, width: number, {strength, keep}: PostprocessOptions,
 ): Uint8ClampedArray<ArrayBuffer> {
   const out = new Uint8ClampedArray(photo.length);
   if (strength === 0) {
@@ -26,14 +26,14 @@ export function finish(
   if (keep) after = withColorOf(before, after);
   if (strength < 1) after = after.map((drawn, channel) => blend(before[channel]!, drawn, height, width, strength));
   for (let i = 0, o = 0; i < pixels; i++, o += 4) {
-    // Clamped, and rounded half to even, by the array's type.
+    // The array's type clamps, and rounds half to even.
     for (let channel = 0; channel < 3; channel++) out[o + channel] = after[channel]![i]! * 255;
     out[o + 3] = photo[o + 3]!;
   }
   return out;
 }
 
-/** A channel as numbers from 0 to 1. */
+/** Converts a channel to 0..1. */
 function plane(picture: Uint8ClampedArray, channel: number, channels: number, pixels: number): Float32Array {
   const out = new Float32Array(pixels);
   for (let i = 0, at = channel; i < pixels; i++, at += channels) out[i] = picture[at]! / 255;
@@ -42,7 +42,7 @@ function plane(picture: Uint8ClampedArray, channel: number, channels: number, pi
 
 const luma = (r: number, g: number, b: number) => 0.299 * r + 0.587 * g + 0.114 * b;
 
-/** Luma of the drawing, chroma of the photo, as much of it as stays between black and white. */
+/** Combines the output's luma with the photo's chroma, reduced to stay in range. */
 function withColorOf(photo: Float32Array[], anime: Float32Array[]): Float32Array[] {
   const [pr, pg, pb] = photo as [Float32Array, Float32Array, Float32Array];
   const [ar, ag, ab] = anime as [Float32Array, Float32Array, Float32Array];
@@ -59,7 +59,7 @@ function withColorOf(photo: Float32Array[], anime: Float32Array[]): Float32Array
   return out;
 }
 
-/** The way back to the photo with the lines of the drawing alone: a guided filter, at half the size. */
+/** Blends towards the photo but keeps the output's lines, by a guided filter at half the size. */
 function blend(
   photo: Float32Array, anime: Float32Array, height: number, width: number, strength: number,
 ): Float32Array {
@@ -91,7 +91,7 @@ function blend(
   return out;
 }
 
-/** Means of two by two pixels; an odd side's last is repeated. */
+/** Means of 2 x 2 pixels; repeats the last pixel of an odd side. */
 function halved(values: Float32Array, height: number, width: number, h: number, w: number): Float32Array {
   const out = new Float32Array(h * w);
   for (let y = 0; y < h; y++) {
@@ -104,13 +104,13 @@ function halved(values: Float32Array, height: number, width: number, h: number, 
   return out;
 }
 
-/** The two places between which a pixel of twice the size lies, and how far along. */
+/** Source indices and weight for upsampling by 2. */
 function between(i: number, length: number): [number, number, number] {
   const low = (i - 1) >> 1;
   return [Math.max(low, 0), Math.min(low + 1, length - 1), i % 2 ? 0.25 : 0.75];
 }
 
-/** Means over windows, reflected at the borders with the last value twice. */
+/** Box filter with symmetric borders. */
 function boxed(values: Float32Array, height: number, width: number): Float32Array {
   const out = new Float32Array(values.length);
   const rows = new Float32Array(values.length);
