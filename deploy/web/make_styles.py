@@ -1,12 +1,12 @@
-"""Writes the styles of the page: TFLite models of every size, for the browser.
+"""Write TFLite models of variable size for the static page.
 
     python deploy/web/make_styles.py
     python deploy/web/make_styles.py --weights=cel,my.keras
 
-LiteRT.js runs models of one size only. Models of one network for different sizes are the same bytes
-but for some numbers, each of which grows steadily with the height or the width: shapes, and sizes
-to enlarge to. So one model is written for each style, and beside it which numbers those are: the
-page writes the size of a photo into the model before it compiles it.
+LiteRT.js runs models of one size only. The models of a network for different sizes are identical
+except for some numbers (shapes and sizes of upsampling), each of which grows linearly with the
+height or the width. So one model is written for each style, with the positions of these numbers;
+the page writes the size of a photo into the model before compiling it.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ from anime_tf.models.archive import load_generator
 from anime_tf.styles.builtin import BUILTIN, LICENSE_URLS, weights_path
 
 BASE_HW = (160, 96)
-"""The size that the model is written for; no side of a layer in one axis is one in the other."""
+"""Size of the model; no layer has the same height as another one's width."""
 
 STEP = 64
-"""By how much a side is enlarged to see which numbers grow with it; a multiple of every stride."""
+"""Increase of a side that reveals the numbers that depend on it; a multiple of every stride."""
 
 CHECKED_HW = (96, 288)
-"""What is predicted for this size must be what the converter makes of it."""
+"""Size whose prediction is verified by a conversion."""
 
 PUBLIC = Path(__file__).parent / "public" / "models"
 
 
 def sized_model(model: keras.Model) -> tuple[bytes, list[list[int]]]:
-    """Converts a generator to a TFLite model, and finds where its size is written.
+    """Convert a generator to a TFLite model, and find the numbers that depend on its size.
 
     Args:
         model: A generator of `models.registry`.
 
     Returns:
         The model for `BASE_HW`, and ``[offset, axis, value, growth]`` for each little-endian int32
-        of it that depends on the size: at ``offset`` bytes stands ``value``, and ``growth`` more
-        for each stride that the height (axis 0) or the width (axis 1) has more than `BASE_HW`.
+        that depends on the size: its offset in bytes, its value for `BASE_HW`, and its growth for
+        each stride that is added to the height (axis 0) or the width (axis 1).
 
     Raises:
-        ValueError: The models of different sizes differ by more than that.
+        ValueError: The models of different sizes differ in other numbers.
     """
     stride = int(model.STRIDE)
     height, width = BASE_HW
@@ -61,7 +61,7 @@ def sized_model(model: keras.Model) -> tuple[bytes, list[list[int]]]:
     base, taller, wider, checked = (_converted(model, size_hw) for size_hw in sizes_hw)
     if len({base.size, taller.size, wider.size, checked.size}) != 1:
         raise ValueError("models of several sizes differ in length: the size cannot be rewritten")
-    # The converter's hash of what it converted, 64 bits in the model's metadata, says nothing here.
+    # Ignores the converter's 64-bit hash in the metadata.
     hashed = np.flatnonzero((base != taller) & (base != wider))
     if hashed.size > 2 or np.any(np.diff(hashed) != 1):
         raise ValueError("numbers of the model depend on height and width at once")
@@ -81,7 +81,7 @@ def sized_model(model: keras.Model) -> tuple[bytes, list[list[int]]]:
 
 
 def resized(base: bytes, edits: list[list[int]], size_hw: tuple[int, int], stride: int) -> bytes:
-    """The model for another size, as the page makes it: multiples of the stride."""
+    """Return the model for another size, multiples of the stride, as the page does."""
     words = np.frombuffer(base, "<i4").copy()
     for offset, axis, value, growth in edits:
         words[offset // 4] = value + growth * ((size_hw[axis] - BASE_HW[axis]) // stride)
@@ -89,18 +89,18 @@ def resized(base: bytes, edits: list[list[int]], size_hw: tuple[int, int], strid
 
 
 def _converted(model: keras.Model, size_hw: tuple[int, int]) -> np.ndarray:
-    """The model for one size, as int32 words that may be written to."""
+    """Return the model for one size as writable int32 words."""
     data = convert_tflite(PaddedGenerator(model, size_hw))
     return np.frombuffer(data + bytes(-len(data) % 4), "<i4").copy()
 
 
 def write_styles(weights: list[str], folder: Path, code: str | None) -> dict:
-    """Writes a model for each style, and ``styles.json``, which is returned.
+    """Write a model for each style, and ``styles.json``, whose content is returned.
 
     Args:
         weights: Names of built-in styles, or paths of ``.keras`` archives, the default first.
-        folder: Where to.
-        code: Address of the project's code, for the page to link to.
+        folder: Output folder.
+        code: Address of the source code, linked on the page.
     """
     folder.mkdir(parents=True, exist_ok=True)
     styles: list[Mapping[str, object]] = []
@@ -137,18 +137,18 @@ def write_styles(weights: list[str], folder: Path, code: str | None) -> dict:
 
 
 def main(argv: list[str]) -> None:
-    """Writes the styles that the flags name."""
+    """Write the styles of the flags."""
     del argv
     weights = flags.FLAGS.weights
     told = write_styles(weights, Path(flags.FLAGS.output), flags.FLAGS.code)
     for style in told["styles"]:
-        print(f"{style['name']}: {style['bytes'] / 1e6:.2f} MB, {len(style['edits'])} sizes in it")
+        print(f"{style['name']}: {style['bytes'] / 1e6:.2f} MB, {len(style['edits'])} variable numbers")
 
 
 if __name__ == "__main__":
     flags.DEFINE_list(
-        "weights", ["cel"], "Built-in styles or .keras archives, the first by default."
+        "weights", ["cel"], "Built-in styles or .keras archives; the first is the default."
     )
-    flags.DEFINE_string("output", str(PUBLIC), "The folder to write to.")
-    flags.DEFINE_string("code", None, "Address of the code, for the page to link to.")
+    flags.DEFINE_string("output", str(PUBLIC), "Output folder.")
+    flags.DEFINE_string("code", None, "Address of the source code, linked on the page.")
     app.run(main)

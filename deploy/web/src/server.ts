@@ -17,7 +17,7 @@ export class ServerBackend implements Backend {
   readonly where = 'server';
   readonly sides: number[] = [];
   readonly atOnce = 2;
-  readonly words = 'On this page's server. Photos are sent only there, and are not kept.';
+  readonly words = 'On this page’s server. Photos are sent only there, and are not kept.';
   private readonly clips = new Map<number, string>();
 
   constructor(private readonly told: Told) {
