@@ -142,7 +142,7 @@ def main(argv: list[str]) -> None:
     weights = flags.FLAGS.weights
     told = write_styles(weights, Path(flags.FLAGS.output), flags.FLAGS.code)
     for style in told["styles"]:
-        print(f"{style['name']}: {style['bytes'] / 1e6:.2f} MB, {len(style['edits'])} variable numbers")
+        print(f"{style['name']}: {style['bytes'] / 1e6:.2f} MB, {len(style['edits'])} numbers")
 
 
 if __name__ == "__main__":
