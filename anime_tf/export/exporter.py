@@ -205,8 +205,8 @@ def _export_format(
     size = sum(file.stat().st_size for file in files)
     if not config.verify:
         return ExportResult(final, size, None)
-    has_one_size = name == "tflite" and config.image_size is not None
-    sizes = [config.image_size] if has_one_size else PROBE_SIZES
+    one_size = config.image_size if name == "tflite" else None
+    sizes = PROBE_SIZES if one_size is None else [one_size]
     engine = create_engine(path, EngineConfig(default_engine(path)))
     measurement = measure(engine, reference, sizes)
     failure = measurement.violations(tolerance)

@@ -34,7 +34,7 @@ DEFAULT_HW = (256, 256)
 DIMENSIONS = ("batch", "height", "width", "channel")
 
 # Members of ContentProperties, ColorSpaceType, ProcessUnitOptions and AssociatedFileType.
-IMAGE, RGB, NORMALIZATION, DESCRIPTIONS = np.uint8([2, 1, 1, 1])
+IMAGE, RGB, NORMALIZATION, DESCRIPTIONS = np.uint8(2), np.uint8(1), np.uint8(1), np.uint8(1)
 
 # The standard normalization (x - mean) / std of pixels, and its inverse for the output.
 INPUT = ("Photo, RGB: pixel / 127.5 - 1, from -1 to 1", 127.5, 127.5)
