@@ -24,18 +24,19 @@ TERM_WEIGHTS = {
     "g/paired": "paired_weight",
     "g/paired_detail": "paired_detail_weight",
     "g/paired_edge": "paired_edge_weight",
-    "g/paired_yuv": "paired_yuv_weight",
-    "g/paired_gradient": "paired_gradient_weight",
-    "g/paired_flat": "paired_flat_weight",
-    "g/paired_magnitude": "paired_magnitude_weight",
-    "g/paired_feature": "paired_feature_weight",
     "d/real": "d_real_weight",
     "d/gray": "d_gray_weight",
     "d/fake": "d_fake_weight",
     "d/smooth": "d_smooth_weight",
     "d/penalty": "penalty_weight",
+    "g/paired_yuv": "paired_yuv_weight",
+    "g/paired_gradient": "paired_gradient_weight",
+    "g/paired_flat": "paired_flat_weight",
+    "g/paired_magnitude": "paired_magnitude_weight",
+    "g/paired_feature": "paired_feature_weight",
 }
-"""Name of each loss term in the log -> the setting that holds its weight."""
+"""Name of each loss term in the log -> the setting that holds its weight. New terms go last: the
+random numbers of dropout depend on a term's place."""
 
 # Folded into a picture's seed, so that no two random choices share their numbers; each term's
 # dropout adds its place in TERM_WEIGHTS.
