@@ -226,7 +226,7 @@ def test_a_large_photo_is_reduced_and_that_is_told(page, static_site, tmp_path):
     card.locator(".compare").wait_for(timeout=SECONDS)
     words = card.locator(".words").inner_text()
     assert words.startswith("Reduced from 1200 × 300 to 1024 × 256")
-    assert "a megapixel" in page.inner_text("#where"), "how long it takes on this device"
+    assert "per megapixel" in page.inner_text("#where"), "how long it takes on this device"
     page.locator("#side").select_option("512")
     page.locator("li.card[data-state=done]").filter(has_text="to 512 × 128").wait_for(
         timeout=SECONDS
