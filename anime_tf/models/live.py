@@ -99,7 +99,9 @@ class ResidualBlock(keras.layers.Layer):
 class GatedMerge(keras.layers.Layer):
     """Merge features from below with a skip that they open and close.
 
-        relu(conv(up(value) + sigmoid(up(gate)) * skip)), value and gate 1x1 convolutions of below
+        relu(conv(v + g (skip - v))),  v = up(value), g = sigmoid(up(gate))
+
+    with value and gate 1x1 convolutions of what lies below.
 
     A painting has less texture than its photo: what lies below decides where detail passes.
     """
@@ -118,8 +120,8 @@ class GatedMerge(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         below, skip = inputs
         gate = ops.sigmoid(self.upsample(self.gate(below)))
-        skip = ops.cast(skip, "float32")
-        return self.conv(self.upsample(self.value(below)) + gate * skip)
+        value = self.upsample(self.value(below))
+        return self.conv(value + gate * (ops.cast(skip, "float32") - value))
 
 
 def _conv(
@@ -154,8 +156,9 @@ class LiveGenerator(Generator):
         out_layer: 3x3 convolution to 3, clamped
 
     w is the width and r one for each begun 32 of it. All convolutions are 3x3 with bias and ReLU.
-    It begins as the exposed picture. Nothing but `Exposure` depends on the whole picture, so tiles
-    are exact and a video does not flicker. The default width takes 12,400 multiply-adds a pixel.
+    It begins as a soft form of the picture. Nothing but `Exposure` depends on the whole picture, so
+    tiles are exact and a video does not flicker. The default width takes 12,400 multiply-adds a
+    pixel.
     """
 
     STRIDE = 16
@@ -200,24 +203,21 @@ class LiveGenerator(Generator):
         self.built = True
 
     def _begin_as_identity(self) -> None:
-        """Let three channels carry the exposed picture to the output through the last skip.
+        """Let three channels carry the exposed picture through all levels to the output.
 
-        From there training learns colors at once; from gray it takes thousands of steps until all
-        hues appear. Channels hold x + 1, which the activations let pass.
+        With half-open gates the output begins as a mean of the picture and of its blurred forms, in
+        all its colors; training decides by the gates where detail stays. Channels hold x + 1, which
+        the activations let pass.
         """
-        merge = self.merges[0]
-        for conv, scale, bias in (
-            (self.down[0], 1.0, 1.0),
-            (merge.conv, 2.0, 0.0),  # gates begin half open
-            (self.out_layer, 1.0, -1.0),
-            (merge.value, 0.0, 0.0),
-            (merge.gate, 0.0, 0.0),
-        ):
+        convs = [(conv, 0.0 if level else 1.0) for level, conv in enumerate(self.down)]
+        for merge in self.merges:
+            convs += [(merge.value, 0.0), (merge.conv, 0.0)]
+        for conv, bias in [*convs, (self.out_layer, -1.0)]:
             kernel = np.array(ops.convert_to_numpy(conv.kernel))
             biases = np.array(ops.convert_to_numpy(conv.bias))
             kernel[..., :3], biases[:3] = 0.0, bias
             middle = kernel.shape[0] // 2
-            kernel[middle, middle, :3, :3] = scale * np.eye(3)[: kernel.shape[2]]
+            kernel[middle, middle, :3, :3] = np.eye(3)[: kernel.shape[2], : kernel.shape[3]]
             conv.kernel.assign(kernel)
             conv.bias.assign(biases)
 
