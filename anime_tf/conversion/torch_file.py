@@ -53,10 +53,10 @@ class _Storage:
 
     def values(self) -> np.ndarray:
         """Return the values, floats as float16, float32 or float64."""
-        size = len(self.data or b"")
-        if size != self.nbytes:
-            raise ValueError(f"expected {self.nbytes} bytes of values of a tensor, got {size}")
-        values = np.frombuffer(self.data, STORAGES[self.type])
+        data = self.data or b""
+        if len(data) != self.nbytes:
+            raise ValueError(f"expected {self.nbytes} bytes of values of a tensor, got {len(data)}")
+        values = np.frombuffer(data, STORAGES[self.type])
         if self.type == "BFloat16Storage":
             return (values.astype(np.uint32) << 16).view(np.float32)
         return values
