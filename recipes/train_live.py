@@ -232,37 +232,38 @@ def sample_sheet(model: keras.Model, folder: Path, side: int = 512) -> np.ndarra
 
 def run(arguments: argparse.Namespace) -> None:
     """Train until `arguments.steps` or until stopped."""
-    tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    if arguments.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
     pairs = Pairs(arguments.photos, arguments.paintings, arguments.size, arguments.people)
     training = Training(arguments)
     training.resume()
     sums: dict[str, float] = {}
-    began = saved = sampled = time.monotonic()
+    count, seconds = 0, 0.0
+    saved = sampled = time.monotonic()
     log = (arguments.run_dir / "stats.jsonl").open("a", encoding="utf-8")
     while training.step < arguments.steps:
+        began = time.monotonic()
         rng = np.random.default_rng([arguments.seed, training.step])
         for name, term in training.train(*pairs.batch(rng, arguments.batch)).items():
             sums[name] = sums.get(name, 0.0) + float(term)
         now = time.monotonic()
+        count, seconds = count + 1, seconds + now - began
         if training.step % 50 == 0:
-            record: dict[str, Any] = {
-                "step": training.step,
-                "seconds": round((now - began) / 50, 3),
-            }
-            record |= {name: round(total / 50, 5) for name, total in sums.items()}
+            record: dict[str, Any] = {"step": training.step, "seconds": round(seconds / count, 3)}
+            record |= {name: round(total / count, 5) for name, total in sums.items()}
             record |= {"rate": training.rate(), "pairs": len(pairs.names)}
             print(json.dumps(record), file=log, flush=True)
-            sums, began = {}, now
+            sums, count, seconds = {}, 0, 0.0
         if now - saved > arguments.save_seconds or training.step == arguments.steps:
             training.save()
             pairs.load()
-            saved = began = time.monotonic()
+            saved = time.monotonic()
         if arguments.samples and now - sampled > arguments.sample_seconds:
             sheet = sample_sheet(training.average, arguments.samples)
             write_picture(arguments.run_dir / f"samples_{training.step:06d}.png", sheet)
-            sampled = began = time.monotonic()
+            sampled = time.monotonic()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -291,7 +292,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--shift", type=float, default=0.0, help="Weight of shift consistency.")
     add("--perceptual_weights", default="imagenet", help="imagenet, random or a file.")
     add("--precision", default="mixed_bfloat16", help="Dtype policy.")
-    add("--threads", type=int, default=1, help="Threads of an operation.")
+    add("--threads", type=int, default=1, help="Threads; 0 for TensorFlow's choice.")
     add("--save_seconds", type=float, default=240, help="Seconds between checkpoints.")
     add("--sample_seconds", type=float, default=600, help="Seconds between sample sheets.")
     add("--seed", type=int, default=0, help="Seed of weights and windows.")
