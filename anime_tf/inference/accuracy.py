@@ -10,14 +10,9 @@ import numpy as np
 from anime_tf.inference import cache
 from anime_tf.metrics.similarity import psnr
 
-MIN_BFLOAT16_PSNR = 45.0
-"""Smallest PSNR of bfloat16 to float32 in dB; below it "auto" uses float32."""
-
-PROBE_SIDE = 128
-"""Side of the picture on which that is measured, pixels."""
-
-PM1_RANGE = 2.0
-"""Range of pixels in [-1, 1], for `psnr`."""
+MIN_BFLOAT16_PSNR = 45.0  # smallest PSNR of bfloat16 to float32 in dB; below it "auto" uses float32
+PROBE_SIDE = 128  # side of the picture on which that is measured, pixels
+PM1_RANGE = 2.0  # range of pixels in [-1, 1], for `psnr`
 
 
 def make_probe_pm1(side: int) -> np.ndarray:

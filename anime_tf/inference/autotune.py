@@ -32,28 +32,20 @@ from anime_tf.inference.engines.factory import (
 from anime_tf.inference.engines.openvino import OpenVinoEngine, supports_bfloat16
 from anime_tf.metrics.similarity import psnr
 
+# environment variable; "0" disables measuring, so that "auto" depends on the weights alone
 MEASURE_VARIABLE = "ANIME_TF_MEASURE"
-"""Environment variable; "0" disables measuring, so that "auto" depends on the weights alone."""
 
-MEASURED_SIDE = 256
-"""Side of the picture on which engines are measured, pixels."""
-
-ROUNDS = 5
-"""Measurements of each engine after a warm-up call."""
-
-MAX_SECONDS = 6.0
-"""Time after which no further round begins."""
-
+MEASURED_SIDE = 256  # side of the picture on which engines are measured, pixels
+ROUNDS = 5  # measurements of each engine after a warm-up call
+MAX_SECONDS = 6.0  # time after which no further round begins
+# speedup from which an engine is preferred to one that is more exact or starts faster
 MIN_SPEEDUP = 1.1
-"""Speedup from which an engine is preferred to one that is more exact or starts faster."""
 
-BUSY_LOAD = 0.75
-"""Load average for each core above which measurements are repeated later."""
-
+BUSY_LOAD = 0.75  # load average for each core above which measurements are repeated later
 _BUSY_KEY = "busy"
 
+# PSNR between the float32 results of two engines in dB, below which one of them is wrong
 MIN_FLOAT32_PSNR = 70.0
-"""PSNR between the float32 results of two engines in dB, below which one of them is wrong."""
 
 _BFLOAT16_FEATURES = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}
 _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")

@@ -26,12 +26,10 @@ from anime_tf.io.pictures import (
 )
 from anime_tf.io.terminal import Progress, write_line
 
+# threads that read and decode; OpenCV releases the interpreter's lock meanwhile
 READERS = min(4, os.cpu_count() or 1)
-"""Threads that read and decode; OpenCV releases the interpreter's lock meanwhile."""
 
-WRITERS = 2
-"""Threads that encode and write."""
-
+WRITERS = 2  # threads that encode and write
 Source = TypeVar("Source")
 Result = TypeVar("Result")
 
@@ -40,8 +38,8 @@ class BackendUnavailableError(OSError):
     """The backend is gone: the remaining pictures fail untried, for the same reason."""
 
 
+# errors of a picture or of the machine; any other is a bug of the program
 _FAILURES = (ValueError, OSError, MemoryError)
-"""Errors of a picture or of the machine; any other is a bug of the program."""
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,10 @@ from anime_tf import __version__
 from anime_tf.inference import cpu
 from anime_tf.io.atomic import write_bytes
 
+# environment variable that names another folder; empty disables the cache
 FOLDER_VARIABLE = "ANIME_TF_CACHE"
-"""Environment variable that names another folder; empty disables the cache."""
 
-MAX_BYTES = 1 << 30
-"""Size of all entries, above which the least recently used are deleted."""
-
+MAX_BYTES = 1 << 30  # size of all entries, above which the least recently used are deleted
 _PACKAGES = ("tensorflow", "keras", "openvino", "onnxruntime")
 _CODE = ("models", "inference")  # folders of this package that cached networks depend on
 

@@ -8,16 +8,15 @@ from typing import Any
 
 from anime_tf.config import Config, setting
 
+# names of the runtimes, the keys of `engines.factory.ENGINES`, whose import is slow
 ENGINES = ("keras", "saved_model", "tflite", "onnx", "openvino")
-"""Names of the runtimes, the keys of `engines.factory.ENGINES`, whose import is slow."""
 
+# number types that an engine computes in; "auto" lets it choose
 PRECISIONS = ("auto", "float32", "bfloat16")
-"""Number types that an engine computes in; "auto" lets it choose."""
 
 TILE_MODES = ("auto", "never")
 
-MIN_TILE = 64
-"""Smallest side of a tile in pixels; smaller ones are nearly all margin."""
+MIN_TILE = 64  # smallest side of a tile in pixels; smaller ones are nearly all margin
 
 
 def check_tile(value: Any) -> str | int:

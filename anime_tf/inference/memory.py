@@ -7,14 +7,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-MAX_BYTES_PER_PIXEL = 3000
-"""More than every network takes."""
-
-BFLOAT16_SHARE = 0.65
-"""Memory that networks take in bfloat16, as a share of float32."""
-
-USABLE_SHARE = 0.7
-"""Share of the free memory that a picture may take."""
+MAX_BYTES_PER_PIXEL = 3000  # more than every network takes
+BFLOAT16_SHARE = 0.65  # memory that networks take in bfloat16, as a share of float32
+USABLE_SHARE = 0.7  # share of the free memory that a picture may take
 
 
 def fits_into_memory(pixels: int, path: Path, precision: str) -> bool:

@@ -35,26 +35,17 @@ from anime_tf.io.pixels import to_pm1
 if TYPE_CHECKING:
     from anime_tf.models.generator import Generator
 
+# side of a tile of the sample: many small tiles represent a picture better than a few large
 SAMPLE_SIDE = 64
-"""Side of a tile of the sample: many small tiles represent a picture better than a few large."""
 
+# pixels of the sample, and of the largest picture that is measured whole
 SAMPLE_PIXELS = 200 * SAMPLE_SIDE**2
-"""Pixels of the sample, and of the largest picture that is measured whole."""
 
-PASS_SIDE = 512
-"""Largest side of the measured part of a tile of a pass."""
-
-PASS_PIXELS = 32 * PASS_SIDE**2
-"""Most pixels that a pass measures, spread over the pictures."""
-
-PASS_MARGIN = 32
-"""Pixels around that part that go through the network with it."""
-
-PASSES = 3
-"""Passes after the sample."""
-
-MIN_VARIANCE = 1e-6
-"""Added to variances before they are compared: those of constant channels are 0."""
+PASS_SIDE = 512  # largest side of the measured part of a tile of a pass
+PASS_PIXELS = 32 * PASS_SIDE**2  # most pixels that a pass measures, spread over the pictures
+PASS_MARGIN = 32  # pixels around that part that go through the network with it
+PASSES = 3  # passes after the sample
+MIN_VARIANCE = 1e-6  # added to variances before they are compared: those of constant channels are 0
 
 
 class StatisticsEstimator:

@@ -16,20 +16,15 @@ import numpy as np
 from anime_tf.io.color import LUMA_WEIGHTS, brightness_gain
 from anime_tf.io.pixels import apply_gain, as_type
 
-RADIUS = 8
-"""Radius in pixels of the guided filter's windows."""
-
-HALO = 20
-"""Rows and columns that `blend` looks at around a pixel: two windows and the resizing."""
-
+RADIUS = 8  # radius in pixels of the guided filter's windows
+HALO = 20  # rows and columns that `blend` looks at around a pixel: two windows and the resizing
+# The guided filter's regularization: windows with a smaller variance count as flat
 EPSILON = (10 / 255) ** 2
-"""The guided filter's regularization: windows with a smaller variance count as flat."""
 
+# detail keeps (1 - strength) to this power of the photo's, base color (1 - strength)
 DETAIL_EXPONENT = 3
-"""Detail keeps (1 - strength) to this power of the photo's, base color (1 - strength)."""
 
-STRIP = 512
-"""Rows per strip; even, because `blend` halves the size."""
+STRIP = 512  # rows per strip; even, because `blend` halves the size
 
 
 def postprocess(

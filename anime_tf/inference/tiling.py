@@ -16,9 +16,9 @@ TILE_SIDE = 640
 Larger tiles compute fewer margins and take more memory: this one takes 0.5 to 1 GB with the
 published networks in float32."""
 
+# Larger pictures are always tiled: the networks' tensors would have more values than some
+# operations can count
 MAX_PIXELS = 1 << 24
-"""Larger pictures are always tiled: the networks' tensors would have more values than some
-operations can count."""
 
 
 @dataclass(frozen=True)

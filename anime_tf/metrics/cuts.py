@@ -24,9 +24,7 @@ LAYOUT_CHANGE = 20
 Motion within those clips changes 12 bits, their cut 24.
 """
 
-LAG_SECONDS = 0.5
-"""Age of the earlier frame that a frame is also compared with, to find dissolves."""
-
+LAG_SECONDS = 0.5  # age of the earlier frame that a frame is also compared with, to find dissolves
 _BINS = (12, 4, 4)  # of hue, saturation and value
 
 

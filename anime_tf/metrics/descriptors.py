@@ -7,14 +7,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-WINDOW = 64
-"""Side of the described windows, pixels."""
-
-SCALES = (1, 2, 4)
-"""Standard deviations of the Gaussians whose gradients are taken, pixels."""
-
-DIRECTIONS = 4
-"""Gradient directions, 45 degrees apart."""
+WINDOW = 64  # side of the described windows, pixels
+SCALES = (1, 2, 4)  # standard deviations of the Gaussians whose gradients are taken, pixels
+DIRECTIONS = 4  # gradient directions, 45 degrees apart
 
 
 def describe(lab: np.ndarray) -> np.ndarray:

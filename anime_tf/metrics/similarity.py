@@ -7,14 +7,10 @@ import math
 import cv2
 import numpy as np
 
-WINDOW = 11
-"""Side of SSIM's Gaussian window, pixels."""
-
-WINDOW_SIGMA = 1.5
-"""Standard deviation of the window, pixels."""
-
+WINDOW = 11  # side of SSIM's Gaussian window, pixels
+WINDOW_SIGMA = 1.5  # standard deviation of the window, pixels
+# SSIM's C_1 and C_2 for pixels 0..255; they keep its quotients from 0 / 0
 SSIM_CONSTANTS = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-"""SSIM's C_1 and C_2 for pixels 0..255; they keep its quotients from 0 / 0."""
 
 
 def psnr(picture: np.ndarray, reference: np.ndarray, data_range: float) -> float:

@@ -9,27 +9,15 @@ import numpy as np
 
 from anime_tf.io.geometry import resize
 
-SIDE = 512
-"""Shorter side in pixels to which larger pictures are reduced before measuring."""
-
+SIDE = 512  # shorter side in pixels to which larger pictures are reduced before measuring
+# largest range of each CIE Lab channel in the 5x5 pixels around a flat pixel; 2.3 is visible
 FLAT_RANGE = 3.0
-"""Largest range of each CIE Lab channel in the 5x5 pixels around a flat pixel; 2.3 is visible."""
 
-LINE_RANGE = 10.0
-"""Smallest range of L (0..100) in the 9x9 pixels around an edge that is measured."""
-
-COLOR_STEPS = (5.0, 8.0, 8.0)
-"""Quantization of L, a and b for counting colors."""
-
-COLOR_SHARE = 0.95
-"""Share of the pixels that the counted colors cover."""
-
-EDGE_SHARE = 0.1
-"""Share of the pixels that count as edges: those with the strongest gradients."""
-
-EDGE_TOLERANCE = 2
-"""Largest distance in pixels between an edge and its counterpart."""
-
+LINE_RANGE = 10.0  # smallest range of L (0..100) in the 9x9 pixels around an edge that is measured
+COLOR_STEPS = (5.0, 8.0, 8.0)  # quantization of L, a and b for counting colors
+COLOR_SHARE = 0.95  # share of the pixels that the counted colors cover
+EDGE_SHARE = 0.1  # share of the pixels that count as edges: those with the strongest gradients
+EDGE_TOLERANCE = 2  # largest distance in pixels between an edge and its counterpart
 _STRUCTURE_CONSTANT = (0.03 * 100) ** 2 / 2  # SSIM's C_3, for lightness of 0..100
 
 

@@ -1,4 +1,3 @@
 """The networks, one per file, named after their papers: their definition in Keras layers."""
 
-PACKAGE = "anime_tf"
-"""Package name under which Keras registers layers and networks."""
+PACKAGE = "anime_tf"  # package name under which Keras registers layers and networks

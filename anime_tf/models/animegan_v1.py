@@ -21,9 +21,7 @@ from anime_tf.models.norms import instance_norm
 from anime_tf.models.tree import build_in_order
 from anime_tf.models.upsampling import Upsample2x
 
-SEPARABLE_EPSILON = 1e-6
-"""Epsilon of the norm in separable convolutions; it is 1e-5 elsewhere."""
-
+SEPARABLE_EPSILON = 1e-6  # epsilon of the norm in separable convolutions; it is 1e-5 elsewhere
 RESIDUAL_BLOCKS = 8
 
 
@@ -136,16 +134,8 @@ class AnimeGANv1Generator(Generator):
         residual = partial(InvertedResidual, norm="instance", dtype=policy)
         up = partial(Upsample2x, "legacy", dtype=policy)
         w = width
-        self.b1 = [
-            conv(w, name="b1_0"),
-            conv(w, name="b1_1"),
-            down(2 * w, name="b1_down"),
-        ]
-        self.b2 = [
-            conv(2 * w, name="b2_0"),
-            sep(2 * w, name="b2_1"),
-            down(4 * w, name="b2_down"),
-        ]
+        self.b1 = [conv(w, name="b1_0"), conv(w, name="b1_1"), down(2 * w, name="b1_down")]
+        self.b2 = [conv(2 * w, name="b2_0"), sep(2 * w, name="b2_1"), down(4 * w, name="b2_down")]
         self.m = [
             conv(4 * w, name="m_0"),
             *(residual(4 * w, name=f"r{i}") for i in range(1, 1 + RESIDUAL_BLOCKS)),

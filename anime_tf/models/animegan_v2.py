@@ -57,11 +57,7 @@ class AnimeGANv2Generator(Generator):
         cnl = partial(ConvNormLReLU, epsilon=epsilon, dtype=self.dtype_policy)
         residual = partial(InvertedResidual, epsilon=epsilon, dtype=self.dtype_policy)
         w, up = width, upsampling
-        self.A = [
-            cnl(w, 7, name="A_0"),
-            cnl(2 * w, strides=2, name="A_1"),
-            cnl(2 * w, name="A_2"),
-        ]
+        self.A = [cnl(w, 7, name="A_0"), cnl(2 * w, strides=2, name="A_1"), cnl(2 * w, name="A_2")]
         self.B = [cnl(4 * w, strides=2, name="B_0"), cnl(4 * w, name="B_1")]
         self.C = [
             cnl(4 * w, name="C_0"),

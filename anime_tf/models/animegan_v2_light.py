@@ -25,12 +25,7 @@ class LightResidual(keras.layers.Layer):
         self.reduce = ConvNormLReLU(channels // 4, 1, name="reduce", dtype=policy)
         self.conv = ConvNormLReLU(channels // 4, 3, name="conv", dtype=policy)
         self.expand = keras.layers.Conv2D(
-            channels,
-            1,
-            use_bias=False,
-            kernel_initializer=he_normal(),
-            name="expand",
-            dtype=policy,
+            channels, 1, use_bias=False, kernel_initializer=he_normal(), name="expand", dtype=policy
         )
         build_in_order(self, input_shape)
 

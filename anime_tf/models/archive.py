@@ -22,9 +22,7 @@ from anime_tf.io.atomic import atomic_file
 from anime_tf.models.generator import Generator
 from anime_tf.models.registry import GENERATORS
 
-STORAGES = ("float32", "float16")
-"""Dtypes that an archive can store its weights in."""
-
+STORAGES = ("float32", "float16")  # dtypes that an archive can store its weights in
 FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 _PARTS = frozenset({"config.json", "model.weights.h5"})

@@ -12,8 +12,7 @@ from anime_tf.models.generator import Generator, to_picture
 from anime_tf.models.layers import ReflectPad
 from anime_tf.models.norms import PictureNorm, instance_norm
 
-EPSILON = 1e-9
-"""Epsilon of the published weights' instance norm: 1e-5 visibly changes the result."""
+EPSILON = 1e-9  # epsilon of the published weights' instance norm: 1e-5 visibly changes the result
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -109,10 +109,7 @@ class AnimeGANDiscriminator(keras.Model):
         return [*pairs, (self.last_conv, self.last_norm), (self.D_logit, None)]
 
     def call(
-        self,
-        inputs: Any,
-        training: bool | None = None,
-        noise: Callable[[Any], Any] | None = None,
+        self, inputs: Any, training: bool | None = None, noise: Callable[[Any], Any] | None = None
     ) -> Any:
         """Compute the logits.
 

@@ -12,8 +12,7 @@ from anime_tf.models.norms import make_norm
 from anime_tf.models.tree import build_in_order
 from anime_tf.models.upsampling import Upsample2x
 
-LEAKY_SLOPE = 0.2
-"""Negative slope of every leaky ReLU in the AnimeGAN family."""
+LEAKY_SLOPE = 0.2  # negative slope of every leaky ReLU in the AnimeGAN family
 
 
 def he_normal(seed: int | None = None) -> keras.initializers.Initializer:

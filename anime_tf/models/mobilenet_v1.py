@@ -9,20 +9,14 @@ from keras import ops
 
 from anime_tf.models import PACKAGE
 
-STEM = 32
-"""Channels of conv1."""
-
+STEM = 32  # channels of conv1
+# (channels, stride) of conv_dw_i and conv_pw_i, i from 1
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1))
-"""(channels, stride) of conv_dw_i and conv_pw_i, i from 1."""
 
-TAPS = (1, 3, 5)
-"""Blocks whose pointwise convolutions are the pyramid's features."""
-
-NORM_EPSILON = 1e-3
-"""Epsilon of the batch norms."""
-
+TAPS = (1, 3, 5)  # blocks whose pointwise convolutions are the pyramid's features
+NORM_EPSILON = 1e-3  # epsilon of the batch norms
+# Keras' names of the convolutions in order; a batch norm NAME_bn follows each
 NAMES = ("conv1", *(f"conv_{kind}_{i + 1}" for i in range(len(BLOCKS)) for kind in ("dw", "pw")))
-"""Keras' names of the convolutions in order; a batch norm NAME_bn follows each."""
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

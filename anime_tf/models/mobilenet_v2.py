@@ -11,20 +11,13 @@ from keras import ops
 from anime_tf.models import PACKAGE
 from anime_tf.models.tree import build_in_order
 
-ALPHA = 1.3
-"""Width multiplier; the channels below are the paper's times this, in multiples of 8."""
-
-STEM = 40
-"""Channels of Conv1."""
-
+ALPHA = 1.3  # width multiplier; the channels below are the paper's times this, in multiples of 8
+STEM = 40  # channels of Conv1
+# (channels, stride) of expanded_conv and of block_1 to block_5
 BLOCKS = ((24, 1), (32, 2), (32, 1), (40, 2), (40, 1), (40, 1))
-"""(channels, stride) of expanded_conv and of block_1 to block_5."""
 
-EXPANSION = 6
-"""Channels inside a block per input channel; 1 in expanded_conv."""
-
-NORM_EPSILON = 1e-3
-"""Epsilon of the batch norms."""
+EXPANSION = 6  # channels inside a block per input channel; 1 in expanded_conv
+NORM_EPSILON = 1e-3  # epsilon of the batch norms
 
 
 def _names() -> Iterator[str]:
@@ -34,8 +27,8 @@ def _names() -> Iterator[str]:
     yield "block_6_expand"
 
 
+# Keras' names of the convolutions in order; a batch norm follows each but the last
 NAMES = tuple(_names())
-"""Keras' names of the convolutions in order; a batch norm follows each but the last."""
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

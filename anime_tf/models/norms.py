@@ -9,17 +9,16 @@ from keras import ops
 
 from anime_tf.models import PACKAGE
 
+# epsilon of TensorFlow 1's `contrib.layers.layer_norm`; a larger one changes the result
 LAYER_NORM_EPSILON = 1e-12
-"""Epsilon of TensorFlow 1's `contrib.layers.layer_norm`; a larger one changes the result."""
 
+# epsilon of instance norm in the first AnimeGAN, except in its separable convolutions
 INSTANCE_NORM_EPSILON = 1e-5
-"""Epsilon of instance norm in the first AnimeGAN, except in its separable convolutions."""
 
+# kinds of norm in the AnimeGAN family; the first version uses instance norm
 NORMS = ("layer", "instance")
-"""Kinds of norm in the AnimeGAN family; the first version uses instance norm."""
 
-Moments = tuple[Any, Any]
-"""Mean and variance, float32 (n, 1, 1, size) each."""
+Moments = tuple[Any, Any]  # mean and variance, float32 (n, 1, 1, size) each
 
 
 class StatisticsLayer(keras.layers.Layer):

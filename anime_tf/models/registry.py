@@ -35,9 +35,9 @@ DISCRIMINATORS: dict[str, Callable[..., AnimeGANDiscriminator]] = {
 }
 """Factories of discriminators, called with width, depth, spectral_norm and Keras' arguments."""
 
+# networks from pictures to features
 PERCEPTUAL = {
     "vgg19": VGG19Features,
     "mobilenetv2": MobileNetV2Features,
     "mobilenetv1": MobileNetV1Features,
 }
-"""Networks from pictures to features."""

@@ -9,8 +9,7 @@ from keras import ops
 
 from anime_tf.models import PACKAGE
 
-SPECTRAL_NORM_EPSILON = 1e-12
-"""Added to the l2 norms of the power iteration."""
+SPECTRAL_NORM_EPSILON = 1e-12  # added to the l2 norms of the power iteration
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -11,11 +11,8 @@ from typing import Any
 
 import keras
 
-Replace = Callable[[Any], Any]
-"""Function from a copy of a layer to its replacement, any callable."""
-
-Table = Mapping[type[keras.layers.Layer], Replace]
-"""Class of a layer -> replacement."""
+Replace = Callable[[Any], Any]  # function from a copy of a layer to its replacement, any callable
+Table = Mapping[type[keras.layers.Layer], Replace]  # class of a layer -> replacement
 
 
 def sublayers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:

@@ -107,12 +107,12 @@ def _interleave(even: Any, odd: Any, axis: int) -> Any:
     return ops.reshape(ops.stack([even, odd], axis=axis + 1), shape)
 
 
+# sample positions: TensorFlow 1; TensorFlow 2 and PyTorch; PyTorch with aligned corners
 UPSAMPLINGS = {
     "legacy": upsample_legacy,
     "half_pixel": upsample_half_pixel,
     "align_corners": upsample_align_corners,
 }
-"""Sample positions: TensorFlow 1; TensorFlow 2 and PyTorch; PyTorch with aligned corners."""
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

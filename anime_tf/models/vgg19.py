@@ -11,11 +11,11 @@ from anime_tf.models import PACKAGE
 from anime_tf.models.layers import he_normal
 from anime_tf.models.tree import build_in_order
 
+# (convolutions, channels) of the blocks up to conv4_4; 2x2 max pooling between blocks
 BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512))
-"""(convolutions, channels) of the blocks up to conv4_4; 2x2 max pooling between blocks."""
 
+# means of ImageNet, blue, green, red, subtracted from VGG's inputs
 MEAN_BGR = (103.939, 116.779, 123.68)
-"""Means of ImageNet, blue, green, red, subtracted from VGG's inputs."""
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -12,6 +12,7 @@ from anime_tf.inference.engines.openvino import OpenVinoEngine
 from anime_tf.inference.engines.saved_model import SavedModelEngine
 from anime_tf.inference.engines.tflite import TFLiteEngine
 
+# name -> function of the path, and of the precision for `MULTI_PRECISION_ENGINES`
 ENGINES: dict[str, Callable[..., Engine]] = {
     "keras": KerasEngine.load,
     "saved_model": SavedModelEngine,
@@ -19,11 +20,11 @@ ENGINES: dict[str, Callable[..., Engine]] = {
     "onnx": OnnxEngine,
     "openvino": OpenVinoEngine,
 }
-"""Name -> function of the path, and of the precision for `MULTI_PRECISION_ENGINES`."""
 
+# engines with a choice of precision; the others compute in the number type of the export
 MULTI_PRECISION_ENGINES = ("keras", "openvino")
-"""Engines with a choice of precision; the others compute in the number type of the export."""
 
+# engine -> the package that it needs
 PACKAGES = {
     "keras": "tensorflow",
     "saved_model": "tensorflow",
@@ -31,7 +32,6 @@ PACKAGES = {
     "onnx": "onnxruntime",
     "openvino": "openvino",
 }
-"""Engine -> the package that it needs."""
 
 _DEFAULT_ENGINES = {".keras": "keras", ".tflite": "tflite", ".onnx": "onnx"}
 

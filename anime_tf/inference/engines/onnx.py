@@ -10,11 +10,10 @@ import numpy as np
 
 from anime_tf.errors import cannot_run, first_line, import_optional
 
+# distribution to install for ONNX models; also in the extra ``onnx``
 ONNX_REQUIREMENT = "onnxruntime"
-"""Distribution to install for ONNX models; also in the extra ``onnx``."""
 
-LOG_ERRORS = 3
-"""Log level of ONNX Runtime without its warnings about missing devices."""
+LOG_ERRORS = 3  # log level of ONNX Runtime without its warnings about missing devices
 
 
 class OnnxEngine:

@@ -22,11 +22,8 @@ from anime_tf.inference.accuracy import is_bfloat16_accurate
 if TYPE_CHECKING:
     from anime_tf.inference.padded_generator import PaddedGenerator
 
-OPENVINO_REQUIREMENT = "openvino"
-"""Distribution to install; also the extra ``openvino``."""
-
-PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
-"""OpenVINO's names of number types."""
+OPENVINO_REQUIREMENT = "openvino"  # distribution to install; also the extra ``openvino``
+PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}  # OpenVINO's names of number types
 
 
 class OpenVinoEngine:

@@ -12,8 +12,7 @@ from anime_tf.errors import first_line
 from anime_tf.inference.engines.graph import run_graph
 from anime_tf.io.native_stderr import import_tensorflow
 
-SAVED_MODEL_FILE = "saved_model.pb"
-"""File that every SavedModel folder contains."""
+SAVED_MODEL_FILE = "saved_model.pb"  # file that every SavedModel folder contains
 
 
 class SavedModelEngine:

@@ -12,11 +12,9 @@ import numpy as np
 from anime_tf.errors import cannot_run, first_line, import_optional
 from anime_tf.io.pixels import to_pm1, to_u8
 
-TFLITE_IDENTIFIER = b"TFL3"
-"""Bytes 4 to 7 of every TFLite model."""
-
+TFLITE_IDENTIFIER = b"TFL3"  # bytes 4 to 7 of every TFLite model
+# distribution to install for TFLite models; also the extra ``tflite``
 LITERT_REQUIREMENT = "ai-edge-litert"
-"""Distribution to install for TFLite models; also the extra ``tflite``."""
 
 
 class TFLiteEngine:

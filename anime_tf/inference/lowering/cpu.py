@@ -15,11 +15,10 @@ from keras import ops
 from anime_tf.models.layers import ReflectPad
 from anime_tf.models.norms import Moments, PictureNorm
 
+# largest block summed in float32; keeps the relative error of a variance below 3e-7
 MAX_SUMMED = 1 << 14
-"""Largest block summed in float32; keeps the relative error of a variance below 3e-7."""
 
-POOL = 16
-"""Side of the pooling window in pixels."""
+POOL = 16  # side of the pooling window in pixels
 
 
 class CpuPictureNorm(PictureNorm):

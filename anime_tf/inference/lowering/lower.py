@@ -42,14 +42,12 @@ class LoweringConfig:
     fused_upsample_conv: Literal["phases", "transposed"] | None = None
 
 
-PORTABLE = LoweringConfig()
-"""Few kinds of operators, which every runtime has: for exports and GPUs."""
-
+PORTABLE = LoweringConfig()  # few kinds of operators, which every runtime has: for exports and GPUs
+# TensorFlow on a CPU, one picture at a time
 CPU = LoweringConfig(cpu_optimized=True, fused_upsample_conv="phases")
-"""TensorFlow on a CPU, one picture at a time."""
 
+# OpenVINO, which optimizes the rest itself
 OPENVINO = LoweringConfig(fused_upsample_conv="transposed")
-"""OpenVINO, which optimizes the rest itself."""
 
 
 def lower(
