@@ -16,13 +16,9 @@ PM1_RANGE = 2.0  # range of pixels in [-1, 1], for `psnr`
 
 
 def make_probe_pm1(side: int) -> np.ndarray:
-    """Make a picture of gradients, edges and texture, on which bfloat16 loses digits.
+    """Make (1, side, side, 3) float32 in [-1, 1]: gradients, edges and texture.
 
-    Args:
-        side: Height and width in pixels.
-
-    Returns:
-        (1, side, side, 3) float32 RGB in [-1, 1].
+    bfloat16 loses digits on them.
     """
     y, x = np.mgrid[:side, :side] / side
     waves = np.sin(40 * x * y), np.sign(np.sin(9 * x + 4 * y)), 2 * y - 1
@@ -35,10 +31,7 @@ def is_bfloat16_accurate(
 ) -> bool:
     """Return whether an engine's bfloat16 result is close to float32; measured once and cached.
 
-    Args:
-        engine: Name of the engine.
-        path: The weights.
-        run: Function of a precision and a picture that runs them.
+    `run` is a function of a precision and a picture that runs the weights of `path`.
     """
     key = _cache_key(engine, path)
     decibels = cache.load_json(key)

@@ -44,12 +44,7 @@ _FAILURES = (ValueError, OSError, MemoryError)
 
 @dataclass(frozen=True)
 class Task:
-    """A picture to read, and the file that it becomes.
-
-    Attributes:
-        source: The file to read.
-        target: The file to write.
-    """
+    """A picture to read, and the file that it becomes."""
 
     source: Path
     target: Path
@@ -57,12 +52,7 @@ class Task:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """Results of a batch in the order of the tasks.
-
-    Attributes:
-        written: The files that were written.
-        failures: A line for each file that failed, which begins with its path.
-    """
+    """Written files in the order of the tasks, and a line for each failure, its path first."""
 
     written: tuple[Path, ...]
     failures: tuple[str, ...]
@@ -74,16 +64,13 @@ def plan(source: str, output: str | None, *, bits: int = 8) -> list[Task]:
     The pictures of a folder or glob go into a folder with the same structure, below the folder or
     below the part of the glob before its first wildcard. Each name keeps its suffix if that format
     can be written, else it gets ``.png``. Pictures in an output folder inside the input folder are
-    skipped.
+    skipped. No two tasks write the same file, and none writes a file that is read.
 
     Args:
         source: A file, a folder (with all subfolders), or a glob, with ``**`` for any depth.
         output: A folder, or for a single file also the file to write; a new folder for a single
             file ends in ``/``. None for `default_output`.
         bits: 8, or 16 for formats with 16 bits per channel alone.
-
-    Returns:
-        At least one task; no two write the same file, and none writes a file that is read.
 
     Raises:
         FileNotFoundError: No such file, folder or match, or no picture among them.
@@ -113,11 +100,7 @@ def plan(source: str, output: str | None, *, bits: int = 8) -> list[Task]:
 
 
 def default_output(source: str) -> str:
-    """Return ``NAME_anime`` beside a picture or a folder.
-
-    Raises:
-        ValueError: The source is neither of them.
-    """
+    """Return ``NAME_anime`` beside a picture or a folder; ValueError for a pattern."""
     path = Path(source)
     if path.name in ("", ".."):
         path = path.resolve()
@@ -235,14 +218,12 @@ def stylize_files(
     bits: int = 8,
     log: Callable[[str], None] = write_line,
 ) -> BatchReport:
-    """Read, stylize and write pictures in parallel.
-
-    A file that fails does not stop the others. Only a few pictures are in memory at a time.
+    """Read, stylize and write pictures in parallel; a file that fails does not stop the others.
 
     Args:
         tasks: Files to read and write; missing folders are made.
-        stylize: Stylizes a picture; called from this thread alone. It maps `Picture` to `Picture`;
-            with 16 bits an array of `pictures.read_array` to one of uint16.
+        stylize: Maps `Picture` to `Picture`, with 16 bits an array of `pictures.read_array` to one
+            of uint16; called from this thread alone.
         quality: Quality of JPEG and WebP, 1..100.
         bits: 8 or 16 bits per channel.
         log: Takes the line of each failure at once; by default to stderr.
@@ -266,14 +247,8 @@ def extract_files(
 ) -> BatchReport:
     """Make any number of pictures from each, such as one per face.
 
-    Args:
-        tasks: Files to read and write: ``out/a.jpg`` becomes ``out/a_NAME1.png`` and so on.
-        extract: Makes pictures from a picture; called from this thread alone.
-        name: Suffix of the picture's name.
-        log: As of `stylize_files`.
-
-    Returns:
-        The written pictures and the failures. A picture without results is neither.
+    ``out/a.jpg`` becomes ``out/a_NAME1.png`` and so on; a picture without results is neither
+    written nor a failure. `extract` is called from this thread alone; `log` as of `stylize_files`.
     """
     stems = _distinct_stems(tasks)
     inputs = {task.source.resolve() for task in tasks}
@@ -331,13 +306,11 @@ def run_tasks(
         read: Reads the source of a task; called from several threads.
         work: Processes up to `batch_size` sources; called from this thread alone. Returns a result
             or an error for each. An error that it raises counts for the whole batch, and a
-            `BackendUnavailableError` for all later tasks, too.
+            `BackendUnavailableError` for all later tasks, too; before the first written file it is
+            raised.
         write: Writes a result to the target of a task; called from several threads.
         batch_size: At least 1.
         log: As of `stylize_files`.
-
-    Raises:
-        BackendUnavailableError: Before the first file was written.
     """
     written: list[Path] = []
     failures: list[str] = []

@@ -39,12 +39,7 @@ def folder() -> Path | None:
 
 
 def make_key(kind: str, *facts: Any) -> str:
-    """Make the key of an entry that depends on facts, and on the code of this package.
-
-    Args:
-        kind: Kind of entry, a word.
-        *facts: Anything that JSON can hold.
-    """
+    """Make the key of an entry that depends on facts, JSON values, and on this package's code."""
     text = json.dumps([__version__, _code_digest(), *facts], sort_keys=True)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 

@@ -23,18 +23,13 @@ if TYPE_CHECKING:
 
 
 class FrozenEngine:
-    """A generator with constant norm statistics, fused into its convolutions.
-
-    May be called from several threads at once.
+    """A generator with constant norm statistics, fused into its convolutions; thread-safe.
 
     Args:
         model: The generator; float32 for OpenVINO.
         statistics: (k,) of all its norms; see `StatisticsEstimator`.
         engine: "keras" or "openvino".
         precision: "float32" or "bfloat16" for OpenVINO; Keras computes in the model's.
-
-    Attributes:
-        precision: As given.
     """
 
     def __init__(
@@ -68,19 +63,7 @@ class FrozenEngine:
         return self._run(pictures_pm1)
 
     def stylize_tiles(self, photo: np.ndarray, side: int, dtype: np.dtype) -> np.ndarray:
-        """Stylize a picture tile by tile; see `tiling.stylize_tiles`.
-
-        Args:
-            photo: (height, width, 3) RGB, of a dtype of `pictures.WHITE`.
-            side: Largest height and width of a tile, without its margins.
-            dtype: Dtype of the result, also of `pictures.WHITE`.
-
-        Returns:
-            The same shape.
-
-        Raises:
-            MemoryError: Not enough memory even for a tile.
-        """
+        """Stylize a picture tile by tile; see `tiling.stylize_tiles`."""
         return tiling.stylize_tiles(self._tile, photo, dtype=dtype, side=side, **self._geometry)
 
     def _tile(
@@ -95,13 +78,9 @@ class FrozenEngine:
 
 
 class Freezer:
-    """Makes a `FrozenEngine` of an archive; loads and traces once.
+    """Makes a `FrozenEngine` of an archive; loads and traces once; thread-safe.
 
-    May be called from several threads, one after the other.
-
-    Args:
-        path: The ``.keras`` archive.
-        engine: The engine that runs it, and will run the frozen network.
+    `engine` runs the archive, and will run the frozen network.
 
     Raises:
         ValueError: Such weights or such an engine cannot be frozen.
@@ -121,12 +100,7 @@ class Freezer:
         self._model: Any = None
 
     def __call__(self, photos_u8: Sequence[np.ndarray], passes: int) -> FrozenEngine:
-        """Freeze the statistics of photos.
-
-        Args:
-            photos_u8: (height, width, 3) uint8 RGB each.
-            passes: See `StatisticsEstimator.__call__`, also for the errors.
-        """
+        """Freeze the statistics of uint8 photos; see `StatisticsEstimator.__call__`."""
         with self._lock:
             if self._estimate is None:
                 self._load()

@@ -13,13 +13,7 @@ USABLE_SHARE = 0.7  # share of the free memory that a picture may take
 
 
 def fits_into_memory(pixels: int, path: Path, precision: str) -> bool:
-    """Tell whether a network can stylize a picture whole in the free memory.
-
-    Args:
-        pixels: Pixels of the picture.
-        path: The ``.keras`` archive.
-        precision: "float32" or "bfloat16".
-    """
+    """Tell whether a network in an archive can stylize that many pixels in the free memory."""
     free = free_memory()
     if free is None or pixels * MAX_BYTES_PER_PIXEL <= USABLE_SHARE * free:
         return True  # without importing the networks, which OpenVINO does not need

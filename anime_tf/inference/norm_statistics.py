@@ -1,24 +1,17 @@
 """Norm statistics of one picture of any size, or of many together.
 
-With frozen statistics the norms are part of the convolutions: a network is faster, and a picture
-can be stylized in tiles, since each pixel then depends only on its surroundings.
-
 The statistics of a norm are those of a whole picture at its layer, which may not fit into memory at
 full resolution. They are estimated in two steps:
 
-1. A sample of small tiles from all over the picture goes through the network as one batch, and each
-   norm takes its statistics over all of them. The tiles have the resolution of the picture: a
-   downscaled picture has other textures, and so other statistics.
-2. In each pass larger tiles, all of them or many, go through the network one after the other,
-   normalized with the statistics so far, and are measured at each norm; their moments are combined
-   exactly (Chan et al. 1979). The difference to the sample, which ran with the same statistics, is
-   a correction for each norm. The sample runs again, and each norm uses its statistics over the
-   sample, corrected.
+1. A sample of small tiles from all over the picture, at full resolution, goes through the network
+   as one batch; each norm takes its statistics over all of them.
+2. In each pass larger tiles go through the network one by one, normalized with the statistics so
+   far; their moments are combined exactly (Chan et al. 1979). The difference to the sample is a
+   correction for each norm. The sample runs again, and each norm uses its statistics, corrected.
 
-The obvious second step, to use the measured statistics in the next pass, is exact at the n-th norm
-after n passes, but may diverge before: an error at one norm grows at each that follows, since no
-norm measures and so removes it. A correction depends little on such an error, which shifts picture
-and sample alike. See docs/performance.md for measurements.
+To use the measured statistics in the next pass instead may diverge: an error at one norm grows at
+each that follows. A correction depends little on such an error, which shifts picture and sample
+alike. See docs/performance.md for measurements.
 """
 
 from __future__ import annotations
@@ -49,11 +42,7 @@ MIN_VARIANCE = 1e-6  # added to variances before they are compared: those of con
 
 
 class StatisticsEstimator:
-    """Estimates the norm statistics of pictures; traced once for every size.
-
-    Args:
-        model: A generator of any precision; used, not copied.
-    """
+    """Estimates the norm statistics of pictures for a generator; traced once for every size."""
 
     def __init__(self, model: Generator) -> None:
         import tensorflow as tf
@@ -114,13 +103,8 @@ class StatisticsEstimator:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Measure each norm over all tiles at once, normalized with the result.
 
-        Args:
-            tiles_pm1: (n, height, width, 3) float32 in [-1, 1].
-            correction: (k,) means in deviations and factors of variances, applied to the measured
-                statistics.
-
-        Returns:
-            The measured statistics, and the corrected ones that the norms used.
+        `correction`, (k,) means in deviations and factors of variances, is applied to the measured
+        statistics. Returns the measured statistics, and the corrected ones that the norms used.
         """
         if correction is None:
             correction = np.where(self._is_mean, 0.0, 1.0)
@@ -228,14 +212,9 @@ class _Recorder:
 
 
 def sample_tiles(photos_u8: Sequence[np.ndarray], stride: int) -> np.ndarray:
-    """Take tiles spread evenly over pictures.
+    """Take tiles spread evenly over pictures: (n, side, side, 3) float32 in [-1, 1].
 
-    Args:
-        photos_u8: (height, width, 3) uint8 each, sides multiples of the stride.
-        stride: Tiles begin at multiples of it.
-
-    Returns:
-        (n, side, side, 3) float32 in [-1, 1].
+    Sides of the pictures are multiples of `stride`, and tiles begin at multiples of it.
     """
     shortest = min(min(photo.shape[:2]) for photo in photos_u8)
     side = min(SAMPLE_SIDE, shortest) // stride * stride
@@ -255,23 +234,15 @@ def sample_tiles(photos_u8: Sequence[np.ndarray], stride: int) -> np.ndarray:
 
 
 def _low_discrepancy(i: int) -> tuple[float, float]:
-    """The i-th point of a sequence that covers the unit square evenly at every length.
-
-    Reference: Roberts, The unreasonable effectiveness of quasirandom sequences, 2018.
-    """
+    """The i-th point of a sequence that covers the unit square evenly (Roberts' R2, 2018)."""
     plastic = 1.32471795724474602596
     return (0.5 + i / plastic) % 1, (0.5 + i / plastic**2) % 1
 
 
 def pass_tiles(photos_u8: Sequence[np.ndarray], stride: int) -> Iterator[tuple[np.ndarray, Tile]]:
-    """Yield the tiles of a pass.
+    """Yield the tiles of a pass with their surroundings, (1, height, width, 3) float32 in [-1, 1].
 
-    Args:
-        photos_u8: (height, width, 3) uint8 each, sides multiples of the stride.
-        stride: Tiles begin and end at multiples of it.
-
-    Yields:
-        (1, height, width, 3) float32 in [-1, 1], a tile with its surroundings, and its position.
+    Sides of the pictures are multiples of `stride`, as are the beginnings and ends of tiles.
     """
     tiles = [
         (photo, tile)

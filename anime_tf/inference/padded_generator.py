@@ -24,17 +24,14 @@ class PaddedGenerator(tf.Module):
 
     Args:
         model: The generator; used, not copied.
-        size_hw: Height and width of the only size to support, one picture at a time, for devices
-            that cannot change sizes; multiples of the network's stride. None for every size and
-            batch.
+        size_hw: The only size to support, one picture at a time, for devices that cannot change
+            sizes; multiples of the network's stride. None for every size and batch.
         lowering: Implementations of the layers; the default is that of exports. A CPU-optimized
             one takes one picture at a time.
         statistics: (k,) constant statistics of all norms, which are then fused into the
             convolutions. None for those of each picture.
 
     Attributes:
-        size_hw: As given.
-        statistics_length: Number of statistics of the network's norms, k.
         pm1: tf.function of ``pictures_pm1``, (n, height, width, 3) float32 RGB in [-1, 1]; returns
             ``{"anime_pm1": ...}``, the same shape, dtype and range.
         u8: tf.function of ``pictures_u8``, (n, height, width, 3) uint8 RGB; returns
@@ -108,15 +105,11 @@ class PaddedGenerator(tf.Module):
     def make_ema_function(self, measure: bool = True) -> tf.types.experimental.GenericFunction:
         """Make a tf.function whose norms use a moving average of statistics over frames.
 
-        Args:
-            measure: Measure the statistics of each picture. Otherwise the function takes them as
-                ``measured``, and fuses the norms into the convolutions.
-
-        Returns:
-            tf.function of ``pictures_pm1``, one picture; ``previous``, (k,) float32; ``momentum``
-            and ``tolerance``, float32 scalars as of `EmaStatistics`; and without `measure` of
-            ``measured``, (k,) float32. It returns ``{"anime_pm1": ..., "statistics": ...}``; the
-            statistics, (k,), are the ``previous`` of the next frame.
+        It takes ``pictures_pm1``, one picture; ``previous``, (k,) float32; ``momentum`` and
+        ``tolerance``, float32 scalars as of `EmaStatistics`. Without `measure` it also takes the
+        statistics of the picture as ``measured``, (k,) float32, and fuses the norms into the
+        convolutions. It returns ``{"anime_pm1": ..., "statistics": ...}``; the statistics, (k,),
+        are the ``previous`` of the next frame.
         """
 
         def ema(
@@ -144,11 +137,9 @@ class PaddedGenerator(tf.Module):
     def make_tile_function(self) -> tf.types.experimental.GenericFunction:
         """Make a tf.function for tiles of a larger picture.
 
-        Returns:
-            tf.function of ``pictures_pm1``, a tile whose sides are multiples of the network's
-            stride, and of ``tile_box``, (4,) int32: the tile's first row and column, and height
-            and width of the picture. It returns ``{"anime_pm1": ...}``, the network's output for
-            the tile as a part of that picture.
+        It takes ``pictures_pm1``, a tile whose sides are multiples of the network's stride, and
+        ``tile_box``, (4,) int32: the tile's first row and column, and the picture's height and
+        width. It returns ``{"anime_pm1": ...}``, the output for the tile as a part of that picture.
         """
 
         def tile(pictures_pm1: tf.Tensor, tile_box: tf.Tensor) -> dict[str, tf.Tensor]:

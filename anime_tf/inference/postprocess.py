@@ -1,11 +1,7 @@
-"""Steps after the network: brightness, color, strength, in this order.
+"""Steps after the network, in this order: brightness, color, strength.
 
-1. `brightness_gain`: the mean luma of the photo.
-2. `transfer_color`: the photo's chroma under the result's luma.
-3. `blend`: a picture between the photo and the result, by strength.
-
-Step 1 needs one number of the whole picture. The others are local: a pixel depends on those within
-`HALO` rows and columns. Large pictures are therefore processed in strips of rows.
+Brightness needs one number of the whole picture. The others depend on pixels within `HALO` rows and
+columns, so large pictures are processed in strips of rows.
 """
 
 from __future__ import annotations
@@ -35,18 +31,10 @@ def postprocess(
     keep_color: bool = False,
     match_brightness: bool = False,
 ) -> np.ndarray:
-    """Applie the steps that the settings of `StylizerConfig` choose.
+    """Apply the steps that the settings of `StylizerConfig` choose.
 
-    Args:
-        photo: (height, width, 3) RGB, of a type of `pictures.WHITE`.
-        anime: The network's result in the same size, of any type of `pictures.WHITE`; it may be
-            overwritten.
-        strength: From 0, the photo, to 1, the full style; see `blend`.
-        keep_color: Keep the photo's chroma; see `transfer_color`.
-        match_brightness: Give the result the photo's mean luma.
-
-    Returns:
-        The picture in the type of `anime`: `anime` itself without any step.
+    Photo and result are (height, width, 3) RGB of any type of `pictures.WHITE`. Returns the type of
+    `anime`, which may be overwritten; without any step `anime` itself.
 
     Raises:
         ValueError: The shapes differ.
@@ -79,19 +67,12 @@ def postprocess(
 
 
 def transfer_color(photo: np.ndarray, anime: np.ndarray) -> np.ndarray:
-    """Combine the luma of one picture with the chroma of another.
+    """Combine the luma of `anime` with the chroma of `photo`, (h, w, 3) RGB float32 in 0..1 each.
 
     With luma Y of ITU-R BT.601 and chroma (R - Y, G - Y, B - Y), that is unscaled Cb and Cr:
     ``Y(anime) + k * (photo - Y(photo))``. k is 1, or the largest value that keeps the color between
     black and white: luma and hue stay, saturation decreases. So black lines stay black, and nothing
     is clipped.
-
-    Args:
-        photo: (height, width, 3) RGB float32 in 0..1.
-        anime: The same.
-
-    Returns:
-        A new array of the same shape, type and range.
     """
     weights = np.array([LUMA_WEIGHTS], np.float32)
     luma = cv2.transform(anime, weights)
@@ -114,22 +95,16 @@ def blend(photo: np.ndarray, anime: np.ndarray, strength: float) -> np.ndarray:
         base = a * anime + b, a and b fitted to photo - anime in windows of `RADIUS`
         detail = photo - anime - base
 
-    The base is the recoloring of the drawing that is closest to the photo: it has the drawing's
-    edges and no others. The detail is the rest: the photo's texture, and the negative of the drawn
-    lines. The result gets 1 - strength of the base and (1 - strength)^3 of the detail: color and
-    light change evenly, while texture goes and lines come early.
+    The base is the recoloring of the drawing that is closest to the photo. The detail is the rest:
+    the photo's texture, and the negative of the drawn lines. The result gets 1 - strength of the
+    base and (1 - strength)^3 of the detail: color and light change evenly, while texture goes and
+    lines come early.
 
-    Args:
-        photo: (height, width, 3) float32 in 0..1.
-        anime: The same.
-        strength: 0..1; 0 is the photo and 1 the result, up to rounding.
+    Photo and result are (height, width, 3) float32 in 0..1; the new array may slightly leave 0..1
+    at strong edges. Strength 0 is the photo and 1 the result, up to rounding.
 
-    Returns:
-        A new array of the same shape; at strong edges it may slightly leave 0..1.
-
-    Reference:
-        He, Sun, Tang, "Guided Image Filtering", 2013, section 3; at half the size as He and Sun,
-        "Fast Guided Filter", 2015.
+    Reference: He, Sun, Tang, Guided Image Filtering, 2013, section 3; at half the size as He and
+    Sun, Fast Guided Filter, 2015.
     """
     height, width = anime.shape[:2]
     odd = (0, height % 2, 0, width % 2)

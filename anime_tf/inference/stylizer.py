@@ -25,12 +25,11 @@ from anime_tf.styles.builtin import weights_path
 
 
 class Stylizer:
-    """Stylize photos with one generator.
+    """Stylize photos with one generator; stateless and thread-safe.
 
-    A `Stylizer` keeps no state between calls, and several threads may call it at once. The network
-    sees pixel / 127.5 - 1 in RGB, reflect-padded where its strides need it and cropped back
-    afterwards; a pixel out is round((y + 1) * 127.5), clipped. With the default settings a picture
-    is the network's output and nothing else.
+    The network sees pixel / 127.5 - 1 in RGB, reflect-padded where its strides need it and cropped
+    back afterwards; a pixel out is round((y + 1) * 127.5), clipped. With the default settings a
+    picture is the network's output and nothing else.
 
         stylizer = Stylizer("cel", strength=0.7)
         anime = stylizer(photo)
@@ -38,9 +37,6 @@ class Stylizer:
     Args:
         config: A `StylizerConfig`, or its `weights`: the name of a built-in style or a path.
         **settings: Settings of the config by name.
-
-    Attributes:
-        config: The settings.
 
     Raises:
         FileNotFoundError: There are no such weights.
@@ -66,9 +62,6 @@ class Stylizer:
 
     def with_settings(self, **settings: Any) -> Stylizer:
         """Return a `Stylizer` that shares engine and weights and has other settings.
-
-        Args:
-            **settings: Settings of `StylizerConfig` that do not choose the engine.
 
         Raises:
             ValueError: An invalid setting, or one that chooses the engine.
@@ -126,8 +119,8 @@ class Stylizer:
         flicker, and the network is faster, on a CPU up to 1.4 times. Pictures unlike the photo
         look different from a plain call.
 
-        Up to 0.82 megapixels the statistics are exact, and the photo looks as in a plain call.
-        Those of larger photos are measured on tiles; see docs/performance.md for the accuracy.
+        Up to 0.82 megapixels the statistics are exact. Those of larger photos are measured on
+        tiles; see docs/performance.md for the accuracy.
 
         Args:
             photo_u8: uint8 or uint16 RGB (height, width, 3), or a sequence of such photos of any
@@ -177,10 +170,6 @@ class Stylizer:
         Frames flicker because each has statistics of its own; an average changes slowly. The caller
         keeps it between frames.
 
-        With `measured` the frame's own statistics are not computed, and the network, whose norms
-        are then folded into the convolutions, is 1.2 to 1.4 times as fast on a CPU. So statistics
-        of one frame may serve for many.
-
         Args:
             photo_u8: uint8 in 0..255, or uint16: RGB (height, width, 3).
             statistics: Average of the frame before; None for the first frame.
@@ -190,7 +179,7 @@ class Stylizer:
                 so many standard deviations, deviations by a factor of 1 + tolerance. Without a
                 limit a frame unlike the one before becomes a different picture.
             measured: Statistics of another photo, from `measure_statistics`, instead of the
-                frame's own.
+                frame's own: 1.2 to 1.4 times as fast on a CPU.
 
         Returns:
             The picture as of a plain call, and the new average.
@@ -217,17 +206,9 @@ class Stylizer:
         return self._stylize(photo_u8[None], run)[0], used
 
     def measure_statistics(self, photo_u8: np.ndarray) -> np.ndarray:
-        """Return the exact norm statistics of a photo, in the time of stylizing it.
+        """Return the exact norm statistics of a photo, (k,) float32, in the time of stylizing it.
 
-        Args:
-            photo_u8: uint8 in 0..255, or uint16: RGB (height, width, 3).
-
-        Returns:
-            (k,) float32, the statistics of a plain call; for `stylize_ema`.
-
-        Raises:
-            ValueError: Another type or shape, or an engine without support.
-            MemoryError: The picture is too large for the device; see `max_side`.
+        See `stylize_ema` for the photo and the errors.
         """
         engine, photo_u8 = self._ema_input(photo_u8)
         try:

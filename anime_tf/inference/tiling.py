@@ -46,16 +46,13 @@ class Tile:
 
 
 def split_into_tiles(size_hw: tuple[int, int], side: int, margin: int, stride: int) -> list[Tile]:
-    """Split a picture into tiles of nearly the same size.
+    """Split a picture into tiles of nearly the same size, whose inner parts cover it once.
 
     Args:
         size_hw: Height and width of the picture, multiples of the stride.
         side: Largest height and width of `Tile.inner`.
         margin: Pixels of surroundings on each side, where the picture has them.
         stride: Tiles and surroundings begin and end at multiples of it.
-
-    Returns:
-        The tiles, row by row; their inner parts cover the picture once.
     """
     margin = -(-margin // stride) * stride
 
@@ -97,9 +94,6 @@ def stylize_tiles(
         margin: Pixels around a tile on each side on which the result depends.
         stride: Stride of the network, to which the picture is padded.
         minimum: Smallest height and width that the network takes.
-
-    Returns:
-        (height, width, 3) RGB of that dtype.
     """
     height, width = photo.shape[:2]
     padded = pad_to_multiple(photo[None], stride, minimum)[0][0]
@@ -117,16 +111,10 @@ def stylize_tiles(
 
 
 def choose_tile_side(size_hw: tuple[int, int], tile: str | int, fits: Callable[[int], bool]) -> int:
-    """Choose the tiles of a picture.
+    """Return the largest side of a tile, or 0 to stylize the picture whole.
 
-    Args:
-        size_hw: Its height and width.
-        tile: "never"; "auto" for tiles where the picture may not fit into memory; or the side of a
-            tile, for every larger picture.
-        fits: Whether a number of pixels fits into memory.
-
-    Returns:
-        Largest height and width of a tile, or 0 to stylize the picture whole.
+    `tile` is "never"; "auto" for tiles where `fits(pixels)` says that the picture may not fit into
+    memory; or the side of a tile, for every larger picture.
     """
     if tile == "never":
         return 0
@@ -137,15 +125,9 @@ def choose_tile_side(size_hw: tuple[int, int], tile: str | int, fits: Callable[[
 
 
 def out_of_memory_message(shape: tuple[int, ...], side: int, may_tile: bool) -> str:
-    """Compose the error for pictures that did not fit into memory, with the remedies.
+    """Compose the error for pictures (n, height, width, 3) that did not fit into memory.
 
-    Args:
-        shape: Shape of the pictures, (n, height, width, 3).
-        side: Side of their tiles; 0 without tiles.
-        may_tile: Whether they could have been stylized in tiles.
-
-    Returns:
-        One line.
+    `side` is that of their tiles, 0 without; `may_tile` tells whether tiles are a remedy.
     """
     n, height, width = shape[:3]
     pixels = f"{n} x {width}x{height} pixels" if n > 1 else f"{width}x{height} pixels"

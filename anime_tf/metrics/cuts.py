@@ -29,14 +29,7 @@ _BINS = (12, 4, 4)  # of hue, saturation and value
 
 
 def color_histogram(rgb_u8: np.ndarray) -> np.ndarray:
-    """Share of a picture's pixels in each of 12 hues x 4 saturations x 4 values.
-
-    Args:
-        rgb_u8: (height, width, 3) RGB uint8.
-
-    Returns:
-        (12, 4, 4) float32 of sum 1.
-    """
+    """Share of RGB uint8 pixels in each of 12 hues x 4 saturations x 4 values, float32 of sum 1."""
     hsv = cv2.cvtColor(resize(rgb_u8, (72, 96)), cv2.COLOR_RGB2HSV)
     counts = cv2.calcHist([hsv], [0, 1, 2], None, list(_BINS), [0, 180, 0, 256, 0, 256])
     return counts / counts.sum()
@@ -60,12 +53,7 @@ class CutDetector:
         self._hash: int | None = None
 
     def begins_shot(self, rgb_u8: np.ndarray, seconds: float) -> bool:
-        """Return whether the next frame begins a shot; the first frame does.
-
-        Args:
-            rgb_u8: (height, width, 3) RGB uint8.
-            seconds: Presentation time of the frame.
-        """
+        """Return whether the next frame, (h, w, 3) RGB uint8, begins a shot; the first does."""
         histogram = color_histogram(rgb_u8)
         value = perceptual_hash(rgb_u8)
         recent = self._recent

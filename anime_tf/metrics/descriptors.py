@@ -57,12 +57,7 @@ def describe(lab: np.ndarray) -> np.ndarray:
 
 
 def standardize(sets: Sequence[np.ndarray], reference: np.ndarray) -> list[np.ndarray]:
-    """Standardize sets of features by the mean and deviation of a reference set.
-
-    Args:
-        sets: (n, features) each.
-        reference: (m, features).
-    """
+    """Standardize sets (n, features) by the mean and deviation of a reference set (m, features)."""
     mean, deviation = reference.mean(axis=0), reference.std(axis=0)
     return [(x - mean) / np.maximum(deviation, 1e-9) for x in sets]
 

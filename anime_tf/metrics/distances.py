@@ -8,22 +8,15 @@ import numpy as np
 
 
 def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
-    """Frechet distance of two sets, each modeled as a normal distribution.
+    """Frechet distance of (n, features) and (m, features), each modeled as a normal distribution.
 
         |mean_x - mean_y|^2 + trace(C_x + C_y - 2 (C_x C_y)^(1/2))
 
     With Inception features this is FID. It is biased: smaller sets give larger values, so compare
     only sets of the same size. A set with fewer vectors than features has a singular covariance.
 
-    Args:
-        x: (n, features) float, n at least 2.
-        y: (m, features) float, m at least 2.
-
-    Returns:
-        Distance in squared units of the features; 0 for equal sets.
-
     Raises:
-        ValueError: Sets of other shapes.
+        ValueError: Sets of other shapes, or of less than 2 vectors.
 
     Reference: Heusel et al., GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017.
     """
@@ -57,19 +50,14 @@ def kernel_distance(
     y: np.ndarray,
     kernel: Callable[[np.ndarray, np.ndarray], np.ndarray] = cubic_kernel,
 ) -> float:
-    """Unbiased estimate of the squared maximum mean discrepancy of two sets.
+    """Unbiased estimate of the squared maximum mean discrepancy of (n, features) and (m, features).
 
     With Inception features and the cubic kernel this is KID. Its expectation does not depend on the
     size of the sets, so it suits small ones; it is 0 for sets of one distribution, so an estimate
     can be negative.
 
-    Args:
-        x: (n, features) float, n at least 2.
-        y: (m, features) float, m at least 2.
-        kernel: `cubic_kernel` or `gaussian_kernel`.
-
     Raises:
-        ValueError: Sets of other shapes.
+        ValueError: Sets of other shapes, or of less than 2 vectors.
 
     Reference: Binkowski et al., Demystifying MMD GANs, ICLR 2018.
     """

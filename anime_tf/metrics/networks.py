@@ -17,15 +17,10 @@ INCEPTION_SIDE = 299
 
 
 def make_inception_features(weights: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Load InceptionV3 of `keras.applications` as feature extractor for FID and KID.
+    """Load InceptionV3 of `keras.applications`: RGB uint8 of any size -> (1, 2048) float32.
 
-    Keras' weights are not those of the original FID: compare its values among themselves only.
-
-    Args:
-        weights: "imagenet", which Keras downloads once, or a `.h5` file of it without its top.
-
-    Returns:
-        Function from (height, width, 3) RGB uint8 of any size to (1, 2048) float32.
+    Keras' weights are not those of the original FID: compare FID and KID among themselves only.
+    `weights` is "imagenet", which Keras downloads once, or a `.h5` file of it without its top.
 
     Raises:
         FileNotFoundError: The weights cannot be read or downloaded.
@@ -52,16 +47,11 @@ def make_inception_features(weights: str) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def make_perceptual_distance(weights: str) -> Callable[[np.ndarray, np.ndarray], float]:
-    """Load VGG-19 to measure a distance in conv4_4, similar to LPIPS.
+    """Load VGG-19 to measure a distance of two RGB uint8 pictures in conv4_4, similar to LPIPS.
 
     The mean over positions of |x / |x| - y / |y||^2 of the feature vectors: 0 for equal pictures,
     at most 4. Unlike LPIPS (Zhang et al., CVPR 2018) it uses one layer and no learned weights.
-
-    Args:
-        weights: "imagenet", "random", or a file; see `conversion.perceptual`.
-
-    Returns:
-        Function of two pictures, (height, width, 3) RGB uint8; the second is resized to the first.
+    The second picture is resized to the first. See `conversion.perceptual` for `weights`.
 
     Raises:
         FileNotFoundError: The weights cannot be read or downloaded.

@@ -12,18 +12,12 @@ _SIDE, _FREQUENCIES = 32, 8
 
 
 def perceptual_hash(rgb_u8: np.ndarray) -> int:
-    """Hash a picture by the signs of its lowest frequencies.
+    """Hash RGB uint8 by the signs of its lowest frequencies; the highest bit is the lowest one.
 
     Luma at 32x32 pixels, its cosine transform, the 8x8 lowest frequencies; a bit is 1 where the
-    coefficient is above the median of the 64. The median does not include the first coefficient,
-    the mean. Size, compression, small changes of brightness and contrast, and small moving objects
-    change few bits or none; unrelated pictures differ in about 32.
-
-    Args:
-        rgb_u8: (height, width, 3) RGB uint8.
-
-    Returns:
-        0 .. 2**64 - 1; the highest bit is the lowest frequency.
+    coefficient is above the median of the 64 without the first, the mean. Size, compression, small
+    changes of brightness and contrast, and small moving objects change few bits or none; unrelated
+    pictures differ in about 32.
 
     Reference: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010,
     section 3.2.1.

@@ -29,9 +29,8 @@ from anime_tf.metrics.style import (
 class NetworkMetrics:
     """Optional metrics that need pretrained weights.
 
-    Attributes:
-        inception: Features of a picture, (height, width, 3) RGB uint8 -> (n, features).
-        perceptual: Distance of a photo and a result of the same size, RGB uint8.
+    `inception`: features of a picture, (height, width, 3) RGB uint8 -> (n, features); `perceptual`:
+    distance of a photo and a result of the same size, RGB uint8.
     """
 
     inception: Callable[[np.ndarray], np.ndarray] | None = None
@@ -40,23 +39,14 @@ class NetworkMetrics:
 
 @dataclass(frozen=True)
 class PictureSet:
-    """Pictures to measure.
-
-    Attributes:
-        name: Name in the report.
-        paths: Paths of the pictures; those of results are in the order of their photos.
-    """
+    """Pictures to measure under a name; paths of results are in the order of their photos."""
 
     name: str
     paths: tuple[Path, ...]
 
     @classmethod
     def from_folder(cls, folder: Path, name: str | None = None) -> PictureSet:
-        """List the pictures of a folder and its subfolders.
-
-        Raises:
-            FileNotFoundError: No such folder, or no picture in it.
-        """
+        """List the pictures of a folder and its subfolders; FileNotFoundError if there is none."""
         return cls(name or str(folder), tuple(find_pictures(folder)))
 
     @classmethod
@@ -79,11 +69,7 @@ class PictureSet:
         return cls(str(folder), tuple(index[stem] for stem in stems))
 
     def read(self) -> Iterator[np.ndarray]:
-        """Read the pictures one by one, (height, width, 3) RGB uint8.
-
-        Raises:
-            ValueError: A picture cannot be read or is too small; names the file.
-        """
+        """Yield (height, width, 3) RGB uint8; ValueError names a bad or too small file."""
         for path in self.paths:
             picture_u8 = pictures.read_picture(path).rgb_u8
             if min(picture_u8.shape[:2]) < WINDOW:
@@ -129,13 +115,7 @@ def evaluate(
     style: PictureSet,
     networks: NetworkMetrics | None = None,
 ) -> list[dict[str, Any]]:
-    """Measure photos, results and style pictures.
-
-    Args:
-        photos: The photos.
-        results: Their results, a set for each network.
-        style: Pictures in the style.
-        networks: Metrics that need weights.
+    """Measure photos, results (a set for each network) and style pictures.
 
     Returns:
         A row for the photos, each set of results, and the style. Every row has `name`, `pictures`,
@@ -185,16 +165,9 @@ def format_rows(rows: Sequence[dict[str, Any]]) -> str:
 def contact_sheet(
     photos: PictureSet, results: Sequence[PictureSet], *, count: int, side: int
 ) -> np.ndarray:
-    """Arrange photos in the left column and their results beside them.
+    """Arrange `count` evenly chosen photos in the left column and their results beside them.
 
-    Args:
-        photos: The photos.
-        results: The results, a column each.
-        count: Number of photos, evenly chosen.
-        side: Longer side of a picture in the sheet, pixels.
-
-    Returns:
-        (height, width, 3) RGB uint8.
+    `side` is the longer side of a picture in pixels. Returns (height, width, 3) RGB uint8.
     """
     chosen = np.linspace(0, len(photos.paths) - 1, min(count, len(photos.paths))).round()
     rows = []

@@ -14,34 +14,21 @@ SSIM_CONSTANTS = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def psnr(picture: np.ndarray, reference: np.ndarray, data_range: float) -> float:
-    """Peak signal-to-noise ratio, 20 log10(data_range / rms(x - y)).
+    """Peak signal-to-noise ratio in dB, 20 log10(data_range / rms(x - y)); inf for equal arrays.
 
-    Args:
-        picture: Array of any shape.
-        reference: Array of the same shape.
-        data_range: Largest minus smallest possible value: 255 for uint8, 2 for [-1, 1].
-
-    Returns:
-        dB; infinite for equal arrays.
+    The arrays have one shape. `data_range` is 255 for uint8, 2 for [-1, 1].
     """
     error = np.mean(np.square(picture.astype(np.float64) - reference))
     return math.inf if error == 0 else float(10 * np.log10(data_range**2 / error))
 
 
 def ssim_u8(picture_u8: np.ndarray, reference_u8: np.ndarray) -> float:
-    """Structural similarity, averaged over channels and pixels.
+    """Structural similarity, averaged over channels and pixels: 1 for equal pictures, else less.
 
         (2 m_x m_y + c_1) (2 s_xy + c_2) / ((m_x^2 + m_y^2 + c_1) (s_x^2 + s_y^2 + c_2))
 
     with means, variances and covariance under a Gaussian window, wherever the window lies inside
-    the picture.
-
-    Args:
-        picture_u8: (height, width, 3) uint8, each side at least `WINDOW`.
-        reference_u8: The same shape and type.
-
-    Returns:
-        At most 1, the value of equal pictures.
+    the picture. The pictures are (height, width, 3) uint8, each side at least `WINDOW`.
 
     Raises:
         ValueError: Another type, different shapes, or pictures that are too small.

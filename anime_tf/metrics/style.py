@@ -56,13 +56,9 @@ class ContentMetrics:
 
 
 def to_lab(picture_u8: np.ndarray) -> np.ndarray:
-    """Reduce a picture to a shorter side of `SIDE` or less and convert it to CIE Lab.
+    """Reduce (h, w, 3) RGB uint8 to a shorter side of at most `SIDE`; convert to CIE Lab.
 
-    Args:
-        picture_u8: (height, width, 3) RGB uint8.
-
-    Returns:
-        (height, width, 3) float32: L of 0..100, a, b.
+    Returns (height, width, 3) float32: L of 0..100, a, b.
     """
     height, width = picture_u8.shape[:2]
     scale = SIDE / min(height, width)
@@ -73,14 +69,7 @@ def to_lab(picture_u8: np.ndarray) -> np.ndarray:
 
 
 def style_metrics(lab: np.ndarray) -> StyleMetrics:
-    """Measure how drawn a picture looks.
-
-    Args:
-        lab: The picture by `to_lab`.
-
-    Returns:
-        The metrics; `sharpness` is 0 for a picture without edges.
-    """
+    """Measure how drawn a picture by `to_lab` looks; `sharpness` is 0 without edges."""
     lightness = np.ascontiguousarray(lab[..., 0])
     flat = (_local_range(lab, 5).max(axis=-1) < FLAT_RANGE).mean()
 
@@ -97,12 +86,7 @@ def style_metrics(lab: np.ndarray) -> StyleMetrics:
 
 
 def content_metrics(photo: np.ndarray, result: np.ndarray) -> ContentMetrics:
-    """Measure how much content a result keeps of its photo.
-
-    Args:
-        photo: The photo by `to_lab`.
-        result: The result by `to_lab`, of the same size.
-    """
+    """Measure how much content a result keeps of its photo, both by `to_lab` in one size."""
     shift = result.mean(axis=(0, 1)) - photo.mean(axis=(0, 1))
     x, y = np.ascontiguousarray(photo[..., 0]), np.ascontiguousarray(result[..., 0])
     return ContentMetrics(

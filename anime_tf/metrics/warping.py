@@ -25,10 +25,8 @@ _MIN_SIDE = 64  # below 12 pixels OpenCV 5.0's DIS reads out of bounds and crash
 class FlowEstimator:
     """Dense optical flow by OpenCV's inverse search (DIS); not thread-safe.
 
-    Args:
-        preset: One of `cv2.DISOPTICAL_FLOW_PRESET_...`.
-        finest: Number of halvings of the finest scale; None for the preset's default.
-        refinements: Steps of variational refinement per scale; None for the preset's default.
+    `preset` is one of `cv2.DISOPTICAL_FLOW_PRESET_...`; `finest`, the halvings of the finest scale,
+    and `refinements`, variational steps per scale, replace its values.
 
     Reference: Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016.
     """
@@ -43,14 +41,9 @@ class FlowEstimator:
             self._estimator.setVariationalRefinementIterations(refinements)
 
     def __call__(self, gray_u8: np.ndarray, other_u8: np.ndarray) -> np.ndarray:
-        """Estimate the flow from one frame to another.
+        """Estimate the flow from one frame to another, (height, width) uint8 each.
 
-        Args:
-            gray_u8: (height, width) uint8.
-            other_u8: The same shape and type.
-
-        Returns:
-            (height, width, 2) float32: pixel (x, y) of `gray_u8` is at (x, y) + flow in `other_u8`.
+        Returns (height, width, 2) float32: pixel (x, y) is at (x, y) + flow in `other_u8`.
         """
         height, width = gray_u8.shape
         padding = (0, max(0, _MIN_SIDE - height), 0, max(0, _MIN_SIDE - width))
@@ -74,15 +67,10 @@ def flow_targets(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def warp(
     picture: np.ndarray, flow: np.ndarray, interpolation: int = cv2.INTER_LINEAR
 ) -> np.ndarray:
-    """Warp a picture back to the frame in which a flow begins.
+    """Warp a picture back to the frame in which a flow begins; border pixels are replicated.
 
-    Args:
-        picture: (height, width) or (height, width, channels), uint8 or float32.
-        flow: (height, width, 2) float32: pixel (x, y) is at (x, y) + flow in `picture`.
-        interpolation: OpenCV's.
-
-    Returns:
-        The same type and shape; border pixels are replicated.
+    Pixel (x, y) is at (x, y) + flow in `picture`, (height, width) or (height, width, channels),
+    uint8 or float32; `flow` is (height, width, 2) float32.
     """
     # Two maps: OpenCV 5.0 samples other coordinates if one array holds x and y.
     return cv2.remap(picture, *flow_targets(flow), interpolation, borderMode=cv2.BORDER_REPLICATE)
@@ -91,13 +79,9 @@ def warp(
 def forward_backward_error(flow: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Squared error of the forward-backward check, and the squared lengths of both flows.
 
-    Args:
-        flow: (height, width, 2) float32, from one frame to another.
-        back: The same, from the other frame to the first.
-
-    Returns:
-        |f + b|^2 and |f|^2 + |b|^2, (height, width) float32 each, in pixels squared; the first is
-        infinite where the flow leaves the picture.
+    The flows are (height, width, 2) float32, from one frame to another and back. Returns |f + b|^2
+    and |f|^2 + |b|^2, (height, width) float32 each, in pixels squared; the first is infinite where
+    the flow leaves the picture.
     """
     height, width = flow.shape[:2]
     x, y = flow_targets(flow)
@@ -113,27 +97,19 @@ def _square_length(flow: np.ndarray) -> np.ndarray:
 
 
 def visible(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """Mask of the pixels of a frame that are visible in the other, by the forward-backward check.
-
-    Args:
-        flow: (height, width, 2) float32, from the frame to the other.
-        back: The same, from the other frame to the first.
-
-    Returns:
-        (height, width) bool.
-    """
+    """Mask (h, w) of the pixels of a frame that are visible in the other; flow there and back."""
     error, lengths = forward_backward_error(flow, back)
     return error <= OCCLUSION_SHARE * lengths + OCCLUSION_SQUARE
 
 
 @dataclass(frozen=True)
 class WarpingErrorResult:
-    """Warping error of a video.
+    """Warping error of a video; both errors are 0 for 0 pairs.
 
     Attributes:
         square: E_warp: mean square difference of values in 0..1.
         absolute: Mean absolute difference, in levels of 0..255.
-        pairs: Number of averaged pairs of frames; both errors are 0 if it is 0.
+        pairs: Number of averaged pairs of frames.
     """
 
     square: float

@@ -29,11 +29,7 @@ RESIDUAL_BLOCKS = 8
 class SeparableNormLReLU(keras.layers.Layer):
     """Reflect pad, depthwise 3x3, pointwise 1x1, both without bias, instance norm, leaky ReLU 0.2.
 
-    Input (n, h, w, c), output (n, h / strides, w / strides, filters).
-
-    Args:
-        filters: Channels of the output.
-        strides: 1 or 2.
+    Input (n, h, w, c), output (n, h / strides, w / strides, filters); `strides` is 1 or 2.
     """
 
     def __init__(self, filters: int, strides: int = 1, **kwargs: Any) -> None:
@@ -79,9 +75,6 @@ class Downsample(keras.layers.Layer):
 
     Input (n, h, w, c), output (n, h / 2, w / 2, filters); h and w even. On even sides the
     original's bilinear resize takes every second value.
-
-    Args:
-        filters: Channels of the output.
     """
 
     def __init__(self, filters: int, **kwargs: Any) -> None:

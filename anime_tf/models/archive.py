@@ -31,10 +31,10 @@ _PARTS = frozenset({"config.json", "model.weights.h5"})
 def save_generator(
     model: keras.Model, path: str | os.PathLike[str], *, storage: str = "float32"
 ) -> None:
-    """Save a generator as an archive, atomically.
+    """Save a generator of `GENERATORS`, under any dtype policy, as an archive, atomically.
 
     Args:
-        model: A generator of `GENERATORS`, under any dtype policy.
+        model: The generator.
         path: The archive, ending in ``.keras``; replaces an existing file and creates missing
             parent folders.
         storage: "float32", or "float16" for half the size, with weights rounded to 11 significant
@@ -74,15 +74,10 @@ def save_generator(
 
 
 def load_generator(path: str | os.PathLike[str], *, precision: str = "float32") -> Generator:
-    """Load a generator from an archive.
+    """Load a generator from an archive, built, with its weights.
 
-    Args:
-        path: The archive.
-        precision: Dtype policy of the generator, a name of `keras.DTypePolicy`: "float32",
-            "mixed_float16", "mixed_bfloat16"... The weights are converted from their storage.
-
-    Returns:
-        The generator, built, with the archive's weights.
+    `precision` is its dtype policy, a name of `keras.DTypePolicy`: "float32", "mixed_float16",
+    "mixed_bfloat16"... The weights are converted from their storage.
 
     Raises:
         FileNotFoundError: There is no such file.

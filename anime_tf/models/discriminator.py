@@ -111,14 +111,11 @@ class AnimeGANDiscriminator(keras.Model):
     def call(
         self, inputs: Any, training: bool | None = None, noise: Callable[[Any], Any] | None = None
     ) -> Any:
-        """Compute the logits.
+        """Compute the logits; `training` updates the vectors of spectral norm and applies dropout.
 
-        Args:
-            inputs: Pictures.
-            training: Whether to update the vectors of spectral norm and to apply dropout.
-            noise: Function from a shape (n, h, w, c) to float32 values, uniform in [0, 1), that
-                dropout compares with its rate. The caller draws it from the seed and step of the
-                run, so that it does not depend on the number of devices.
+        `noise` is a function from a shape (n, h, w, c) to float32 values, uniform in [0, 1), that
+        dropout compares with its rate. The caller draws it from the seed and step of the run, so
+        that it does not depend on the number of devices.
 
         Raises:
             ValueError: Dropout without noise.

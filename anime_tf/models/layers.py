@@ -42,9 +42,7 @@ def make_out_layer(dtype: Any = None, norm: str = "layer") -> keras.layers.Conv2
 class ReflectPad(keras.layers.Layer):
     """Reflect padding of height and width of (n, h, w, c), both sides larger than the padding.
 
-    Args:
-        before: Rows added at the top and columns added on the left.
-        after: Rows added at the bottom and columns added on the right.
+    `before` counts rows at the top and columns on the left, `after` those at the bottom and right.
     """
 
     def __init__(self, before: int, after: int, **kwargs: Any) -> None:

@@ -40,9 +40,7 @@ def _layers_in(value: Any) -> Iterator[keras.layers.Layer]:
 def build_in_order(layer: keras.layers.Layer, input_shape: Any) -> None:
     """Build the direct sublayers of a layer as a chain.
 
-    Args:
-        layer: Its sublayers tell the channels of their output by `filters`, or keep their input's.
-        input_shape: Shape of the input, channels last.
+    They tell the channels of their output by `filters`, or keep their input's.
     """
     channels = input_shape[-1]
     for child in sublayers(layer):
@@ -53,18 +51,12 @@ def build_in_order(layer: keras.layers.Layer, input_shape: Any) -> None:
 def swap_layers(
     layer: keras.layers.Layer, table: Table, instances: Mapping[int, Replace] | None = None
 ) -> Any:
-    """Copy a tree of layers with some of them replaced; the original is untouched.
+    """Copy a tree of built layers with some of them replaced; the original is untouched.
 
     Copies share the weights of their originals, so they are views: train, save and checkpoint the
-    original. A layer is replaced after its sublayers.
-
-    Args:
-        layer: The root, built.
-        table: Replacements by class. They apply to subclasses too; the nearest class wins.
-        instances: Replacements of single layers by their `id`, applied after those by class.
-
-    Returns:
-        The copy of the root, or its replacement.
+    original. A layer is replaced after its sublayers. Replacements by class (`table`) apply to
+    subclasses too; the nearest class wins. Those of single layers by their `id` (`instances`) come
+    after. Returns the copy of the root, or its replacement.
 
     Reference: `swap_module` of torch.ao.quantization.
     """
@@ -94,11 +86,9 @@ def swap_layers(
 
 
 def recast(kind: type[keras.layers.Layer], **attributes: Any) -> Replace:
-    """Make a replacement that turns a copy into an instance of a subclass.
+    """Make a replacement that turns a copy into an instance of a subclass with another `call`.
 
-    Args:
-        kind: A subclass of the layer's class, with another `call`.
-        **attributes: Set on the copy, past Keras' tracking.
+    The attributes are set on the copy, past Keras' tracking.
     """
 
     def replace(copy: Any) -> Any:

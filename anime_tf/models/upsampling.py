@@ -11,17 +11,11 @@ from anime_tf.models import PACKAGE
 
 
 def upsample_legacy(x: Any) -> Any:
-    """Double height and width as TensorFlow 1's bilinear resize does.
+    """Double height and width of (n, h, w, c) as TensorFlow 1's bilinear resize does.
 
     With `align_corners` and `half_pixel_centers` both off, on each axis
 
         out[2 i] = x[i],    out[2 i + 1] = (x[i] + x[min(i + 1, n - 1)]) / 2.
-
-    Args:
-        x: Tensor (n, height, width, channels).
-
-    Returns:
-        Tensor (n, 2 height, 2 width, channels), same dtype.
     """
     for axis in (1, 2):
         x = _interleave(x, (x + _neighbor(x, axis, 1)) * 0.5, axis)
@@ -29,18 +23,12 @@ def upsample_legacy(x: Any) -> Any:
 
 
 def upsample_half_pixel(x: Any) -> Any:
-    """Double height and width bilinearly with half-pixel centers.
+    """Double height and width of (n, h, w, c) bilinearly with half-pixel centers.
 
     As TensorFlow 2's resize and PyTorch's `interpolate(align_corners=False)`, on each axis
 
         out[2 i] = (x[max(i - 1, 0)] + 3 x[i]) / 4,
         out[2 i + 1] = (3 x[i] + x[min(i + 1, n - 1)]) / 4.
-
-    Args:
-        x: Tensor (n, height, width, channels).
-
-    Returns:
-        Tensor (n, 2 height, 2 width, channels), same dtype.
     """
     for axis in (1, 2):
         before, after = _neighbor(x, axis, -1), _neighbor(x, axis, 1)
@@ -49,16 +37,9 @@ def upsample_half_pixel(x: Any) -> Any:
 
 
 def upsample_align_corners(x: Any) -> Any:
-    """Double height and width bilinearly with aligned corners.
+    """Double height and width of (n, h, w, c) bilinearly with aligned corners.
 
-    As PyTorch's `interpolate(align_corners=True)`, on each axis out[i] lies at
-    i (n - 1) / (2 n - 1).
-
-    Args:
-        x: Tensor (n, height, width, channels).
-
-    Returns:
-        Tensor (n, 2 height, 2 width, channels), same dtype.
+    As PyTorch's `interpolate(align_corners=True)`: out[i] lies at i (n - 1) / (2 n - 1).
     """
     for axis in (1, 2):
         x = align_corners_axis(x, axis, 0, ops.shape(x)[axis])
@@ -68,14 +49,8 @@ def upsample_align_corners(x: Any) -> Any:
 def align_corners_axis(x: Any, axis: int, begin: Any, total: Any) -> Any:
     """Double one axis of a part of a picture with the corners of the picture aligned.
 
-    Args:
-        x: Tensor (n, height, width, channels), the part.
-        axis: 1 or 2.
-        begin: Where the part begins on this axis of the picture.
-        total: Length of this axis of the picture.
-
-    Returns:
-        The part with twice the length; beyond its ends its border values are repeated.
+    The part (n, h, w, c) begins at `begin` of `total` on axis 1 or 2 of the picture; beyond its
+    ends its border values are repeated.
     """
     side = ops.shape(x)[axis]
     # In integers: the position between two values is exact for every size.
@@ -117,14 +92,7 @@ UPSAMPLINGS = {
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Upsample2x(keras.layers.Layer):
-    """Bilinear upsampling of (n, h, w, c) to (n, 2 h, 2 w, c).
-
-    Args:
-        mode: A key of `UPSAMPLINGS`.
-
-    Raises:
-        ValueError: Unknown mode.
-    """
+    """Bilinear upsampling of (n, h, w, c) to (n, 2 h, 2 w, c); `mode` is a key of `UPSAMPLINGS`."""
 
     def __init__(self, mode: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -28,12 +28,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """Runtime and number type of a network.
-
-    Attributes:
-        engine: A key of `factory.ENGINES`.
-        precision: "float32" or "bfloat16".
-    """
+    """Runtime, a key of `factory.ENGINES`, and number type of a network."""
 
     engine: str
     precision: str = "float32"

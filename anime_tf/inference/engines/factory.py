@@ -45,12 +45,7 @@ def default_engine(path: Path) -> str:
 
 
 def create_engine(path: Path, config: EngineConfig) -> Engine:
-    """Open weights with an engine.
-
-    Args:
-        path: The weights.
-        config: Engine and precision. The precision "auto" is float32, and for OpenVINO its own
-            choice.
+    """Open weights with an engine; the precision "auto" is float32, or OpenVINO's own choice.
 
     Raises:
         FileNotFoundError: No such file.

@@ -13,12 +13,7 @@ from anime_tf.errors import first_line
 def run_graph(
     run: Callable[..., dict[str, Any]], pictures_pm1: np.ndarray, **others: Any
 ) -> dict[str, np.ndarray]:
-    """Run a TensorFlow function and return its outputs by name.
-
-    Args:
-        run: The function.
-        pictures_pm1: Its positional argument, float32.
-        **others: Its keyword arguments, tensors.
+    """Run a TensorFlow function with pictures and tensors; return its outputs by name.
 
     Raises:
         MemoryError: The device has not enough memory.

@@ -22,12 +22,10 @@ class KerasEngine:
 
     Args:
         model: The generator.
-        statistics: (k,) frozen statistics of all its norms; None for those of each picture. See
-            `inference.padded_generator.PaddedGenerator`.
+        statistics: (k,) frozen statistics of all its norms; None for those of each picture.
 
     Attributes:
         network: The network as it is exported.
-        precision: "float32" or "bfloat16".
     """
 
     def __init__(self, model: Generator, statistics: np.ndarray | None = None) -> None:
@@ -50,12 +48,7 @@ class KerasEngine:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], precision: str = "float32") -> KerasEngine:
-        """Load a ``.keras`` archive to run in "float32" or "bfloat16".
-
-        Raises:
-            FileNotFoundError: No such file.
-            ValueError: See `models.archive.load_generator`.
-        """
+        """Load a ``.keras`` archive in "float32" or "bfloat16"; errors of `load_generator`."""
         import_tensorflow()
         from anime_tf.models.archive import load_generator
 

@@ -17,10 +17,7 @@ LOG_ERRORS = 3  # log level of ONNX Runtime without its warnings about missing d
 
 
 class OnnxEngine:
-    """Runs an exported ONNX model by ONNX Runtime on all cores.
-
-    Args:
-        path: The ``.onnx`` file.
+    """Runs an exported ``.onnx`` model by ONNX Runtime on all cores.
 
     Raises:
         FileNotFoundError: No such file.
@@ -75,11 +72,7 @@ class OnnxEngine:
 
 
 def import_onnxruntime() -> Any:
-    """Import ONNX Runtime.
-
-    Raises:
-        ValueError: It is not installed.
-    """
+    """Import ONNX Runtime; ValueError if it is not installed."""
     return import_optional("onnxruntime", "ONNX models need ONNX Runtime", ONNX_REQUIREMENT)
 
 

@@ -38,9 +38,6 @@ class OpenVinoEngine:
         precision: "float32", "bfloat16", or "auto": bfloat16 if the CPU supports it and
             `is_bfloat16_accurate` for these weights, else float32.
 
-    Attributes:
-        precision: "float32" or "bfloat16".
-
     Raises:
         FileNotFoundError: No such file.
         ValueError: Weights that cannot be read or are of another network, or OpenVINO is not
@@ -98,12 +95,7 @@ class OpenVinoEngine:
 
 
 class CompiledNetwork:
-    """A compiled network; thread-safe.
-
-    Args:
-        compiled: OpenVINO's object.
-        name: Name in errors.
-    """
+    """A compiled network, which errors call `name`; thread-safe."""
 
     def __init__(self, compiled: Any, name: str | os.PathLike[str]) -> None:
         self._request = compiled.create_infer_request()
@@ -129,11 +121,7 @@ def compile_network(network: PaddedGenerator, precision: str, name: str) -> Comp
 
 
 def import_openvino() -> Any:
-    """Import OpenVINO.
-
-    Raises:
-        ValueError: It is not installed.
-    """
+    """Import OpenVINO; ValueError if it is not installed."""
     # Importing it removes absl's handler from the root logger.
     handlers = list(root_logger.handlers)
     try:
@@ -151,11 +139,7 @@ def supports_bfloat16() -> bool:
 
 
 def read_model(path: Path) -> Any:
-    """Read weights as an OpenVINO model.
-
-    Raises:
-        ValueError: Weights that cannot be read, or of another network.
-    """
+    """Read weights as an OpenVINO model; ValueError if damaged or of another network."""
     openvino = import_openvino()
     try:
         if path.is_dir() or path.suffix == ".onnx":
@@ -188,10 +172,8 @@ def read_model(path: Path) -> Any:
 def fuse_norms(model: Any) -> None:
     """Replace each norm by OpenVINO's operation, with which it fuses scale, offset and activation.
 
-    OpenVINO recognizes norms, but not those of this package, whose means are taken over one axis
-    after the other:
-
-        (x - mean(x)) * ((mean((x - mean(x))^2) + epsilon)^-0.5 * gamma)
+    OpenVINO does not recognize this package's norms, whose means are taken over one axis after the
+    other: (x - mean(x)) * ((mean((x - mean(x))^2) + epsilon)^-0.5 * gamma).
 
     For bfloat16 only: the operation sums a picture in float32 without blocks, which at 1920x1080
     pixels is 71 dB from the exact result.

@@ -16,12 +16,9 @@ SAVED_MODEL_FILE = "saved_model.pb"  # file that every SavedModel folder contain
 
 
 class SavedModelEngine:
-    """Runs an exported SavedModel by TensorFlow, without classes of this package.
+    """Runs an exported SavedModel folder by TensorFlow, without classes of this package.
 
     A SavedModel is a program: open only those from a source that you trust.
-
-    Args:
-        path: The folder with ``saved_model.pb``.
 
     Raises:
         FileNotFoundError: No such folder.

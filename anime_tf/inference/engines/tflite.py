@@ -18,13 +18,10 @@ LITERT_REQUIREMENT = "ai-edge-litert"
 
 
 class TFLiteEngine:
-    """Runs an exported TFLite model by LiteRT on all cores, one call at a time.
+    """Runs an exported ``.tflite`` model by LiteRT on all cores, one call at a time.
 
     A model of one size also takes smaller pictures: they are reflected at their lower and right
     edge, and cropped afterwards.
-
-    Args:
-        path: The ``.tflite`` file.
 
     Raises:
         FileNotFoundError: No such file.
@@ -128,11 +125,7 @@ class TFLiteEngine:
 
 
 def import_litert() -> Any:
-    """Import LiteRT's interpreter module.
-
-    Raises:
-        ValueError: It is not installed.
-    """
+    """Import LiteRT's interpreter module; ValueError if it is not installed."""
     return import_optional(
         "ai_edge_litert.interpreter", "TFLite models need LiteRT", LITERT_REQUIREMENT
     )

@@ -50,14 +50,10 @@ class CpuReflectPad(ReflectPad):
 
 
 def moments(x: Any, across_channels: bool) -> Moments:
-    """Compute mean and variance over height and width of all pictures of a batch together.
+    """Compute float32 mean and variance over height and width of all pictures of a batch together.
 
-    Args:
-        x: Tensor (n, height, width, channels), float32 or bfloat16.
-        across_channels: Whether the channels share mean and variance.
-
-    Returns:
-        Mean and variance, float32: (1, 1, 1, 1) across channels, else (1, 1, 1, channels).
+    x is (n, height, width, channels), float32 or bfloat16; the moments are (1, 1, 1, 1) across
+    channels, else (1, 1, 1, channels).
     """
     if not across_channels or x.dtype != tf.float32:
         return _moments_by_columns(x, across_channels)
@@ -88,9 +84,8 @@ def _moments_by_columns(x: Any, across_channels: bool) -> Moments:
     """Moments by the operation of batch norm, in the dtype of the picture.
 
     That operation sums a whole picture in float32, which at 1920x1080 pixels is off by 5e-4 for the
-    variance, and by more for large means. So the picture is divided into columns with moments of
-    their own, over up to `MAX_SUMMED` values, which are then combined (Chan et al. 1979). Fewer
-    columns are faster.
+    variance. So columns get moments of their own, over up to `MAX_SUMMED` values, which are then
+    combined (Chan et al. 1979). Fewer columns are faster.
     """
     n, height, width, channels = tf.unstack(tf.shape(x))
     height = n * height

@@ -33,9 +33,8 @@ class LoweringConfig:
     Attributes:
         cpu_optimized: Use TensorFlow operations that are fast on a CPU. Statistics are then taken
             over the whole batch, so it must hold a single picture.
-        fused_upsample_conv: How to compute legacy upsampling and the 3x3 convolution after it as
-            one: "phases" is four convolutions, "transposed" one transposed convolution; see
-            `upsample_conv`. None computes them one after the other.
+        fused_upsample_conv: Legacy upsampling and the 3x3 convolution after it as one: by four
+            "phases", or "transposed"; see `upsample_conv`. None computes one after the other.
     """
 
     cpu_optimized: bool = False
@@ -65,11 +64,9 @@ def lower(
     Args:
         generator: The reference; untouched.
         config: The implementations.
-        statistics: (k,) statistics of all norms, to be fused into the convolutions before them:
-            an array for constants, or a float32 tensor of known length; see
-            `norm_statistics.fuse_norm_statistics`. None for the statistics of each picture.
-        choose: Decides which statistics each norm uses; see
-            `norm_statistics.override_norm_statistics`.
+        statistics: (k,) statistics of all norms, to be fused; see `fuse_norm_statistics`. None
+            for the statistics of each picture.
+        choose: Decides which statistics each norm uses; see `override_norm_statistics`.
         tile: Position of the input in a larger picture, for `align_corners` upsampling.
 
     Returns:

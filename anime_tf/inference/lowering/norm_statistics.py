@@ -29,10 +29,7 @@ moments.
 
 
 def spans(network: keras.layers.Layer) -> list[tuple[StatisticsLayer, slice]]:
-    """List the layers with statistics and the span of each in the vector of all statistics.
-
-    In a span the means come first, then the variances.
-    """
+    """List the layers with statistics and the span of each: means before variances."""
     found, begin = [], 0
     for layer in walk(network):
         if isinstance(layer, StatisticsLayer):
@@ -55,15 +52,7 @@ def mean_mask(network: keras.layers.Layer) -> np.ndarray:
 
 
 def override_norm_statistics(network: keras.layers.Layer, choose: Choose) -> dict[int, Replace]:
-    """Let a function choose the statistics of each norm.
-
-    Args:
-        network: The reference.
-        choose: Called for each norm when it runs.
-
-    Returns:
-        Replacements for `swap_layers`.
-    """
+    """Make replacements for `swap_layers` that let a function choose each norm's statistics."""
     return {id(layer): _overriding(span, choose) for layer, span in spans(network)}
 
 
@@ -83,7 +72,7 @@ def _overriding(span: slice, choose: Choose) -> Replace:
 def fuse_norm_statistics(
     network: keras.layers.Layer, statistics: Any, choose: Choose | None = None
 ) -> dict[int, Replace]:
-    """Fuse norms with given statistics into the convolutions before them.
+    """Make replacements for `swap_layers` that fuse norms into the convolutions before them.
 
     With scale = gamma / sqrt(variance + epsilon), convolution and norm are the convolution with
     kernel * scale and the bias (bias - mean) * scale + beta. Other layers with statistics, and
@@ -92,12 +81,8 @@ def fuse_norm_statistics(
     Args:
         network: The reference. The convolution before a norm is the last one defined before it.
         statistics: (k,). Kernels and biases become constants of the graph for an array; for a
-            float32 tensor of known length the graph computes them, so that it serves all
-            statistics.
+            float32 tensor of known length the graph computes them.
         choose: Changes the given statistics, which it gets in place of measured ones.
-
-    Returns:
-        Replacements for `swap_layers`.
 
     Raises:
         ValueError: The number of statistics does not fit the network.
@@ -157,16 +142,9 @@ def _given_moments(
 
 
 class FusedConv:
-    """A convolution with the norm after it, as one convolution with a bias.
+    """A `Conv2D` or `DepthwiseConv2D` without activation, fused with the norm after it.
 
-    Args:
-        conv: A `Conv2D` or `DepthwiseConv2D` without activation.
-        norm: The norm.
-        mean: Its means, (size,), array or tensor.
-        variance: Its variances.
-
-    Attributes:
-        kernel: The kernel, float32, array or tensor.
+    Mean and variance are (size,) arrays or tensors, and so is the float32 `kernel`.
     """
 
     def __init__(self, conv: Any, norm: PictureNorm, mean: Any, variance: Any) -> None:
@@ -205,13 +183,9 @@ class EmaStatistics:
     """Moving average of norm statistics over the frames of a video; a `Choose`.
 
     Each norm uses previous + momentum * (measured - previous), moved to within a tolerance of the
-    measured statistics.
-
-    Args:
-        previous: (k,) statistics that the frame before used.
-        momentum: Scalar in [0, 1]; 1 uses the measured statistics exactly.
-        tolerance: Largest distance from the measured statistics: means by so many standard
-            deviations, deviations by a factor of 1 + tolerance.
+    measured statistics: means by so many standard deviations, deviations by a factor of
+    1 + tolerance. `previous` is (k,), the statistics that the frame before used; `momentum` and
+    `tolerance` are scalars.
     """
 
     def __init__(self, previous: Any, momentum: Any, tolerance: Any) -> None:

@@ -36,13 +36,7 @@ def depends_on_picture_size(network: keras.layers.Layer) -> bool:
 
 @dataclass(frozen=True)
 class TileBox:
-    """Position of a tile in its picture; int32 tensors (2,), height before width.
-
-    Attributes:
-        origin_yx: First row and column of the tile.
-        picture_hw: Size of the picture.
-        tile_hw: Size of the tile.
-    """
+    """First row and column of a tile, sizes of picture and tile; int32 tensors (2,)."""
 
     origin_yx: Any
     picture_hw: Any
@@ -50,11 +44,7 @@ class TileBox:
 
 
 class TileUpsample2x(Upsample2x):
-    """Upsampling with aligned corners of the whole picture, of which the input is a tile.
-
-    Attributes:
-        tile: Position of the network's input in the picture.
-    """
+    """Upsampling with aligned corners of a whole picture, of which the input is a tile."""
 
     tile: TileBox
 

@@ -51,15 +51,10 @@ class _FusedConvNormLReLU(ConvNormLReLU):
 
 
 def phases_upsample_conv(x: Any, kernel: Any, finish: Callable[[Any], Any] = lambda y: y) -> Any:
-    """Compute finish(conv(reflect_pad(upsample(x)))) by four convolutions.
+    """Compute finish(conv(reflect_pad(upsample(x)))) by four convolutions, in the dtype of x.
 
-    Args:
-        x: Tensor (n, height, width, channels), each side at least 2.
-        kernel: Tensor (3, 3, channels, filters), float32.
-        finish: Elementwise function of the result of each convolution.
-
-    Returns:
-        Tensor (n, 2 height, 2 width, filters), of the dtype of x.
+    Shapes: x (n, height, width, channels), each side at least 2; kernel (3, 3, channels, filters)
+    float32; result (n, 2 height, 2 width, filters). `finish` is elementwise.
     """
     n, height, width = ops.shape(x)[:3]
     # One reflected row above and column to the left; the last ones repeated.
