@@ -99,7 +99,7 @@ class Freezer:
         self._estimate: StatisticsEstimator | None = None
         self._model: Any = None
 
-    def __call__(self, photos_u8: Sequence[np.ndarray], passes: int) -> FrozenEngine:
+    def __call__(self, photos_u8: Sequence[np.ndarray], passes: int | None) -> FrozenEngine:
         """Freeze the statistics of uint8 photos; see `StatisticsEstimator.__call__`."""
         with self._lock:
             if self._estimate is None:

@@ -17,16 +17,17 @@ alike. See docs/performance.md for measurements.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from anime_tf.inference.lowering.lower import CPU, lower
+from anime_tf.inference.lowering.norm_statistics import mean_mask, statistics_length
 from anime_tf.inference.tiling import Tile, split_into_tiles
 from anime_tf.io.geometry import pad_to_multiple
 from anime_tf.io.pixels import to_pm1
-
-if TYPE_CHECKING:
-    from anime_tf.models.generator import Generator
+from anime_tf.models.generator import Generator
 
 # side of a tile of the sample: many small tiles represent a picture better than a few large
 SAMPLE_SIDE = 64
@@ -45,11 +46,6 @@ class StatisticsEstimator:
     """Estimates the norm statistics of pictures for a generator; traced once for every size."""
 
     def __init__(self, model: Generator) -> None:
-        import tensorflow as tf
-
-        from anime_tf.inference.lowering.lower import CPU, lower
-        from anime_tf.inference.lowering.norm_statistics import mean_mask, statistics_length
-
         def run(
             tiles_pm1: tf.Tensor, margins: tf.Tensor, given: tf.Tensor, corrects: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -67,7 +63,7 @@ class StatisticsEstimator:
         self._run = tf.function(run, specs, autograph=False).get_concrete_function()
         self._is_mean = mean_mask(model)
 
-    def __call__(self, photos_u8: Sequence[np.ndarray], passes: int = PASSES) -> np.ndarray:
+    def __call__(self, photos_u8: Sequence[np.ndarray], passes: int | None = None) -> np.ndarray:
         """Estimate the statistics of all norms for a picture, or for several together.
 
         A picture that is no larger than the sample is measured whole and exactly.
@@ -76,6 +72,7 @@ class StatisticsEstimator:
             photos_u8: At least one, (height, width, 3) uint8 RGB of any size. Several count as one
                 large picture.
             passes: Passes after the sample; each takes as long as stylizing what it measures.
+                None is `PASSES`.
 
         Returns:
             (k,) float32, for `PaddedGenerator`; see `lowering.norm_statistics`.
@@ -92,7 +89,7 @@ class StatisticsEstimator:
             return self.measure_batch(to_pm1(padded[0])[None])[1]
         tiles_pm1 = sample_tiles(padded, stride)
         of_sample, used = self.measure_batch(tiles_pm1)
-        for _ in range(passes):
+        for _ in range(PASSES if passes is None else passes):
             measured = self.measure_tiles(pass_tiles(padded, stride), used)
             correction = self._correction(measured, of_sample)
             of_sample, used = self.measure_batch(tiles_pm1, correction)
@@ -147,8 +144,6 @@ class StatisticsEstimator:
     def _run_with(
         self, tiles_pm1: np.ndarray, margins: Sequence[int], given: np.ndarray, corrects: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        import tensorflow as tf
-
         try:
             measured, used = self._run(
                 tf.constant(tiles_pm1, tf.float32),
@@ -171,8 +166,6 @@ class _Recorder:
     """
 
     def __init__(self, tiles_pm1: Any, margins: Any, given: Any, corrects: Any) -> None:
-        import tensorflow as tf
-
         self._side = tf.shape(tiles_pm1)[1]
         self._margins = margins
         self._given = given
@@ -180,8 +173,6 @@ class _Recorder:
         self._rows: dict[int, tuple[Any, Any]] = {}
 
     def __call__(self, span: slice, measure: Callable[..., Any]) -> Any:
-        import tensorflow as tf
-
         size = (span.stop - span.start) // 2
         mean, variance = (tf.reshape(moment, (size,)) for moment in measure(self._crop))
         given_mean, given_variance = self._given[span][:size], self._given[span][size:]
@@ -196,15 +187,11 @@ class _Recorder:
 
     def results(self) -> tuple[Any, Any]:
         """Return the measured and the used statistics, (k,) each."""
-        import tensorflow as tf
-
         rows = [self._rows[start] for start in sorted(self._rows)]
         measured, used = zip(*rows, strict=True)
         return tf.concat(measured, 0), tf.concat(used, 0)
 
     def _crop(self, x: Any) -> Any:
-        import tensorflow as tf
-
         height, width = tf.unstack(tf.shape(x)[1:3])
         # At a norm the picture has shrunk by a power of two that divides all margins.
         top, bottom, left, right = tf.unstack(self._margins * height // self._side)

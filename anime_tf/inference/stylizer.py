@@ -143,10 +143,8 @@ class Stylizer:
         return frozen
 
     def _frozen(self, photos: Sequence[np.ndarray], passes: int | None = None) -> FrozenEngine:
-        from anime_tf.inference.norm_statistics import PASSES
-
         freezer = self._freezer or Freezer(self._path, self._engine)  # which then raises
-        return freezer(photos, PASSES if passes is None else passes)
+        return freezer(photos, passes)
 
     def _check_tiles(self) -> None:
         if isinstance(self.config.tile, int) and not self.can_freeze:

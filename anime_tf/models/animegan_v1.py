@@ -13,7 +13,8 @@ from anime_tf.models.layers import (
     ConvNormLReLU,
     InvertedResidual,
     ReflectPad,
-    make_initializer,
+    make_conv,
+    make_depthwise,
     make_leaky_relu,
     make_out_layer,
 )
@@ -38,23 +39,8 @@ class SeparableNormLReLU(keras.layers.Layer):
         self.strides = strides
         policy = self.dtype_policy
         self.pad = ReflectPad.for_conv(3, strides, policy)
-        self.depthwise = keras.layers.DepthwiseConv2D(
-            3,
-            strides,
-            "valid",
-            use_bias=False,
-            depthwise_initializer=make_initializer("instance"),
-            name="depthwise",
-            dtype=policy,
-        )
-        self.pointwise = keras.layers.Conv2D(
-            filters,
-            1,
-            use_bias=False,
-            kernel_initializer=make_initializer("instance"),
-            name="pointwise",
-            dtype=policy,
-        )
+        self.depthwise = make_depthwise(policy, "instance", strides)
+        self.pointwise = make_conv(filters, 1, "pointwise", policy, "instance")
         self.norm = instance_norm("norm", policy, SEPARABLE_EPSILON)
         self.activation = make_leaky_relu(policy)
 

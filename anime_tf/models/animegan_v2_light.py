@@ -9,7 +9,7 @@ import keras
 
 from anime_tf.models import PACKAGE
 from anime_tf.models.generator import Generator, to_picture
-from anime_tf.models.layers import ConvNormLReLU, he_normal, make_out_layer
+from anime_tf.models.layers import ConvNormLReLU, make_conv, make_out_layer
 from anime_tf.models.tree import build_in_order
 
 
@@ -24,9 +24,7 @@ class LightResidual(keras.layers.Layer):
         policy, channels = self.dtype_policy, input_shape[-1]
         self.reduce = ConvNormLReLU(channels // 4, 1, name="reduce", dtype=policy)
         self.conv = ConvNormLReLU(channels // 4, 3, name="conv", dtype=policy)
-        self.expand = keras.layers.Conv2D(
-            channels, 1, use_bias=False, kernel_initializer=he_normal(), name="expand", dtype=policy
-        )
+        self.expand = make_conv(channels, 1, "expand", policy)
         build_in_order(self, input_shape)
 
     def call(self, inputs: Any) -> Any:

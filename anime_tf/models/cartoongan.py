@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import keras
 from anime_tf.models import PACKAGE
 from anime_tf.models.generator import Generator, to_picture
 from anime_tf.models.layers import ReflectPad
-from anime_tf.models.norms import PictureNorm, instance_norm
+from anime_tf.models.norms import instance_norm
 
 EPSILON = 1e-9  # epsilon of the published weights' instance norm: 1e-5 visibly changes the result
 
@@ -53,21 +54,15 @@ class CartoonGANGenerator(Generator):
                 keras.layers.Conv2D(filters, kernel_size, strides, name=name, dtype=policy),
             )
 
-        def transposed(
-            name: str, filters: int
-        ) -> tuple[keras.layers.Conv2DTranspose, keras.layers.Cropping2D]:
+        def transposed(name: str, filters: int) -> tuple[keras.layers.Layer, ...]:
             # The first row and column of the 2 n + 1 are cropped.
             return (
                 keras.layers.Conv2DTranspose(filters, 3, 2, name=name, dtype=policy),
                 keras.layers.Cropping2D(((1, 0), (1, 0)), dtype=policy),
             )
 
-        def norm(name: str) -> PictureNorm:
-            return instance_norm(name, policy, EPSILON)
-
-        def relu() -> keras.layers.ReLU:
-            return keras.layers.ReLU(dtype=policy)
-
+        norm = partial(instance_norm, dtype=policy, epsilon=EPSILON)
+        relu = partial(keras.layers.ReLU, dtype=policy)
         one, two, four = width, 2 * width, 4 * width
         self.first = (*conv("conv01_1", one, 7), norm("in01_1"), relu())
         self.down = [

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import keras
 from keras import ops
 
-from anime_tf.models.tree import build_in_order, sublayers
+from anime_tf.models.tree import ChainModel, sublayers
 
 
-class Generator(keras.Model):
+class Generator(ChainModel):
     """Network from photos to anime pictures.
 
     Input: pictures (n, height, width, 3) in [-1, 1], RGB; each side at least `MINIMUM_SIDE` and,
@@ -35,8 +34,6 @@ class Generator(keras.Model):
         ValueError: `width` is less than 1.
     """
 
-    built: bool
-
     STRIDE: ClassVar[int]
     MINIMUM_SIDE: ClassVar[int]
     RECEPTIVE_FIELD_RADIUS: ClassVar[int]
@@ -47,11 +44,6 @@ class Generator(keras.Model):
         if width < 1:
             raise ValueError(f"expected a width of at least 1, got {width}")
         self.width = width
-
-    def build(self, input_shape: Any) -> None:
-        if not self.built:
-            build_in_order(self, input_shape)
-            self.built = True
 
     def call(self, inputs: Any) -> Any:
         x = inputs

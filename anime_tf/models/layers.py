@@ -30,12 +30,25 @@ def make_leaky_relu(dtype: Any) -> keras.layers.LeakyReLU:
     return keras.layers.LeakyReLU(LEAKY_SLOPE, name="activation", dtype=dtype)
 
 
+def make_conv(
+    filters: int, kernel_size: int, name: str, dtype: Any, norm: str = "layer", strides: int = 1
+) -> keras.layers.Conv2D:
+    """Make a convolution without bias or padding, initialized for a norm."""
+    options = {"kernel_initializer": make_initializer(norm), "name": name, "dtype": dtype}
+    return keras.layers.Conv2D(filters, kernel_size, strides, use_bias=False, **options)
+
+
+def make_depthwise(
+    dtype: Any, norm: str, strides: int = 1, use_bias: bool = False
+) -> keras.layers.DepthwiseConv2D:
+    """Make the depthwise 3x3 convolution of a block, without padding."""
+    options = {"depthwise_initializer": make_initializer(norm), "name": "depthwise", "dtype": dtype}
+    return keras.layers.DepthwiseConv2D(3, strides, use_bias=use_bias, **options)
+
+
 def make_out_layer(dtype: Any = None, norm: str = "layer") -> keras.layers.Conv2D:
     """Make the AnimeGAN generators' `out_layer`, a 1x1 convolution to RGB without bias."""
-    initializer = make_initializer(norm)
-    return keras.layers.Conv2D(
-        3, 1, use_bias=False, kernel_initializer=initializer, name="out_layer", dtype=dtype
-    )
+    return make_conv(3, 1, "out_layer", dtype, norm)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -110,16 +123,7 @@ class ConvNormLReLU(keras.layers.Layer):
         policy = self.dtype_policy
         self.upsample = Upsample2x(upsampling, name="up", dtype=policy) if upsampling else None
         self.pad = ReflectPad.for_conv(kernel_size, strides, policy)
-        self.conv = keras.layers.Conv2D(
-            filters,
-            kernel_size,
-            strides,
-            "valid",
-            use_bias=False,
-            kernel_initializer=make_initializer(norm),
-            name="conv",
-            dtype=policy,
-        )
+        self.conv = make_conv(filters, kernel_size, "conv", policy, norm, strides)
         self.norm = make_norm(norm, "norm", policy, epsilon)
         self.activation = make_leaky_relu(policy)
 
@@ -185,24 +189,10 @@ class InvertedResidual(keras.layers.Layer):
             bottleneck, 1, norm=kind, epsilon=epsilon, name="expand", dtype=policy
         )
         self.pad = ReflectPad.for_conv(3, 1, policy)
-        self.depthwise = keras.layers.DepthwiseConv2D(
-            3,
-            padding="valid",
-            use_bias=kind == "layer",
-            depthwise_initializer=make_initializer(kind),
-            name="depthwise",
-            dtype=policy,
-        )
+        self.depthwise = make_depthwise(policy, kind, use_bias=kind == "layer")
         self.norm_1 = make_norm(kind, "norm_1", policy, epsilon)
         self.activation = make_leaky_relu(policy)
-        self.project = keras.layers.Conv2D(
-            self.filters,
-            1,
-            use_bias=False,
-            kernel_initializer=make_initializer(kind),
-            name="project",
-            dtype=policy,
-        )
+        self.project = make_conv(self.filters, 1, "project", policy, kind)
         self.norm_2 = make_norm(kind, "norm_2", policy, epsilon)
         build_in_order(self, input_shape)
 

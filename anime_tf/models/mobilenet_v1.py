@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from anime_tf.models import PACKAGE
+from anime_tf.models.tree import ChainModel
 
 STEM = 32  # channels of conv1
 # (channels, stride) of conv_dw_i and conv_pw_i, i from 1
@@ -20,7 +21,7 @@ NAMES = ("conv1", *(f"conv_{kind}_{i + 1}" for i in range(len(BLOCKS)) for kind 
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class MobileNetV1Features(keras.Model):
+class MobileNetV1Features(ChainModel):
     """MobileNetV1's conv_pw_5 at width 1, before its ReLU6; `pyramid` has shallower features too.
 
     Input: pictures (n, height, width, 3) in [-1, 1], RGB, which is what the network was trained on.
@@ -32,8 +33,6 @@ class MobileNetV1Features(keras.Model):
 
     Reference: Howard et al., "MobileNets", 2017, table 1.
     """
-
-    built: bool
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -57,15 +56,6 @@ class MobileNetV1Features(keras.Model):
             self.convolutions.append(conv)
         self.trainable = False
         self.build((None, None, None, 3))
-
-    def build(self, input_shape: Any) -> None:
-        if self.built:
-            return
-        channels = input_shape[-1]
-        for conv in self.convolutions:
-            conv.build((None, None, None, channels))
-            channels = getattr(conv, "filters", channels)
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         return self.pyramid(inputs)[-1]

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from anime_tf.models import PACKAGE
-from anime_tf.models.tree import build_in_order
+from anime_tf.models.tree import ChainModel
 
 ALPHA = 1.3  # width multiplier; the channels below are the paper's times this, in multiples of 8
 STEM = 40  # channels of Conv1
@@ -32,7 +32,7 @@ NAMES = tuple(_names())
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class MobileNetV2Features(keras.Model):
+class MobileNetV2Features(ChainModel):
     """MobileNetV2's block_6_expand at width 1.3: the convolution, before its batch norm.
 
     Input: pictures (n, height, width, 3) in [-1, 1], RGB, as in its training. Output: features,
@@ -47,8 +47,6 @@ class MobileNetV2Features(keras.Model):
 
     Reference: Sandler et al., MobileNetV2, CVPR 2018, table 2.
     """
-
-    built: bool
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -96,11 +94,6 @@ class MobileNetV2Features(keras.Model):
         # would drive every ReLU6 to its upper bound.
         seed = self.seed + 100 * NAMES.index(name)
         return keras.initializers.VarianceScaling(gain, mode, "truncated_normal", seed=seed)
-
-    def build(self, input_shape: Any) -> None:
-        if not self.built:
-            build_in_order(self, input_shape)
-            self.built = True
 
     @property
     def convolutions(self) -> list[keras.layers.Layer]:

@@ -48,6 +48,17 @@ def build_in_order(layer: keras.layers.Layer, input_shape: Any) -> None:
         channels = getattr(child, "filters", channels)
 
 
+class ChainModel(keras.Model):
+    """Model that builds its direct sublayers as a chain, once."""
+
+    built: bool
+
+    def build(self, input_shape: Any) -> None:
+        if not self.built:
+            build_in_order(self, input_shape)
+            self.built = True
+
+
 def swap_layers(
     layer: keras.layers.Layer, table: Table, instances: Mapping[int, Replace] | None = None
 ) -> Any:

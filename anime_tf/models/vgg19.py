@@ -9,7 +9,7 @@ from keras import ops
 
 from anime_tf.models import PACKAGE
 from anime_tf.models.layers import he_normal
-from anime_tf.models.tree import build_in_order
+from anime_tf.models.tree import ChainModel
 
 # (convolutions, channels) of the blocks up to conv4_4; 2x2 max pooling between blocks
 BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512))
@@ -19,7 +19,7 @@ MEAN_BGR = (103.939, 116.779, 123.68)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class VGG19Features(keras.Model):
+class VGG19Features(ChainModel):
     """VGG-19's conv4_4 before its activation.
 
     Input: pictures (n, height, width, 3) in [-1, 1], RGB. Output: features, float32,
@@ -31,8 +31,6 @@ class VGG19Features(keras.Model):
 
     Reference: Simonyan, Zisserman, ICLR 2015, configuration E.
     """
-
-    built: bool
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         # autocast=False: preprocessing needs all 8 bits of a pixel, which bfloat16 does not hold.
@@ -54,11 +52,6 @@ class VGG19Features(keras.Model):
         ]
         self.trainable = False
         self.build((None, None, None, 3))
-
-    def build(self, input_shape: Any) -> None:
-        if not self.built:
-            build_in_order(self, input_shape)
-            self.built = True
 
     @property
     def convolutions(self) -> list[keras.layers.Conv2D]:
