@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -181,33 +181,31 @@ def _targets(folder: Path, found: list[Path], root: Path, suffixes: Sequence[str
     for path, place in places.items():
         if path in targets:
             continue
-        target = place.with_name(_written_name(path, suffixes))
-        number = 1
-        while target in taken:  # a.gif beside a.png becomes a_gif.png
-            tail = f"_{number}" if number > 1 else ""
-            target = place.with_name(f"{path.stem}_{path.suffix[1:]}{tail}.png")
-            number += 1
-        targets[path] = target
-        taken.add(target)
+        # a.gif beside a.png becomes a_gif.png
+        names = (place.with_name(f"{stem}.png") for stem in _stems(path))
+        targets[path] = next(name for name in names if name not in taken)
+        taken.add(targets[path])
     return [Task(path, targets[path]) for path in found]
+
+
+def _stems(path: Path) -> Iterator[str]:
+    """Yield names to try in turn: a, a_png, a_png_2, a_png_3 ..."""
+    long = f"{path.stem}_{path.suffix[1:]}"
+    return chain((path.stem, long), (f"{long}_{number}" for number in count(2)))
 
 
 def _check_outputs(tasks: Sequence[Task]) -> None:
     """Check that no input is overwritten, and that all folders are writable."""
     inputs = {task.source.resolve() for task in tasks}
-    identities = {_identity(task.source) for task in tasks}
+    identities = {(s.st_dev, s.st_ino) for s in (task.source.stat() for task in tasks)}
     for task in tasks:
         # Also by identity: a name in other case is the same file on some disks.
-        same = task.target.exists() and _identity(task.target) in identities
+        status = task.target.stat() if task.target.exists() else None
+        same = status is not None and (status.st_dev, status.st_ino) in identities
         if same or task.target.resolve() in inputs:
             raise ValueError(f"{task.target}: would overwrite an input; choose another --output")
     for parent in {task.target.parent for task in tasks}:
         check_writable(parent)
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
 
 
 def stylize_files(
@@ -281,12 +279,8 @@ def _distinct_stems(tasks: Sequence[Task]) -> dict[Path, str]:
     stems: dict[Path, str] = {}
     taken: set[Path] = set()
     for target in [task.target for task in tasks]:
-        stem, tail = target.stem, 1
-        while target.with_name(stem) in taken:
-            stem = f"{target.stem}_{target.suffix[1:]}" + (f"_{tail}" if tail > 1 else "")
-            tail += 1
-        taken.add(target.with_name(stem))
-        stems[target] = stem
+        stems[target] = next(s for s in _stems(target) if target.with_name(s) not in taken)
+        taken.add(target.with_name(stems[target]))
     return stems
 
 

@@ -252,18 +252,9 @@ class Stylizer:
             raise MemoryError(tiling.out_of_memory_message(photos.shape, side, may_tile)) from error
         if config.strength == 1 and not (config.keep_color or config.match_brightness):
             return animes
-        return np.stack(
-            [
-                postprocess(
-                    photo,
-                    anime,
-                    strength=config.strength,
-                    keep_color=config.keep_color,
-                    match_brightness=config.match_brightness,
-                )
-                for photo, anime in zip(photos, animes, strict=True)
-            ]
-        )
+        settings = {n: getattr(config, n) for n in ("strength", "keep_color", "match_brightness")}
+        pairs = zip(photos, animes, strict=True)
+        return np.stack([postprocess(*pair, **settings) for pair in pairs])
 
     def _in_tiles(self, photo: np.ndarray, side: int, dtype: np.dtype) -> np.ndarray:
         height, width = photo.shape[:2]

@@ -10,11 +10,9 @@ import numpy as np
 from anime_tf.io.geometry import pad_to_multiple
 from anime_tf.io.pixels import from_pm1, to_pm1
 
+# Side of a tile without its margins: larger ones compute fewer margins and take more memory than
+# the 0.5 to 1 GB of this one with the published networks in float32.
 TILE_SIDE = 640
-"""Default side of a tile, without its margins.
-
-Larger tiles compute fewer margins and take more memory: this one takes 0.5 to 1 GB with the
-published networks in float32."""
 
 # Larger pictures are always tiled: the networks' tensors would have more values than some
 # operations can count

@@ -18,14 +18,10 @@ from keras import ops
 from anime_tf.models.norms import Moments, PictureNorm, StatisticsLayer
 from anime_tf.models.tree import Replace, walk
 
+# Function of the span of a norm's statistics, and of a function that measures them, in two passes
+# over the input, which it can crop first. Returns the moments that the norm uses, in any shape that
+# broadcasts against the measured ones.
 Choose = Callable[[slice, Callable[..., Moments]], Moments]
-"""Function that decides which moments a norm uses.
-
-Called with the span of the norm's statistics and with a function that measures them. Measuring
-takes two passes over the input, so do not call it without need. It accepts a function that crops
-the input to the part to measure. The result may have any shape that broadcasts against the measured
-moments.
-"""
 
 
 def spans(network: keras.layers.Layer) -> list[tuple[StatisticsLayer, slice]]:
@@ -57,16 +53,11 @@ def override_norm_statistics(network: keras.layers.Layer, choose: Choose) -> dic
 
 
 def _overriding(span: slice, choose: Choose) -> Replace:
-    def replace(norm: Any) -> Callable[[Any], Any]:
-        def run(x: Any) -> Any:
-            def measure(crop: Callable[[Any], Any] = lambda x: x) -> Moments:
-                return norm.measure(crop(x))
+    def run(norm: Any, x: Any) -> Any:
+        moments = choose(span, lambda crop=lambda x: x: norm.measure(crop(x)))
+        return norm.normalize(x, *moments)
 
-            return norm.normalize(x, *choose(span, measure))
-
-        return run
-
-    return replace
+    return lambda norm: partial(run, norm)
 
 
 def fuse_norm_statistics(
@@ -106,7 +97,7 @@ def fuse_norm_statistics(
             is_plain = conv is not None and conv.activation is keras.activations.linear
             if isinstance(layer, PictureNorm) and is_plain:
                 replacements[id(conv)] = _replace_by(FusedConv(conv, layer, *given))
-                replacements[id(layer)] = _replace_by(_identity)
+                replacements[id(layer)] = _replace_by(lambda x: x)
             else:
                 replacements[id(layer)] = _with_moments(given)
             conv = None
@@ -115,10 +106,6 @@ def fuse_norm_statistics(
 
 def _replace_by(layer: Callable[[Any], Any]) -> Replace:
     return lambda _: layer
-
-
-def _identity(x: Any) -> Any:
-    return x
 
 
 def _with_moments(moments: Moments) -> Replace:

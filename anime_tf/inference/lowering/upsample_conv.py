@@ -1,18 +1,16 @@
 """Legacy upsampling by 2 and the 3x3 convolution after it, fused.
 
-Legacy bilinear upsampling inserts the mean between every two values, and a 3x3 convolution of the
-result multiplies the same values repeatedly. Both are linear. On one axis, with taps a, b, c,
+Both are linear. On one axis, with taps a, b, c,
 
     out[2 i] = a/2 x[i - 1] + (a/2 + b + c/2) x[i] + c/2 x[i + 1],
     out[2 i + 1] = (a + b/2) x[i] + (b/2 + c) x[i + 1]:
 
-five products instead of six on each axis, 25 instead of 36, and neither the upsampled picture nor a
-padded copy of it is ever in memory. The result is the same but for rounding, up to the borders:
-reflecting the upsampled picture is reflecting x before its first value and repeating its last.
+25 products instead of 36, without an upsampled or padded picture in memory. The result is the same
+but for rounding: reflecting the upsampled picture is reflecting x before its first value and
+repeating its last.
 
-There are two forms. In TensorFlow, four convolutions compute even and odd rows and columns, whose
-results are interleaved. For OpenVINO it is one transposed 5x5 convolution with stride 2, which in
-TensorFlow's bfloat16 would be a hundred times slower.
+In TensorFlow, four convolutions compute even and odd rows and columns. OpenVINO takes one
+transposed 5x5 convolution with stride 2, in TensorFlow's bfloat16 a hundred times slower.
 """
 
 from __future__ import annotations
