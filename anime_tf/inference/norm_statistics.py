@@ -64,18 +64,11 @@ class StatisticsEstimator:
         self._is_mean = mean_mask(model)
 
     def __call__(self, photos_u8: Sequence[np.ndarray], passes: int | None = None) -> np.ndarray:
-        """Estimate the statistics of all norms for a picture, or for several together.
+        """Estimate the statistics of all norms, (k,) float32, for one or more RGB uint8 pictures.
 
-        A picture that is no larger than the sample is measured whole and exactly.
-
-        Args:
-            photos_u8: At least one, (height, width, 3) uint8 RGB of any size. Several count as one
-                large picture.
-            passes: Passes after the sample; each takes as long as stylizing what it measures.
-                None is `PASSES`.
-
-        Returns:
-            (k,) float32, for `PaddedGenerator`; see `lowering.norm_statistics`.
+        Pictures (height, width, 3) may have any size; several count as one large picture. A picture
+        that is no larger than the sample is measured whole and exactly. Each pass after the sample,
+        by default `PASSES`, takes as long as stylizing what it measures.
 
         Raises:
             ValueError: No photo.

@@ -83,15 +83,10 @@ def stylize_tiles(
     With frozen statistics and a margin of the receptive field's radius the result is that of the
     whole picture: there are no seams.
 
-    Args:
-        run: The network, called with a tile, (1, height, width, 3) float32 in [-1, 1], its
-            position, and the size of the padded picture; returns the same shape.
-        photo: (height, width, 3) RGB, of a dtype of `pictures.WHITE`.
-        dtype: Dtype of the result, also of `pictures.WHITE`.
-        side: Largest height and width of a tile, without its margins.
-        margin: Pixels around a tile on each side on which the result depends.
-        stride: Stride of the network, to which the picture is padded.
-        minimum: Smallest height and width that the network takes.
+    `run` is the network, called with a tile, (1, height, width, 3) float32 in [-1, 1], its
+    position, and the size of the padded picture; it returns the same shape. Photo and result are
+    (height, width, 3) RGB, of dtypes of `pictures.WHITE`. `side` is the largest of a tile without
+    its margins; `stride` and `minimum` are the network's.
     """
     height, width = photo.shape[:2]
     padded = pad_to_multiple(photo[None], stride, minimum)[0][0]

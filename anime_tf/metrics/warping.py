@@ -145,13 +145,9 @@ class WarpingError:
     def add(
         self, photo_u8: np.ndarray, frames_u8: Mapping[str, np.ndarray], seconds: float
     ) -> None:
-        """Add the next frame of each video.
+        """Add the next frame of each video, by name, and of the source, (h, w, 3) RGB uint8.
 
-        Args:
-            photo_u8: (height, width, 3) uint8 RGB, the frame of the source.
-            frames_u8: Name of a video -> its frame. All have one size, to which the source's is
-                resized, and the names are the same in every call.
-            seconds: Presentation time.
+        All frames have one size, to which the source's is resized; the names are always the same.
 
         Raises:
             ValueError: Frames of several sizes, or other names than before.

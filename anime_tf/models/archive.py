@@ -33,12 +33,8 @@ def save_generator(
 ) -> None:
     """Save a generator of `GENERATORS`, under any dtype policy, as an archive, atomically.
 
-    Args:
-        model: The generator.
-        path: The archive, ending in ``.keras``; replaces an existing file and creates missing
-            parent folders.
-        storage: "float32", or "float16" for half the size, with weights rounded to 11 significant
-            bits.
+    The path ends in ``.keras``; an existing file is replaced, missing folders are made. `storage`
+    is "float32", or "float16" for half the size, with weights rounded to 11 significant bits.
 
     Raises:
         ValueError: Not a generator of this project, another suffix or storage, or weights out of

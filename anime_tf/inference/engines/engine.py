@@ -12,13 +12,9 @@ class Engine(Protocol):
     """A generator ready to run; thread-safe."""
 
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
-        """Run the network.
+        """Run the network on (n, height, width, 3) float32 RGB in [-1, 1], any size from 1x1 on.
 
-        Args:
-            pictures_pm1: (n, height, width, 3) float32 RGB in [-1, 1], any size from 1x1 on.
-
-        Returns:
-            The same shape, dtype and range.
+        Returns the same shape, dtype and range.
 
         Raises:
             MemoryError: The device has not enough memory for pictures of this size.

@@ -74,15 +74,8 @@ class KerasEngine:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Run the network with a moving average of norm statistics over frames.
 
-        Args:
-            picture_pm1: (1, height, width, 3) float32 RGB in [-1, 1].
-            previous: Statistics that the previous frame used; None for the first.
-            momentum: Weight of this picture's own statistics, 0..1.
-            tolerance: Largest distance from its own statistics, in deviations; inf for no limit.
-            measured: Statistics in place of its own, which are then not measured: that is faster.
-
-        Returns:
-            The picture, of the same shape, dtype and range, and the statistics that it used.
+        Arguments as of `Stylizer.stylize_ema`; `previous` is None for the first frame. Returns
+        the picture, (1, height, width, 3) float32 RGB in [-1, 1], and the statistics that it used.
 
         Raises:
             MemoryError: The device has not enough memory for a picture of this size.

@@ -59,19 +59,13 @@ def lower(
 ) -> Any:
     """Make a copy of a generator whose layers are replaced for a runtime; weights are shared.
 
-    It takes milliseconds and may be called while a graph is traced, with its tensors.
+    It takes milliseconds and may be called while a graph is traced, with its tensors. `statistics`,
+    (k,) of all norms, are fused (`fuse_norm_statistics`); `choose` decides which statistics each
+    norm uses (`override_norm_statistics`); `tile` places the input in a larger picture, for
+    `align_corners` upsampling.
 
-    Args:
-        generator: The reference; untouched.
-        config: The implementations.
-        statistics: (k,) statistics of all norms, to be fused; see `fuse_norm_statistics`. None
-            for the statistics of each picture.
-        choose: Decides which statistics each norm uses; see `override_norm_statistics`.
-        tile: Position of the input in a larger picture, for `align_corners` upsampling.
-
-    Returns:
-        Function of pictures (n, height, width, 3) in [-1, 1], with `training=False`; returns the
-        same shape, float32.
+    Returns a function of pictures (n, height, width, 3) in [-1, 1], with `training=False`; its
+    result has the same shape, float32.
 
     Raises:
         ValueError: The number of statistics does not fit the generator.

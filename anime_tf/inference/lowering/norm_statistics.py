@@ -67,13 +67,9 @@ def fuse_norm_statistics(
 
     With scale = gamma / sqrt(variance + epsilon), convolution and norm are the convolution with
     kernel * scale and the bias (bias - mean) * scale + beta. Other layers with statistics, and
-    norms without a convolution before them, use the given statistics without being fused.
-
-    Args:
-        network: The reference. The convolution before a norm is the last one defined before it.
-        statistics: (k,). Kernels and biases become constants of the graph for an array; for a
-            float32 tensor of known length the graph computes them.
-        choose: Changes the given statistics, which it gets in place of measured ones.
+    norms without a convolution defined before them, use the given statistics without being fused.
+    An array (k,) makes constants of the graph; a float32 tensor of known length is computed in it.
+    `choose` gets the given statistics in place of measured ones.
 
     Raises:
         ValueError: The number of statistics does not fit the network.
