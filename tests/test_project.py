@@ -115,7 +115,10 @@ def test_the_pins_match_what_is_installed():
 
 
 def test_the_version_is_the_packages():
-    assert PROJECT["version"] == anime_tf.__version__
+    assert "version" not in PROJECT and PROJECT["dynamic"] == ["version"]
+    dynamic = read_toml(ROOT / "pyproject.toml")["tool"]["setuptools"]["dynamic"]
+    assert dynamic == {"version": {"attr": "anime_tf.__version__"}}
+    Version(anime_tf.__version__)
 
 
 def test_the_pythons_are_the_same_everywhere():
@@ -181,8 +184,13 @@ def test_the_built_in_styles_travel_with_the_package():
     """The wheel takes what package-data names; a style of another kind would be left behind."""
     tool = read_toml(ROOT / "pyproject.toml")["tool"]
     packed = tool["setuptools"]["package-data"]
-    assert packed == {"anime_tf.styles": ["weights/*"], "anime_tf.web": ["dist/**"]}
-    styles = ROOT / "anime_tf" / "weights" / "styles"
+    assert packed == {
+        "anime_tf": ["py.typed"],
+        "anime_tf.styles": ["weights/*"],
+        "anime_tf.web": ["dist/**"],
+    }
+    styles = ROOT / "anime_tf" / "styles" / "weights"
+    assert list(styles.glob("*.keras"))
     assert [p for p in styles.glob("*") if p.is_dir() and p.name != "__pycache__"] == []
 
 
