@@ -63,7 +63,10 @@ class FrozenEngine:
         return self._run(pictures_pm1)
 
     def stylize_tiles(self, photo: np.ndarray, side: int, dtype: np.dtype) -> np.ndarray:
-        """Stylize a picture tile by tile; see `tiling.stylize_tiles`."""
+        """Stylize a picture (height, width, 3) in tiles of at most `side` pixels plus margins.
+
+        Returns the same shape in `dtype`; raises MemoryError if not even a tile fits.
+        """
         return tiling.stylize_tiles(self._tile, photo, dtype=dtype, side=side, **self._geometry)
 
     def _tile(

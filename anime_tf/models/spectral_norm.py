@@ -24,7 +24,17 @@ class SpectralNormConv2D(keras.layers.Layer):
     through sigma, u' and v, as in the original. `keras.layers.SpectralNormalization` computes the
     same output, but overwrites its kernel at each training call, so it trains differently.
 
-    Arguments as of `Conv2D`, with at least one power iteration per call, else ValueError.
+    Args:
+        filters: Channels of the output.
+        kernel_size: Side of the kernel.
+        strides: Stride on both axes.
+        padding: "same" or "valid".
+        power_iterations: Power iterations per call, at least 1.
+        kernel_initializer: Initializer of the kernel.
+        use_bias: Add a bias.
+
+    Raises:
+        ValueError: `power_iterations` is less than 1.
 
     Reference: Miyato et al., Spectral Normalization for GANs, ICLR 2018, algorithm 1.
     """

@@ -9,7 +9,7 @@ from anime_tf.io.terminal import INTERVAL, Progress
 
 def test_a_plain_line_now_and_then_where_there_is_no_terminal(caplog, capsys):
     seconds = iter([0.0, 1.0, INTERVAL, INTERVAL + 1, 2 * INTERVAL + 1])
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="absl")
     progress = Progress(20, "pictures", "checking", done=10, clock=lambda: next(seconds))
     with progress:
         for _ in range(4):
