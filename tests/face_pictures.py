@@ -18,8 +18,8 @@ def upright_face(center=(100.0, 100.0), unit=10.0) -> Face:
     points[27:31] = [(0, y) for y in np.linspace(-1, 1, 4)]
     points[31:36] = [(x, 1.5) for x in np.linspace(-1, 1, 5)]
     corners = [(-0.5, 0), (-0.2, -0.2), (0.2, -0.2), (0.5, 0), (0.2, 0.2), (-0.2, 0.2)]
-    points[36:42] = np.array(corners) + (-2, -1)
-    points[42:48] = np.array(corners) + (2, -1)
+    points[36:42] = np.add(corners, (-2, -1))
+    points[42:48] = np.add(corners, (2, -1))
     around = np.linspace(np.pi, -np.pi, 20, endpoint=False)
     points[48:68] = np.stack([1.5 * np.cos(around), 0.5 * np.sin(around) + 3], 1)
     points[48], points[54] = (-1.5, 3), (1.5, 3)

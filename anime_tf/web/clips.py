@@ -78,7 +78,7 @@ class Clip:
             self.error = error.message
         except (ClientDisconnected, CancelledError):
             self.error = "This clip was stopped: send it again."
-        except Exception as error:  # noqa: BLE001, any failure must reach the page
+        except Exception as error:  # any failure must reach the page
             logging.error("a clip failed: %s: %s", type(error).__name__, first_line(error))
             self.error = "Something went wrong with this clip: see the server's log."
 

@@ -36,7 +36,7 @@ from anime_tf.serving.transport import Address
 
 pytest.importorskip("tensorflow_serving", reason="tensorflow-serving-api (extra serving) is absent")
 
-from serving_server import ServingServer, Status  # noqa: E402, needs tensorflow-serving-api
+from serving_server import ServingServer, Status
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy" / "serving"

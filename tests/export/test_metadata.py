@@ -21,7 +21,7 @@ from anime_tf.inference.engines.tflite import TFLiteEngine
 pytest.importorskip(
     "ai_edge_litert.interpreter", reason="LiteRT (the extra tflite) is not installed"
 )
-from ai_edge_litert import schema_py_generated as schema  # noqa: E402
+from ai_edge_litert import schema_py_generated as schema
 
 CARD = ModelCard(
     style="ink",

@@ -141,9 +141,15 @@ def test_saved_model_cli(exports, tmp_path):
     data = pictures.encode_picture(smooth_noise(16, 24), ".png")
     np.save(tmp_path / "files.npy", np.array([data]))
     done = subprocess.run(
-        [command, "run", f"--dir={folder / 'saved_model'}", "--tag_set=serve"]
-        + ["--signature_def=bytes", f"--inputs=picture_bytes={tmp_path / 'files.npy'}"]
-        + [f"--outdir={tmp_path}"],
+        [
+            command,
+            "run",
+            f"--dir={folder / 'saved_model'}",
+            "--tag_set=serve",
+            "--signature_def=bytes",
+            f"--inputs=picture_bytes={tmp_path / 'files.npy'}",
+            f"--outdir={tmp_path}",
+        ],
         capture_output=True,
         text=True,
         timeout=120,

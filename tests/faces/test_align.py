@@ -108,7 +108,7 @@ def test_picture_is_reflected_and_blurred_outside_its_border():
     np.testing.assert_allclose(far[5, :2], (32 / 64, 31 / 64))
 
 
-@pytest.mark.parametrize("centre, mirrored", [(-20.5, 20.5), (83.5, 42.5), (-146.5, 20.5)])
+@pytest.mark.parametrize(("centre", "mirrored"), [(-20.5, 20.5), (83.5, 42.5), (-146.5, 20.5)])
 def test_portrait_wholly_outside_is_the_mirrored_picture(centre, mirrored):
     # A slope of 3 a column, 0 to 63: mirrored at 0 and at 63; no blur changes a slope.
     slope = np.tile((np.arange(64) * 3).astype(np.uint8)[None, :, None], (40, 1, 3))

@@ -104,7 +104,7 @@ def test_tiles_when_memory_is_short(stylizer, photo, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("tile", ("sometimes", 8, True, 64.0))
+@pytest.mark.parametrize("tile", ["sometimes", 8, True, 64.0])
 def test_tile_is_checked(archive, tile):
     with pytest.raises(ValueError, match="tile: expected auto, never, or at least 64 pixels, got"):
         Stylizer(archive, tile=tile)

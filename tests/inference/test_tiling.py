@@ -18,8 +18,8 @@ from anime_tf.models.registry import GENERATORS
 SEAM = 1e-4  # of float32, where sums are taken in another order
 
 
-@pytest.mark.parametrize(("height", "width"), ((1, 1), (64, 64), (100, 36), (264, 8)))
-@pytest.mark.parametrize(("side", "margin", "stride"), ((32, 8, 4), (64, 5, 8), (1, 0, 4)))
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (64, 64), (100, 36), (264, 8)])
+@pytest.mark.parametrize(("side", "margin", "stride"), [(32, 8, 4), (64, 5, 8), (1, 0, 4)])
 def test_tiles_cover_a_picture_once(height, width, side, margin, stride):
     size_hw = tuple(-(-length // stride) * stride for length in (height, width))
     found = split_into_tiles(size_hw, side, margin, stride)

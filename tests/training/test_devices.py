@@ -42,8 +42,15 @@ def data(tmp_path_factory):
     folder = make_data_set(tmp_path_factory.mktemp("data"), photos=12, styles=12)
     # The machines of a run do not make it at the same time.
     subprocess.run(
-        [sys.executable, "-m", "anime_tf", "dataset", "smooth"]
-        + [f"--style_dir={folder}/Dots/style", "--image_size=32"],
+        [
+            sys.executable,
+            "-m",
+            "anime_tf",
+            "dataset",
+            "smooth",
+            f"--style_dir={folder}/Dots/style",
+            "--image_size=32",
+        ],
         cwd=ROOT,
         check=True,
         capture_output=True,

@@ -16,12 +16,12 @@ from anime_tf.io.pictures import decode_picture, encode_picture
 
 pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed")
 
-from web_server import Gate  # noqa: E402, needs aiohttp
+from web_server import Gate
 
-from anime_tf.web import server as server_module  # noqa: E402, needs aiohttp
-from anime_tf.web.clips import ClipStore  # noqa: E402
-from anime_tf.web.config import Limits  # noqa: E402
-from anime_tf.web.service import Options  # noqa: E402
+from anime_tf.web import server as server_module
+from anime_tf.web.clips import ClipStore
+from anime_tf.web.config import Limits
+from anime_tf.web.service import Options
 
 ROUNDING = 1
 """In levels: the same network on other threads."""

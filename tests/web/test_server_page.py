@@ -13,10 +13,10 @@ from anime_tf.io.pictures import decode_picture, encode_picture, write_picture
 
 pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed")
 
-from web_server import WebServer  # noqa: E402, needs aiohttp
+from web_server import WebServer
 
-from anime_tf.web.config import Limits  # noqa: E402
-from anime_tf.web.page import find_page  # noqa: E402
+from anime_tf.web.config import Limits
+from anime_tf.web.page import find_page
 
 LEVELS = 1
 """The same network twice."""

@@ -79,7 +79,7 @@ def test_only_keras_supports_ema_statistics(exports, photo):
             stylizer.stylize_ema(photo(16, 16), None, 1.0)
 
 
-@pytest.mark.parametrize("name", ("tflite", "onnx", "openvino"))
+@pytest.mark.parametrize("name", ["tflite", "onnx", "openvino"])
 def test_threads_share_one_engine(exports, request, name):
     """Engines with tensors of one call at a time."""
     if name == "onnx":

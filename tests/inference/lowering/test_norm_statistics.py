@@ -93,7 +93,7 @@ def test_measuring_a_part():
     means = []
 
     def choose(span, measure):
-        mean, variance = measure(lambda x: x[:, :4])
+        mean, _variance = measure(lambda x: x[:, :4])
         means.append(mean)
         return measure()
 
