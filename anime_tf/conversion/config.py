@@ -34,8 +34,8 @@ class ConvertConfig(Config):
         training: Convert a whole TF1 training, with discriminator and optimizers, to a run
             directory for train --resume. Network sizes come from the checkpoint, the settings
             below from the command line, and all others from train --resume.
-        epoch: With --training, epochs done; by default global_step tells, or else the optimizers'
-            counts of updates.
+        epoch: With --training, epochs done; by default computed from global_step, or else from
+            the optimizers' counts of updates.
     """
 
     source: str = setting(choices=SOURCES)

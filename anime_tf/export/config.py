@@ -48,7 +48,7 @@ class ExportConfig(Config):
         image_size: One size of pictures for the TFLite model, N or HEIGHTxWIDTH pixels, as the
             accelerators of phones and browsers need it.
         verify: Read each part back, compare it with the network in two sizes and two batches, and
-            leave it out if it differs too much.
+            discard it if it differs too much.
         precision: Arithmetic of the SavedModel. mixed_bfloat16 is faster on CPUs that support it,
             mixed_float16 on GPUs; the other formats need float32.
         max_pixels: Largest picture file that the SavedModel accepts in pixels, each of which takes

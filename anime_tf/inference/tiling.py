@@ -33,7 +33,7 @@ class Tile:
 
     @property
     def margins(self) -> tuple[int, int, int, int]:
-        """How much larger `outer` is: at the top, at the bottom, left and right."""
+        """Pixels of `outer` beyond `inner`: top, bottom, left, right."""
         out, in_ = self.outer, self.inner
         return (in_[0] - out[0], out[1] - in_[1], in_[2] - out[2], out[3] - in_[3])
 

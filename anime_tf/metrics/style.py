@@ -23,7 +23,7 @@ _STRUCTURE_CONSTANT = (0.03 * 100) ** 2 / 2  # SSIM's C_3, for lightness of 0..1
 
 @dataclass(frozen=True)
 class StyleMetrics:
-    """How drawn a picture looks.
+    """Measures of how much a picture looks like a drawing.
 
     Attributes:
         flat: Share of pixels in areas of nearly one color, 0..1: high for cels, 0 for grain.
@@ -39,7 +39,7 @@ class StyleMetrics:
 
 @dataclass(frozen=True)
 class ContentMetrics:
-    """How much content a result keeps of its photo.
+    """Measures of the content that a result preserves from its photo.
 
     Attributes:
         structure: Mean local correlation of lightness, SSIM's third factor, which ignores

@@ -40,7 +40,7 @@ BUILTIN: dict[str, BuiltinStyle] = {
     "cel": BuiltinStyle(
         file="cel.keras",
         sha256="24cd66b9a5e05b2257a706222d05315e8b76aa994e0f7e8da64577b88578f396",
-        description="flat, fresh colours, dark outlines where outlines belong, as on painted cels",
+        description="flat, fresh colors, dark outlines where outlines belong, as on painted cels",
         license="Apache-2.0",
         training_data="photos in the public domain, listed in docs/cel.md of anime_tf, and what "
         "the painter of anime_tf makes of them",

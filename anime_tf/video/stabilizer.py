@@ -48,7 +48,7 @@ otherwise an instance norm's network would draw another picture.
 REMEASURE_CHANGE = 0.05
 """Change of light and colors, as of `_LightMonitor`, after which statistics are measured again.
 
-That of a fade by a twentieth; a handheld shot of a street reaches it within some seconds.
+A fade by a twentieth reaches it; a handheld shot of a street reaches it within some seconds.
 """
 
 FAST_SECONDS = 0.2

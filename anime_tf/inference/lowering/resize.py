@@ -44,7 +44,7 @@ class TileBox:
 
 
 class TileUpsample2x(Upsample2x):
-    """Upsampling with aligned corners of a whole picture, of which the input is a tile."""
+    """Upsample a tile with the aligned corners of the whole picture."""
 
     tile: TileBox
 

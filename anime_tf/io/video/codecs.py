@@ -152,9 +152,9 @@ class VideoEncoding(Config):
         name = self.codec or container.codecs[0]
         if name not in container.codecs:
             fitting = [s for s, other in CONTAINERS.items() if name in other.codecs]
-            held = ", ".join(container.codecs)
+            supported = ", ".join(container.codecs)
             raise ValueError(
-                f"{path}: expected a codec of {held}, got {name}; choose another --codec, "
+                f"{path}: expected a codec of {supported}, got {name}; choose another --codec, "
                 f"or an output in {', '.join(fitting)}"
             )
         crf = CODECS[name].crf if self.crf is None else self.crf

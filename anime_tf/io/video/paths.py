@@ -74,10 +74,10 @@ def _expand(part: str) -> list[Path]:
 
 
 def is_sequence(place: str | os.PathLike[str]) -> bool:
-    """Tell whether a name means numbered pictures.
+    """Return whether a path means numbered pictures.
 
-    That is a pattern such as ``frames/%04d.png``, a name that ends in a slash, or an existing
-    folder without a suffix.
+    Such a path is a pattern such as ``frames/%04d.png``, ends in a slash, or is an existing folder
+    without a suffix.
     """
     text = os.fspath(place)
     if _NUMBER.search(os.path.basename(text)):

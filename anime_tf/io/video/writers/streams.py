@@ -32,7 +32,7 @@ class PacketStream(Protocol):
         """Return the packets to write for a packet of the reader."""
 
     def flush(self) -> list[av.Packet]:
-        """Return the packets held back, at the end."""
+        """Return the buffered packets at the end of the stream."""
 
 
 class _CopiedStream:
