@@ -1,1 +1,1 @@
-"""How the built-in styles were made; not part of the wheel."""
+"""Scripts that made the built-in styles; not part of the wheel."""

@@ -30,7 +30,7 @@ _MOONLIGHT = (0.80, 0.95, 1.25)
 # Colour of lamps, and the luminance of a photo from which it is taken for one.
 _LAMPLIGHT, _LAMP = (0.48, 0.36, 0.21), 0.75
 
-# (exponent on values, factor on colourfulness, side in pixels) of the squares around a face.
+# (exponent on values, factor on saturation, side in pixels) of the squares around a face.
 _FACE_LIGHTS = (
     (1.0, 1.0, 256),
     (1.5, 1.0, 288),
@@ -122,14 +122,14 @@ def face_window(photo_u8: np.ndarray, share: float = 0.5) -> np.ndarray:
 
 
 def other_light(
-    photo_u8: np.ndarray, power: float, colourfulness: float, side: int | None = None
+    photo_u8: np.ndarray, power: float, saturation: float, side: int | None = None
 ) -> np.ndarray:
-    """Darkens or brightens a photo by a power of its values, with more or less colour.
+    """Darken or brighten a photo by a power of its values, and scale its saturation.
 
     Args:
         photo_u8: RGB, uint8 (h, w, 3).
         power: Exponent on values in [0, 1]; above 1 darkens.
-        colourfulness: Factor on the distance from gray.
+        saturation: Factor on the distance from gray.
         side: Height and width of the result; None for those of the photo.
 
     Returns:
@@ -141,7 +141,7 @@ def other_light(
         photo_u8 = cv2.resize(photo_u8, (side, side), interpolation=way)
     values = (photo_u8.astype(np.float32) / 255.0) ** power
     gray = values.mean(axis=2, keepdims=True)
-    values = np.clip(gray + colourfulness * (values - gray), 0.0, 1.0)
+    values = np.clip(gray + saturation * (values - gray), 0.0, 1.0)
     return np.rint(255.0 * values).astype(np.uint8)
 
 
@@ -219,8 +219,8 @@ def scene_folder(
             write(f"{stem}_hue", other_hue(photo, draws))
         if Path(stem).name in portraits:
             face = face_window(photo)
-            for which, (power, colour, side) in enumerate(_FACE_LIGHTS):
-                write(f"{stem}_face{which}", other_light(face, power, colour, side))
+            for which, (power, saturation, side) in enumerate(_FACE_LIGHTS):
+                write(f"{stem}_face{which}", other_light(face, power, saturation, side))
     return written, broken
 
 

@@ -115,7 +115,7 @@ def write_styles(weights: list[str], folder: Path, code: str | None) -> dict:
         model = load_generator(path)
         data, edits = sized_model(model)
         (folder / f"{name}.tflite").write_bytes(data)
-        license = built_in.license if built_in else "unknown: ask whoever made these weights"
+        license = built_in.license if built_in else "unknown: ask the author of these weights"
         styles.append(
             {
                 "name": name,

@@ -72,9 +72,9 @@ def test_a_part_beyond_its_tolerance_is_exit_code_1(tmp_path, capsys):
     card = json.loads((extra / "model_card.json").read_text(encoding="utf-8"))
     assert (card["style"], card["license"], card["training_data"]) == ("Nothing", "CC0-1.0", "none")
     assert card["precision"] == "mixed_bfloat16"
-    stylise = tf.saved_model.load(str(tmp_path / "out/saved_model")).signatures["bytes"]
+    stylize = tf.saved_model.load(str(tmp_path / "out/saved_model")).signatures["bytes"]
     photo = encode_picture(np.zeros((10, 10, 3), np.uint8), ".png")
-    (error,) = stylise(picture_bytes=tf.constant([photo]))["error"].numpy()
+    (error,) = stylize(picture_bytes=tf.constant([photo]))["error"].numpy()
     assert b"10x10 pixels: expected at most 99" in error
 
 

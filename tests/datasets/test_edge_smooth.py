@@ -20,8 +20,8 @@ def drawing(seed=0, size=48):
     random = np.random.RandomState(seed)
     for _ in range(4):
         x, y, radius = (int(v) for v in random.randint(8, size - 8, 3))
-        colour = tuple(int(v) for v in random.randint(0, 160, 3))
-        cv2.circle(picture, (x, y), radius // 3 + 2, colour, -1)
+        color = tuple(int(v) for v in random.randint(0, 160, 3))
+        cv2.circle(picture, (x, y), radius // 3 + 2, color, -1)
     return picture
 
 

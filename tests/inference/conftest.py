@@ -27,7 +27,7 @@ def archive(generator, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def photo():
-    """Makes a photo-like uint8 picture of a size: smooth, in colour, with all three unlike."""
+    """Make a smooth, photo-like uint8 picture of a size, with three different channels."""
 
     def make(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
         random = np.random.default_rng(seed)

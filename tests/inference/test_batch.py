@@ -228,12 +228,12 @@ def test_failures_do_not_stop_the_others(tmp_path, capsys):
     tasks[2].source.unlink()
     tasks[4].target.mkdir(parents=True)
 
-    def stylise(picture):
+    def stylize(picture):
         if picture.rgb_u8[0, 0, 0] == 3:
             raise MemoryError("too large")
         return invert(picture)
 
-    report = stylize_files(tasks, stylise)
+    report = stylize_files(tasks, stylize)
     assert report.written == (tasks[0].target, tasks[5].target)
     lines = capsys.readouterr().err.splitlines()
     assert sorted(report.failures) == sorted(lines)
@@ -250,11 +250,11 @@ def test_failures_do_not_stop_the_others(tmp_path, capsys):
 
 
 def test_a_bug_is_raised_and_ends_the_run(tmp_path):
-    def stylise(picture):
+    def stylize(picture):
         raise KeyError("fault")
 
     with pytest.raises(KeyError):
-        stylize_files(make(tmp_path / "in", 30), stylise)
+        stylize_files(make(tmp_path / "in", 30), stylize)
     assert not any("reader" in t.name or "writer" in t.name for t in threading.enumerate())
 
 
@@ -264,7 +264,7 @@ def test_only_a_few_pictures_are_in_memory(tmp_path):
         task.source.unlink()
     seen = []
 
-    def stylise(picture):
+    def stylize(picture):
         seen.append(1)
         if len(seen) == 1:
             # Were everything read at once, these would be found missing, being read too early.
@@ -272,7 +272,7 @@ def test_only_a_few_pictures_are_in_memory(tmp_path):
                 write_picture(task.source, PNG + np.uint8(i))
         return picture
 
-    report = stylize_files(tasks, stylise)
+    report = stylize_files(tasks, stylize)
     assert report.failures == ()
     assert READERS + 2 * WRITERS < 40
 

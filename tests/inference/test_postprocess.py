@@ -1,4 +1,4 @@
-"""The steps after the network: brightness, colour, strength, in 8 and 16 bits."""
+"""The steps after the network: brightness, color, strength, in 8 and 16 bits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def roughness(picture):
     return np.abs(np.diff(left, axis=1)).mean()
 
 
-# --- colour -----------------------------------------------------------------------------------
+# --- color ------------------------------------------------------------------------------------
 
 
 def test_transferred_chroma():
@@ -160,7 +160,7 @@ def test_higher_bit_depths_are_the_same_picture(depth):
     shallow = postprocess(photo, anime.copy(), **options)
     deep = postprocess(photo, as_type(anime, depth), **options)
     assert deep.dtype == depth
-    # The brightness of 8-bit pictures is truncated, as ever.
+    # The brightness of 8-bit pictures is truncated, as in the original.
     assert np.abs(as_type(deep, np.uint8).astype(int) - shallow).max() <= 2 * LEVEL
     if depth == np.uint16:
         assert len(np.unique(deep)) > 2 * len(np.unique(shallow))

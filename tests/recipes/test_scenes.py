@@ -89,7 +89,7 @@ def test_a_folder_of_scenes(tmp_path: Path) -> None:
     assert sorted(path.relative_to(out) for path in out.rglob("*.png")) == sorted(written)
     assert list(broken) == [photos / "d.jpg"]
     assert read_picture(out / "deep/c_face0.png").size_hw == (256, 256)
-    # A photo's night hangs on its name and the seed alone.
+    # A photo's night depends only on its name and the seed.
     scenes.scene_folder(photos, tmp_path / "again", least_side=24, night_every=1)
     night = read_picture(out / "a_night.png").rgb_u8
     np.testing.assert_array_equal(night, read_picture(tmp_path / "again/a_night.png").rgb_u8)

@@ -339,4 +339,4 @@ def test_statistics_follow_a_change_of_light_at_once(stylizer):
     _, first = stylizer.stylize_ema(photo, None, 1.0)
     gone, _ = stylizer.stylize_ema(dim, first, 0.0)
     near, far = mean_difference(held, own), mean_difference(gone, own)
-    assert near < 0.6 * far, f"{near:.1f} levels with a leeway, {far:.1f} without"
+    assert near < 0.6 * far, f"{near:.1f} levels with a tolerance, {far:.1f} without"

@@ -21,7 +21,7 @@ def weights(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def photo() -> np.ndarray:
-    """(48, 64, 3) uint8, smooth and in colour."""
+    """(48, 64, 3) uint8, smooth and in color."""
     y, x = np.mgrid[:48, :64]
     waves = [np.sin(x * a + y * b) for a, b in ((0.1, 0.2), (0.3, 0.05), (0.02, 0.1))]
     return np.rint(np.stack(waves, -1) * 100 + 120).astype(np.uint8)

@@ -31,7 +31,7 @@ def record_of(report):
     return video.record
 
 
-def write_video(path, frames, *, codec="ffv1", pixels="bgr0", colours="ITU601", set_up=None):
+def write_video(path, frames, *, codec="ffv1", pixels="bgr0", colorspace="ITU601", set_up=None):
     def prepare(stream):
         if codec == "mpeg4":
             stream.codec_context.qmin = stream.codec_context.qmax = 1
@@ -39,7 +39,7 @@ def write_video(path, frames, *, codec="ffv1", pixels="bgr0", colours="ITU601", 
             set_up(stream)
 
     small_videos.write_video(
-        path, frames, codec=codec, pixels=pixels, colors=(colours, 1), set_up=prepare
+        path, frames, codec=codec, pixels=pixels, colors=(colorspace, 1), set_up=prepare
     )
 
 
@@ -95,10 +95,10 @@ def test_pixels_become_square(tmp_path):
     assert np.abs(corners(path) - [TOP_LEFT, REST, REST, REST]).max() <= FILM_STEPS
 
 
-@pytest.mark.parametrize(("height", "colours"), [(64, "ITU601"), (720, "ITU709")])
-def test_unspecified_colors_follow_from_the_height(tmp_path, height, colours):
+@pytest.mark.parametrize(("height", "colorspace"), [(64, "ITU601"), (720, "ITU709")])
+def test_unspecified_colors_follow_from_the_height(tmp_path, height, colorspace):
     film = tmp_path / "film.mkv"
-    write_video(film, [marked(height)], codec="mpeg4", pixels="yuv420p", colours=colours)
+    write_video(film, [marked(height)], codec="mpeg4", pixels="yuv420p", colorspace=colorspace)
     (path,) = extract_frames([film], tmp_path / "out").written
     assert np.abs(corners(path) - [TOP_LEFT, REST, REST, REST]).max() <= FILM_STEPS
 
