@@ -112,7 +112,11 @@ def test_generators(name):
     keras.utils.set_random_seed(2)
     model = GENERATORS[name](width=2)
     x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (1, 16, 32, 3)), tf.float32)
-    np.testing.assert_array_equal(lower_for_training(model)(x, training=True), model(x))
+    # Half-pixel upsampling by one operation rounds in another order; the others are equal.
+    tolerance = ROUNDING if name in ("live", "live_large") else 0
+    np.testing.assert_allclose(
+        lower_for_training(model)(x, training=True), model(x), rtol=0, atol=tolerance
+    )
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
