@@ -11,7 +11,7 @@ from anime_tf.io.video.open import open_reader
 from anime_tf.io.video.span import Span
 from anime_tf.io.video.webp_chunks import is_animated_webp
 
-# What a palette of 256 colors and its dither, or WebP's quality of 85, leave of flat frames.
+# Flat frames change by this much in a dithered palette of 256 colors, or in WebP of quality 85.
 LEVELS = 4
 
 MILLISECOND = Fraction(1, 1000)
