@@ -20,6 +20,12 @@ def smooth_noise(height, width, seed=0):
     return cv2.GaussianBlur(noise(height, width, seed=seed), (0, 0), 3)
 
 
+def blocks(height, width, channels=3, seed=0):
+    """4 x 4 blocks of one color each; sides are multiples of 4."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, channels), dtype=np.uint8)
+    return np.kron(coarse, np.ones((height // 4, width // 4, 1), np.uint8))
+
+
 # --- files made by hand -----------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from face_pictures import with_faces
+from picture_files import blocks
 
 from anime_tf import Stylizer
 from anime_tf.cli import app
@@ -42,17 +43,12 @@ def stylizer(archive) -> Stylizer:
     return Stylizer(archive)
 
 
-def photo(height, width, channels=3, seed=0):
-    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, channels), dtype=np.uint8)
-    return np.kron(coarse, np.ones((height // 4, width // 4, 1), np.uint8))
-
-
 @pytest.fixture
 def photos(tmp_path) -> Path:
     folder = tmp_path / "photos"
     (folder / "trip").mkdir(parents=True)
-    write_picture(folder / "a.jpg", photo(32, 48))
-    write_picture(folder / "trip" / "b.png", photo(20, 28, channels=4, seed=1))
+    write_picture(folder / "a.jpg", blocks(32, 48))
+    write_picture(folder / "trip" / "b.png", blocks(20, 28, channels=4, seed=1))
     return folder
 
 
@@ -95,7 +91,7 @@ def test_options_reach_the_stylizer(archive, photos, tmp_path):
 
 def test_tiles(archive, tmp_path, capsys):
     source, out = tmp_path / "photo.png", tmp_path / "out.png"
-    write_picture(source, photo(100, 132))
+    write_picture(source, blocks(100, 132))
     both = (f"--input={source}", f"--output={out}", "--engine=keras")
     made = {}
     for tile in ("64", "never"):
@@ -108,7 +104,7 @@ def test_tiles(archive, tmp_path, capsys):
 
 
 def test_16_bits(archive, stylizer, photos, tmp_path, capsys):
-    deep = photo(20, 28, channels=4).astype(np.uint16) * 257 + 90
+    deep = blocks(20, 28, channels=4).astype(np.uint16) * 257 + 90
     deep[..., 3] = 65535
     write_picture(photos / "deep.tiff", deep)
     out = tmp_path / "out"
@@ -206,7 +202,7 @@ def people(tmp_path) -> Path:
     folder = tmp_path / "people"
     folder.mkdir()
     write_picture(folder / "two.png", with_faces(130, 230, (0, 0, 128), (130, 20, 96)))
-    write_picture(folder / "nobody.png", photo(40, 60))
+    write_picture(folder / "nobody.png", blocks(40, 60))
     return folder
 
 
@@ -317,8 +313,8 @@ def test_the_script_on_a_full_disk(archive, tmp_path):
     """One process for both, since starting TensorFlow takes seconds."""
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
-    write_picture(folder / "large.bmp", photo(32, 32))
-    write_picture(folder / "tiny.bmp", photo(4, 4))
+    write_picture(folder / "large.bmp", blocks(32, 32))
+    write_picture(folder / "tiny.bmp", blocks(4, 4))
     done = subprocess.run(
         [
             *(sys.executable, "infer.py", f"--input={folder}", f"--output={out}"),

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from picture_files import blocks
 
 from anime_tf import Stylizer
 from anime_tf.cli import app
@@ -85,17 +86,12 @@ def stylizers(folders) -> dict[str, Stylizer]:
     return {name: Stylizer(folders[name]) for name in ("one", "two")}
 
 
-def photo(height, width, channels=3, seed=0):
-    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, channels), dtype=np.uint8)
-    return np.kron(coarse, np.ones((height // 4, width // 4, 1), np.uint8))
-
-
 @pytest.fixture
 def photos(tmp_path) -> Path:
     folder = tmp_path / "photos"
     (folder / "trip").mkdir(parents=True)
-    write_picture(folder / "a.png", photo(32, 48))
-    write_picture(folder / "trip" / "b.png", photo(20, 28, channels=4, seed=1))
+    write_picture(folder / "a.png", blocks(32, 48))
+    write_picture(folder / "trip" / "b.png", blocks(20, 28, channels=4, seed=1))
     return folder
 
 
@@ -112,10 +108,10 @@ def names(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_folder_equals_the_output_of_infer(server, protocol, stylizers, photos, tmp_path, capsys):
-    write_picture(photos / "c.jpg", photo(24, 40, seed=2))
-    write_picture(photos / "d.bmp", photo(16, 16, seed=3))  # servers do not decode BMP
-    cv2.imwrite(str(photos / "e.gif"), photo(16, 20, seed=4)[..., ::-1])
-    write_picture(photos / "f.webp", photo(28, 32, seed=5))
+    write_picture(photos / "c.jpg", blocks(24, 40, seed=2))
+    write_picture(photos / "d.bmp", blocks(16, 16, seed=3))  # servers do not decode BMP
+    cv2.imwrite(str(photos / "e.gif"), blocks(16, 20, seed=4)[..., ::-1])
+    write_picture(photos / "f.webp", blocks(28, 32, seed=5))
     out = tmp_path / "out"
     flags = [f"--input={photos}", f"--output={out}", "--batch_size=4"]
     assert serve(server, protocol, *flags) == 0
@@ -197,7 +193,7 @@ def test_token(server, protocol, photos, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_broken_picture_does_not_affect_its_batch(server, protocol, photos, tmp_path, capsys):
     broken = photos / "broken.jpg"
-    broken.write_bytes(encode_picture(photo(16, 16), ".jpg")[:-40])
+    broken.write_bytes(encode_picture(blocks(16, 16), ".jpg")[:-40])
     (photos / "no.png").write_bytes(b"no picture")
     out = tmp_path / "out"
     flags = [f"--input={photos}", f"--output={out}", "--batch_size=8", "--format=png"]
@@ -265,7 +261,7 @@ def test_other_errors_are_not_retried(server, protocol, photos, tmp_path):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_lost_server_fails_the_rest_untried(server, protocol, photos, tmp_path, capsys):
     for i in range(3):
-        write_picture(photos / f"z{i}.png", photo(8, 8, seed=i))
+        write_picture(photos / f"z{i}.png", blocks(8, 8, seed=i))
     server.faults.extend([None, Status("UNAVAILABLE", "shutting down")])
     out = tmp_path / "out"
     assert serve(server, protocol, f"--input={photos}", f"--output={out}", "--retries=0") == 1
