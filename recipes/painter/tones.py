@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from anime_tf.io.color import LUMA_WEIGHTS
-from recipes.painter.color import chroma, from_oklab, step, to_oklab
+from recipes.painter.color import from_oklab, step, to_oklab
 from recipes.painter.structure import gauss
 
 F32 = np.float32
@@ -127,9 +127,3 @@ def even_hues(lab: np.ndarray, skin: np.ndarray) -> np.ndarray:
     smooth = cv2.bilateralFilter(lab, 13, 0.06, 5.0)
     evened[..., 1:] += 0.8 * skin[..., None] * (smooth[..., 1:] - lab[..., 1:])
     return evened
-
-
-def is_gray(photo: np.ndarray) -> bool:
-    """Tell a black and white photo, which has no hue worth a grade."""
-    lab = to_oklab(np.ascontiguousarray(photo, F32))
-    return float(chroma(lab).mean()) < 0.006
