@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 JSON_NAME = "model_card.json"
 MARKDOWN_NAME = "MODEL_CARD.md"
 
-NOT_STATED = "not stated"
-"""Value of unknown properties."""
+NOT_STATED = "not stated"  # value of unknown properties
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,8 @@ from anime_tf.metrics.similarity import psnr
 PROBE_SIZES = ((256, 256), (150, 203))
 """Heights and widths of the test pictures; the second one needs padding."""
 
-PROBE_BATCHES = (1, 2)
-"""Batch sizes of the test pictures."""
-
-TIMED_RUNS = 3
-"""Number of runs whose median is the time; all earlier runs warm up."""
+PROBE_BATCHES = (1, 2)  # batch sizes of the test pictures
+TIMED_RUNS = 3  # number of runs whose median is the time; all earlier runs warm up
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import Any
 
 from anime_tf.config import Config, setting
 
-FORMATS = ("saved_model", "tflite", "onnx")
-"""Keys of `exporter.FORMATS`."""
+FORMATS = ("saved_model", "tflite", "onnx")  # keys of `exporter.FORMATS`
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
 """Keys of `tflite.QUANTIZATIONS`, whose import needs TensorFlow."""

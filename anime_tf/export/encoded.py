@@ -31,8 +31,7 @@ The network needs 650 bytes per pixel in ``animegan_v2_light`` and 2,200 in ``an
 on CPU), 11 and 37 GB at the limit. Servers with less memory need a lower limit.
 """
 
-MAX_JPEG_SIDE = 65500
-"""Largest height and width that JPEG libraries write."""
+MAX_JPEG_SIDE = 65500  # largest height and width that JPEG libraries write
 
 MAX_PARTS = 1 << 14
 """Largest number of segments or chunks; each takes 20 to 50 microseconds.
@@ -41,11 +40,8 @@ A PNG of `MAX_BYTES` in the usual chunks of 8 KB has a quarter of them; a file o
 take minutes.
 """
 
-MAX_SCANS = 100
-"""Largest number of scans in a progressive JPEG; encoders write about ten."""
-
-JPEG_QUALITY = 95
-"""As in `io.pictures.encode_picture`."""
+MAX_SCANS = 100  # largest number of scans in a progressive JPEG; encoders write about ten
+JPEG_QUALITY = 95  # as in `io.pictures.encode_picture`
 
 PNG_COMPRESSION = 1
 """Level of zlib. The default, 6, takes five times as long for files that are 4% smaller."""

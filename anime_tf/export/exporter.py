@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from anime_tf.inference.engines.keras import KerasEngine
     from anime_tf.models.generator import Generator
 
-RECORD = "export.json"
-"""File that marks a folder as an export."""
+RECORD = "export.json"  # file that marks a folder as an export
 
 RECORD_KIND = "anime_tf export 1"
 

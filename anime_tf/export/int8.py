@@ -18,8 +18,7 @@ from anime_tf.io import pictures
 from anime_tf.io.folders import find_pictures
 from anime_tf.io.geometry import resize
 
-REQUIREMENT = "ai-edge-quantizer"
-"""The extra ``int8``."""
+REQUIREMENT = "ai-edge-quantizer"  # the extra ``int8``
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE")
 """Quantized operators, which have nearly all weights and operations.
@@ -36,14 +35,9 @@ to 139 in the built-in style. This gains 7 dB in the built-in style and 2 in Car
 size and speed.
 """
 
-CALIBRATION_PICTURES = 32
-"""Largest number of photos; more hardly change the ranges."""
-
-CALIBRATION_SIDE = 256
-"""Default height and width of the photos."""
-
-SEED = 0
-"""Seed of the selection of photos."""
+CALIBRATION_PICTURES = 32  # largest number of photos; more hardly change the ranges
+CALIBRATION_SIDE = 256  # default height and width of the photos
+SEED = 0  # seed of the selection of photos
 
 
 def import_quantizer() -> Any:

@@ -22,14 +22,12 @@ from anime_tf.inference.engines.tflite import TFLITE_IDENTIFIER, import_litert
 METADATA_NAME = "TFLITE_METADATA"
 METADATA_IDENTIFIER = b"M001"
 
-PARSER_VERSION = "1.0.0"
-"""Oldest parser that knows all fields."""
+PARSER_VERSION = "1.0.0"  # oldest parser that knows all fields
 
 ALIGNMENT = 16
 """Alignment of each buffer in bytes; kernels read weights in place, by vector instructions."""
 
-DEFAULT_HW = (256, 256)
-"""Default height and width of models for any size: the size of training."""
+DEFAULT_HW = (256, 256)  # default height and width of models for any size: the size of training
 
 DIMENSIONS = ("batch", "height", "width", "channel")
 

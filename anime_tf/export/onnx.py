@@ -17,17 +17,13 @@ if TYPE_CHECKING:
     from anime_tf.export.config import ExportConfig
     from anime_tf.inference.padded_generator import PaddedGenerator
 
-OPSET = 17
-"""Version of the operators; supported since 2022 (ONNX Runtime 1.12)."""
+OPSET = 17  # version of the operators; supported since 2022 (ONNX Runtime 1.12)
 
 TOLERANCE = Tolerance(largest=1e-4)
 """Other kernels sum in another order in two dozen norms; 5e-6 was measured."""
 
-REQUIREMENTS = ("onnx", "tf2onnx")
-"""Packages of the converter; the extra ``onnx`` adds the runtime."""
-
-AXES = ("batch", "height", "width")
-"""Names of the axes of any length, of the input and the output."""
+REQUIREMENTS = ("onnx", "tf2onnx")  # packages of the converter; the extra ``onnx`` adds the runtime
+AXES = ("batch", "height", "width")  # names of the axes of any length, of the input and the output
 
 
 def check_installed() -> None:

@@ -15,8 +15,7 @@ from anime_tf.export.warmup import FILE as WARMUP_FILE
 from anime_tf.export.warmup import warmup_inputs, write_warmup
 from anime_tf.inference.padded_generator import PaddedGenerator
 
-EXTRA = "assets.extra"
-"""Folder of a SavedModel for files outside its graph."""
+EXTRA = "assets.extra"  # folder of a SavedModel for files outside its graph
 
 _PM1 = "float32 RGB (n, height, width, 3) in [-1, 1]"
 _U8 = "uint8 RGB (n, height, width, 3)"

@@ -24,11 +24,8 @@ from anime_tf.inference.padded_generator import PaddedGenerator
 FORBIDDEN = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "CUSTOM"})
 """Operators of variables, and those that TFLite does not contain (Flex)."""
 
-GRAPH_BYTES = 1 << 19
-"""Upper bound of a model's size without weights; 75 to 150 KB were measured."""
-
-LARGE = 1024
-"""Dynamic range quantization keeps weights with fewer values in float32."""
+GRAPH_BYTES = 1 << 19  # upper bound of a model's size without weights; 75 to 150 KB were measured
+LARGE = 1024  # dynamic range quantization keeps weights with fewer values in float32
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,8 @@ from typing import Any
 
 import tensorflow as tf
 
-FILE = "tf_serving_warmup_requests"
-"""Name of the file in ``assets.extra``."""
-
-SIDE = 256
-"""Height and width of the pictures."""
+FILE = "tf_serving_warmup_requests"  # name of the file in ``assets.extra``
+SIDE = 256  # height and width of the pictures
 
 
 def warmup_inputs() -> dict[str, dict[str, Any]]:

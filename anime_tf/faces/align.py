@@ -73,10 +73,7 @@ class OrientedSquare:
         middle = (size - 1) / 2
         x, y = self.center
         return np.array(
-            [
-                [cos, -sin, x - (cos - sin) * middle],
-                [sin, cos, y - (sin + cos) * middle],
-            ]
+            [[cos, -sin, x - (cos - sin) * middle], [sin, cos, y - (sin + cos) * middle]]
         )
 
 

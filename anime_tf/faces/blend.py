@@ -12,8 +12,7 @@ from anime_tf.io.geometry import resize
 FOREHEAD = 0.35
 """Extension of the hull above the brows, as a fraction of the distance from chin to brows."""
 
-DILATION = 0.03
-"""Dilation of the hull, as a fraction of the side of the face's unpadded square."""
+DILATION = 0.03  # dilation of the hull, as a fraction of the side of the face's unpadded square
 
 FEATHER = 0.045
 """Standard deviation of the soft edge, as a fraction of the side of the unpadded square."""
@@ -24,8 +23,7 @@ ELLIPSE_CENTER, ELLIPSE_RADII = (0.0, 0.05), (0.31, 0.36)
 The median of the outlines of 68 landmarks over our test faces.
 """
 
-GAIN_RANGE = (0.75, 1.33)
-"""Limits of the change of a portrait's contrast."""
+GAIN_RANGE = (0.75, 1.33)  # limits of the change of a portrait's contrast
 
 
 def face_mask(face: Face, square: OrientedSquare, size: int) -> np.ndarray:

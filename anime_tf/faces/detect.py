@@ -14,29 +14,16 @@ import numpy as np
 from anime_tf.faces.align import OrientedSquare, crop_portrait, similarity_transform
 from anime_tf.faces.config import FaceConfig
 from anime_tf.faces.dlib_models import import_dlib, load_model, model_path
-from anime_tf.faces.face import (
-    LANDMARK_COUNTS,
-    Box,
-    Face,
-    iou,
-    resize_transform,
-    transform_points,
-)
+from anime_tf.faces.face import LANDMARK_COUNTS, Box, Face, iou, resize_transform, transform_points
 
-DETECTOR_PIXELS = {"hog": 80, "cnn": 55}
-"""Width of the smallest face that each detector finds."""
-
-ROTATIONS = (0, 60, -60)
-"""Rotations in degrees that the search for tilted faces tries."""
+DETECTOR_PIXELS = {"hog": 80, "cnn": 55}  # width of the smallest face that each detector finds
+ROTATIONS = (0, 60, -60)  # rotations in degrees that the search for tilted faces tries
 
 ENLARGEMENT_LIMIT = 0.8
 """Pictures are enlarged to at most this fraction of the largest searched size."""
 
-MAX_IOU = 0.3
-"""Boxes with a larger intersection over union are the same face."""
-
-FOLLOW_PIXELS = 200
-"""Width of a face in the crop whose landmarks are predicted when it is followed."""
+MAX_IOU = 0.3  # boxes with a larger intersection over union are the same face
+FOLLOW_PIXELS = 200  # width of a face in the crop whose landmarks are predicted when it is followed
 
 
 class FaceFinder:

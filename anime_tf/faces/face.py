@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Box = tuple[float, float, float, float]
-"""Left, top, right and bottom in pixels."""
+Box = tuple[float, float, float, float]  # left, top, right and bottom in pixels
 
-LANDMARK_COUNTS = (68, 5)
-"""Landmarks of iBUG 300-W, or of dlib's small model."""
+LANDMARK_COUNTS = (68, 5)  # landmarks of iBUG 300-W, or of dlib's small model
 
 NOSE_TO_MOUTH = 1.36
 """Distance from the eyes to the mouth over that from the eyes to the base of the nose.
@@ -57,12 +55,7 @@ class Face:
         """Centers of the eyes, (2, 2) float32; the left one in an upright picture first."""
         points = self.landmarks
         left, right = (
-            (points[36:42], points[42:48])
-            if len(points) == 68
-            else (
-                points[2:4],
-                points[0:2],
-            )
+            (points[36:42], points[42:48]) if len(points) == 68 else (points[2:4], points[0:2])
         )
         return np.stack([left.mean(0), right.mean(0)])
 

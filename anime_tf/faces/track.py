@@ -12,26 +12,16 @@ import numpy as np
 from anime_tf.faces.align import OrientedSquare, similarity_transform
 from anime_tf.faces.face import Face, iou
 
-MATCH_IOU = 0.3
-"""A detection belongs to a track if their intersection over union is larger."""
+MATCH_IOU = 0.3  # a detection belongs to a track if their intersection over union is larger
 
 KEEP_IOU = 0.6
 """A track with a larger overlap keeps its own landmarks, which prevents a needless jump."""
 
-VISIBLE_SECONDS = 0.4
-"""Time for which a face is shown after its last detection."""
-
-FORGET_SECONDS = 2.0
-"""Time for which the number of a face is kept after its last detection."""
-
-MIN_CUTOFF = 1.5
-"""Cutoff of the filter at rest in Hz."""
-
-BETA = 3.0
-"""Increase of the cutoff in Hz per unit of speed (sides or radians per second)."""
-
-SPEED_CUTOFF = 1.0
-"""Cutoff of the filter of the speed in Hz."""
+VISIBLE_SECONDS = 0.4  # time for which a face is shown after its last detection
+FORGET_SECONDS = 2.0  # time for which the number of a face is kept after its last detection
+MIN_CUTOFF = 1.5  # cutoff of the filter at rest in Hz
+BETA = 3.0  # increase of the cutoff in Hz per unit of speed (sides or radians per second)
+SPEED_CUTOFF = 1.0  # cutoff of the filter of the speed in Hz
 
 MAX_STEP = 0.35
 """Largest motion between two frames, as a fraction of the side; beyond it the face was lost."""

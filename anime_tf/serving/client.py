@@ -17,11 +17,8 @@ from anime_tf.io.terminal import bar_cleared
 from anime_tf.serving.config import ModelSpec, RetryPolicy
 from anime_tf.serving.transport import Address, RequestError, RetryableError, Transport
 
-SIGNATURES = {"png": "bytes", "jpeg": "bytes_jpeg"}
-"""Format of the answer -> signature."""
-
-MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff"}
-"""Format -> first bytes of a file."""
+SIGNATURES = {"png": "bytes", "jpeg": "bytes_jpeg"}  # format of the answer -> signature
+MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff"}  # format -> first bytes of a file
 
 
 class ServingClient(Closeable):

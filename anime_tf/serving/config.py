@@ -10,8 +10,7 @@ from anime_tf.config import Config, setting
 TOKEN_VARIABLE = "ANIME_TF_TOKEN"
 """Environment variable of a token; every user of a machine can read command lines."""
 
-SERVER_QUALITY = 95
-"""Quality of the JPEG files that servers write; see `export.encoded`."""
+SERVER_QUALITY = 95  # quality of the JPEG files that servers write; see `export.encoded`
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from typing import Any
 from anime_tf.serving.config import ModelSpec
 from anime_tf.serving.transport import Address, RequestError, RetryableError, Transport, shorten
 
-REQUIREMENT = "'tensorflow-serving-api>=2.21,<2.22'"
-"""The extra ``serving``."""
+REQUIREMENT = "'tensorflow-serving-api>=2.21,<2.22'"  # the extra ``serving``
 
 _OPTIONS = [
     # The default limit of 4 MB is smaller than a picture.

@@ -11,8 +11,7 @@ from anime_tf.inference.batch import BackendUnavailableError
 from anime_tf.io.closeable import Closeable
 from anime_tf.serving.config import ModelSpec
 
-DEFAULT_PORTS = {"http": 80, "https": 443, "grpc": 8500, "grpcs": 443}
-"""Scheme -> default port."""
+DEFAULT_PORTS = {"http": 80, "https": 443, "grpc": 8500, "grpcs": 443}  # scheme -> default port
 
 _EXAMPLES = "write http://localhost:8501 for REST or grpc://localhost:8500 for gRPC"
 

@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGED = Path(__file__).parent / "dist"
-"""Folder of the page in an installed package."""
-
-BUILT = Path(__file__).parents[2] / "deploy" / "web" / "dist"
-"""Folder of the page in a checkout."""
+PACKAGED = Path(__file__).parent / "dist"  # folder of the page in an installed package
+BUILT = Path(__file__).parents[2] / "deploy" / "web" / "dist"  # folder of the page in a checkout
 
 HOW_TO_BUILD = "To build it, run `make page` in a checkout (needs Node.js)"
 

@@ -32,8 +32,7 @@ from anime_tf.web.page import HOW_TO_BUILD, PageFile
 from anime_tf.web.queue import AdmissionQueue
 from anime_tf.web.service import NOT_A_CLIP, SUFFIXES, Options, StylizationService, Upload
 
-CODE: str | None = None
-"""Address of the source code, linked on the page; None if there is none."""
+CODE: str | None = None  # address of the source code, linked on the page; None if there is none
 
 POLICY = "; ".join(
     (
@@ -71,8 +70,7 @@ CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg"}
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 """Accepted names of a local server; others point here through DNS rebinding."""
 
-RETRY_SECONDS = 2
-"""Retry-After for pictures."""
+RETRY_SECONDS = 2  # Retry-After for pictures
 
 CLIP_RETRY_SECONDS = 30
 

@@ -31,11 +31,8 @@ if TYPE_CHECKING:
     from anime_tf.io.video.readers.base import VideoReader
     from anime_tf.video.stabilizer import FrameStylizer
 
-SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
-"""Output format -> suffix."""
-
-FACE_EVERY = 5
-"""Frames of a clip per search for faces."""
+SUFFIXES = {"png": ".png", "jpeg": ".jpg"}  # output format -> suffix
+FACE_EVERY = 5  # frames of a clip per search for faces
 
 NOT_A_CLIP = "This file is not a video that can be read: send an MP4, MOV, WebM, MKV, AVI or GIF."
 

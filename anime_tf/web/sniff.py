@@ -4,8 +4,7 @@ from __future__ import annotations
 
 ANIMATED_WEBP = "webp"
 
-HEAD_BYTES = 4 * 188 + 1
-"""Number of bytes that `sniff_clip` needs."""
+HEAD_BYTES = 4 * 188 + 1  # number of bytes that `sniff_clip` needs
 
 _MOV_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
