@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
     from anime_tf.video.stabilizer import FrameStylizer
 
-FRAMES_AHEAD = 4
-"""Capacity of the queues before and after the network, in frames."""
+FRAMES_AHEAD = 4  # capacity of the queues before and after the network
 
 _MAX_PACKETS = 256  # that travel together without a frame between them
 
@@ -39,19 +38,12 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True)
 class VideoReport:
-    """Result of `stylize_frames`.
+    """Result of `stylize_frames`."""
 
-    Attributes:
-        frames: Number of frames written.
-        damage: Defect of the input, one line; None for a whole video.
-        path: The output; None if an interruption left nothing new.
-        stopped: Whether the run was interrupted and the output is partial.
-    """
-
-    frames: int
-    damage: str | None
-    path: Path | None
-    stopped: bool = False
+    frames: int  # written
+    damage: str | None  # defect of the input, one line
+    path: Path | None  # None if an interruption left nothing new
+    stopped: bool = False  # interrupted: the output is partial
 
 
 def check_output(
@@ -61,15 +53,8 @@ def check_output(
 ) -> None:
     """Check an output before any work, without touching a file.
 
-    Args:
-        source: The input.
-        target: The output.
-        encoding: Codec and quality.
-
     Raises:
-        IsADirectoryError: The output is a folder.
-        NotADirectoryError: A file stands where a folder is needed.
-        PermissionError: The output's folder is not writable.
+        OSError: The output is a folder, or lies where nothing can be written.
         ValueError: The format cannot be written, or the output would overwrite the input.
     """
     if Path(target).is_dir() and not is_sequence(target):
@@ -85,11 +70,7 @@ def check_output(
 
 
 def frame_by_frame(stylize: Callable[[np.ndarray], np.ndarray]) -> FrameStylizer:
-    """Wrap a function of pictures, such as a `Stylizer`, as a `FrameStylizer`.
-
-    Args:
-        stylize: uint8 RGB (height, width, 3) to the same, in one size for all frames.
-    """
+    """Wrap a function of uint8 RGB (height, width, 3), as a `Stylizer`, as a `FrameStylizer`."""
     return lambda rgb_u8, seconds: stylize(rgb_u8)
 
 
@@ -115,13 +96,12 @@ def stylize_frames(
         target: The output, as of `open_writer`.
         stylize: Called with the frames in order, in this thread; see `frame_by_frame`.
         encoding: Codec and quality.
-        preview: Show the output in a window; see `open_writer`.
-        settings: Name -> value of everything that decides the output; recorded on interruption.
+        preview: As of `open_writer`.
+        settings: Everything that decides the output; recorded on interruption.
         resume: Continue what an interruption has left of the target.
         stop: Set it to finish the frames in progress and end; the result is then at
             `resume.partial_path`.
-        warm_up_seconds: Duration before the first new frame that a resumed run stylizes again, for
-            a `stylize` that has state.
+        warm_up_seconds: Duration that a resumed run stylizes again, for a `stylize` with state.
 
     Raises:
         ValueError: No frame can be decoded or FFmpeg cannot encode one; or what is left of the

@@ -44,33 +44,19 @@ _Packet = tuple[bytes, int, bool]  # data, rank of its frame in presentation ord
 
 @dataclasses.dataclass(frozen=True)
 class ResumeRecord:
-    """Record of an interrupted video.
-
-    Attributes:
-        settings: Settings of the run; a resumed run must have the same.
-        source: `source_identity`; must be the same.
-        frames: Number of frames written.
-        seconds: Time of the last one.
-        height: Height of a frame, before padding to an even one.
-        width: Width of a frame, before padding to an even one.
-        size: Bytes of the partial file; 0 for numbered pictures.
-    """
+    """Record of an interrupted video; a resumed run has the same settings and source."""
 
     settings: dict[str, str]
-    source: dict[str, int]
-    frames: int
-    seconds: float
-    height: int
+    source: dict[str, int]  # as of `source_identity`
+    frames: int  # written
+    seconds: float  # time of the last one
+    height: int  # of a frame, before padding to an even one
     width: int
-    size: int
+    size: int  # bytes of the partial file; 0 for numbered pictures
 
 
 def partial_path(target: str | os.PathLike[str]) -> Path:
-    """Return the path of a target's partial result.
-
-    For ``anime.mp4`` that is ``anime.partial.mp4``; for numbered pictures their folder, where each
-    has its final name.
-    """
+    """Return ``anime.partial.mp4`` for ``anime.mp4``, and the folder for numbered pictures."""
     if is_sequence(target):
         return sequence_folder(target)
     target = Path(target)
@@ -116,19 +102,10 @@ def discard(target: str | os.PathLike[str]) -> None:
 def find_record(
     target: str | os.PathLike[str], source: Path, settings: Mapping[str, str]
 ) -> ResumeRecord | None:
-    """Read the record of an interrupted target, and check that it can be resumed.
-
-    Args:
-        target: The output.
-        source: Path of the input.
-        settings: Settings of the run.
-
-    Returns:
-        The record; None if there is nothing to resume.
+    """Read the record of an interrupted target; None if there is nothing to resume.
 
     Raises:
-        ValueError: The settings, the source or the partial file differ from the record, or the
-            target cannot be resumed.
+        ValueError: Settings, source or partial file differ from the record.
     """
     if not can_resume(target):
         raise ValueError(
@@ -164,17 +141,7 @@ def find_record(
 
 
 class PartialVideo(Closeable):
-    """Coded frames of a partial video.
-
-    Args:
-        path: The partial file.
-        record: Its record.
-
-    Attributes:
-        path: The partial file.
-        record: Its record.
-        codec: FFmpeg's name of its codec.
-        parameters: Parameter sets of the decoder (extradata).
+    """Coded frames of a partial video; `parameters` are the parameter sets of its decoder.
 
     Raises:
         ValueError: It is no video, or holds another number of frames than recorded.
@@ -228,12 +195,6 @@ class ResumedVideoWriter(VideoFileWriter):
 
     Times, frame count and audio equal those of an uninterrupted video; decoding times are those
     that one encoder would have returned.
-
-    Args:
-        path: The file.
-        reader: The reader that frames and packets come from.
-        encoding: Codec and quality.
-        partial: Partial video of the same reader and settings.
     """
 
     def __init__(
@@ -334,15 +295,7 @@ def open_resumed_writer(
 ) -> VideoWriter:
     """Open a writer that takes all frames from the first on and keeps those of the record.
 
-    Args:
-        target: The output.
-        reader: The reader that frames and packets come from.
-        encoding: Codec and quality.
-        record: Result of `find_record`.
-        stack: Closes the partial video in the end.
-
-    Raises:
-        ValueError: The partial result does not agree with the record.
+    `stack` closes the partial video in the end.
     """
     if is_sequence(target):
         return ImageSequenceWriter(target, reader, record.frames)
@@ -352,10 +305,9 @@ def open_resumed_writer(
 
 def _with_start_codes(data: bytes) -> bytes:
     """Replace the lengths before NAL units by start codes, as encoders return them."""
-    units = []
-    at = 0
+    made, at = bytearray(), 0
     while at + 4 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        units.append(data[at + 4 : at + 4 + length])
-        at += 4 + length
-    return b"".join(b"\x00\x00\x00\x01" + unit for unit in units)
+        end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+        made += b"\x00\x00\x00\x01" + data[at + 4 : end]
+        at = end
+    return bytes(made)

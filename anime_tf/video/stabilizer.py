@@ -37,31 +37,20 @@ from anime_tf.video.config import StabilizerConfig
 if TYPE_CHECKING:
     from anime_tf.inference.stylizer import Stylizer
 
+# Largest distance of the averaged statistics from a frame's own, in its standard deviations. In a
+# sunny street 999 of 1000 change by less than 0.025 from frame to frame, and 99 of 100 by less than
+# 0.035 in half a second: that is flicker. A change of light exceeds it and is followed at once;
+# otherwise an instance norm's network would draw another picture.
 STATISTICS_TOLERANCE = 0.1
-"""Largest distance of the averaged statistics from a frame's own, in its standard deviations.
 
-In a sunny street 999 of 1000 change by less than 0.025 from frame to frame, and 99 of 100 by less
-than 0.035 in half a second: that is flicker. A change of light exceeds it and is followed at once;
-otherwise an instance norm's network would draw another picture.
-"""
-
+# Change of light and colors, as of `_LightMonitor`, after which statistics are measured again. A
+# fade by a twentieth reaches it; a handheld shot of a street reaches it within some seconds.
 REMEASURE_CHANGE = 0.05
-"""Change of light and colors, as of `_LightMonitor`, after which statistics are measured again.
+FAST_SECONDS = 0.2  # a change within them is fast: every frame is measured, because steps show
 
-A fade by a twentieth reaches it; a handheld shot of a street reaches it within some seconds.
-"""
-
-FAST_SECONDS = 0.2
-"""Duration within which such a change is fast. Then every frame is measured, because steps show."""
-
-MAX_PREVIOUS_WEIGHT = 0.85
-"""Largest weight of the previous frame, however close in time the two are."""
-
-FLOW_SIDE = 480
-"""Longest side of the photos in which motion is estimated, in pixels."""
-
-DIFFERENCE_SCALE = 14.0
-"""Difference of two photos, in levels of 0..255, at which the confidence falls to 1 / e."""
+MAX_PREVIOUS_WEIGHT = 0.85  # however close in time the two frames are
+FLOW_SIDE = 480  # longest side of the photos in which motion is estimated, in pixels
+DIFFERENCE_SCALE = 14.0  # levels between two photos at which the confidence falls to 1 / e
 
 _DIFFERENCE_BLUR = 1.5  # sigma in pixels, against noise
 _CONFIDENCE_BLUR = 1.0  # sigma in pixels, so that no border shows
@@ -80,7 +69,7 @@ class FrameStylizer(Protocol):
             seconds: Time of the frame; increasing.
 
         Returns:
-            A new array of the same shape and dtype; or in a smaller size, the same for all frames.
+            A new array of the same dtype, and of the same or a smaller size.
         """
 
 
@@ -148,17 +137,10 @@ class MotionCompensatedBlend:
     The result is kept in float32 and blended again: a moving average along the motion, whose
     weights halve every `half_life`. Where `flow_confidence` is 0, or the size changes, the new
     frame stands alone.
-
-    Args:
-        half_life: In seconds; see `StabilizerConfig.blend_seconds`.
-        flow_side: Longest side of the photos in which motion is estimated.
     """
 
-    def __init__(
-        self, half_life: float = StabilizerConfig.blend_seconds, flow_side: int = FLOW_SIDE
-    ) -> None:
+    def __init__(self, half_life: float = StabilizerConfig.blend_seconds) -> None:
         self._half_life = half_life
-        self._flow_side = flow_side
         # Between two presets: as stable as the slowest, in two thirds of its time.
         self._flow = FlowEstimator(cv2.DISOPTICAL_FLOW_PRESET_FAST, finest=1, refinements=2)
         self.reset()
@@ -171,18 +153,9 @@ class MotionCompensatedBlend:
         self._seconds = 0.0
 
     def __call__(self, photo_u8: np.ndarray, anime_u8: np.ndarray, seconds: float) -> np.ndarray:
-        """Blend the next frame of the shot.
-
-        Args:
-            photo_u8: (height, width, 3) uint8 RGB, the photo.
-            anime_u8: The stylized photo; the same shape, or a smaller one.
-            seconds: Time of the frame.
-
-        Returns:
-            The blended frame, in the shape and dtype of `anime_u8`.
-        """
+        """Blend the next stylized frame of the shot, which may be smaller than its photo."""
         size_hw = (anime_u8.shape[0], anime_u8.shape[1])
-        scale = min(1.0, self._flow_side / max(size_hw))
+        scale = min(1.0, FLOW_SIDE / max(size_hw))
         small_hw = (max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale)))
         photo = resize(photo_u8, small_hw)
         gray = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
@@ -266,11 +239,6 @@ class TemporalStabilizer:
     Measuring runs both networks, the frames between cost less than with exact statistics, and
     during fast changes each frame is measured while it is drawn. The blend adds about a tenth.
 
-    Args:
-        stylizer: Stylizes the frames.
-        config: Settings; the defaults without one.
-        **settings: Settings of the config by name.
-
     Raises:
         ValueError: An invalid setting, or an engine without `Stylizer.stylize_ema`.
     """
@@ -339,10 +307,7 @@ def make_stabilizer(stylizer: Stylizer, config: StabilizerConfig) -> FrameStyliz
     """Make a `FrameStylizer` for one video.
 
     With ``stabilize="both"`` and an engine that cannot average statistics only the blend remains,
-    with a log line.
-
-    Raises:
-        ValueError: ``stabilize="statistics"`` with such an engine.
+    with a log line; ``stabilize="statistics"`` raises ValueError.
     """
     if config.stabilize == "off":
         return lambda rgb_u8, seconds: stylizer(rgb_u8)

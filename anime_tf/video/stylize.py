@@ -22,7 +22,6 @@ from anime_tf.video.pipeline import VideoReport, check_output, stylize_frames
 from anime_tf.video.stabilizer import FrameStylizer, make_stabilizer
 
 _HALF_LIVES = 5  # after which 3 % of an average are left
-
 _FACE_SECONDS = 1.0  # until faces are found and their filters have settled
 
 
@@ -39,15 +38,7 @@ def stylize_video(
 ) -> VideoReport:
     """Stylize a video; find wrong inputs before TensorFlow is loaded.
 
-    Args:
-        config: Input, output and treatment of faces.
-        stylizer: Settings of the `Stylizer`.
-        stabilizer: Settings against flicker.
-        faces: Settings of faces.
-        encoding: Codec and quality.
-        span: Part of the input.
-        stop: Set by another thread to end after the current frames.
-        on_open: Called with the open source.
+    Setting `stop` in another thread ends after the current frames.
 
     Raises:
         FileNotFoundError: There is no such video, or there are no such weights.

@@ -10,34 +10,24 @@ from pathlib import Path
 
 from anime_tf.config import Config, setting
 
-MATROSKA_TICK = Fraction(1, 1000)
-"""The only time base of FFmpeg's Matroska and WebM, in seconds."""
+MATROSKA_TICK = Fraction(1, 1000)  # s, the only time base of FFmpeg's Matroska and WebM
 
 
 @dataclass(frozen=True)
 class Codec:
-    """A video codec.
+    """A video codec."""
 
-    Attributes:
-        encoders: FFmpeg's encoders, in order of preference.
-        crf: Default quality, hard to tell from the source.
-        worst_crf: Largest CRF of the encoder; 0 is the best quality.
-        options: Encoder -> options, at a speed that keeps up with a network.
-    """
-
-    encoders: tuple[str, ...]
-    crf: int
+    encoders: tuple[str, ...]  # FFmpeg's, in order of preference
+    crf: int  # default quality, hard to tell from the source
     worst_crf: int
+    # Of each encoder, at a speed that keeps up with a network.
     options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 CODECS: dict[str, Codec] = {
     "h264": Codec(("libx264",), 18, 51),
     "hevc": Codec(
-        ("libx265",),
-        18,
-        51,
-        {"libx265": {"preset": "fast", "x265-params": "log-level=error"}},
+        ("libx265",), 18, 51, {"libx265": {"preset": "fast", "x265-params": "log-level=error"}}
     ),
     "vp9": Codec(
         ("libvpx-vp9",),
@@ -59,38 +49,23 @@ CODECS: dict[str, Codec] = {
         ("libsvtav1", "libaom-av1"),
         24,
         63,
-        {
-            "libsvtav1": {"preset": "7"},
-            "libaom-av1": {"cpu-used": "6", "row-mt": "1"},
-        },
+        {"libsvtav1": {"preset": "7"}, "libaom-av1": {"cpu-used": "6", "row-mt": "1"}},
     ),
 }
-"""Name, as of --codec, -> codec."""
 
 
 @dataclass(frozen=True)
 class Container:
-    """A container format.
-
-    Attributes:
-        format_name: FFmpeg's name of the format.
-        codecs: Names of its codecs; the first one is the default.
-        audio_encoder: FFmpeg's encoder for audio that cannot be copied.
-        subtitles: FFmpeg's codec for text subtitles that cannot be copied.
-        options: FFmpeg's options.
-        tags: Codec -> tag that players expect.
-        tick: The only time base, in seconds; None for any.
-        attachments: Whether it holds fonts and other files.
-    """
+    """A container format; names of formats, encoders and options are FFmpeg's."""
 
     format_name: str
-    codecs: tuple[str, ...]
-    audio_encoder: str
-    subtitles: str
+    codecs: tuple[str, ...]  # the first one is the default
+    audio_encoder: str  # of audio that cannot be copied
+    subtitles: str  # codec of text subtitles that cannot be copied
     options: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    tick: Fraction | None = None
-    attachments: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)  # codec -> tag that players expect
+    tick: Fraction | None = None  # the only time base, in seconds; None for any
+    attachments: bool = False  # whether it holds fonts and other files
 
 
 # faststart puts the index first, so that a browser plays before all is loaded. Apple's players
@@ -110,7 +85,6 @@ CONTAINERS: dict[str, Container] = {
     ),
     ".webm": Container("webm", ("vp9", "av1"), "libopus", "webvtt", tick=MATROSKA_TICK),
 }
-"""Suffix -> container format."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +114,7 @@ class VideoEncoding(Config):
             raise ValueError(f"crf: expected at most {worst} for {codec}, got {crf}")
 
     def resolve(self, path: Path) -> tuple[Container, str, int]:
-        """Return the container format, codec and CRF for a video file.
-
-        Raises:
-            ValueError: The suffix is unknown, the format does not hold the codec, or the codec does
-                not have this CRF.
-        """
+        """Return the container format, codec and CRF for a video file, if they go together."""
         container = CONTAINERS.get(path.suffix.lower())
         if container is None:
             raise ValueError(f"{path}: expected a video file as {', '.join(CONTAINERS)}")
@@ -163,15 +132,10 @@ class VideoEncoding(Config):
 
 
 DEFAULT_ENCODING = VideoEncoding()
-"""The default codec of the container format, at its default quality."""
 
 
 def available_encoder(codec: str) -> str:
-    """Return the name of FFmpeg's encoder for a codec of `CODECS`.
-
-    Raises:
-        ValueError: The FFmpeg inside PyAV has none.
-    """
+    """Return the name of FFmpeg's encoder for a codec of `CODECS`."""
     import av
 
     # Keeps SVT-AV1 from printing its settings to stderr.

@@ -10,13 +10,10 @@ import numpy as np
 BT709, UNSPECIFIED, BT601 = 1, 2, 6
 LIMITED_RANGE, FULL_RANGE = 1, 2
 
+# SWS_BICUBIC, SWS_FULL_CHR_H_INT, SWS_FULL_CHR_H_INP, SWS_ACCURATE_RND. FFmpeg's defaults repeat
+# chroma and truncate: a smooth picture converted there and back differs by 3.4 levels on average
+# and is 1.2 darker; with these flags 1.0 and 0.0.
 EXACT_CHROMA = 0x4 | 0x2000 | 0x4000 | 0x40000
-"""Flags of FFmpeg's scaler for conversions between RGB and YUV at one size.
-
-SWS_BICUBIC, SWS_FULL_CHR_H_INT, SWS_FULL_CHR_H_INP, SWS_ACCURATE_RND. The defaults repeat chroma
-instead of interpolating and truncate instead of rounding: a smooth picture converted there and back
-then differs by 3.4 levels on average and is 1.2 darker; with these flags 1.0 and 0.0.
-"""
 
 
 @dataclass(frozen=True)
@@ -37,22 +34,13 @@ class Frame:
 
 @dataclass(frozen=True)
 class ColorEncoding:
-    """Color encoding of a video, in the numbers of ITU-T H.273.
+    """Color encoding of a video, in the numbers of ITU-T H.273; 2 is unspecified."""
 
-    Attributes:
-        matrix: PyAV's name of the matrix between RGB and YUV: ITU709, ITU601 or BT2020.
-        matrix_number: Number of that matrix.
-        range_number: 1 limited (16..235), 2 full (0..255).
-        primaries: Color primaries; 2 if unspecified.
-        transfer: Transfer characteristics; 2 if unspecified.
-    """
-
-    matrix: str
+    matrix: str  # PyAV's name of the matrix between RGB and YUV: ITU709, ITU601 or BT2020
     matrix_number: int
-    range_number: int
+    range_number: int  # 1 limited (16..235), 2 full (0..255)
     primaries: int
     transfer: int
 
 
-SRGB = ColorEncoding("ITU709", BT709, LIMITED_RANGE, 1, 1)
-"""Encoding of pictures in a video: BT.709, limited range, tagged so."""
+SRGB = ColorEncoding("ITU709", BT709, LIMITED_RANGE, 1, 1)  # of pictures in a video

@@ -59,11 +59,7 @@ def open_reader(source: str | os.PathLike[str], span: Span = WHOLE) -> VideoRead
 def check_target(
     target: str | os.PathLike[str], encoding: VideoEncoding = DEFAULT_ENCODING
 ) -> None:
-    """Check the format of an output without touching a file.
-
-    Raises:
-        ValueError: The format cannot be written, or does not hold the codec.
-    """
+    """Raise ValueError unless the output's format can be written and holds the codec."""
     path = Path(target)
     if is_sequence(target):
         check_sequence_target(target)
@@ -71,8 +67,7 @@ def check_target(
         if path.suffix.lower() not in CONTAINERS:
             raise ValueError(
                 f"{path}: expected a video ({', '.join(CONTAINERS)}), an animation "
-                f"({', '.join(ANIMATION_SUFFIXES)}) or a folder for pictures (with a slash at its "
-                "end)"
+                f"({', '.join(ANIMATION_SUFFIXES)}) or a folder for pictures (with a slash)"
             )
         encoding.resolve(path)
         return
@@ -87,14 +82,14 @@ def open_writer(
     *,
     preview: bool | None = False,
 ) -> VideoWriter:
-    """Open a video for writing.
+    """Open a video for writing; missing folders are made.
 
     Args:
         target: A video file with a suffix of `codecs.CONTAINERS`; an animation, ``.gif`` or
             ``.webp``; or a folder for numbered pictures (with a slash at its end), or their pattern
-            (``out/%05d.png``). Missing folders are made.
+            (``out/%05d.png``).
         reader: The reader that frames and packets come from.
-        encoding: Codec and quality; unused for animations and pictures.
+        encoding: Codec and quality of a video file.
         preview: Show the output in a window. None: only for a camera, if there is a display.
 
     Raises:

@@ -74,15 +74,14 @@ def _expand(part: str) -> list[Path]:
 
 
 def is_sequence(place: str | os.PathLike[str]) -> bool:
-    """Return whether a path means numbered pictures.
+    """Tell whether a path means numbered pictures.
 
-    Such a path is a pattern such as ``frames/%04d.png``, ends in a slash, or is an existing folder
-    without a suffix.
+    It is a pattern (``frames/%04d.png``), ends in a slash, or is a folder without a suffix.
     """
     text = os.fspath(place)
-    if _NUMBER.search(os.path.basename(text)):
+    if _NUMBER.search(os.path.basename(text)) or text.endswith(("/", os.sep)):
         return True
-    return text.endswith(("/", os.sep)) or (os.path.isdir(text) and not Path(text).suffix)
+    return os.path.isdir(text) and not Path(text).suffix
 
 
 def sequence_folder(place: str | os.PathLike[str]) -> Path:
@@ -103,11 +102,7 @@ def numbered_name(pattern: str, number: int) -> str:
 
 
 def list_sequence(place: str | os.PathLike[str]) -> list[Path]:
-    """List the pictures of a folder or pattern in numeric order: 2.png before 10.png.
-
-    Raises:
-        FileNotFoundError: There is no such folder, or no picture that matches.
-    """
+    """List the pictures of a folder or pattern in numeric order: 2.png before 10.png."""
     folder, name = sequence_folder(place), os.path.basename(os.fspath(place))
     if not _NUMBER.search(name):
         return sorted(find_pictures(place, recursive=False), key=_natural)
@@ -121,5 +116,4 @@ def list_sequence(place: str | os.PathLike[str]) -> list[Path]:
 
 
 def _natural(path: Path) -> list[str | int]:
-    """Return a key that compares digits as numbers."""
     return [int(part) if part.isdigit() else part for part in _DIGITS.split(path.name)]

@@ -13,11 +13,7 @@ _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
 
 
 def parse_time(value: Any) -> Fraction:
-    """Return seconds from a number, or from ``ss``, ``mm:ss`` or ``hh:mm:ss`` with a fraction.
-
-    Raises:
-        ValueError: Another text.
-    """
+    """Return seconds from a number, or from ``ss``, ``mm:ss`` or ``hh:mm:ss`` with a fraction."""
     if not isinstance(value, str):
         return Fraction(value)
     found = _TIME.fullmatch(value.strip())
@@ -28,11 +24,7 @@ def parse_time(value: Any) -> Fraction:
 
 
 def parse_rate(value: Any) -> Fraction:
-    """Return frames per second from a number or a text such as ``30000/1001``.
-
-    Raises:
-        ValueError: Not in 0..1000.
-    """
+    """Return frames per second, in 0..1000, from a number or a text such as ``30000/1001``."""
     try:
         rate = Fraction(value)
     except (ValueError, ZeroDivisionError):
@@ -67,4 +59,3 @@ class Span(Config):
 
 
 WHOLE = Span()
-"""All of a source, at its own times."""

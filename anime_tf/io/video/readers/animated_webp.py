@@ -21,15 +21,7 @@ _BATCH_BYTES = 2**28  # of frames that OpenCV decodes in one call
 
 
 class AnimatedWebPReader(FrameReader):
-    """Reads an animated WebP, transparent pixels on white.
-
-    Args:
-        path: The file.
-        span: Part to read.
-
-    Raises:
-        ValueError: It holds no whole frame.
-    """
+    """Reads an animated WebP, transparent pixels on white."""
 
     def __init__(self, path: str | os.PathLike[str], span: Span) -> None:
         super().__init__(Path(path), span)

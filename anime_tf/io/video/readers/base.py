@@ -56,11 +56,7 @@ class VideoReader(Closeable):
 
     @abc.abstractmethod
     def items(self) -> Iterator[Frame | av.Packet]:
-        """Yield frames, and packets to copy, in file order.
-
-        Raises:
-            ValueError: There is no frame; raised at the end.
-        """
+        """Yield frames, and packets to copy, in file order; without a frame, raise ValueError."""
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames without packets; see `items`."""

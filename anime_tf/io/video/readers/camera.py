@@ -20,12 +20,8 @@ class CameraReader(FrameReader):
     """Reads a camera until it is stopped or the span ends; times are those of arrival.
 
     Args:
-        source: Number of the camera, 0 for the first; or anything else that OpenCV opens, such as
-            the address of a network camera.
+        source: Number of the camera, 0 for the first; or anything else that OpenCV opens.
         span: Part to read; its rate is requested from the camera, which may choose another.
-
-    Raises:
-        ValueError: There is no such camera, or it is in use.
     """
 
     def __init__(self, source: int | str, span: Span) -> None:

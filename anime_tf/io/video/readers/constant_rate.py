@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 class ConstantRateReader(VideoReader):
-    """Yields the nearest frame of another reader at each tick; a repeated frame is the same array.
-
-    Args:
-        reader: Reader from which nothing has been read; closed with this one.
-        rate: Frames per second.
-    """
+    """Yields the nearest frame of another reader at each tick; repeats share their array."""
 
     def __init__(self, reader: VideoReader, rate: Fraction) -> None:
         super().__init__(reader.path)

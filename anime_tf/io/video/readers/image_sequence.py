@@ -13,21 +13,14 @@ from anime_tf.io.video.paths import list_sequence
 from anime_tf.io.video.readers.base import FrameReader
 from anime_tf.io.video.span import Span
 
-DEFAULT_RATE = Fraction(25)
-"""Default frames per second of numbered pictures."""
+DEFAULT_RATE = Fraction(25)  # frames per second
 
 
 class ImageSequenceReader(FrameReader):
     """Reads numbered pictures in numeric order, transparent pixels on white.
 
-    A picture that cannot be read is replaced by the previous one.
-
-    Args:
-        place: A folder, or a pattern: ``frames/%04d.png``.
-        span: Part to read; its rate is that at which the pictures are shown.
-
-    Raises:
-        FileNotFoundError: There is no such folder, or no picture that matches.
+    A picture that cannot be read is replaced by the previous one. The rate of `span` is that at
+    which the pictures are shown.
     """
 
     def __init__(self, place: str | os.PathLike[str], span: Span) -> None:

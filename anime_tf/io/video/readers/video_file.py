@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     import av
     from av.container.core import Chapter
 
-HD_HEIGHT = 720
-"""Untagged video of at least this height is taken as BT.709, below as BT.601."""
+HD_HEIGHT = 720  # untagged video from this height on is taken as BT.709, below as BT.601
 
 # FFmpeg's flags, for which older releases of PyAV have no names.
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
@@ -46,10 +45,6 @@ _SHORTFALL = 0.05  # share of its length that a video may lack: audio often outl
 
 class VideoFileReader(VideoReader):
     """Reads a video file with FFmpeg.
-
-        with VideoFileReader("video.mkv") as video:
-            for frame in video.frames():
-                ...
 
     Frames are rotated as the metadata asks, and stretched in width if pixels are not square. A
     damaged or truncated file yields what it has; then `damage` says so.
@@ -183,22 +178,12 @@ class VideoFileReader(VideoReader):
         Raises:
             ValueError: No frame can be decoded; raised after the last item.
         """
-        import av
-
         if self._start:
             self._seek()
-        packets = self.container.demux(self._stream, *self.audio, *self.subtitles)
         over = False
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                break
-            except av.FFmpegError as error:
-                self.note_damage(f"damaged after {self.count} frames ({error.strerror})")
-                break
+        for packet in self._demux():
             if packet.is_corrupt:
-                self.note_damage(f"damaged after {self.count} frames (a packet is not whole)")
+                self._note_damaged("a packet is not whole")
             # packet.stream_index is 0 in the empty packets at the end.
             if packet.stream.index != self._stream.index:
                 if packet.size and self._in_span(packet):
@@ -209,7 +194,7 @@ class VideoFileReader(VideoReader):
                     break
                 continue
             for frame in self._decoded(packet):
-                if self._end is not None and self._time(frame.pts) >= self._end - self._start:
+                if self._end is not None and frame.pts * self.time_base >= self._end - self._start:
                     over = True
                     break
                 self.count += 1
@@ -226,9 +211,19 @@ class VideoFileReader(VideoReader):
                 f"{self.path}: {self.replaced} of {self.count} frames are broken, each replaced by "
                 "the previous one"
             )
-        expected, seconds = self._seconds(), self._reached()
+        expected, seconds = self._seconds(), 0.0
+        if self._last is not None:
+            seconds = float(self._last.pts * self.time_base + self._origin)
         if not over and seconds < expected - max(1.0, _SHORTFALL * expected):
             self.note_damage(f"ends after {seconds:.1f} of {expected:.1f} seconds")
+
+    def _demux(self) -> Iterator[av.Packet]:
+        import av
+
+        try:
+            yield from self.container.demux(self._stream, *self.audio, *self.subtitles)
+        except av.FFmpegError as error:
+            self._note_damaged(error.strerror)
 
     def _decoded(self, packet: av.Packet) -> Iterator[Frame]:
         """Yield the frames of a packet, after those that replace broken ones."""
@@ -246,13 +241,17 @@ class VideoFileReader(VideoReader):
                 self._note_broken("a frame is not whole")
                 continue
             yield from self._replacements(frame.pts)
-            if self._is_before_start(frame):
+            origin = round(self._origin / self.time_base)
+            if self._start and frame.pts is not None and frame.pts < origin:
                 continue
             self._last = self._to_frame(frame)
             yield self._last
 
     def _note_broken(self, reason: str | None) -> None:
         self._broken += 1
+        self._note_damaged(reason)
+
+    def _note_damaged(self, reason: str | None) -> None:
         self.note_damage(f"damaged after {self.count} frames ({reason})")
 
     def _replacements(self, before: int | None) -> Iterator[Frame]:
@@ -287,17 +286,6 @@ class VideoFileReader(VideoReader):
         if pts < self._container_end < pts + duration:
             duration = self._container_end - pts
         return Frame(_upright(frame, self._stream.sample_aspect_ratio), pts, duration)
-
-    def _is_before_start(self, frame: av.VideoFrame) -> bool:
-        origin = round(self._origin / self.time_base)
-        return bool(self._start) and frame.pts is not None and frame.pts < origin
-
-    def _time(self, pts: int) -> Fraction:
-        return pts * self.time_base
-
-    def _reached(self) -> float:
-        """Return the time of the last frame read, by the file's clock, in seconds."""
-        return 0.0 if self._last is None else float(self._time(self._last.pts) + self._origin)
 
     def _raise_no_frames(self) -> None:
         if self._start and self.damage is None:

@@ -22,13 +22,8 @@ if TYPE_CHECKING:
     import av
 
 ANIMATION_SUFFIXES = (".gif", ".webp")
-"""Suffixes of animations that are written."""
-
-GIF_TICK, WEBP_TICK = Fraction(1, 100), Fraction(1, 1000)
-"""Time bases in seconds."""
-
-SHORTEST_GIF_TICKS = 2
-"""Browsers show a shorter GIF frame for ten ticks, which delays the rest."""
+GIF_TICK, WEBP_TICK = Fraction(1, 100), Fraction(1, 1000)  # s
+SHORTEST_GIF_TICKS = 2  # browsers show a shorter frame for ten ticks, which delays the rest
 
 _DEFAULT_DURATION = Fraction(1, 10)  # seconds, of a single frame of unknown duration
 _WEBP_OPTIONS = {"quality": "85", "compression_level": "4"}
@@ -41,13 +36,6 @@ class AnimationWriter(AtomicWriter):
     follow another in less than 2/100 s are dropped, with a log line. Frames of a GIF share one
     palette of 256 colors made from all of them, so they are first stored losslessly beside the
     output.
-
-    Args:
-        path: The file, ending in .gif or .webp; missing folders are made.
-        reader: The reader that the frames come from.
-
-    Attributes:
-        path: The file; may be renamed within its folder until the block ends.
     """
 
     def __init__(self, path: str | os.PathLike[str], reader: VideoReader) -> None:
@@ -66,12 +54,9 @@ class AnimationWriter(AtomicWriter):
         self._last_duration = 0
 
     def write_frame(self, frame: Frame) -> None:
-        """Write a frame, resized to the first one's size.
+        """Write a frame, resized to the first one's size."""
+        import av
 
-        Raises:
-            ValueError: FFmpeg cannot encode it.
-            OSError: The file cannot be written; names `path`.
-        """
         seconds = frame.pts * self._reader.time_base
         with ffmpeg_errors_naming(self.path):
             if self._container is None:
@@ -83,10 +68,9 @@ class AnimationWriter(AtomicWriter):
                 return
             self._times.append(pts)
             self._last_duration = round(frame.duration * self._reader.time_base / self._tick)
-            rgb_u8 = frame.rgb_u8
-            if rgb_u8.shape[:2] != self._size:
-                rgb_u8 = resize(rgb_u8, self._size)
-            picture = _video_frame(np.ascontiguousarray(rgb_u8), pts, self._tick)
+            rgb_u8 = np.ascontiguousarray(resize(frame.rgb_u8, self._size))
+            picture = av.VideoFrame.from_ndarray(rgb_u8, format="rgb24")
+            picture.pts, picture.time_base = pts, self._tick
             if self._palette is not None:
                 self._palette.add(picture)
             for packet in self._stream.encode(picture.reformat(format=self._stream.pix_fmt)):
@@ -157,11 +141,10 @@ class AnimationWriter(AtomicWriter):
         height, width = self._size
         nexts = dict(zip(self._times, [*self._times[1:], end], strict=True))
         times = iter(self._times)
+        name, forever = str(self._temporary), {"loop": "0"}
         with (
             av.open(str(self._spool)) as spool,
-            av.open(
-                str(self._temporary), "w", format="gif", container_options={"loop": "0"}
-            ) as container,
+            av.open(name, "w", format="gif", container_options=forever) as container,
         ):
             stream = container.add_stream("gif", rate=100)
             stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
@@ -239,21 +222,10 @@ class _Palette:
             # The palette itself is 16 x 16.
             size = (self._width, self._height) if number == 0 else (16, 16)
             source = graph.add_buffer(
-                width=size[0],
-                height=size[1],
-                format=av.VideoFormat(kind),
-                time_base=self._tick,
+                width=size[0], height=size[1], format=av.VideoFormat(kind), time_base=self._tick
             )
             source.link_to(middle, 0, number)
             sources.append(source)
         middle.link_to(sink)
         graph.configure()
         return graph, sources, sink
-
-
-def _video_frame(rgb_u8: np.ndarray, pts: int, tick: Fraction) -> av.VideoFrame:
-    import av
-
-    picture = av.VideoFrame.from_ndarray(rgb_u8, format="rgb24")
-    picture.pts, picture.time_base = pts, tick
-    return picture

@@ -35,24 +35,16 @@ class VideoWriter(AbstractContextManager["VideoWriter", None], Protocol):
 
 def log_dropped_streams(reader: VideoReader, target: str) -> None:
     """Log the streams of a reader that a target for frames alone drops."""
-    counts = {
-        "audio": len(reader.audio),
-        "subtitles": len(reader.subtitles),
-        "attachments": len(reader.attachments),
-    }
-    dropped = ", ".join(f"{name} ({count})" for name, count in counts.items() if count)
+    kinds = ("audio", "subtitles", "attachments")
+    counts = {kind: len(getattr(reader, kind)) for kind in kinds}
+    dropped = ", ".join(f"{kind} ({count})" for kind, count in counts.items() if count)
     if dropped:
         logging.info("%s: %s holds frames only, dropped: %s", reader.path, target, dropped)
 
 
 @contextlib.contextmanager
 def ffmpeg_errors_naming(path: Path) -> Iterator[None]:
-    """Re-raise errors of FFmpeg and of the system as errors about `path`.
-
-    Raises:
-        ValueError: FFmpeg cannot write it.
-        OSError: The system cannot write it.
-    """
+    """Re-raise errors of FFmpeg as ValueError, and those of the system as OSError, about `path`."""
     import av
 
     try:

@@ -22,18 +22,8 @@ if TYPE_CHECKING:
 class ImageSequenceWriter(AtomicWriter):
     """Writes frames as pictures numbered from 1, replacing pictures of these names.
 
-    They appear together when the block ends without an exception.
-
-    Args:
-        place: A folder, or a pattern: ``out/%05d.png``; missing folders are made.
-        reader: The reader that the frames come from.
-        done: Number of leading frames to skip because their pictures exist.
-
-    Attributes:
-        path: `place`.
-
-    Raises:
-        ValueError: The suffix cannot be written, or one of the `done` pictures is missing.
+    They appear together when the block ends without an exception. The first `done` frames are
+    skipped, because their pictures exist.
     """
 
     def __init__(self, place: str | os.PathLike[str], reader: VideoReader, done: int = 0) -> None:
@@ -50,11 +40,7 @@ class ImageSequenceWriter(AtomicWriter):
                 raise ValueError(f"{self._final_path(number)}: expected a picture, got none")
 
     def write_frame(self, frame: Frame) -> None:
-        """Write a frame of any size.
-
-        Raises:
-            OSError: It cannot be written; names the picture.
-        """
+        """Write a frame of any size."""
         self._count += 1
         if self._count <= self._done:
             return
@@ -90,10 +76,6 @@ class ImageSequenceWriter(AtomicWriter):
 
 
 def check_sequence_target(place: str | os.PathLike[str]) -> None:
-    """Check the suffix of numbered pictures without touching a file.
-
-    Raises:
-        ValueError: It cannot be written.
-    """
+    """Check the suffix of numbered pictures without touching a file."""
     if Path(sequence_pattern(place)).suffix.lower() not in WRITABLE_SUFFIXES:
         raise ValueError(f"{place}: expected pictures as {', '.join(WRITABLE_SUFFIXES)}")

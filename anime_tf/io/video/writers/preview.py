@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     import av
 
-PREVIEW_SIDE = 960
-"""Longest side of the picture in the window, in pixels."""
+PREVIEW_SIDE = 960  # longest side of the picture in the window, in pixels
 
 
 class PreviewWriter:
@@ -28,10 +27,6 @@ class PreviewWriter:
 
     The window belongs to the thread that writes the first frame. Closing it stops a reader that has
     a method `stop`.
-
-    Args:
-        writer: The writer.
-        reader: The reader that the frames come from.
     """
 
     def __init__(self, writer: VideoWriter, reader: object) -> None:
@@ -84,9 +79,7 @@ class PreviewWriter:
 
     def _stop(self) -> None:
         self._close_window()
-        stop = getattr(self._reader, "stop", None)
-        if stop is not None:
-            stop()
+        getattr(self._reader, "stop", lambda: None)()
 
     def __enter__(self) -> Self:
         self._writer.__enter__()

@@ -33,9 +33,10 @@ class PacketStream(Protocol):
 
     def flush(self) -> list[av.Packet]:
         """Return the buffered packets at the end of the stream."""
+        return []
 
 
-class _CopiedStream:
+class _CopiedStream(PacketStream):
     """Audio or subtitles copied packet by packet."""
 
     def __init__(self, target: av.AudioStream | SubtitleStream) -> None:
@@ -56,12 +57,8 @@ class _CopiedStream:
         packet.stream = self._target
         return [packet]
 
-    def flush(self) -> list[av.Packet]:
-        """Return nothing."""
-        return []
 
-
-class _EncodedAudio:
+class _EncodedAudio(PacketStream):
     """Audio that the container cannot hold, encoded again."""
 
     def __init__(self, target: av.AudioStream) -> None:
@@ -77,7 +74,7 @@ class _EncodedAudio:
         return list(self._target.encode(None))
 
 
-class _EncodedSubtitles:
+class _EncodedSubtitles(PacketStream):
     """Text subtitles that the container cannot hold, encoded again."""
 
     def __init__(self, source: SubtitleStream, target: SubtitleStream) -> None:
@@ -99,10 +96,6 @@ class _EncodedSubtitles:
         encoded.stream = self._target
         return [encoded]
 
-    def flush(self) -> list[av.Packet]:
-        """Return nothing."""
-        return []
-
 
 def add_stream(
     container: av.container.OutputContainer,
@@ -111,8 +104,7 @@ def add_stream(
 ) -> PacketStream | None:
     """Add a stream for audio or subtitles: copied if the container can hold it, else encoded.
 
-    Returns:
-        The stream; None for subtitles that can be neither, with a log line.
+    Subtitles that can be neither are logged and give None.
     """
     if _can_copy(container.format.name, source):
         target = container.add_stream_from_template(source)
@@ -126,20 +118,13 @@ def add_stream(
 def _encode_audio(
     container: av.container.OutputContainer, source: av.AudioStream, kind: Container
 ) -> _EncodedAudio:
+    import av
+
     context = source.codec_context
-    logging.info(
-        "audio %d: %s cannot be stored in %s, encoded as %s",
-        source.index,
-        context.name,
-        container.format.name,
-        _AUDIO_NAMES[kind.audio_encoder],
-    )
-    encoded = cast(
-        "av.AudioStream",
-        container.add_stream(
-            kind.audio_encoder, rate=_nearest_rate(kind.audio_encoder, context.sample_rate)
-        ),
-    )
+    _log(source, container, f"encoded as {_AUDIO_NAMES[kind.audio_encoder]}")
+    rates = av.Codec(kind.audio_encoder, "w").audio_rates or [48_000]
+    rate = min(rates, key=lambda known: abs(known - context.sample_rate))
+    encoded = cast("av.AudioStream", container.add_stream(kind.audio_encoder, rate=rate))
     encoded.layout = _LAYOUTS.get(context.layout.nb_channels, "stereo")
     encoded.bit_rate = _BITS_PER_CHANNEL * encoded.layout.nb_channels
     _describe(encoded, source)
@@ -149,26 +134,15 @@ def _encode_audio(
 def _encode_subtitles(
     container: av.container.OutputContainer, source: SubtitleStream, kind: Container
 ) -> _EncodedSubtitles | None:
-    name, context = source.codec_context.name, source.codec_context
+    context = source.codec_context
     # Text decoders make a header when they open; picture subtitles have none. Older releases of
     # PyAV do not encode subtitles.
     context.open(strict=False)
     header = getattr(context, "subtitle_header", None)
     if not header or not hasattr(context, "encode_subtitle"):
-        logging.info(
-            "subtitles %d: %s cannot be stored in %s, dropped",
-            source.index,
-            name,
-            container.format.name,
-        )
+        _log(source, container, "dropped")
         return None
-    logging.info(
-        "subtitles %d: %s cannot be stored in %s, encoded as %s",
-        source.index,
-        name,
-        container.format.name,
-        kind.subtitles,
-    )
+    _log(source, container, f"encoded as {kind.subtitles}")
     target = cast("SubtitleStream", container.add_stream(kind.subtitles))
     target.codec_context.subtitle_header = header
     target.codec_context.time_base = Fraction(1, 1000)
@@ -193,12 +167,13 @@ def _can_copy(format_name: str, source: av.AudioStream | SubtitleStream) -> bool
     return True
 
 
-def _nearest_rate(encoder: str, rate: int) -> int:
-    """Return the nearest sampling rate that an encoder has."""
-    import av
-
-    rates = av.Codec(encoder, "w").audio_rates or [48_000]
-    return min(rates, key=lambda known: abs(known - rate))
+def _log(
+    source: av.AudioStream | SubtitleStream, container: av.container.OutputContainer, outcome: str
+) -> None:
+    kind = "audio" if source.type == "audio" else "subtitles"
+    text = "%s %d: %s cannot be stored in %s, %s"
+    name = source.codec_context.name
+    logging.info(text, kind, source.index, name, container.format.name, outcome)
 
 
 def _describe(

@@ -29,16 +29,8 @@ class VideoFileWriter(AtomicWriter):
     packet by packet if the container takes them, else encoded. 4:2:0 needs even sides: an odd last
     row or column is repeated.
 
-    Args:
-        path: The file, with a suffix of `CONTAINERS`; missing folders are made.
-        reader: The reader that frames and packets come from.
-        encoding: Codec and quality.
-
-    Attributes:
-        path: The file; may be renamed within its folder until the block ends.
-
     Raises:
-        ValueError: Another suffix, or a codec or quality that does not fit it.
+        ValueError: The suffix is not of `CONTAINERS`, or codec or quality do not fit it.
     """
 
     def __init__(
@@ -56,12 +48,7 @@ class VideoFileWriter(AtomicWriter):
         self._waiting: list[av.Packet] = []
 
     def write_frame(self, frame: Frame) -> None:
-        """Write a frame, resized to the first one's size.
-
-        Raises:
-            ValueError: FFmpeg cannot encode it.
-            OSError: The file cannot be written; names `path`.
-        """
+        """Write a frame, resized to the first one's size."""
         import av
 
         with ffmpeg_errors_naming(self.path):
@@ -77,15 +64,11 @@ class VideoFileWriter(AtomicWriter):
             )
             picture.pts = self._next_pts(frame)
             picture.time_base = self._time_base
-            self._encode(picture)
+            for packet in self._video.encode(picture):
+                self._mux_video(packet)
 
     def write_packet(self, packet: av.Packet) -> None:
-        """Write a packet of the reader.
-
-        Raises:
-            ValueError: FFmpeg cannot write it.
-            OSError: The file cannot be written; names `path`.
-        """
+        """Write a packet of the reader."""
         if self._container is None:  # waits for the size of the first frame
             self._waiting.append(packet)
             return
@@ -168,14 +151,8 @@ class VideoFileWriter(AtomicWriter):
     def _fitted(self, rgb_u8: np.ndarray) -> np.ndarray:
         height, width = self._size
         if rgb_u8.shape[:2] != self._size:
-            logging.log_first_n(
-                logging.WARNING,
-                "%s: frames change their size; all are resized to %dx%d, that of the first",
-                1,
-                self._reader.path,
-                width,
-                height,
-            )
+            text = "%s: frames change their size; all are resized to %dx%d, that of the first"
+            logging.log_first_n(logging.WARNING, text, 1, self._reader.path, width, height)
             rgb_u8 = resize(rgb_u8, self._size)
         if height % 2 or width % 2:
             return np.pad(rgb_u8, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -195,10 +172,6 @@ class VideoFileWriter(AtomicWriter):
         self._durations[pts] = duration
         self._last_pts = pts
         return pts
-
-    def _encode(self, picture: av.VideoFrame | None) -> None:
-        for packet in self._video.encode(picture):
-            self._mux_video(packet)
 
     def _mux_video(self, packet: av.Packet) -> None:
         # Encoders drop durations, and the muxer would guess the last one.
@@ -244,12 +217,11 @@ class VideoFileWriter(AtomicWriter):
             name = "audio" if kind == "audio" else "subtitles"
             self._reader.note_damage(f"{name} damaged ({error.strerror})")
             return
-        for converted in packets:
-            self._mux(converted)
+        self._mux(*packets)
 
-    def _mux(self, packet: av.Packet) -> None:
+    def _mux(self, *packets: av.Packet) -> None:
         if self._container is not None:
-            self._container.mux(packet)
+            self._container.mux(packets)
 
     def commit(self) -> None:
         """Finish the file and move it to its final name."""
@@ -269,5 +241,4 @@ class VideoFileWriter(AtomicWriter):
     def _flush(self) -> None:
         self._flush_video()
         for stream in self._streams.values():
-            for packet in stream.flush():
-                self._mux(packet)
+            self._mux(*stream.flush())
