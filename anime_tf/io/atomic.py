@@ -13,7 +13,6 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 from anime_tf.io.closeable import Closeable
 
@@ -25,14 +24,9 @@ class AtomicWriter(Closeable):
     def commit(self) -> None:
         """Move what was written, if anything, to its final name."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         try:
-            if error is None:
+            if error[0] is None:
                 self.commit()
         finally:
             self.close()
@@ -49,13 +43,10 @@ def replace_file(temporary: Path, path: str | os.PathLike[str], *, durable: bool
     """Rename a finished file; an existing `path` is replaced.
 
     Args:
-        temporary: The file.
-        path: Its final name, in the same folder.
+        temporary: The file, in the same folder.
+        path: Its final name.
         durable: Flush file and folder to the disk, so that a power loss leaves the old file or the
             new one. It takes 10 ms; results that a second run makes again go without.
-
-    Raises:
-        OSError: The file cannot be flushed or renamed.
     """
     if durable:
         _sync(temporary)
@@ -65,17 +56,7 @@ def replace_file(temporary: Path, path: str | os.PathLike[str], *, durable: bool
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:
-    """Write a file atomically.
-
-    Args:
-        path: The file; an existing one is replaced. Its folder must exist.
-        data: The content.
-        durable: As of `replace_file`.
-
-    Raises:
-        OSError: The file cannot be written (no such folder, no permission, disk full); names
-            `path`.
-    """
+    """Write a file atomically; see `atomic_file`."""
     with atomic_file(path, durable=durable) as temporary, open(temporary, "xb") as file:
         file.write(data)
 
@@ -94,7 +75,7 @@ def atomic_file(
         durable: As of `replace_file`.
 
     Raises:
-        OSError: As the block raises it, but naming `path` instead of the temporary file.
+        OSError: As the block raises it (disk full, no permission), but naming `path`.
     """
     temporary = temporary_path(path, suffix)
     with errors_naming(path, temporary):
@@ -120,8 +101,7 @@ def atomic_folder(
         durable: As of `replace_file`, for every file in it.
 
     Raises:
-        OSError: `path` holds something and `replace` is not set; or as the block raises it, but
-            naming `path` instead of the temporary folder.
+        OSError: `path` holds something and `replace` is not set; or as of `atomic_file`.
     """
     path = Path(path)
     final = path.resolve()  # a link keeps pointing at the folder

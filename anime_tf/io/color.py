@@ -6,8 +6,7 @@ import numpy as np
 
 from anime_tf.io.pixels import WHITE, apply_gain
 
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)
-"""Weights of R, G and B in luma (ITU-R BT.601), as in the original implementation."""
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601, as in the original
 
 
 def luma(rgb: np.ndarray) -> float:
@@ -36,12 +35,7 @@ def match_brightness(photo_u8: np.ndarray, stylized_u8: np.ndarray) -> np.ndarra
 def brightness_gain(photo: np.ndarray, stylized: np.ndarray) -> float:
     """Return the factor that gives a stylized picture the mean luma of its photo.
 
-    Args:
-        photo: (height, width, 3) RGB of a dtype of `WHITE`.
-        stylized: The same, in any dtype of `WHITE`.
-
-    Returns:
-        The quotient of the means; 1 for an all-black picture.
+    Both are RGB of a dtype of `WHITE`; 1 for an all-black picture.
     """
     level = luma(stylized)
     if level == 0:

@@ -11,10 +11,7 @@ from pathlib import Path
 from absl import logging
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
-"""Suffixes of picture files, in lower case."""
-
-SMOOTH_RECORD = "smooth.json"
-"""Name of the record that `edge_smooth.smooth_folder` writes beside its pictures."""
+SMOOTH_RECORD = "smooth.json"  # written by `edge_smooth.smooth_folder` beside its pictures
 
 _SUFFIX_WORDS = ", ".join(PICTURE_SUFFIXES)
 
@@ -40,10 +37,6 @@ class DatasetFolders:
 
 def find_pictures(folder: str | os.PathLike[str], *, recursive: bool = True) -> list[Path]:
     """List the pictures of a folder, without hidden files and folders.
-
-    Args:
-        folder: The folder.
-        recursive: Include subfolders.
 
     Returns:
         Paths that begin with `folder`, sorted by their relative path on every machine.
@@ -76,9 +69,7 @@ def relative_stem(path: Path, folder: Path) -> str:
 def by_stem(pictures: Iterable[Path], folder: Path) -> dict[str, Path]:
     """Index the pictures of a folder by `relative_stem`, in their order.
 
-    Raises:
-        ValueError: Two pictures share a stem (a.jpg and a.png), so that their counterparts would
-            be ambiguous.
+    ValueError for two that share a stem (a.jpg and a.png): their counterparts would be ambiguous.
     """
     index: dict[str, Path] = {}
     for path in pictures:

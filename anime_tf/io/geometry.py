@@ -13,8 +13,7 @@ import numpy as np
 
 from anime_tf.io.pixels import WHITE, as_type
 
-Padding = tuple[int, int, int, int]
-"""Rows and columns added to a picture: (top, bottom, left, right)."""
+Padding = tuple[int, int, int, int]  # rows and columns added: (top, bottom, left, right)
 
 
 def apply_orientation(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -29,17 +28,9 @@ def apply_orientation(array: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def resize(array: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """Resize an array, each channel on its own: an axis is area-averaged down, linear up.
+    """Resize (height, width) or (height, width, 1 to 4) uint8 or float32, channel by channel.
 
-    Args:
-        array: (height, width) or (height, width, 1 to 4), uint8 or float32.
-        size_hw: New height and width.
-
-    Returns:
-        The array at that size, same dtype and channels.
-
-    Raises:
-        ValueError: A side under 1.
+    An axis is area-averaged down, linear up. ValueError for a side under 1.
     """
     if min(size_hw) < 1:
         raise ValueError(f"expected a size of at least 1x1, got {size_hw}")
@@ -64,9 +55,6 @@ def limit_array_side(array: np.ndarray, max_side: int) -> np.ndarray:
 
     Returns:
         The array in its aspect ratio (no side under 1), or itself if it is small enough.
-
-    Raises:
-        ValueError: `max_side` is negative.
     """
     if max_side < 0:
         raise ValueError(f"expected max_side of 0 (no limit) or more, got {max_side}")
@@ -120,17 +108,10 @@ def crop_padding(array_nhwc: Any, padding: Padding) -> Any:
 
 
 def side_by_side(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Set two pictures of one height side by side.
-
-    Args:
-        left: (height, width, 3 or 4) of a dtype of `WHITE`.
-        right: (height, width, 3 or 4) of a dtype of `WHITE`.
+    """Set two pictures (height, width, 3 or 4) of dtypes of `WHITE` side by side.
 
     Returns:
         (height, sum of the widths, 3) of the dtype of `right`; 4 channels if one has alpha.
-
-    Raises:
-        ValueError: The heights differ.
     """
     if left.shape[0] != right.shape[0]:
         raise ValueError(
@@ -141,23 +122,15 @@ def side_by_side(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     if {left.shape[2], right.shape[2]} == {3, 4}:
         alpha = ((0, 0), (0, 0), (0, 1))
         white = WHITE[right.dtype]
-        pair = [
-            array if array.shape[2] == 4 else np.pad(array, alpha, constant_values=white)
-            for array in pair
-        ]
+        pair = [a if a.shape[2] == 4 else np.pad(a, alpha, constant_values=white) for a in pair]
     return np.concatenate(pair, axis=1)
 
 
 def stack_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Stack RGB uint8 pictures vertically, padding narrower ones with white on the right.
-
-    Returns:
-        (sum of the heights, largest width, 3) uint8.
-    """
+    """Stack RGB uint8 pictures vertically, padding narrower ones with white on the right."""
     width = max(row.shape[1] for row in rows)
-    return np.concatenate(
-        [
-            np.pad(row, [(0, 0), (0, width - row.shape[1]), (0, 0)], constant_values=255)
-            for row in rows
-        ]
-    )
+
+    def widened(row: np.ndarray) -> np.ndarray:
+        return np.pad(row, [(0, 0), (0, width - row.shape[1]), (0, 0)], constant_values=255)
+
+    return np.concatenate([widened(row) for row in rows])

@@ -36,17 +36,15 @@ def _redirected_stderr() -> Iterator[None]:
             yield
             return
         os.dup2(buffer.fileno(), 2)
+        messages = b""
         try:
             yield
         except BaseException:
-            _restore(stderr)
             buffer.seek(0)
-            os.write(2, buffer.read())
+            messages = buffer.read()
             raise
-        _restore(stderr)
-
-
-def _restore(descriptor: int) -> None:
-    sys.stderr.flush()
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            os.write(2, messages)

@@ -27,11 +27,9 @@ def expand_glob(text: str) -> list[Path]:
 
 
 def check_writable(folder: Path) -> None:
-    """Check that files can be written to a folder, which need not exist yet.
+    """Raise NotADirectoryError or PermissionError if files cannot be written to a folder.
 
-    Raises:
-        NotADirectoryError: A file stands where a folder is needed.
-        PermissionError: The folder is not writable.
+    It need not exist yet.
     """
     existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not existing.is_dir():
@@ -41,11 +39,7 @@ def check_writable(folder: Path) -> None:
 
 
 def check_unique_stems(paths: Iterable[Path]) -> None:
-    """Check that no two files have one name but for suffix and folder.
-
-    Raises:
-        ValueError: Two share a stem.
-    """
+    """Raise ValueError if two files have one name but for suffix and folder."""
     stems: dict[str, Path] = {}
     for path in paths:
         first = stems.setdefault(path.stem, path)

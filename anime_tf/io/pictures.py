@@ -19,17 +19,11 @@ from anime_tf.io.atomic import write_bytes
 from anime_tf.io.geometry import apply_orientation, limit_array_side
 from anime_tf.io.pixels import WHITE, to_eight_bits
 
-MAX_PIXELS = 1 << 28
-"""Pictures with more pixels (268 million; 0.8 GB of RGB) are refused before decoding."""
+MAX_PIXELS = 1 << 28  # larger pictures (over 0.8 GB of RGB) are refused before decoding
 
 WRITABLE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-"""Lower-case suffixes of formats that are written."""
-
 ALPHA_SUFFIXES = (".png", ".bmp", ".webp", ".tif", ".tiff")
-"""Those of `WRITABLE_SUFFIXES` that keep alpha."""
-
-DEEP_SUFFIXES = (".png", ".tif", ".tiff")
-"""Those of `WRITABLE_SUFFIXES` that can hold 16 bits per channel."""
+DEEP_SUFFIXES = (".png", ".tif", ".tiff")  # can hold 16 bits per channel
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,23 +64,18 @@ class Picture:
 
 
 def as_picture(picture_u8: Picture | np.ndarray) -> Picture:
-    """Wrap an array as a `Picture`.
-
-    Args:
-        picture_u8: A `Picture` (returned as it is), or a uint8 array: (height, width) gray,
-            (height, width, 3) RGB or (height, width, 4) RGBA.
+    """Wrap a uint8 array as a `Picture`: (height, width) gray, or (height, width, 3 or 4).
 
     Raises:
         ValueError: The array has another dtype or shape.
     """
     if isinstance(picture_u8, Picture):
         return picture_u8
-    if picture_u8.dtype == np.uint8 and picture_u8.ndim == 2:
+    shape = picture_u8.shape if picture_u8.dtype == np.uint8 else ()
+    if len(shape) == 2:
         return Picture(np.repeat(picture_u8[..., None], 3, axis=2))
-    if picture_u8.dtype == np.uint8 and picture_u8.ndim == 3 and picture_u8.shape[2] in (3, 4):
-        return Picture(
-            picture_u8[..., :3], picture_u8[..., 3] if picture_u8.shape[2] == 4 else None
-        )
+    if len(shape) == 3 and shape[2] in (3, 4):
+        return Picture(picture_u8[..., :3], picture_u8[..., 3] if shape[2] == 4 else None)
     raise ValueError(
         "expected a picture as a uint8 array (height, width), (height, width, 3) or "
         f"(height, width, 4), got {picture_u8.dtype} {picture_u8.shape}"
@@ -101,11 +90,7 @@ def limit_side(picture: Picture, max_side: int) -> Picture:
 
 
 def flatten_alpha(picture: Picture) -> np.ndarray:
-    """Composite a picture on white.
-
-    Returns:
-        (height, width, 3) uint8 RGB; `rgb_u8` itself if the picture is opaque.
-    """
+    """Composite a picture on white; return RGB, `rgb_u8` itself if the picture is opaque."""
     if picture.alpha_u8 is None:
         return picture.rgb_u8
     alpha = picture.alpha_u8[..., None].astype(np.uint16)
@@ -250,12 +235,7 @@ def encode_picture(picture_u8: Picture | np.ndarray, suffix: str, *, quality: in
 def write_picture(
     path: str | os.PathLike[str], picture_u8: Picture | np.ndarray, *, quality: int = 95
 ) -> None:
-    """Write a picture file atomically, in the format of its suffix; see `encode_picture`.
-
-    Raises:
-        ValueError: The picture cannot be encoded so; names `path`.
-        OSError: The file cannot be written; names `path`.
-    """
+    """Write a picture file atomically, in the format of its suffix; see `encode_picture`."""
     try:
         data = encode_picture(picture_u8, Path(path).suffix, quality=quality)
     except ValueError as error:

@@ -10,26 +10,16 @@ from typing import Any
 import cv2
 import numpy as np
 
+# dtypes of pictures, and the value of white in each; black is 0
 WHITE: dict[np.dtype[Any], int] = {
     np.dtype(np.uint8): 255,
     np.dtype(np.uint16): 65535,
     np.dtype(np.float32): 1,
 }
-"""Dtypes of pictures, and the value of white in each; black is 0."""
 
 
 def to_pm1(picture: np.ndarray) -> np.ndarray:
-    """Convert pixels to the range of networks: ``x / 127.5 - 1``, for uint16 ``x / 32767.5 - 1``.
-
-    Args:
-        picture: uint8 or uint16, any shape.
-
-    Returns:
-        float32 in [-1, 1], same shape.
-
-    Raises:
-        ValueError: Another dtype.
-    """
+    """Convert uint8 or uint16 of any shape to float32 in [-1, 1]: ``x / (white / 2) - 1``."""
     if picture.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"expected uint8 or uint16 pixels, got {picture.dtype}")
     picture_pm1 = picture.astype(np.float32)
@@ -39,22 +29,14 @@ def to_pm1(picture: np.ndarray) -> np.ndarray:
 
 
 def to_u8(picture_pm1: np.ndarray) -> np.ndarray:
-    """Convert a network's output to uint8: ``round((y + 1) * 127.5)``, clipped.
-
-    The inverse of `to_pm1`: a uint8 picture survives both unchanged.
-    """
+    """Convert a network's output to uint8: ``round((y + 1) * 127.5)``, clipped."""
     return from_pm1(picture_pm1, np.uint8)
 
 
 def from_pm1(picture_pm1: np.ndarray, dtype: Any) -> np.ndarray:
     """Convert a network's output to pixels: ``(y + 1) * white / 2``, clipped, integers rounded.
 
-    Args:
-        picture_pm1: Floats, nominally in [-1, 1], any shape.
-        dtype: A dtype of `WHITE`.
-
-    Returns:
-        The pixels, same shape.
+    `picture_pm1` is nominally in [-1, 1], of any shape; `dtype` is one of `WHITE`.
     """
     dtype = np.dtype(dtype)
     white = WHITE[dtype]
@@ -65,11 +47,7 @@ def from_pm1(picture_pm1: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 def as_type(picture: np.ndarray, dtype: Any) -> np.ndarray:
-    """Convert pixels to another dtype of `WHITE`: white stays white, values are rounded.
-
-    Returns:
-        A new array of the same shape.
-    """
+    """Convert pixels to another dtype of `WHITE`, rounded, as a new array; white stays white."""
     dtype = np.dtype(dtype)
     if picture.dtype == dtype:
         return picture.copy()

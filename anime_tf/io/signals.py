@@ -7,15 +7,12 @@ import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 @contextlib.contextmanager
 def caught_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
     """Call a handler on the first SIGINT or SIGTERM; a second one ends the process as usual.
 
-    Args:
-        handler: As of `signal.signal`; never called in other threads than the main one.
+    `handler` is as of `signal.signal`, and called in the main thread only.
     """
 
     def once(number: int, frame: FrameType | None) -> None:
@@ -25,7 +22,7 @@ def caught_signals(handler: Callable[[int, FrameType | None], object]) -> Iterat
 
     previous = {}
     try:
-        for stop_signal in STOP_SIGNALS:
+        for stop_signal in (signal.SIGINT, signal.SIGTERM):
             previous[stop_signal] = signal.signal(stop_signal, once)
     except ValueError:  # not in the main thread, which alone gets signals
         previous = {}

@@ -8,13 +8,7 @@ from collections.abc import Iterable, Sequence
 def format_table(
     header: Sequence[str], rows: Iterable[Sequence[object]], *, markdown: bool = False
 ) -> str:
-    """Format rows as aligned columns, the first to the left and the others to the right.
-
-    Args:
-        header: Titles of the columns.
-        rows: Cells, as many as titles; converted by `str`.
-        markdown: Format a Markdown table instead.
-    """
+    """Format rows as columns, the first left-aligned, the others right; or as Markdown."""
     lines = [list(header), *([str(cell) for cell in row] for row in rows)]
     if markdown:
         lines.insert(1, ["---"] * len(header))

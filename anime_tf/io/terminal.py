@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from absl import logging
 from tqdm import tqdm
 
-INTERVAL = 30.0
-"""Seconds between progress lines where stderr is no terminal."""
+from anime_tf.io.closeable import Closeable
+
+INTERVAL = 30.0  # seconds between progress lines where stderr is no terminal
 
 _Item = TypeVar("_Item")
 
@@ -22,7 +23,7 @@ def is_terminal() -> bool:
     return sys.stderr.isatty()
 
 
-class Progress:
+class Progress(Closeable):
     """A progress bar on a terminal, a log line every 30 seconds elsewhere; a context manager.
 
     Args:
@@ -56,7 +57,7 @@ class Progress:
         )
 
     def update(self, postfix: str = "") -> None:
-        """Count one more item, and shows a text behind the count."""
+        """Count one more item, and show a text behind the count."""
         self._done += 1
         if not self._bar.disable:
             self._bar.set_postfix_str(postfix, refresh=False)
@@ -81,12 +82,6 @@ class Progress:
     def close(self) -> None:
         """End the bar."""
         self._bar.close()
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
 
 def write_line(line: str) -> None:
