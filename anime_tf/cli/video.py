@@ -38,7 +38,7 @@ class _Stop:
     def open(self, source: VideoReader) -> None:
         self.source = source
 
-    def __call__(self, number: int, frame: FrameType | None) -> None:
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
         self.number = signal.Signals(number)
         end = getattr(self.source, "stop", None)
         if end is not None:  # a camera, whose video has no other end

@@ -65,7 +65,7 @@ async def _serve(api: Api, listening: socket.socket) -> None:
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def end(_number: int, _frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(stop.set)
 
     host, port = listening.getsockname()[:2]

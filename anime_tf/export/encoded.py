@@ -12,7 +12,6 @@ wrongly) and animated WebP (without alpha, the decoder of TensorFlow 2.21 writes
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -47,19 +46,6 @@ PNG_COMPRESSION = 1
 """Level of zlib. The default, 6, takes five times as long for files that are 4% smaller."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Limits of accepted pictures.
-
-    Attributes:
-        max_bytes: Size of the file.
-        max_pixels: Height times width.
-    """
-
-    max_bytes: int = MAX_BYTES
-    max_pixels: int = MAX_PIXELS
-
-
 def _encode_png(picture_u8: tf.Tensor) -> tf.Tensor:
     return tf.io.encode_png(picture_u8, compression=PNG_COMPRESSION)
 
@@ -85,12 +71,17 @@ class EncodedPictures:
 
     Args:
         network: The network.
-        limits: Limits; the defaults without them.
+        max_bytes: Largest file.
+        max_pixels: Largest height times width.
     """
 
-    def __init__(self, network: PaddedGenerator, limits: Limits | None = None) -> None:
-        self._network = network
-        self._limits = limits or Limits()
+    def __init__(
+        self,
+        network: PaddedGenerator,
+        max_bytes: int = MAX_BYTES,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self._network, self._max_bytes, self._max_pixels = network, max_bytes, max_pixels
         signature = [tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int64)]
         self._read = tf.function(self._read_file, input_signature=signature, autograph=False)
 
@@ -136,19 +127,19 @@ class EncodedPictures:
 
     def _read_file(self, data: tf.Tensor, max_side: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Decode a file to uint8 (height, width, 3 or 4) and an error, of which one is empty."""
-        limits, empty = self._limits, tf.zeros((0, 0, 3), tf.uint8)
+        empty, most = tf.zeros((0, 0, 3), tf.uint8), self._max_bytes
 
         def read(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             size = tf.strings.length(data)
-            is_too_large = size > limits.max_bytes
+            is_too_large = size > most
             data = tf.where(is_too_large, "", data)
             header = _read_header(_File(data))
             error = _select(
                 (
                     is_too_large,
-                    _text("file of ", size, f" bytes: expected at most {limits.max_bytes}"),
+                    _text("file of ", size, f" bytes: expected at most {most}"),
                 ),
-                otherwise=_find_error(data, header, limits.max_pixels, max_side),
+                otherwise=_find_error(data, header, self._max_pixels, max_side),
             )
             picture_u8 = tf.cond(error == "", lambda: _decode(data, header), lambda: empty)
             return picture_u8, error
@@ -230,7 +221,7 @@ def _read_header(file: _File) -> _Header:
     def branch(read: Callable[[_File], tuple[Any, ...]]) -> Callable[[], list[tf.Tensor]]:
         return lambda: [_to_tensor(value) for value in read(file)]
 
-    readers = (_read_jpeg, _read_png, _read_webp, lambda file: ("", 0, 0, 1, 3))
+    readers = (_read_jpeg, _read_png, _read_webp, lambda _: ("", 0, 0, 1, 3))
     return _Header(kind, *tf.switch_case(tf.cast(kind, tf.int32), [*map(branch, readers)]))
 
 
@@ -337,7 +328,7 @@ def _read_jpeg(file: _File) -> tuple[Any, ...]:
 def _read_png(file: _File) -> tuple[Any, ...]:
     """Walk the chunks; libpng verifies their checksums."""
 
-    def step(at: tf.Tensor, state: _State) -> tuple[Any, Any, tf.Tensor, dict]:
+    def step(at: tf.Tensor, _state: _State) -> tuple[Any, Any, tf.Tensor, dict]:
         end = at + 12 + file.number(at, 4)
         is_exif = file.has(at + 4, b"eXIf")
         problem = _select((end > file.size, _CUT), otherwise="")
@@ -367,7 +358,7 @@ def _read_webp(file: _File) -> tuple[Any, ...]:
     """Walk the chunks; the first one tells the size."""
     file_end = 8 + file.number(4, 4, "little")
 
-    def step(at: tf.Tensor, state: _State) -> tuple[Any, Any, tf.Tensor, dict]:
+    def step(at: tf.Tensor, _state: _State) -> tuple[Any, Any, tf.Tensor, dict]:
         length = file.number(at + 4, 4, "little")
         is_exif = file.has(at, b"EXIF")
         end = at + 8 + length

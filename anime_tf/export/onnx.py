@@ -41,7 +41,7 @@ def check_installed() -> None:
 
 
 def export(
-    network: PaddedGenerator, path: Path, config: ExportConfig, card: ModelCard
+    network: PaddedGenerator, path: Path, _config: ExportConfig, card: ModelCard
 ) -> Tolerance:
     """Write an ONNX model; return its tolerance."""
     path.write_bytes(convert_onnx(network, card))

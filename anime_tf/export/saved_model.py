@@ -10,7 +10,7 @@ import tensorflow as tf
 from anime_tf.export.card import ModelCard, Signature
 from anime_tf.export.checks import Tolerance
 from anime_tf.export.config import ExportConfig
-from anime_tf.export.encoded import MAX_PIXELS, EncodedPictures, Limits
+from anime_tf.export.encoded import MAX_PIXELS, EncodedPictures
 from anime_tf.export.warmup import FILE as WARMUP_FILE
 from anime_tf.export.warmup import warmup_inputs, write_warmup
 from anime_tf.inference.padded_generator import PaddedGenerator
@@ -41,8 +41,7 @@ def export(
     network: PaddedGenerator, path: Path, config: ExportConfig, card: ModelCard
 ) -> Tolerance:
     """Write a SavedModel; return its tolerance."""
-    limits = Limits(max_pixels=config.max_pixels or MAX_PIXELS)
-    write_saved_model(network, path, card=card, limits=limits)
+    write_saved_model(network, path, card=card, max_pixels=config.max_pixels or MAX_PIXELS)
     return TOLERANCE
 
 
@@ -51,7 +50,7 @@ def write_saved_model(
     path: str | os.PathLike[str],
     *,
     card: ModelCard | None = None,
-    limits: Limits | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> None:
     """Write a SavedModel with `SIGNATURES` for pictures of any size and number.
 
@@ -61,9 +60,9 @@ def write_saved_model(
         network: The network, in any precision.
         path: The folder; must not exist.
         card: Model card; None for none.
-        limits: Limits of the signatures ``bytes`` and ``bytes_jpeg``.
+        max_pixels: Largest picture of the signatures ``bytes`` and ``bytes_jpeg``.
     """
-    encoded = EncodedPictures(network, limits)
+    encoded = EncodedPictures(network, max_pixels=max_pixels)
     tf.saved_model.save(
         network,
         os.fspath(path),

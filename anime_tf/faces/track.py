@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from anime_tf.faces.align import OrientedSquare, similarity_transform
 from anime_tf.faces.face import Face, iou
+
+if TYPE_CHECKING:
+    from anime_tf.faces.detect import FaceFinder
 
 MATCH_IOU = 0.3  # a detection belongs to a track if their intersection over union is larger
 
@@ -25,18 +28,6 @@ SPEED_CUTOFF = 1.0  # cutoff of the filter of the speed in Hz
 
 MAX_STEP = 0.35
 """Largest motion between two frames, as a fraction of the side; beyond it the face was lost."""
-
-
-class Finder(Protocol):
-    """The interface of `FaceFinder` that a tracker uses."""
-
-    def __call__(self, photo_u8: np.ndarray) -> list[Face]:
-        """Find the faces in a picture."""
-        ...
-
-    def follow(self, photo_u8: np.ndarray, face: Face) -> Face:
-        """Predict the landmarks of a known face in the next frame."""
-        ...
 
 
 class OneEuroFilter:
@@ -138,14 +129,14 @@ class FaceTracker:
     one-euro filter smooths position, size and angle, so that portraits and masks do not jitter.
 
     Args:
-        finder: Finds and follows faces, like `FaceFinder`.
+        finder: Finds and follows faces.
         every: Frames per search.
 
     Raises:
         ValueError: `every` is less than 1.
     """
 
-    def __init__(self, finder: Finder, every: int = 5) -> None:
+    def __init__(self, finder: FaceFinder, every: int = 5) -> None:
         if every < 1:
             raise ValueError(f"expected every of at least 1, got {every}")
         self._finder = finder

@@ -79,12 +79,12 @@ def lipschitz_penalty(gradient: Any) -> Any:
     return ops.mean(ops.square(ops.relu(gradient_norm(gradient) - 1.0)))
 
 
-def toward_generated(real: Any, generated: Any, noise: Any) -> Any:
+def toward_generated(_real: Any, generated: Any, _noise: Any) -> Any:
     """End of the line on which WGANs take the gradient: the generated pictures."""
     return generated
 
 
-def toward_noise(real: Any, generated: Any, noise: Any) -> Any:
+def toward_noise(real: Any, _generated: Any, noise: Any) -> Any:
     """DRAGAN's end of that line: real + std noise / 2, std over the whole batch."""
     _, variance = ops.moments(_float32(real), axes=(0, 1, 2, 3))
     return real + 0.5 * ops.sqrt(variance) * noise

@@ -51,7 +51,7 @@ class Exposure(StatisticsLayer):
         square = ops.square(luma - mean)
         return mean, ops.mean(ops.mean(square, axis=2, keepdims=True), axis=1, keepdims=True)
 
-    def normalize(self, x: Any, mean: Any, variance: Any) -> Any:
+    def normalize(self, x: Any, mean: Any, variance: Any) -> Any:  # noqa: ARG002, of its base class
         """Expose pictures whose mean luma is given."""
         x, mean = ops.cast(x, "float32"), ops.cast(mean, "float32")
         wanted = ops.clip(mean, *EXPOSED_MEAN)

@@ -46,8 +46,12 @@ class RestTransport(Transport):
         self._url += ":predict"
         self._session = requests.Session()
         if token is not None:
-            # An entry of ~/.netrc would override a header.
-            self._session.auth = _BearerAuth(token)
+
+            def authorize(request: Any) -> Any:
+                request.headers["Authorization"] = f"Bearer {token}"
+                return request
+
+            self._session.auth = authorize  # an entry of ~/.netrc would override a header
 
     def close(self) -> None:
         """Close the connection."""
@@ -132,15 +136,6 @@ class RestTransport(Transport):
             raise RetryableError(f"{problem}, {_reason(error)}", unreachable=unreachable) from error
         except requests.exceptions.RequestException as error:
             raise BackendUnavailableError(f"{self.address}: {shorten(str(error))}") from error
-
-
-class _BearerAuth(requests.auth.AuthBase):
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: Any) -> Any:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
 
 
 def _error_text(answer: bytes) -> str | None:

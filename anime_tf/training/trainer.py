@@ -212,7 +212,7 @@ class Trainer:
         if worker_rank(self.strategy)[1] == 1:
             return flag
 
-        def flags(context: tf.distribute.ValueContext) -> tf.Tensor:
+        def flags(_context: tf.distribute.ValueContext) -> tf.Tensor:
             return tf.constant(float(flag))
 
         each = self.strategy.experimental_distribute_values_from_function(flags)

@@ -71,7 +71,7 @@ def check_output(
 
 def frame_by_frame(stylize: Callable[[np.ndarray], np.ndarray]) -> FrameStylizer:
     """Wrap a function of uint8 RGB (height, width, 3), as a `Stylizer`, as a `FrameStylizer`."""
-    return lambda rgb_u8, seconds: stylize(rgb_u8)
+    return lambda rgb_u8, _seconds: stylize(rgb_u8)
 
 
 def stylize_frames(

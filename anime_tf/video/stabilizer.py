@@ -310,7 +310,7 @@ def make_stabilizer(stylizer: Stylizer, config: StabilizerConfig) -> FrameStyliz
     with a log line; ``stabilize="statistics"`` raises ValueError.
     """
     if config.stabilize == "off":
-        return lambda rgb_u8, seconds: stylizer(rgb_u8)
+        return lambda rgb_u8, _seconds: stylizer(rgb_u8)
     if config.stabilize == "both" and not stylizer.supports_ema:
         logging.info(
             "this engine cannot average norm statistics: --stabilize=blend alone (a .keras archive "

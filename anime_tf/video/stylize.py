@@ -34,7 +34,7 @@ def stylize_video(
     span: Span,
     *,
     stop: threading.Event | None = None,
-    on_open: Callable[[VideoReader], None] = lambda source: None,
+    on_open: Callable[[VideoReader], None] = lambda _source: None,
 ) -> VideoReport:
     """Stylize a video; find wrong inputs before TensorFlow is loaded.
 

@@ -179,7 +179,7 @@ class Api:
         if self._shutting_down:
             raise ClientDisconnected
 
-    async def _discard_expired_clips(self, app: web.Application) -> AsyncIterator[None]:
+    async def _discard_expired_clips(self, _app: web.Application) -> AsyncIterator[None]:
         async def sweep() -> None:
             while True:
                 await asyncio.sleep(_SWEEP_SECONDS)
@@ -203,7 +203,7 @@ class Api:
         headers = {"Content-Type": file.content_type, "Cache-Control": caching}
         return web.FileResponse(file.path, headers=headers)
 
-    async def _get_styles(self, request: web.Request) -> web.StreamResponse:
+    async def _get_styles(self, _request: web.Request) -> web.StreamResponse:
         styles = []
         for i, style in enumerate(self._service.styles.values()):
             entry = {"name": style.name, "title": style.title, "license": style.license}
@@ -444,7 +444,7 @@ def _error_response(error: HttpError) -> web.Response:
     return response
 
 
-async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
 
 

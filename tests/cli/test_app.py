@@ -227,7 +227,7 @@ def test_importing_tensorflow_is_silent():
     assert (done.stdout, done.stderr) == ("tensorflow loaded\n", "")
 
 
-def test_a_missing_package_is_one_line(tmp_path):
+def test_a_missing_package_is_one_line():
     done = subprocess.run(
         [sys.executable, "-S", "infer.py", "a.jpg"],
         cwd=REPOSITORY,

@@ -24,7 +24,7 @@ from picture_files import (
 )
 
 from anime_tf.export import encoded
-from anime_tf.export.encoded import EncodedPictures, Limits
+from anime_tf.export.encoded import EncodedPictures
 from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.io.pictures import decode_picture, encode_picture
 
@@ -174,7 +174,7 @@ def test_unsupported_formats(stylize):
 
 def test_limits_apply_before_decoding():
     """The files consist of headers, so that decoding would raise another error."""
-    small = EncodedPictures(PaddedGenerator(Unchanged()), Limits(max_bytes=2000, max_pixels=600))
+    small = EncodedPictures(PaddedGenerator(Unchanged()), max_bytes=2000, max_pixels=600)
     run = small.function()
     whole = encode_picture(noise(20, 30), ".png")
     assert len(whole) < 2000

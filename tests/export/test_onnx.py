@@ -106,7 +106,7 @@ def test_missing_packages_are_reported_first(exports, tmp_path, monkeypatch, cap
     assert not (tmp_path / "out").exists()
 
 
-def test_unsupported_operators(exports):
+def test_unsupported_operators():
     class Network(tf.Module):
         def __init__(self):
             super().__init__()

@@ -144,7 +144,7 @@ def test_moving_objects_leave_no_ghosts():
     assert mean_difference(out, photo) < 0.5
 
 
-def test_small_frame_of_large_photo(stylizer):
+def test_small_frame_of_large_photo():
     photo = texture(120, 160)
     blend = MotionCompensatedBlend()
     for i in range(3):

@@ -412,7 +412,7 @@ class TestExpiredClips:
             time.sleep(0.01)
         assert clip.progress.done < 100
 
-    def test_finished_clip_is_kept_for_a_while(self, clips, tmp_path):
+    def test_finished_clip_is_kept_for_a_while(self, clips):
         clip = clips.create()
         write_video(clip.source.with_suffix(".mp4"), moving(2))
         clip.source.with_suffix(".mp4").rename(clip.source)

@@ -49,7 +49,7 @@ def test_camera_records_until_span_ends(video, tmp_path):
     assert 1 <= camera.count <= 3
 
 
-def test_another_thread_can_stop_the_camera(video, tmp_path):
+def test_another_thread_can_stop_the_camera(video):
     camera = CameraReader(video, WHOLE)
     thread = threading.Timer(0.0, camera.stop)
     with camera:
