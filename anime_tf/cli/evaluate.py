@@ -13,27 +13,67 @@ from anime_tf.cli.flags import make_config
 from anime_tf.metrics.config import EvaluateConfig
 
 if TYPE_CHECKING:
-    from anime_tf.metrics.report import NetworkMetrics
+    from anime_tf.metrics.report import NetworkMetrics, PictureSet
 
 
 def main(values: flags.FlagValues) -> int:
-    """Measure; return the exit code."""
+    """Measure, make pairs or count votes; return the exit code."""
     config = make_config(values, EvaluateConfig)
-    from anime_tf.io import atomic, pictures
-    from anime_tf.metrics.report import PictureSet, contact_sheet, evaluate, format_rows
+    if config.votes:
+        return _count_votes(config)
+    from anime_tf.metrics.report import PictureSet
 
     photos_dir = Path(config.photos)
     photos = PictureSet.from_folder(photos_dir, "photos")
     results = [PictureSet.from_results(Path(folder), photos_dir) for folder in config.results]
-    style = PictureSet.from_folder(Path(config.style), "style")
-    rows = evaluate(photos, results, style, _networks(config))
-    print(format_rows(rows))
-    if config.json:
-        atomic.write_bytes(config.json, json.dumps(rows, indent=1).encode())
+    if config.style or config.targets:
+        _measure(config, photos, results)
     if config.sheet:
+        from anime_tf.io import pictures
+        from anime_tf.metrics.report import contact_sheet
+
         sheet = contact_sheet(photos, results, count=config.sheet_photos, side=config.sheet_side)
         pictures.write_picture(config.sheet, sheet)
         logging.info("%s: the photos, and %s", config.sheet, ", ".join(config.results))
+    if config.blind:
+        from anime_tf.metrics.blind import write_pairs
+
+        write_pairs(photos, (results[0], results[1]), Path(config.blind), Path(config.blind_key))
+        logging.info(
+            "%s: look at the pairs and fill in votes.csv; the key is %s",
+            config.blind,
+            config.blind_key,
+        )
+    return app.EXIT_DONE
+
+
+def _measure(config: EvaluateConfig, photos: PictureSet, results: list[PictureSet]) -> None:
+    from anime_tf.io import atomic
+    from anime_tf.metrics.report import PictureSet, evaluate, format_rows
+
+    style = PictureSet.from_folder(Path(config.style), "style") if config.style else None
+    targets = None
+    if config.targets:
+        targets = PictureSet.from_results(Path(config.targets), Path(config.photos))
+    rows = evaluate(photos, results, style, _networks(config), targets)
+    print(format_rows(rows))
+    if config.json:
+        atomic.write_bytes(config.json, json.dumps(rows, indent=1).encode())
+
+
+def _count_votes(config: EvaluateConfig) -> int:
+    from anime_tf.io.tables import format_table
+    from anime_tf.metrics.blind import count_votes
+
+    counts = [count_votes(Path(config.blind_key), Path(path)) for path in config.votes]
+    columns = ["votes of", *counts[0].votes]
+    table = [
+        [path, *map(str, count.votes.values())]
+        for path, count in zip(config.votes, counts, strict=True)
+    ]
+    print(format_table(columns, table))
+    for path, count in zip(config.votes, counts, strict=True):
+        print(f"{path}: lost by {columns[1]}: {', '.join(count.lost) or 'none'}")
     return app.EXIT_DONE
 
 

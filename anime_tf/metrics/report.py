@@ -23,6 +23,7 @@ from anime_tf.metrics.style import (
     style_metrics,
     to_lab,
 )
+from anime_tf.metrics.target import TargetMetrics, target_metrics
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class _Measurements:
 
     style: list[StyleMetrics] = field(default_factory=list)
     content: list[ContentMetrics] = field(default_factory=list)
+    target: list[TargetMetrics] = field(default_factory=list)
     distances: list[float] = field(default_factory=list)
     windows: list[np.ndarray] = field(default_factory=list)
     vectors: list[np.ndarray] = field(default_factory=list)
@@ -104,6 +106,8 @@ class _Measurements:
         row = {"name": name, "pictures": len(self.style), **_medians(StyleMetrics, self.style)}
         if self.content:
             row |= _medians(ContentMetrics, self.content)
+        if self.target:
+            row |= _medians(TargetMetrics, self.target)
         if self.distances:
             row["perceptual"] = statistics.median(self.distances)
         return row
@@ -112,38 +116,49 @@ class _Measurements:
 def evaluate(
     photos: PictureSet,
     results: Sequence[PictureSet],
-    style: PictureSet,
+    style: PictureSet | None = None,
     networks: NetworkMetrics | None = None,
+    targets: PictureSet | None = None,
 ) -> list[dict[str, Any]]:
-    """Measure photos, results (a set for each network) and style pictures.
+    """Measure photos, results (a set for each network), style pictures and targets of the photos.
 
     Returns:
-        A row for the photos, each set of results, and the style. Every row has `name`, `pictures`,
-        the medians of `StyleMetrics`, and `frechet` and `kernel`, the distances to the style by
-        `descriptors.describe` in units of the photos' deviation. Rows of results also have the
-        medians of `ContentMetrics`; with networks there are `fid_inception`, `kid_inception` and
+        A row for the photos, each set of results, the targets, and the style. Every row has `name`,
+        `pictures` and the medians of `StyleMetrics`; with a style, `frechet` and `kernel`, the
+        distances to it by `descriptors.describe` in units of the photos' deviation. Rows of results
+        and targets also have the medians of `ContentMetrics`. With targets, the photos and results
+        have those of `TargetMetrics`; with networks there are `fid_inception`, `kid_inception` and
         `perceptual`.
 
     Raises:
         ValueError: A picture cannot be read or measured.
     """
     networks = networks or NetworkMetrics()
-    sets = (photos, *results, style)
+    paired = [photos, *results, *([targets] if targets else [])]
+    sets = [*paired, *([style] if style else [])]
     measured = [_Measurements() for _ in sets]
     # Photo by photo, so that each is read and measured once for all its results.
-    readers = [one.read() for one in sets[:-1]]
-    for photo_u8, *results_u8 in zip(*readers, strict=True):
+    for photo_u8, *others_u8 in zip(*(one.read() for one in paired), strict=True):
         photo = measured[0].add(photo_u8, networks)
-        for measurements, result_u8 in zip(measured[1:-1], results_u8, strict=True):
-            result = measurements.add(result_u8, networks)
-            if result_u8.shape != photo_u8.shape:
-                result = to_lab(resize(result_u8, photo_u8.shape[:2]))
-            measurements.content.append(content_metrics(photo, result))
+        for measurements, picture_u8 in zip(measured[1 : len(paired)], others_u8, strict=True):
+            lab = measurements.add(picture_u8, networks)
+            if picture_u8.shape != photo_u8.shape:
+                lab = to_lab(resize(picture_u8, photo_u8.shape[:2]))
+            measurements.content.append(content_metrics(photo, lab))
             if networks.perceptual is not None:
-                measurements.distances.append(networks.perceptual(photo_u8, result_u8))
-    for picture_u8 in style.read():
+                measurements.distances.append(networks.perceptual(photo_u8, picture_u8))
+        if targets:
+            target_u8 = others_u8[-1]
+            for measurements, picture_u8 in zip(
+                measured, (photo_u8, *others_u8[:-1]), strict=False
+            ):
+                same_size_u8 = resize(picture_u8, target_u8.shape[:2])
+                measurements.target.append(target_metrics(same_size_u8, target_u8))
+    for picture_u8 in style.read() if style else ():
         measured[-1].add(picture_u8, networks)
     rows = [x.row(one.name) for x, one in zip(measured, sets, strict=True)]
+    if not style:
+        return rows
     windows = [np.concatenate(x.windows) for x in measured]
     windows = standardize(windows, windows[0])
     for row, features in zip(rows, windows, strict=True):
