@@ -25,21 +25,12 @@ from anime_tf.io.geometry import resize
 from anime_tf.io.terminal import Progress
 from anime_tf.metrics.perceptual_hash import perceptual_hash
 
+# Smallest reported distance of two folders' mean (a, b) in CIE Lab. An eye just sees 2.3 side by
+# side. A network learns the cast with the style: photos come out yellowish or bluish.
 COLOR_CAST = 8.0
-"""Smallest reported distance of two folders' mean (a, b) in CIE Lab.
-
-An eye just sees 2.3 side by side. A network that learns the style learns the cast as well: photos
-come out yellowish or bluish.
-"""
-
-GRAY_CHROMA = 4.0
-"""Mean chroma, the length of (a, b) in CIE Lab, below which a picture counts as gray."""
-
-GRAY_SHARE = 0.1
-"""Smallest reported share of gray pictures in a folder."""
-
-NEAR_BITS = 10
-"""Pictures whose perceptual hashes differ in fewer bits are near-duplicates, as for `frames`."""
+GRAY_CHROMA = 4.0  # mean length of (a, b) in CIE Lab, below which a picture counts as gray
+GRAY_SHARE = 0.1  # smallest reported share of gray pictures in a folder
+NEAR_BITS = 10  # near-duplicates' perceptual hashes differ in fewer bits, as for `frames`
 
 _REQUIRED = ("photos", "style", "smooth")
 _COLOR_SIDE = 64  # pixels of the thumbnails that colors are averaged over
@@ -49,45 +40,25 @@ _LISTED = 10  # names of one kind in the text; JSON has all
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """Measurements of a picture.
-
-    Attributes:
-        path: The file.
-        size_hw: Height and width.
-        digest: Hash of the pixels.
-        hash: Perceptual hash.
-        rgb: Mean of each channel, 0..255.
-        lab: Mean L (0..100), a and b (CIE Lab, D65).
-        chroma: Mean length of (a, b).
-        fault: Result of `QualityLimits.fault`.
-    """
+    """Measurements of a picture."""
 
     path: Path
     size_hw: tuple[int, int]
-    digest: bytes
-    hash: int
-    rgb: tuple[float, float, float]
-    lab: tuple[float, float, float]
-    chroma: float
-    fault: str | None
+    digest: bytes  # hash of the pixels
+    hash: int  # perceptual hash
+    rgb: tuple[float, ...]  # mean of each channel, 0..255
+    lab: tuple[float, ...]  # mean L (0..100), a and b (CIE Lab, D65)
+    chroma: float  # mean length of (a, b)
+    fault: str | None  # result of `QualityLimits.fault`
 
 
 @dataclass(frozen=True)
 class FolderFacts:
-    """Pictures of a folder of a data set.
-
-    Attributes:
-        folder: The folder.
-        pictures: Its readable pictures in the order of training.
-        unreadable: Path -> reason.
-    """
+    """Readable pictures of a folder of a data set in the order of training, and path -> reason."""
 
     folder: Path
     pictures: tuple[PictureFacts, ...]
     unreadable: dict[Path, str]
-
-    def __len__(self) -> int:
-        return len(self.pictures) + len(self.unreadable)
 
     @property
     def paths(self) -> list[Path]:
@@ -186,25 +157,18 @@ def check_dataset(
 
 
 def measure_picture(path: Path) -> PictureFacts:
-    """Read and measure a picture.
-
-    Raises:
-        ValueError: It cannot be read.
-        OSError: It cannot be read.
-    """
+    """Read and measure a picture; raises ValueError or OSError if it cannot be read."""
     rgb = pictures.read_picture(path).rgb_u8
     small = resize(rgb, (_COLOR_SIDE, _COLOR_SIDE))
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2Lab).reshape(-1, 3)
-    red, green, blue = (float(v) for v in small.reshape(-1, 3).mean(axis=0))
-    lightness, a, b = (float(v) for v in lab.mean(axis=0, dtype=np.float64))
     digest = hashlib.blake2b(b"%d %d " % rgb.shape[:2] + rgb.tobytes(), digest_size=16)
     return PictureFacts(
         path,
         (rgb.shape[0], rgb.shape[1]),
         digest.digest(),
         perceptual_hash(rgb),
-        (red, green, blue),
-        (lightness, a, b),
+        tuple(small.reshape(-1, 3).mean(axis=0).tolist()),
+        tuple(lab.mean(axis=0, dtype=np.float64).tolist()),
         float(np.hypot(lab[:, 1], lab[:, 2]).mean(dtype=np.float64)),
         QualityLimits().fault(measure(rgb)),
     )
@@ -249,12 +213,12 @@ class _Checker:
 
     def run(self) -> None:
         for key in ("photos", "style"):
-            if not len(self.folders[key]):
+            if not self.folders[key].paths:
                 self.problems.append(f"{self.folders[key].folder}: no pictures")
         for folder in self.folders.values():
             self.problems += [f"unreadable: {reason}" for reason in folder.unreadable.values()]
         self._check_names("style", "smooth")
-        if len(self.folders["paired"]):
+        if self.folders["paired"].paths:
             self._check_names("photos", "paired")
         self._check_counterparts("smooth", "style", "make it again: dataset smooth --overwrite")
         self._check_counterparts("paired", "photos", "add it")
@@ -275,9 +239,9 @@ class _Checker:
 
     def _check_counterparts(self, key: str, leader_key: str, remedy: str) -> None:
         folder, leader = self.folders[key], self.folders[leader_key]
-        if not len(folder):
-            return
         stems = {folder.stem(path) for path in folder.paths}
+        if not stems:
+            return
         leader_stems = {leader.stem(path) for path in leader.paths}
         sizes = {folder.stem(f.path): f.size_hw for f in folder.pictures}
         # Training resizes all to one size, or crops pairs of equal full size.
@@ -290,9 +254,8 @@ class _Checker:
         ]
         unused = [f.path for f in folder.pictures if folder.stem(f.path) not in leader_stems]
         self._add(self.problems, missing, f"without a picture in {folder.folder} ({remedy})")
-        self._add(
-            self.problems, other_size, f"of another size than their counterpart in {folder.folder}"
-        )
+        size_differs = f"of another size than their counterpart in {folder.folder}"
+        self._add(self.problems, other_size, size_differs)
         self._add(self.remarks, unused, f"without a picture in {leader.folder}, not used")
 
     def _check_quality(self, folder: FolderFacts) -> None:
@@ -373,7 +336,7 @@ class _Checker:
                 sizes[key].append(len(pictures.encode_picture(smooth, ".png")))
         needed = {k: round(statistics.fmean(v) * len(style)) for k, v in sizes.items()}
         free = shutil.disk_usage(self.folders["style"].folder).free
-        existing = len(self.folders["smooth"])
+        existing = len(self.folders["smooth"].paths)
         summary = (
             f"{existing} exist; all need about {_bytes(needed['image_size'])} at "
             f"{self.image_size} pixels, {_bytes(needed['full_size'])} at full size; "
@@ -398,29 +361,23 @@ Pairs = list[tuple[Path, Path]]
 def _duplicates(
     firsts: Sequence[PictureFacts], others: Sequence[PictureFacts] | None = None
 ) -> tuple[Pairs, Pairs]:
-    """Find pairs with the same pixels, and near-duplicates, within `firsts` or across.
+    """Find pairs with the same pixels, and near-duplicates: across if `others` is given.
 
     Each picture is in one pair at most: with the first of the same pixels, else with the nearest.
     """
     digests: dict[bytes, Path] = {}
     index = HashIndex()
     exact, near = [], []
-
-    def add(facts: PictureFacts) -> None:
-        digests.setdefault(facts.digest, facts.path)
-        index.add(str(facts.path), facts.hash)
-
-    if others is not None:
-        for facts in firsts:
-            add(facts)
-    for facts in firsts if others is None else others:
+    for number, facts in enumerate([*firsts, *(others or ())]):
+        is_known, is_judged = number < len(firsts), others is None or number >= len(firsts)
         same, nearest = digests.get(facts.digest), index.nearest(facts.hash)
-        if same is not None:
+        if is_judged and same is not None:
             exact.append((same, facts.path))
-        elif nearest is not None and nearest[1] < NEAR_BITS:
+        elif is_judged and nearest is not None and nearest[1] < NEAR_BITS:
             near.append((Path(nearest[0]), facts.path))
-        if others is None:
-            add(facts)
+        if is_known:
+            digests.setdefault(facts.digest, facts.path)
+            index.add(str(facts.path), facts.hash)
     return exact, near
 
 

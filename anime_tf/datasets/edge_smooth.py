@@ -23,12 +23,8 @@ from anime_tf.io.folders import SMOOTH_RECORD, by_stem, find_pictures
 from anime_tf.io.geometry import resize
 from anime_tf.io.terminal import Progress
 
-KERNEL_SIDE = 5
-"""Side of the Gaussian, and of the square that dilates the edges."""
-
+KERNEL_SIDE = 5  # side of the Gaussian, and of the square that dilates the edges
 CANNY_THRESHOLDS = (100, 200)
-"""Lower and upper threshold of the Canny edge detector."""
-
 _STRIP = 32  # rows at a time, because the float64 sums take over 8 times the picture's memory
 
 
@@ -40,14 +36,8 @@ def smooth_edges(picture_u8: np.ndarray, size_hw: tuple[int, int] | None) -> np.
     border), truncated to uint8.
 
     Args:
-        picture_u8: (height, width, 3) RGB uint8.
+        picture_u8: (height, width, 3) RGB uint8; anything else is a ValueError.
         size_hw: Height and width of the result; None for the picture's own.
-
-    Returns:
-        (height, width, 3) RGB uint8.
-
-    Raises:
-        ValueError: `picture_u8` is no RGB picture.
 
     Reference: edge-smoothing tool of AnimeGAN's and AnimeGANv2's authors.
     """
@@ -84,26 +74,19 @@ def _gaussian(picture_u8: np.ndarray) -> np.ndarray:
         # order of the sum. This is numpy's order for 25 numbers, as in the original: eight partial
         # sums, added in pairs, then the remaining number.
         part = [products[i] + products[i + 8] + products[i + 16] for i in range(8)]
-        total = ((part[0] + part[1]) + (part[2] + part[3])) + (
-            (part[4] + part[5]) + (part[6] + part[7])
-        )
-        blurred[top : top + rows] = (total + products[24]).astype(np.uint8)
+        pairs = [part[i] + part[i + 1] for i in (0, 2, 4, 6)]
+        total = (pairs[0] + pairs[1]) + (pairs[2] + pairs[3]) + products[24]
+        blurred[top : top + rows] = total.astype(np.uint8)
     return blurred
 
 
 @dataclass(frozen=True)
 class SmoothReport:
-    """Result of `smooth_folder`.
-
-    Attributes:
-        folder: Folder of the smooth pictures.
-        written: Number of written pictures.
-        skipped: Name within the style folder -> reason, for unreadable pictures.
-    """
+    """Result of `smooth_folder`."""
 
     folder: Path
-    written: int
-    skipped: dict[str, str]
+    written: int  # number of written pictures
+    skipped: dict[str, str]  # name of an unreadable picture within the style folder -> reason
 
 
 def smooth_folder(
@@ -140,9 +123,8 @@ def smooth_folder(
     """
     style_dir, smooth_dir = Path(style_dir), Path(smooth_dir)
     if resampling not in RESAMPLINGS:
-        raise ValueError(
-            f"resampling: expected one of {', '.join(RESAMPLINGS)}, got {resampling!r}"
-        )
+        words = ", ".join(RESAMPLINGS)
+        raise ValueError(f"resampling: expected one of {words}, got {resampling!r}")
     if size_hw is not None and min(size_hw) < 1:
         raise ValueError(f"expected a size of at least 1x1, got {size_hw}")
     sources = by_stem(find_pictures(style_dir), style_dir)
@@ -150,8 +132,9 @@ def smooth_folder(
     with atomic_folder(smooth_dir, replace=True, durable=False) as temporary:
         skipped = _smooth_all(sources, temporary, size_hw, resampling, workers)
         if len(skipped) == len(sources):
+            count = len(sources)
             raise ValueError(
-                f"{style_dir}: expected readable pictures, got {len(sources)} unreadable ones"
+                f"{style_dir}: expected readable pictures, got {count} unreadable ones"
             )
         names = {path.relative_to(style_dir).as_posix(): reason for path, reason in skipped.items()}
         record = {
@@ -166,7 +149,6 @@ def smooth_folder(
 
 
 def _check_target(smooth_dir: Path, overwrite: bool) -> None:
-    """Raise FileExistsError for a folder that must not be replaced."""
     if not smooth_dir.exists() or (smooth_dir.is_dir() and not any(smooth_dir.iterdir())):
         return
     if not (smooth_dir / SMOOTH_RECORD).is_file():

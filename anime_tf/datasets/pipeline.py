@@ -25,11 +25,10 @@ from anime_tf.io.geometry import resize
 if TYPE_CHECKING:
     import tensorflow as tf
 
-FITS = ("resize", "crop")
-"""Ways to fit a picture to the training size."""
-
-STREAMS = ("photo", "paired", "anime", "smooth")
-"""Names of the pictures in a batch."""
+FITS = ("resize", "crop")  # ways to fit a picture to the training size
+STREAMS = ("photo", "paired", "anime", "smooth")  # names of the pictures in a batch
+_Pictures = dict[str, np.ndarray]  # stream -> RGB
+_Read = dict[str, tuple[Path, np.ndarray]]
 
 # A stream shares order and crops with its leader.
 _LEADERS = {"photo": "photo", "paired": "photo", "anime": "anime", "smooth": "anime"}
@@ -37,13 +36,10 @@ _LEADERS = {"photo": "photo", "paired": "photo", "anime": "anime", "smooth": "an
 # Purposes of random numbers, which keep order, crop, flip and zoom independent.
 _ORDER, _CROP, _FLIP, _ZOOM = 1, 2, 3, 4
 
+# Fit -> largest zoom of `augment_resize`. With "crop" a larger crop is reduced, which keeps
+# lines sharp. With "resize" the pictures have the training size already, so a smaller
+# crop is enlarged; more than CycleGAN's 286 to 256 pixels would teach the networks soft lines.
 LARGEST_ZOOM = {"resize": 1.125, "crop": 2.0}
-"""Fit -> largest zoom of `augment_resize`.
-
-With "crop" a larger crop is reduced to the training size, which keeps lines sharp. With "resize"
-the pictures have the training size already, so a smaller crop is enlarged; more than this, which is
-about CycleGAN's 286 to 256 pixels, would teach the networks soft lines.
-"""
 
 
 def _hashes(seed: int, stream: str, number: int, purpose: int, count: int) -> np.ndarray:
@@ -89,9 +85,6 @@ class TrainingPictures:
 
     Attributes:
         broken: Path -> reason of the unreadable pictures found so far.
-
-    Raises:
-        ValueError: An argument is out of range.
     """
 
     def __init__(
@@ -145,23 +138,15 @@ class TrainingPictures:
                     f"expected {len(leader)} {stream} pictures, one for each {_LEADERS[stream]} "
                     f"picture, got {len(paths)}; list them with dataset_folders"
                 )
+        self.steps_per_epoch = steps_per_epoch(folders, batch_size)
         self._lock = threading.Lock()
         self._failure: ValueError | None = None
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps of one pass over the larger of photos and style pictures."""
-        return steps_per_epoch(self.folders, self.batch_size)
-
     def read_slot(self, slot: int, streams: Sequence[str]) -> dict[str, np.ndarray]:
-        """Read the pictures of one slot.
-
-        Args:
-            slot: ``step * batch_size + place``.
-            streams: Names from `STREAMS`.
+        """Read the pictures of slot ``step * batch_size + place``.
 
         Returns:
-            Name -> uint8 RGB (height, width, 3) at `image_size`.
+            Name, of `streams` -> uint8 RGB (height, width, 3) at `image_size`.
 
         Raises:
             ValueError: No picture of a stream is readable, or, with fit="crop", a smooth or paired
@@ -184,11 +169,6 @@ class TrainingPictures:
         """Make the batches of steps first_step .. first_step + steps - 1.
 
         Errors inside the data set arrive as TensorFlow's errors; `iterate` converts them.
-
-        Args:
-            first_step: First step, 0 or more.
-            steps: Number of batches.
-            streams: Names from `STREAMS`.
 
         Returns:
             Data set of dicts, name -> uint8 RGB (n, height, width, 3); n is `batch_size`, or this
@@ -260,9 +240,7 @@ class TrainingPictures:
                 raise self._failure from error
             raise
 
-    def _read(
-        self, slot: int, leader: str, members: Sequence[str]
-    ) -> dict[str, tuple[Path, np.ndarray]]:
+    def _read(self, slot: int, leader: str, members: Sequence[str]) -> _Read:
         """Read the pictures of a slot, or of the next readable position: stream -> (path, RGB)."""
         count = len(self._paths[leader])
         order = _permutation(self.seed, leader, slot // count, count)
@@ -274,8 +252,7 @@ class TrainingPictures:
             read = {}
             for member, path in paths.items():
                 try:
-                    rgb = pictures.read_picture(path).rgb_u8
-                    read[member] = (path, self._expose(rgb) if member == "photo" else rgb)
+                    read[member] = (path, self._read_picture(path, member == "photo"))
                 except (ValueError, OSError) as error:
                     self._add_broken(path, error)
                     break
@@ -287,13 +264,13 @@ class TrainingPictures:
             f"ones; the last: {next(reversed(self.broken.values()))}"
         )
 
-    def _expose(self, photo_u8: np.ndarray) -> np.ndarray:
-        if not self.exposed:
-            return photo_u8
-        # Imports Keras, which takes seconds.
-        from anime_tf.datasets.exposure import expose
+    def _read_picture(self, path: Path, is_photo: bool) -> np.ndarray:
+        rgb_u8 = pictures.read_picture(path).rgb_u8
+        if not (self.exposed and is_photo):
+            return rgb_u8
+        from anime_tf.datasets.exposure import expose  # imports Keras, which takes seconds
 
-        return expose(photo_u8)
+        return expose(rgb_u8)
 
     def _add_broken(self, path: Path, error: Exception) -> None:
         with self._lock:
@@ -301,9 +278,7 @@ class TrainingPictures:
                 self.broken[path] = str(error)
                 logging.warning("skipped: %s", error)
 
-    def _fit(
-        self, read: dict[str, tuple[Path, np.ndarray]], slot: int, leader: str
-    ) -> dict[str, np.ndarray]:
+    def _fit(self, read: _Read, slot: int, leader: str) -> _Pictures:
         """Fit a leader and its counterparts to the training size."""
         if self.fit == "resize":
             whole = {name: resize(rgb, self.image_size) for name, (_, rgb) in read.items()}
@@ -324,7 +299,7 @@ class TrainingPictures:
                 )
         return self._crop({name: rgb for name, (_, rgb) in read.items()}, slot, leader)
 
-    def _crop(self, full: dict[str, np.ndarray], slot: int, leader: str) -> dict[str, np.ndarray]:
+    def _crop(self, full: _Pictures, slot: int, leader: str) -> _Pictures:
         """Cut one window out of pictures of one size."""
         height, width = self.image_size
         size = full[leader].shape[:2]
@@ -336,9 +311,7 @@ class TrainingPictures:
         covering = {k: x if size == cover else resize(x, cover) for k, x in full.items()}
         return self._cut_window(covering, slot, leader, (rows, columns))
 
-    def _zoom_in(
-        self, fitted: dict[str, np.ndarray], slot: int, leader: str
-    ) -> dict[str, np.ndarray]:
+    def _zoom_in(self, fitted: _Pictures, slot: int, leader: str) -> _Pictures:
         """Enlarge one window of pictures that have the training size."""
         height, width = self.image_size
         zoom = self._zoom(slot, leader, LARGEST_ZOOM["resize"])
@@ -346,19 +319,17 @@ class TrainingPictures:
         return self._cut_window(fitted, slot, leader, size)
 
     def _cut_window(
-        self, sources: dict[str, np.ndarray], slot: int, leader: str, size_hw: tuple[int, int]
-    ) -> dict[str, np.ndarray]:
+        self, sources: _Pictures, slot: int, leader: str, size_hw: tuple[int, int]
+    ) -> _Pictures:
         """Cut the slot's random window of a size, and resize it to the training size."""
         rows, columns = size_hw
         height, width = next(iter(sources.values())).shape[:2]
         draws = _hashes(self.seed, leader, slot, _CROP, 2)
         top = int(draws[0] % np.uint64(height - rows + 1))
         left = int(draws[1] % np.uint64(width - columns + 1))
-        windows = {name: x[top : top + rows, left : left + columns] for name, x in sources.items()}
-        return {
-            name: resize(np.ascontiguousarray(window), self.image_size)
-            for name, window in windows.items()
-        }
+        window = (slice(top, top + rows), slice(left, left + columns))
+        parts = {name: np.ascontiguousarray(x[window]) for name, x in sources.items()}
+        return {name: resize(part, self.image_size) for name, part in parts.items()}
 
     def _zoom(self, slot: int, leader: str, largest: float) -> float:
         """Return the slot's ratio of window and training size, 1..largest."""

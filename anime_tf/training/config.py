@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anime_tf.config import Config, setting
+from anime_tf.config import Config, setting, settings
 from anime_tf.datasets.pipeline import FITS
 
 # Keys of `models.registry` and `losses.adversarial`, repeated because the help of the command line
 # must not wait for the import of Keras.
 MODELS = (
-    "animegan_v1",
-    "animegan_v2",
-    "animegan_v2_light",
-    "cartoongan",
-    "live",
-    "live_large",
-    "ue_animegan_v2",
+    *("animegan_v1", "animegan_v2", "animegan_v2_light", "cartoongan"),
+    *("live", "live_large", "ue_animegan_v2"),
 )
 DISCRIMINATORS = ("animegan_v1", "animegan_v2", "cartoongan")
 DECAYS = ("constant", "cosine")
@@ -193,12 +189,7 @@ class TrainConfig(Config):
 
     @classmethod
     def from_preset(cls, preset: str | None, changes: Mapping[str, Any]) -> TrainConfig:
-        """Make a config from a preset and the settings that differ from it.
-
-        Args:
-            preset: Name of the preset; None for `default_preset`.
-            changes: Settings by name.
-        """
+        """Make a config from a preset, None for `default_preset`, and settings that differ."""
         name = preset or default_preset(changes.get("model"), changes.get("style", ""))
         return cls.from_dict({**PRESETS[name], **changes})
 
@@ -218,145 +209,76 @@ class TrainConfig(Config):
         return bool(self.content_weight or self.style_weight or self.paired_feature_weight)
 
 
-PAIRED_WEIGHTS = (
-    "paired_weight",
-    "paired_detail_weight",
-    "paired_edge_weight",
-    "paired_yuv_weight",
-    "paired_gradient_weight",
-    "paired_flat_weight",
-    "paired_magnitude_weight",
-    "paired_feature_weight",
+# Settings that need painted counterparts.
+PAIRED_WEIGHTS = tuple(
+    name for name in settings(TrainConfig) if re.fullmatch(r"paired_(\w+_)?weight", name)
 )
-"""Settings that need painted counterparts."""
-
-PAINTED: dict[str, Any] = {
-    "fit": "crop",
-    "augment_flip": True,
-    "batch_size": 4,
-    "steps_per_epoch": 250,
-    "ema_decay": 0.998,
-    "init_decay": "cosine",
-    "gradient_norm": 1.0,
-    "perceptual": "mobilenetv1",
-    "content_weight": 0.0,
-    "style_weight": 0.0,
-    "paired_yuv_weight": 1.0,
-    "paired_gradient_weight": 1.0,
-    "paired_flat_weight": 1.0,
-    "paired_magnitude_weight": 0.5,
-    "paired_feature_weight": 0.25,
-}
-"""Settings common to the built-in styles: painted pairs in the initialization phase alone; see
-recipes/README.md."""
-
-PAINTED_LARGE: dict[str, Any] = {
-    **PAINTED,
-    "model": "live_large",
-    "generator_width": 64,
-    "epochs": 96,
-    "init_epochs": 96,
-    "init_learning_rate": 6e-4,
-}
-
-PAINTED_LIVE: dict[str, Any] = {
-    **PAINTED,
-    "model": "live",
-    "generator_width": 24,
-    "epochs": 48,
-    "init_epochs": 48,
-    "init_learning_rate": 1e-3,
-}
 
 
+def _changes(text: str) -> dict[str, Any]:
+    """Parse words NAME=VALUE as the command line would."""
+    pairs = (word.split("=") for word in text.split())
+    return {name: settings(TrainConfig)[name].parse(value) for name, value in pairs}
+
+
+# Settings common to the built-in styles: painted pairs in the initialization phase alone; see
+# recipes/README.md.
+PAINTED = _changes(
+    "fit=crop augment_flip=true batch_size=4 steps_per_epoch=250 ema_decay=0.998 init_decay=cosine "
+    "gradient_norm=1 perceptual=mobilenetv1 content_weight=0 style_weight=0 paired_yuv_weight=1 "
+    "paired_gradient_weight=1 paired_flat_weight=1 paired_magnitude_weight=0.5 "
+    "paired_feature_weight=0.25"
+)
+PAINTED_LARGE = PAINTED | _changes(
+    "model=live_large generator_width=64 epochs=96 init_epochs=96 init_learning_rate=6e-4"
+)
+PAINTED_LIVE = PAINTED | _changes(
+    "model=live generator_width=24 epochs=48 init_epochs=48 init_learning_rate=1e-3"
+)
+
+# Changes of each preset to the defaults of `TrainConfig`, which are Hayao's.
 PRESETS: dict[str, dict[str, Any]] = {
     # AnimeGANv2's three styles, as its authors trained them.
     "hayao": {},
-    "paprika": {
-        "content_weight": 2.0,
-        "style_weight": 0.6,
-        "color_weight": 50.0,
-        "tv_weight": 0.1,
-        "d_real_weight": 1.0,
-        "d_fake_weight": 1.0,
-        "d_gray_weight": 1.0,
-        "d_smooth_weight": 0.005,
-    },
-    "shinkai": {
-        "content_weight": 1.2,
-        "style_weight": 2.0,
-        "color_weight": 10.0,
-        "d_real_weight": 1.7,
-        "d_fake_weight": 1.7,
-        "d_gray_weight": 1.7,
-        "d_smooth_weight": 1.0,
-    },
+    "paprika": _changes(
+        "content_weight=2 style_weight=0.6 color_weight=50 tv_weight=0.1 d_real_weight=1 "
+        "d_fake_weight=1 d_gray_weight=1 d_smooth_weight=0.005"
+    ),
+    "shinkai": _changes(
+        "content_weight=1.2 style_weight=2 color_weight=10 d_real_weight=1.7 d_fake_weight=1.7 "
+        "d_gray_weight=1.7 d_smooth_weight=1"
+    ),
     # AnimeGAN (Chen, Liu, ISICA 2019), after its paper and code.
-    "animegan_v1": {
-        "model": "animegan_v1",
-        "discriminator": "animegan_v1",
-        "init_epochs": 5,
-        "batch_size": 6,
-        "init_learning_rate": 1e-4,
-        "g_learning_rate": 8e-5,
-        "d_learning_rate": 16e-5,
-        "style_weight": 3.0,
-        "color_weight": 10.0,
-        "tv_weight": 0.0,
-        "d_real_weight": 1.0,
-        "d_fake_weight": 1.0,
-        "d_gray_weight": 1.0,
-        "d_smooth_weight": 0.1,
-    },
+    "animegan_v1": _changes(
+        "model=animegan_v1 discriminator=animegan_v1 init_epochs=5 batch_size=6 "
+        "init_learning_rate=1e-4 g_learning_rate=8e-5 d_learning_rate=16e-5 style_weight=3 "
+        "color_weight=10 tv_weight=0 d_real_weight=1 d_fake_weight=1 d_gray_weight=1 "
+        "d_smooth_weight=0.1"
+    ),
     # Two recipes by others; settings that they do not state are Hayao's. A port to MindSpore:
-    "mindspore": {
-        "epochs": 40,
-        "init_epochs": 5,
-        "batch_size": 4,
-        "init_learning_rate": 1e-3,
-        "g_learning_rate": 2e-4,
-        "d_learning_rate": 4e-4,
-        "g_adv_weight": 1.2,
-        "content_weight": 1.8,
-        "style_weight": 2.0,
-        "color_weight": 10.0,
-    },
+    "mindspore": _changes(
+        "epochs=40 init_epochs=5 batch_size=4 init_learning_rate=1e-3 g_learning_rate=2e-4 "
+        "d_learning_rate=4e-4 g_adv_weight=1.2 content_weight=1.8 style_weight=2 color_weight=10"
+    ),
     # A course report on AnimeGANv2:
-    "course_report": {"epochs": 100, "init_epochs": 1, "style_weight": 3.0, "color_weight": 10.0},
+    "course_report": _changes("epochs=100 init_epochs=1 style_weight=3 color_weight=10"),
     # CartoonGAN (Chen, Lai, Liu, CVPR 2018): cross-entropy, edge-smoothed pictures in color, and
     # content. Batch, epochs, rates and crops (which keep lines sharp) are those of a reproduction.
-    "cartoongan": {
-        "model": "cartoongan",
-        "discriminator": "cartoongan",
-        "gan_type": "gan",
-        "epochs": 100,
-        "batch_size": 8,
-        "fit": "crop",
-        "init_learning_rate": 2e-4,
-        "g_learning_rate": 2e-4,
-        "d_learning_rate": 2e-4,
-        "g_adv_weight": 1.0,
-        "d_adv_weight": 1.0,
-        "content_weight": 10.0,
-        "style_weight": 0.0,
-        "color_weight": 0.0,
-        "tv_weight": 0.0,
-        "d_real_weight": 1.0,
-        "d_fake_weight": 1.0,
-        "d_gray_weight": 0.0,
-        "d_smooth_weight": 1.0,
-        "smooth_color": True,
-    },
+    "cartoongan": _changes(
+        "model=cartoongan discriminator=cartoongan gan_type=gan epochs=100 batch_size=8 fit=crop "
+        "init_learning_rate=2e-4 g_learning_rate=2e-4 d_learning_rate=2e-4 g_adv_weight=1 "
+        "d_adv_weight=1 content_weight=10 style_weight=0 color_weight=0 tv_weight=0 "
+        "d_real_weight=1 d_fake_weight=1 d_gray_weight=0 d_smooth_weight=1 smooth_color=true"
+    ),
     # Hayao's recipe with an edge loss, of which one sentence is published; our weight makes it
     # about as large as the color loss.
-    "ue_animegan_v2": {"model": "ue_animegan_v2", "edge_weight": 100.0},
+    "ue_animegan_v2": _changes("model=ue_animegan_v2 edge_weight=100"),
     # The built-in styles.
     "cel": PAINTED_LARGE,
     "gouache": PAINTED_LARGE,
     "cel_live": PAINTED_LIVE,
     "gouache_live": PAINTED_LIVE,
 }
-"""Changes of each preset to the defaults of `TrainConfig`, which are Hayao's."""
 
 
 @dataclass(frozen=True)
@@ -379,9 +301,8 @@ class RunOptions(Config):
 
 
 DEFAULT_PRESET = "hayao"
-
+# Generators with a preset of the same name; the others use the style's, or the default.
 MODEL_PRESETS = ("animegan_v1", "cartoongan", "ue_animegan_v2")
-"""Generators with a preset of the same name; the others use the style's, or the default."""
 
 
 def default_preset(model: str | None, style: str) -> str:

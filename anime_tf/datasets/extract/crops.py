@@ -8,14 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 CROP_MODES = ("random", "grid")
-"""Positions of the windows."""
-
-Box = tuple[int, int, int, int]
-"""A window of a picture: (top, left, height, width) in pixels."""
-
-MAX_OVERLAP = 0.5
-"""Largest share of its area that a random window may have in common with another of the picture."""
-
+Box = tuple[int, int, int, int]  # a window of a picture: (top, left, height, width) in pixels
+MAX_OVERLAP = 0.5  # largest share of a random window that may lie within another of the picture
 _TRIES = 8  # random windows drawn for each wanted one
 
 
@@ -36,13 +30,8 @@ def windows(
 ) -> Iterator[Box]:
     """Yield square windows of a picture; none if it is too small.
 
-    Args:
-        size_hw: Size of the picture.
-        side: Side of a window.
-        count: Number of wanted windows.
-        mode: "random" draws up to 8 times `count` windows. "grid" tiles the picture from edge to
-            edge with as many evenly spread windows as fit, in random order.
-        random: Random generator.
+    The mode "random" draws up to 8 times `count` windows. "grid" tiles the picture from edge to
+    edge with as many evenly spread windows as fit, in random order.
     """
     height, width = size_hw
     if min(size_hw) < side:

@@ -11,9 +11,6 @@ class HashIndex:
     """Named hashes with nearest-neighbor search.
 
     The search is exhaustive: 10,000 hashes take about 30 microseconds in NumPy.
-
-    Args:
-        entries: Initial (name, hash) pairs.
     """
 
     def __init__(self, entries: Iterable[tuple[str, int]] = ()) -> None:
@@ -21,9 +18,6 @@ class HashIndex:
         self._hashes = np.empty(64, np.uint64)
         for name, value in entries:
             self.add(name, value)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
     def add(self, name: str, value: int) -> None:
         """Add a hash under a name, which need not be unique."""

@@ -16,15 +16,8 @@ import numpy as np
 from absl import logging
 
 from anime_tf.config import Config, setting
-from anime_tf.datasets.extract.crops import (
-    CROP_MODES,
-    MAX_OVERLAP,
-    Box,
-    cut,
-    make_generator,
-    overlap,
-    windows,
-)
+from anime_tf.datasets.extract import crops
+from anime_tf.datasets.extract.crops import CROP_MODES, Box, cut
 from anime_tf.datasets.extract.duplicates import HashIndex
 from anime_tf.datasets.extract.letterbox import find_letterbox
 from anime_tf.datasets.extract.manifest import MANIFEST, Entry, Manifest, VideoRecord
@@ -97,36 +90,22 @@ ALL_FRAMES = FrameSettings(
 
 @dataclass(frozen=True)
 class VideoReport:
-    """Result for a video.
-
-    Attributes:
-        video: The video.
-        written: Pictures written by this call, in order.
-        record: Progress and rejected frames; None for an unreadable video.
-        finished_before: Whether an earlier call finished it.
-        failure: Reason in one line why it is unreadable; None for a readable video.
-    """
+    """Result for a video."""
 
     video: Path
-    written: tuple[Path, ...]
-    record: VideoRecord | None
+    written: tuple[Path, ...]  # by this call, in order
+    record: VideoRecord | None  # None for an unreadable video
     finished_before: bool = False
-    failure: str | None = None
+    failure: str | None = None  # reason in one line why it is unreadable
 
 
 @dataclass(frozen=True)
 class FramesReport:
-    """Result of `extract_frames`.
+    """Result of `extract_frames`."""
 
-    Attributes:
-        videos: A report for each video in order.
-        full: Whether it stopped because `max_pictures` were written.
-        listed: Number of pictures in the folder's manifest.
-    """
-
-    videos: tuple[VideoReport, ...]
-    full: bool
-    listed: int
+    videos: tuple[VideoReport, ...]  # in order
+    full: bool  # stopped because `max_pictures` were written
+    listed: int  # pictures in the folder's manifest
 
     @property
     def written(self) -> tuple[Path, ...]:
@@ -136,9 +115,7 @@ class FramesReport:
     @property
     def rejected(self) -> dict[str, int]:
         """Reason -> number of rejected frames and crops of all videos."""
-        total: Counter[str] = Counter()
-        for video in self.videos:
-            total.update(video.record.rejected if video.record else {})
+        total = sum((Counter(v.record.rejected) for v in self.videos if v.record), Counter())
         return dict(total)
 
     @property
@@ -308,10 +285,8 @@ class _Extractor:
         """Extract the pictures of one video."""
         box = find_letterbox(video) if self.settings.remove_letterbox else None
         if box is not None:
-            top, left, height, width = box
-            logging.info(
-                "%s: letterbox removed, %dx%d at %d,%d left", video, width, height, left, top
-            )
+            left = "%s: letterbox removed, %dx%d at %d,%d left"
+            logging.info(left, video, box[3], box[2], box[1], box[0])
         # The video's own earlier pictures are met again, and decided as before.
         self._index, self._run = HashIndex(self._unlisted), None
         for entry in self.manifest.entries.values():
@@ -351,8 +326,7 @@ class _Extractor:
         settings = self.settings
 
         def frames() -> Iterator[NumberedFrame]:
-            total, name = reader.expected_frames, reader.path.name
-            with Progress(total, "frames", name) as progress:
+            with Progress(reader.expected_frames, "frames", reader.path.name) as progress:
                 for number, frame in enumerate(reader.frames()):
                     progress.update()
                     if settings.scenes or number % settings.every == 0:
@@ -416,26 +390,17 @@ class _Extractor:
             return []
         frame, rgb = run.best, run.best.rgb_u8
         height, width = rgb.shape[:2]
-        crops = self.settings.crops
-        boxes = self._crop(video, frame, record) if crops else [(0, 0, height, width)]
+        cropped = bool(self.settings.crops)
+        boxes = self._crop(video, frame, record) if cropped else [(0, 0, height, width)]
         written = []
         stem = f"{video.stem}_{frame.number:06d}"
         for i, box in enumerate(boxes):
-            name = f"{stem}_{i:02d}.png" if crops else f"{stem}.png"
+            name = f"{stem}_{i:02d}.png" if cropped else f"{stem}.png"
             picture = cut(rgb, box)
-            quality, value = measure(picture), perceptual_hash(picture)
-            entry = Entry(
-                picture=name,
-                video=video.name,
-                frame=frame.number,
-                seconds=frame.seconds,
-                box=(frame.corner[0] + box[0], frame.corner[1] + box[1], box[2], box[3]),
-                hash=f"{value:016x}",
-                frame_hash=f"{run.best_hash:016x}",
-                luma=round(quality.luma, 1),
-                contrast=round(quality.contrast, 1),
-                sharpness=round(quality.sharpness, 1),
-            )
+            whole = (frame.corner[0] + box[0], frame.corner[1] + box[1], box[2], box[3])
+            hashes = (f"{value:016x}" for value in (perceptual_hash(picture), run.best_hash))
+            quality = (round(value, 1) for value in dataclasses.astuple(measure(picture)))
+            entry = Entry(name, video.name, frame.number, frame.seconds, whole, *hashes, *quality)
             self._add_to_index(entry)
             if name not in self.manifest.entries:
                 self._write(video, record, entry, picture)
@@ -447,12 +412,14 @@ class _Extractor:
     def _crop(self, video: Path, frame: NumberedFrame, record: VideoRecord) -> list[Box]:
         """Choose windows of a frame with detail and without near-duplicates."""
         settings = self.settings
-        random = make_generator(settings.seed, video.name, frame.number)
+        random = crops.make_generator(settings.seed, video.name, frame.number)
         size_hw = (frame.rgb_u8.shape[0], frame.rgb_u8.shape[1])
         kept: list[Box] = []
         hashes: list[int] = []
-        for box in windows(size_hw, settings.crop_size, settings.crops, settings.crop_mode, random):
-            if any(overlap(box, other) > MAX_OVERLAP for other in kept):
+        for box in crops.windows(
+            size_hw, settings.crop_size, settings.crops, settings.crop_mode, random
+        ):
+            if any(crops.overlap(box, other) > crops.MAX_OVERLAP for other in kept):
                 continue
             picture = cut(frame.rgb_u8, box)
             if settings.limits.fault(measure(picture)) is not None:

@@ -11,15 +11,9 @@ import numpy as np
 from anime_tf.datasets.extract.crops import Box
 from anime_tf.io.video.readers.video_file import VideoFileReader
 
-BLACK = 24
-"""Largest luma of a bar: black with coding noise."""
-
-MINIMUM_FRAMES = 8
-"""Fewer frames cannot tell a bar from a dark edge; then nothing is cut."""
-
-MARGIN = 2
-"""Rows or columns cut beside each bar, where it blends into the picture."""
-
+BLACK = 24  # largest luma of a bar: black with coding noise
+MINIMUM_FRAMES = 8  # fewer cannot tell a bar from a dark edge; then nothing is cut
+MARGIN = 2  # rows or columns cut beside each bar, where it blends into the picture
 _BRIGHT = 16  # smallest mean luma of a frame that counts
 _PERCENTILE = 95  # of a row's luma, so that a logo in its corner does not count
 _MINIMUM_SHARE = 0.2  # of a side: a video that would lose more has no bars, but is dark
@@ -80,12 +74,7 @@ def find_letterbox(video: str | os.PathLike[str]) -> Box | None:
     Reads the key frames, which are spread over the video and fast to decode, or all frames if there
     are fewer than `MINIMUM_FRAMES`.
 
-    Returns:
-        (top, left, height, width); None if there are no bars.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: It is no video, or has no frames.
+    Returns None if there are no bars; raises FileNotFoundError, or ValueError for no video.
     """
     detector = LetterboxDetector()
     # Some videos have no, or damaged, key frames.

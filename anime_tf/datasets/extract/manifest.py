@@ -24,56 +24,31 @@ VIDEOS = "videos.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """Origin of a picture, a line of `MANIFEST`.
+    """Origin of a picture, a line of `MANIFEST`."""
 
-    Attributes:
-        picture: Name of its file.
-        video: Name of the video's file.
-        frame: Number of the frame, from 0.
-        seconds: Time of the frame.
-        box: Window of the upright frame: (top, left, height, width) in pixels.
-        hash: Perceptual hash of the picture, 16 hexadecimal digits.
-        frame_hash: Perceptual hash of the frame without letterbox; that of the picture if it is no
-            crop.
-        luma: As in `quality.Quality`, like the next two.
-        contrast: Standard deviation of luma.
-        sharpness: Variance of the Laplacian.
-    """
-
-    picture: str
-    video: str
-    frame: int
-    seconds: float
-    box: Box
-    hash: str
-    frame_hash: str
-    luma: float
+    picture: str  # name of its file
+    video: str  # name of the video's file
+    frame: int  # number of the frame, from 0
+    seconds: float  # time of the frame
+    box: Box  # window of the upright frame
+    hash: str  # perceptual hash of the picture, 16 hexadecimal digits
+    frame_hash: str  # that of the frame without letterbox
+    luma: float  # as in `quality.Quality`, like the next two
     contrast: float
     sharpness: float
 
 
 @dataclass
 class VideoRecord:
-    """Progress of a video, an entry of `VIDEOS`.
+    """Progress of a video, an entry of `VIDEOS`."""
 
-    Attributes:
-        bytes: Size of its file, which tells it from another video of the same name.
-        settings: Settings of the extraction.
-        box: Window of its frames without letterbox; None if there is none.
-        finished: Whether it was read to its end.
-        frames: Number of frames read.
-        candidates: Number of frames considered: every Nth, or one per shot.
-        rejected: Reason -> number of rejected candidates, or crops of them.
-        damage: Damage of the video; None if it is intact.
-    """
-
-    bytes: int
+    bytes: int  # size of its file, which tells it from another video of the same name
     settings: dict[str, Any]
-    box: Box | None = None
-    finished: bool = False
-    frames: int = 0
-    candidates: int = 0
-    rejected: dict[str, int] = field(default_factory=dict)
+    box: Box | None = None  # window of its frames without letterbox
+    finished: bool = False  # read to its end
+    frames: int = 0  # read so far
+    candidates: int = 0  # frames considered: every Nth, or one per shot
+    rejected: dict[str, int] = field(default_factory=dict)  # reason -> candidates or crops
     damage: str | None = None
 
     def reject(self, reason: str) -> None:
@@ -84,11 +59,9 @@ class VideoRecord:
 class Manifest:
     """Both records of a folder, in memory and on disk.
 
-    Args:
-        folder: The folder; it need not exist. Reading truncates an incomplete last line.
+    The folder need not exist. Reading truncates an incomplete last line.
 
     Attributes:
-        folder: The folder.
         entries: Name of a picture -> its entry.
         videos: Name of a video -> its record; `save_videos` writes changes.
 
@@ -104,11 +77,7 @@ class Manifest:
         self._read_videos()
 
     def add_picture(self, entry: Entry, rgb_u8: Any) -> None:
-        """Write a picture, (height, width, 3) uint8 RGB, and its line: both or neither.
-
-        Raises:
-            OSError: One of them cannot be written.
-        """
+        """Write a picture, (height, width, 3) uint8 RGB, and its line: both or neither."""
         path, target = self.folder / MANIFEST, self.folder / entry.picture
         before = path.stat().st_size if path.exists() else 0
         line = json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n"
@@ -124,11 +93,7 @@ class Manifest:
         self.entries[entry.picture] = entry
 
     def save_videos(self) -> None:
-        """Write the records of all videos.
-
-        Raises:
-            OSError: They cannot be written.
-        """
+        """Write the records of all videos."""
         videos = {name: dataclasses.asdict(record) for name, record in self.videos.items()}
         text = json.dumps(videos, indent=2, ensure_ascii=False) + "\n"
         atomic.write_bytes(self.folder / VIDEOS, text.encode())

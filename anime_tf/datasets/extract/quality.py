@@ -11,29 +11,20 @@ import numpy as np
 from anime_tf.config import Config, setting
 from anime_tf.io.geometry import resize
 
+# Largest shorter side of a measured picture in pixels, a usual size of training. Fixed, because the
+# variance of the Laplacian depends on the resolution; enlarging smaller pictures would blur them.
 MEASURED_SIDE = 256
-"""Largest shorter side of a measured picture in pixels, a usual size of training.
-
-Fixed, because the variance of the Laplacian depends on the resolution. Smaller pictures are not
-enlarged, which would blur them.
-"""
 
 NEAR_BLACK, NEAR_BLANK, BLURRED = "near-black", "near-blank", "blurred"
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Measurements of a picture in levels 0..255 of its luma; see `MEASURED_SIDE`.
+    """Measurements of a picture in levels 0..255 of its luma; see `MEASURED_SIDE`."""
 
-    Attributes:
-        luma: Mean luma.
-        contrast: Standard deviation of luma.
-        sharpness: Variance of the Laplacian of luma (4 neighbors).
-    """
-
-    luma: float
-    contrast: float
-    sharpness: float
+    luma: float  # mean
+    contrast: float  # standard deviation
+    sharpness: float  # variance of the Laplacian (4 neighbors)
 
 
 @dataclass(frozen=True)
@@ -60,21 +51,15 @@ class QualityLimits(Config):
 
     def fault(self, quality: Quality) -> str | None:
         """Return the first of `NEAR_BLACK`, `NEAR_BLANK` and `BLURRED` that holds, else None."""
-        if quality.luma < self.luma:
-            return NEAR_BLACK
-        if quality.contrast < self.contrast:
-            return NEAR_BLANK
-        if quality.sharpness < self.sharpness:
-            return BLURRED
-        return None
+        faults = {"luma": NEAR_BLACK, "contrast": NEAR_BLANK, "sharpness": BLURRED}
+        return next((f for k, f in faults.items() if getattr(quality, k) < getattr(self, k)), None)
 
 
 def gray_at(rgb_u8: np.ndarray, side: int) -> np.ndarray:
     """Convert RGB uint8 to luma uint8, reduced to a shorter side of at most `side`."""
     height, width = rgb_u8.shape[:2]
-    side = min(side, height, width)
-    scale = side / min(height, width)
-    size_hw = (max(side, round(height * scale)), max(side, round(width * scale)))
+    scale = min(1.0, side / min(height, width))
+    size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
     return cv2.cvtColor(resize(rgb_u8, size_hw), cv2.COLOR_RGB2GRAY)
 
 

@@ -17,19 +17,12 @@ _MAX_CANDIDATES = 8  # frames of a shot in memory
 
 @dataclass(frozen=True)
 class NumberedFrame:
-    """A frame of a video and its position.
+    """A frame of a video and its position."""
 
-    Attributes:
-        number: Index of the frame, from 0.
-        seconds: Presentation time.
-        rgb_u8: (height, width, 3) uint8 RGB, the frame or a part of it.
-        corner: Top-left corner (top, left) of the part within the frame.
-    """
-
-    number: int
-    seconds: float
-    rgb_u8: np.ndarray
-    corner: tuple[int, int] = (0, 0)
+    number: int  # index of the frame, from 0
+    seconds: float  # presentation time
+    rgb_u8: np.ndarray  # (height, width, 3), the frame or a part of it
+    corner: tuple[int, int] = (0, 0)  # (top, left) of the part within the frame
 
 
 class ShotMiddle:
@@ -48,8 +41,7 @@ class ShotMiddle:
 
     def add(self, frame: NumberedFrame) -> None:
         """Add the next frame of the shot."""
-        if self._count == 0:
-            self._first = frame.seconds
+        self._first = self._first if self._count else frame.seconds
         self._last = frame.seconds
         if self._count % self._stride == 0:
             self._candidates.append(frame)
@@ -64,14 +56,10 @@ class ShotMiddle:
         return self._last - self._first
 
     def best(self, score: Callable[[np.ndarray], float]) -> NumberedFrame | None:
-        """Return the best candidate from the middle half of the shot.
+        """Return the candidate of the middle half of the shot with the highest `score`.
 
-        Args:
-            score: Function of RGB uint8; higher is better.
-
-        Returns:
-            The frame, the earliest among equals; the one nearest to the middle if no candidate is
-            in the middle half; None for a shot without frames.
+        The earliest among equals; the one nearest to the middle if no candidate is in the middle
+        half; None for a shot without frames.
         """
         if not self._candidates:
             return None

@@ -7,5 +7,5 @@ def test_index():
     assert HashIndex().nearest(3) is None
     for i in range(200):
         index.add(str(i), 2**64 - 1 - i)
-    assert len(index) == 202
+    assert len(index._names) == 202
     assert index.nearest(2**64 - 1) == ("0", 0)
