@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -55,3 +57,28 @@ def cannot_run(
         f"{os.fspath(name)}: {runtime} cannot run {n} x {width}x{height} pixels "
         f"({first_line(error)})"
     )
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str], expected: str, remedy: str = "") -> Iterator[None]:
+    """Turn any error of reading a foreign file into a ValueError in one line with its path.
+
+    Libraries raise anything on a damaged file. An error that names the path stays as it is; a
+    ValueError that begins with "expected" is about the content.
+
+    Args:
+        path: The file.
+        expected: What it should be, after "expected".
+        remedy: End of the message.
+    """
+    name = os.fspath(path)
+    try:
+        yield
+    except Exception as error:
+        reason = first_line(error)
+        if isinstance(error, (ValueError, OSError)) and name in str(error):
+            raise
+        if not (isinstance(error, ValueError) and reason.startswith("expected ")):
+            kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
+            reason = f"expected {expected}, got another or a damaged file ({kind}{reason})"
+        raise ValueError(f"{name}: {reason}{remedy}") from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,32 +22,15 @@ Read = Callable[[str], np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def identity(array: np.ndarray) -> np.ndarray:
-    """Return the array itself."""
-    return array
-
-
-@dataclass(frozen=True)
-class Source:
-    """Origin of a weight.
-
-    Attributes:
-        name: Full name of the array in the legacy file.
-        transform: Converts the array's layout to the weight's.
-    """
+class Source(NamedTuple):
+    """Origin of a weight: full name of an array in the legacy file, and its change of layout."""
 
     name: str
-    transform: Transform = identity
+    transform: Transform = np.asarray
 
 
-@dataclass(frozen=True)
-class Ignored:
-    """Rule for arrays that no weight needs.
-
-    Attributes:
-        pattern: Matches the full name.
-        reason: Why they are not needed.
-    """
+class Ignored(NamedTuple):
+    """Rule for arrays that no weight needs: a pattern of their full names, and the reason."""
 
     pattern: re.Pattern[str]
     reason: str
@@ -55,15 +38,10 @@ class Ignored:
 
 @dataclass(frozen=True)
 class NameTable:
-    """Names of a model's weights in a legacy format.
+    """Names of a model's weights in a legacy format."""
 
-    Attributes:
-        sources: Path of a weight within its model -> source.
-        ignored: Rules for arrays that are not used; the first that matches counts.
-    """
-
-    sources: Mapping[str, Source]
-    ignored: tuple[Ignored, ...] = ()
+    sources: Mapping[str, Source]  # path of a weight within its model -> source
+    ignored: tuple[Ignored, ...] = ()  # the first that matches counts
 
     @property
     def names(self) -> set[str]:
@@ -76,21 +54,16 @@ class Conversion:
     """A converted generator.
 
     Attributes:
-        model: The generator with the converted weights.
-        name: Its key in `models.registry.GENERATORS`.
-        values: Path of each weight within the generator -> transformed value of its source.
-        ignored: Reason -> number of arrays ignored for it.
         reference: An independent implementation of the network with the source's weights, from
             pictures (n, h, w, 3) in [-1, 1], RGB, to the same; None if there is none.
-        reference_name: Its name in messages.
     """
 
     model: keras.Model
-    name: str
-    values: Mapping[str, np.ndarray]
-    ignored: Mapping[str, int]
+    name: str  # key in `models.registry.GENERATORS`
+    values: Mapping[str, np.ndarray]  # path of each weight in the generator -> transformed value
+    ignored: Mapping[str, int]  # reason -> number of arrays ignored for it
     reference: Transform | None = None
-    reference_name: str = ""
+    reference_name: str = ""  # in messages
 
 
 def select_model(
@@ -120,18 +93,7 @@ def convert(
     reference: Transform | None = None,
     reference_name: str = "",
 ) -> Conversion:
-    """Make a generator under the float32 policy and fill it from a legacy file.
-
-    Args:
-        model: Key of the generator in `models.registry.GENERATORS`.
-        table: As for `fill`, like `shapes`, `read`, `source` and the errors.
-        shapes: As for `fill`.
-        read: As for `fill`.
-        source: As for `fill`.
-        options: Arguments of the generator.
-        reference: As in `Conversion`, like `reference_name`.
-        reference_name: As in `Conversion`.
-    """
+    """Make a generator under the float32 policy with `options` and fill it; see `fill`."""
     from anime_tf.models.registry import GENERATORS
 
     generator = GENERATORS[model](name=model, **(options or {}))

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
-from anime_tf.conversion import mobilenet_v1_weights, mobilenet_v2_weights, vgg19_weights
+from anime_tf.conversion import mobilenet_weights, vgg19_weights
 from anime_tf.models.registry import PERCEPTUAL
 
-READERS: dict[str, ModuleType] = {
-    "vgg19": vgg19_weights,
-    "mobilenetv2": mobilenet_v2_weights,
-    "mobilenetv1": mobilenet_v1_weights,
+
+class Reader(NamedTuple):
+    """Functions that download, read and assign the weights of a network."""
+
+    title: str
+    files: str
+    fetch_imagenet: Callable[[], Any]
+    read: Callable[[Path], Any]
+    fill: Callable[[Any, Any, str], None]
+
+
+_mobilenet, _vgg19 = mobilenet_weights, vgg19_weights
+READERS = {
+    "vgg19": Reader(
+        "VGG-19", "FILE.h5 or vgg19.npy", _vgg19.fetch_imagenet, _vgg19.read, _vgg19.fill
+    ),
+    "mobilenetv2": Reader(
+        "MobileNetV2", "FILE.h5", _mobilenet.fetch_v2, _mobilenet.read_v2, _mobilenet.fill_v2
+    ),
+    "mobilenetv1": Reader(
+        "MobileNetV1", "FILE.npz", _mobilenet.fetch_v1, _mobilenet.read_v1, _mobilenet.fill_v1
+    ),
 }
-"""Key of `PERCEPTUAL` -> module with `read`, `fetch_imagenet`, `fill`, `TITLE` and `FILES`."""
 
 
 def load_perceptual(
-    name: str, weights: str = "imagenet", *, seed: int = 0, dtype: Any = None
+    name: str, weights: str = "imagenet", seed: int = 0, dtype: Any = None
 ) -> keras.Model:
-    """Make a perceptual network and load its weights.
+    """Make a perceptual network, pictures in [-1, 1] to float32 features, and load its weights.
 
     Args:
-        name: A key of `models.registry.PERCEPTUAL`.
+        name: A key of `PERCEPTUAL`.
         weights: "imagenet" (downloaded and cached by `keras.applications`), "random" (from `seed`:
             random features still compare textures and structure, and need no file), or a file. For
             VGG-19: Keras' `.h5` or the originals' `vgg19.npy`; for MobileNetV2 at alpha 1.3: the
@@ -33,9 +50,6 @@ def load_perceptual(
             MobileNetV1: an `.npz` of Keras' arrays, LAYER/VARIABLE.
         seed: Seed of random weights.
         dtype: Dtype policy.
-
-    Returns:
-        The network, not trainable: pictures (n, h, w, 3) in [-1, 1] to float32 features.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -50,14 +64,14 @@ def load_perceptual(
             values = reader.fetch_imagenet()
         except Exception as error:  # keras.utils.get_file raises bare Exception when offline
             raise ValueError(
-                f"the ImageNet weights of {reader.TITLE} could not be fetched ({error}); give a "
-                f"file, --perceptual_weights={reader.FILES}, or --perceptual_weights=random"
+                f"the ImageNet weights of {reader.title} could not be fetched ({error}); give a "
+                f"file, --perceptual_weights={reader.files}, or --perceptual_weights=random"
             ) from error
     else:
         path = Path(weights)
         if not path.is_file():
             raise FileNotFoundError(
-                f"{path}: no such file; expected {reader.TITLE} weights ({reader.FILES}), "
+                f"{path}: no such file; expected {reader.title} weights ({reader.files}), "
                 "or one of the words imagenet and random"
             )
         values = reader.read(path)

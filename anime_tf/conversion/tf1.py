@@ -6,6 +6,7 @@ Nothing in a checkpoint is executed; its graph (``.meta``) is not even opened.
 from __future__ import annotations
 
 import glob
+import math
 import os
 import re
 from collections.abc import Callable
@@ -14,15 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from anime_tf.conversion.name_table import (
-    Conversion,
-    Ignored,
-    NameTable,
-    Source,
-    convert,
-    select_model,
-)
-from anime_tf.errors import first_line
+from anime_tf.conversion import name_table
+from anime_tf.conversion.name_table import Conversion, Ignored, NameTable, Source, select_model
+from anime_tf.errors import reading
 
 
 def _numbered(name: str, number: int) -> str:
@@ -30,14 +25,20 @@ def _numbered(name: str, number: int) -> str:
     return f"{name}_{number}" if number else name
 
 
+class _Names(dict[str, str]):
+    """Path of a weight -> name of its variable."""
+
+    def add_norm(self, ours: str, theirs: str) -> None:
+        self.update({f"{ours}/{weight}": f"{theirs}/{weight}" for weight in ("gamma", "beta")})
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        return {ours: Source(theirs) for ours, theirs in self.items()}
+
+
 def _animegan_v1() -> dict[str, Source]:
-    root = "generator/G_MODEL"
-    names: dict[str, str] = {}
-
-    def norm(ours: str, theirs: str) -> None:
-        for weight in ("gamma", "beta"):
-            names[f"{ours}/{weight}"] = f"{theirs}/{weight}"
-
+    root, names = "generator/G_MODEL", _Names()
+    norm = names.add_norm
     # Stage -> its blocks in order; the originals made the strided half of a Downsample first.
     for stage, blocks in {
         "b1": ("conv 0", "conv 1", "sep down/strided", "sep down/resized"),
@@ -68,19 +69,16 @@ def _animegan_v1() -> dict[str, Source]:
         norm(f"{block}/norm_1", f"{scope}/1")
         norm(f"{block}/norm_2", f"{scope}/2")
     names["out_layer/kernel"] = f"{root}/Conv/weights"
-    return {ours: Source(theirs) for ours, theirs in names.items()}
+    return names.sources
 
 
 def _animegan_v2() -> dict[str, Source]:
-    root = "generator/G_MODEL"
-    names: dict[str, str] = {}
+    root, names = "generator/G_MODEL", _Names()
     # Stage -> number of its CNL blocks.
     for stage, count in {"A": 3, "B": 2, "C": 2, "D": 2, "E": 3}.items():
         for i in range(count):
             names[f"{stage}_{i}/conv/kernel"] = f"{root}/{stage}/{_numbered('Conv', i)}/weights"
-            for weight in ("gamma", "beta"):
-                norm = f"{root}/{stage}/{_numbered('LayerNorm', i)}"
-                names[f"{stage}_{i}/norm/{weight}"] = f"{norm}/{weight}"
+            names.add_norm(f"{stage}_{i}/norm", f"{root}/{stage}/{_numbered('LayerNorm', i)}")
     # Inverted residual blocks; the depthwise convolution's scope repeats the block's name.
     for block in ("r1", "r2", "r3", "r4"):
         scope = f"{root}/C/{block}"
@@ -88,18 +86,15 @@ def _animegan_v2() -> dict[str, Source]:
         names[f"{block}/depthwise/kernel"] = f"{scope}/{block}/w"
         names[f"{block}/depthwise/bias"] = f"{scope}/{block}/bias"
         names[f"{block}/project/kernel"] = f"{scope}/Conv_1/weights"
-        for weight in ("gamma", "beta"):
-            names[f"{block}/expand/norm/{weight}"] = f"{scope}/LayerNorm/{weight}"
-            names[f"{block}/norm_1/{weight}"] = f"{scope}/1/{weight}"
-            names[f"{block}/norm_2/{weight}"] = f"{scope}/2/{weight}"
+        for ours, theirs in (("expand/norm", "LayerNorm"), ("norm_1", "1"), ("norm_2", "2")):
+            names.add_norm(f"{block}/{ours}", f"{scope}/{theirs}")
     names["out_layer/kernel"] = f"{root}/out_layer/Conv/weights"
     # Both sides store kernels as (height, width, in, out), depthwise as (height, width, in, 1).
-    return {ours: Source(theirs) for ours, theirs in names.items()}
+    return names.sources
 
 
 def _animegan_v2_light() -> dict[str, Source]:
-    root = "generator/G_MODEL"
-    names: dict[str, str] = {}
+    root, names = "generator/G_MODEL", _Names()
     # Flat names, numbered in the original's order of construction.
     convs = norms = 0
     for block in (
@@ -117,26 +112,25 @@ def _animegan_v2_light() -> dict[str, Source]:
             names[f"{block}/{kernel}"] = f"{root}/{_numbered('Conv', convs)}/weights"
             convs += 1
         for norm, scope in scopes.items():
-            for weight in ("gamma", "beta"):
-                names[f"{block}/{norm}/{weight}"] = f"{root}/{scope}/{weight}"
+            names.add_norm(f"{block}/{norm}", f"{root}/{scope}")
     names["out_layer/kernel"] = f"{root}/out_layer/Conv/weights"
-    return {ours: Source(theirs) for ours, theirs in names.items()}
+    return names.sources
 
 
+# Variables of a training checkpoint that the generator does not need.
 TRAINING_ONLY = (
     Ignored(re.compile(r".+/Adam(_\d+)?"), "state of the Adam optimizer"),
     Ignored(re.compile(r"(.+/)?beta[12]_power(_\d+)?"), "state of the Adam optimizer"),
     Ignored(re.compile(r"discriminator/.+"), "discriminator, needed for training only"),
     Ignored(re.compile(r"(.+/)?global_step"), "count of training steps"),
 )
-"""Variables of a training checkpoint that the generator does not need."""
 
+# Key of a generator in `models.registry` -> its names in TensorFlow 1 checkpoints.
 TABLES: dict[str, NameTable] = {
     "animegan_v2": NameTable(_animegan_v2(), TRAINING_ONLY),
     "animegan_v2_light": NameTable(_animegan_v2_light(), TRAINING_ONLY),
     "animegan_v1": NameTable(_animegan_v1(), TRAINING_ONLY),
 }
-"""Key of a generator in `models.registry` -> its names in TensorFlow 1 checkpoints."""
 
 
 def convert_tf1(path: str | os.PathLike[str], model: str | None = None) -> Conversion:
@@ -145,9 +139,6 @@ def convert_tf1(path: str | os.PathLike[str], model: str | None = None) -> Conve
     Args:
         path: As for `find_checkpoint`.
         model: The generator, a key of `TABLES`; by default the best match of the names.
-
-    Returns:
-        The generator under the float32 policy.
 
     Raises:
         FileNotFoundError: There is no checkpoint.
@@ -165,7 +156,7 @@ def convert_tf1(path: str | os.PathLike[str], model: str | None = None) -> Conve
 
         return NETWORKS[model]({name: read(name) for name in TABLES[model].names}, pictures)
 
-    return convert(
+    return name_table.convert(
         model,
         TABLES[model],
         shapes,
@@ -252,43 +243,30 @@ def _index(prefix: Path) -> Path:
 
 
 def open_checkpoint(prefix: Path) -> tuple[dict[str, tuple[int, ...]], Callable[..., np.ndarray]]:
-    """Open a checkpoint.
-
-    Args:
-        prefix: From `find_checkpoint`.
+    """Open a checkpoint by its prefix.
 
     Returns:
         Name of each variable -> shape, and a reader of a variable of floats by name, or with
-        `integer=True` of one of integers.
-
-    Raises:
-        ValueError: The checkpoint cannot be read. The reader raises it too, as well as for numbers
-            of another kind.
+        `integer=True` of one of integers, which raises ValueError for numbers of another kind.
     """
     import tensorflow as tf
 
-    # The reader raises Python's nearest error for each status: a short file is an IndexError.
-    failures = (tf.errors.OpError, RuntimeError, ValueError, LookupError)
-
-    def to_value_error(error: Exception) -> ValueError:
-        return ValueError(
-            f"{prefix}: the checkpoint is cut off, damaged or none of TensorFlow's "
-            f"({first_line(error)}); copy or download it anew"
-        )
+    expected = "a TensorFlow checkpoint"
+    remedy = "; it is cut off, damaged or none of TensorFlow's: copy or download it anew"
 
     def read(name: str, integer: bool = False) -> np.ndarray:
-        try:
+        with reading(prefix, expected, remedy):
+            if math.prod(shapes[name]) > size:
+                raise ValueError(f"expected values within the file, got {shapes[name]} of {name}")
             value: Any = reader.get_tensor(name)
-        except failures as error:
-            raise to_value_error(error) from error
         if not np.issubdtype(value.dtype, np.integer if integer else np.floating):
-            expected = "integers" if integer else "floats"
-            raise ValueError(f"{prefix}: {name}: expected {expected}, got {value.dtype}")
+            kind = "integers" if integer else "floats"
+            raise ValueError(f"{prefix}: {name}: expected {kind}, got {value.dtype}")
         return value
 
-    try:
+    files = prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*")
+    size = sum(file.stat().st_size for file in files)
+    with reading(prefix, expected, remedy):
         reader = tf.train.load_checkpoint(os.fspath(prefix))
         shapes = reader.get_variable_to_shape_map()
-    except failures as error:
-        raise to_value_error(error) from error
     return {name: tuple(shape) for name, shape in shapes.items()}, read

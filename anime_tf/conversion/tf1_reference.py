@@ -37,12 +37,10 @@ class _Scope:
         return f"{self._path}/{name}" in self._arrays
 
     def conv(self, x: Any, name: str, stride: int = 1) -> Any:
-        """Apply reflect padding and a convolution."""
         kernel = self(f"{name}/weights")
         return tf.nn.conv2d(_pad(x, kernel.shape[0], stride), kernel, stride, "VALID")
 
     def norm(self, x: Any, name: str, axes: tuple[int, ...], epsilon: float) -> Any:
-        """Normalize over the axes of each sample."""
         mean, variance = tf.nn.moments(x, axes, keepdims=True)
         return tf.nn.batch_normalization(
             x, mean, variance, self(f"{name}/beta"), self(f"{name}/gamma"), epsilon
@@ -55,25 +53,17 @@ class _Scope:
         return _lrelu(self.norm(x, name, LAYER_AXES, LAYER_EPSILON))
 
     def instance(self, x: Any, number: int) -> Any:
-        """Apply convolution, instance norm and leaky ReLU."""
         x = self.conv(x, _nth("Conv", number))
         name = _nth("InstanceNorm", number)
         return _lrelu(self.norm(x, name, INSTANCE_AXES, INSTANCE_EPSILON))
 
     def separable(self, x: Any, number: int, stride: int = 1) -> Any:
-        """Apply separable convolution, instance norm and leaky ReLU."""
         scope = self / _nth("SeparableConv2d", number)
-        x = tf.nn.separable_conv2d(
-            _pad(x, 3, stride),
-            scope("depthwise_weights"),
-            scope("pointwise_weights"),
-            (1, stride, stride, 1),
-            "VALID",
-        )
+        kernels, strides = (scope(f"{k}wise_weights") for k in ("depth", "point")), (stride, stride)
+        x = tf.nn.separable_conv2d(_pad(x, 3, stride), *kernels, (1, *strides, 1), "VALID")
         return _lrelu(scope.norm(x, "InstanceNorm", INSTANCE_AXES, SEPARABLE_EPSILON))
 
     def residual(self, x: Any, name: str, norm: str, axes: tuple[int, ...], epsilon: float) -> Any:
-        """Apply an inverted residual block."""
         scope = self / name
         y = _lrelu(scope.norm(scope.conv(x, "Conv"), norm, axes, epsilon))
         y = tf.nn.depthwise_conv2d(_pad(y, 3, 1), scope(f"{name}/w"), (1, 1, 1, 1), "VALID")

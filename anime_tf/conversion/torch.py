@@ -10,20 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from anime_tf.conversion import name_table
 from anime_tf.conversion.config import UPSAMPLINGS
-from anime_tf.conversion.name_table import (
-    Conversion,
-    NameTable,
-    Source,
-    Transform,
-    convert,
-    select_model,
-)
+from anime_tf.conversion.name_table import Conversion, NameTable, Source, Transform, select_model
 from anime_tf.conversion.torch_file import read_state_dict
-from anime_tf.errors import first_line
+from anime_tf.errors import reading
+from anime_tf.io.arrays import read_npy
 
-PORT_EPSILON = 1e-5
-"""Epsilon of animegan2-pytorch's layer norms: PyTorch's default; the original has 1e-12."""
+PORT_EPSILON = 1e-5  # of animegan2-pytorch's layer norms: PyTorch's default, not the original 1e-12
 
 
 def kernel(array: np.ndarray) -> np.ndarray:
@@ -63,13 +57,7 @@ def _animegan_v2() -> dict[str, Source]:
         norm(f"{ours}/norm", f"{theirs}.2")
 
     # Stage -> indices of its CNL blocks; C's residual blocks lie between its own.
-    for stage, places in {
-        "A": (0, 1, 2),
-        "B": (0, 1),
-        "C": (0, 5),
-        "D": (0, 1),
-        "E": (0, 1, 2),
-    }.items():
+    for stage, places in {"A": "012", "B": "01", "C": "05", "D": "01", "E": "012"}.items():
         for number, place in enumerate(places):
             block(f"{stage}_{number}", f"block_{stage.lower()}.{place}")
     for number in (1, 2, 3, 4):
@@ -103,11 +91,11 @@ def _cartoongan() -> dict[str, Source]:
     return sources
 
 
+# Key of a generator in `models.registry` -> its names in PyTorch state dicts.
 TABLES: dict[str, NameTable] = {
     "animegan_v2": NameTable(_animegan_v2()),
     "cartoongan": NameTable(_cartoongan()),
 }
-"""Key of a generator in `models.registry` -> its names in PyTorch state dicts."""
 
 
 def convert_torch(
@@ -123,9 +111,6 @@ def convert_torch(
         upsampling: Upsampling of animegan2-pytorch, one of `UPSAMPLINGS` for the same weights, by
             default the first. None for other generators.
 
-    Returns:
-        The generator under the float32 policy, with the port's epsilon and upsampling.
-
     Raises:
         FileNotFoundError: The file does not exist.
         ValueError: It cannot be read, or is not such a generator; lists both sides of every
@@ -137,19 +122,12 @@ def convert_torch(
 def convert_folder(
     path: str | os.PathLike[str], model: str | None = None, upsampling: str | None = None
 ) -> Conversion:
-    """Convert CartoonGAN's published arrays: a folder with a ``NAME.npy`` for each.
-
-    Args:
-        path: The folder, of ``conv01_1.weight.npy`` and so on, or the ``.pth`` file.
-        model: "cartoongan" or None.
-        upsampling: None.
-
-    Returns:
-        The generator under the float32 policy; it works on RGB.
+    """Convert CartoonGAN's published arrays: a folder of ``NAME.npy`` files, or the ``.pth`` file.
 
     Raises:
         FileNotFoundError: The folder does not exist or holds no arrays.
-        ValueError: An array cannot be read, or they are not such a generator.
+        ValueError: An array cannot be read, they are not such a generator, or another `model` or
+            an `upsampling` is asked for.
     """
     path = Path(path)
     tables = {"cartoongan": TABLES["cartoongan"]}
@@ -161,12 +139,8 @@ def convert_folder(
         )
     arrays = {}
     for file in sorted(path.glob("*.npy")):
-        try:
-            arrays[file.name.removesuffix(".npy")] = np.load(file, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise ValueError(
-                f"{file}: not a whole array of numbers ({first_line(error)})"
-            ) from error
+        with reading(file, "a whole array of numbers"), file.open("rb") as opened:
+            arrays[file.name.removesuffix(".npy")] = read_npy(opened, file.stat().st_size)
     if not arrays:
         raise FileNotFoundError(
             f"{path}: expected conv01_1.weight.npy, ..., got a folder without .npy files"
@@ -192,7 +166,7 @@ def _convert(
             f"expected upsampling to be one of {', '.join(UPSAMPLINGS)}, got {upsampling!r}"
         )
     options = {"upsampling": upsampling, "epsilon": PORT_EPSILON} if model == "animegan_v2" else {}
-    return convert(
+    return name_table.convert(
         model,
         tables[model],
         {name: array.shape for name, array in arrays.items()},

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,10 @@ from typing import IO, Any
 import numpy as np
 
 from anime_tf.conversion.inert_pickle import InertUnpickler
-from anime_tf.errors import first_line
+from anime_tf.errors import reading
+from anime_tf.io.arrays import check_zip
 
+# Name of a storage class in `torch` -> dtype; bfloat16 is the upper half of a float32.
 STORAGES = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
@@ -24,19 +26,10 @@ STORAGES = {
     "LongStorage": "<i8",
     "IntStorage": "<i4",
 }
-"""Name of a storage class in `torch` -> dtype; bfloat16 is the upper half of a float32."""
 
+# Keys under which training code nests a state dict.
 WRAPPER_KEYS = ("state_dict", "params_ema", "params", "generator", "model")
-"""Keys under which training code nests a state dict."""
-
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-"""First pickle of a file written before PyTorch 1.6."""
-
-_DAMAGE = (
-    *(EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError, MemoryError),
-    *(RuntimeError, zipfile.BadZipFile, zlib.error, OSError),
-)
-"""Errors of reading garbage; a `RuntimeError` is an encrypted zip file."""
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of a file written before PyTorch 1.6
 
 
 @dataclass
@@ -82,7 +75,9 @@ class _Tensor:
             (side - 1) * stride for side, stride in zip(self.shape, self.strides, strict=True)
         )
         parts = (self.offset, *self.shape, *self.strides)
-        if any(part < 0 for part in parts) or (0 not in self.shape and last >= len(values)):
+        # More elements than values: overlapping strides, which take memory for every element.
+        too_many = math.prod(self.shape) > len(values)
+        if min(parts) < 0 or too_many or (0 not in self.shape and last >= len(values)):
             raise ValueError(f"expected a tensor within its {len(values)} values, got one beyond")
         steps = [stride * values.itemsize for stride in self.strides]
         view = np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, steps)
@@ -110,6 +105,7 @@ def _parameter(data: _Tensor, *_: Any) -> _Tensor:
     return data
 
 
+# Name that the pickle of a state dict refers to -> its stand-in.
 STAND_INS: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): _Dict,
     ("torch._utils", "_rebuild_tensor"): _tensor,
@@ -118,7 +114,6 @@ STAND_INS: dict[tuple[str, str], Any] = {
     ("torch", "Size"): tuple,
     **{("torch", name): _StorageType(name) for name in STORAGES},
 }
-"""Name that the pickle of a state dict refers to -> its stand-in."""
 
 
 @dataclass
@@ -161,22 +156,12 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: {expected}, got a folder")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; {expected}")
-    try:
-        if zipfile.is_zipfile(path):
-            content = _read_zip(path)
-        else:
-            with path.open("rb") as file:
-                content = _read_legacy(file)
-        return _arrays(content)
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"{path}: {_refusal(str(error))}") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    except _DAMAGE as error:
-        raise ValueError(
-            f"{path}: the file is cut off or damaged ({first_line(error)}); "
-            "copy or download it anew"
-        ) from error
+    with reading(path, expected.removeprefix("expected ")), path.open("rb") as file:
+        try:
+            content = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(file)
+            return _arrays(content, path.stat().st_size)
+        except pickle.UnpicklingError as error:
+            raise ValueError(_refusal(str(error))) from error
 
 
 def _refusal(reason: str) -> str:
@@ -190,6 +175,7 @@ def _refusal(reason: str) -> str:
 
 def _read_zip(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
+        check_zip(path, archive)
         found = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(found) != 1:
             names = ", ".join(archive.namelist()[:3]) or "nothing"
@@ -234,7 +220,7 @@ def _read_legacy(file: IO[bytes]) -> Any:
     return content
 
 
-def _arrays(content: Any) -> dict[str, np.ndarray]:
+def _arrays(content: Any, size: int) -> dict[str, np.ndarray]:
     if isinstance(content, dict) and not any(isinstance(v, _Tensor) for v in content.values()):
         content = next((content[key] for key in WRAPPER_KEYS if key in content), content)
     if not isinstance(content, dict) or not content:
@@ -242,6 +228,9 @@ def _arrays(content: Any) -> dict[str, np.ndarray]:
     others = [str(name) for name, value in content.items() if not isinstance(value, _Tensor)]
     if others:
         raise ValueError(f"expected tensors alone, got other values for {', '.join(others[:5])}")
+    count = sum(math.prod(tensor.shape) for tensor in content.values())
+    if count > max(size, 2**16):  # a value takes two bytes or more
+        raise ValueError(f"expected tensors within the file's {size} bytes, got {count} values")
     arrays = {str(name): tensor.array() for name, tensor in content.items()}
     if all(name.startswith("module.") for name in arrays):
         arrays = {name.removeprefix("module."): array for name, array in arrays.items()}

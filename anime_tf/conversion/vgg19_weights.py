@@ -11,20 +11,18 @@ import keras
 import numpy as np
 
 from anime_tf.conversion.inert_pickle import InertUnpickler
+from anime_tf.errors import reading
+from anime_tf.io import arrays
 from anime_tf.models.vgg19 import BLOCKS, VGG19Features
 
-TITLE = "VGG-19"
-FILES = "FILE.h5 or vgg19.npy"
+Weights = dict[str, tuple[np.ndarray, np.ndarray]]  # name of a convolution -> kernel and bias
 
-Weights = dict[str, tuple[np.ndarray, np.ndarray]]
-"""Name of a convolution -> kernel and bias."""
-
+# Name of a convolution here and in the originals -> its name in Keras.
 KERAS_NAMES = {
     f"conv{block}_{i}": f"block{block}_conv{i}"
     for block, (count, _) in enumerate(BLOCKS, 1)
     for i in range(1, count + 1)
 }
-"""Name of a convolution here and in the originals -> its name in Keras."""
 
 
 def fetch_imagenet() -> Weights:
@@ -37,11 +35,7 @@ def fetch_imagenet() -> Weights:
 
 
 def read(path: Path) -> Weights:
-    """Read a `.npy` file of the originals, or else an HDF5 file of Keras.
-
-    Raises:
-        ValueError: It is neither, damaged, or of another network.
-    """
+    """Read a `.npy` file of the originals, or else an HDF5 file of Keras."""
     return _read_npy(path) if path.suffix == ".npy" else _read_h5(path)
 
 
@@ -60,47 +54,37 @@ def fill(network: VGG19Features, values: Weights, source: str) -> None:
 
 def _read_h5(path: Path) -> Weights:
     """Read /blockB_convI/blockB_convI/{kernel,bias}:0."""
-    values = {}
-    try:
-        with h5py.File(path, "r") as file:
-            root = file.get("model_weights", file)
-            for ours, theirs in KERAS_NAMES.items():
-                if theirs not in root:
-                    raise ValueError(
-                        f"{path}: expected VGG-19 weights, got a file without {theirs}"
-                    )
-                found: list[h5py.Dataset] = []
-                root[theirs].visititems(lambda _, item, found=found: found.append(item))
-                arrays = {x.ndim: x[()] for x in found if isinstance(x, h5py.Dataset)}
-                if not {1, 4} <= arrays.keys():
-                    raise ValueError(
-                        f"{path}: expected a kernel and a bias in {theirs}, got others"
-                    )
-                values[ours] = (arrays[4], arrays[1])
-    except OSError as error:
-        raise ValueError(f"{path}: expected an HDF5 file, got another ({error})") from error
-    return values
+    with reading(path, "an HDF5 file of VGG-19"), h5py.File(path, "r") as file:
+        root = file.get("model_weights", file)
+        layers = []
+        for name in KERAS_NAMES.values():
+            found: list[h5py.Dataset] = []
+            if name in root:
+                root[name].visititems(lambda _, item, found=found: found.append(item))
+            datasets = {x.ndim: x for x in found if isinstance(x, h5py.Dataset)}
+            if not {1, 4} <= datasets.keys():
+                raise ValueError(f"expected VGG-19 weights, got no kernel and bias of {name}")
+            layers.append([datasets[4], datasets[1]])
+        weights = arrays.read_hdf5(layers, path.stat().st_size)
+    return {ours: (kernel, bias) for ours, (kernel, bias) in zip(KERAS_NAMES, weights, strict=True)}
 
 
 def _read_npy(path: Path) -> Weights:
     """Read a pickled dict of [kernel, bias] by layer name, without executing anything in it."""
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            if version != (1, 0):
-                raise ValueError(f"got version {version} of the array format")
-            np.lib.format.read_array_header_1_0(file)
-            content = InertUnpickler(file, STAND_INS).load()
-            if isinstance(content, _Array):  # a 0-d object array around the dict
-                content = content.items()[0]
-            if not isinstance(content, dict):
-                raise ValueError(f"got a {type(content).__name__} instead of a dict of layers")
-            missing = [name for name in KERAS_NAMES if name not in content]
-            if missing:
-                raise ValueError(f"got no {', '.join(missing)}")
-            return {n: (content[n][0].array(), content[n][1].array()) for n in KERAS_NAMES}
-    except (ValueError, pickle.UnpicklingError, EOFError, IndexError, AttributeError) as error:
-        raise ValueError(f"{path}: expected the vgg19.npy of AnimeGAN: {error}") from error
+    with reading(path, "the vgg19.npy of AnimeGAN"), path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"expected version 1.0 of the array format, got {version}")
+        np.lib.format.read_array_header_1_0(file)
+        content = InertUnpickler(file, STAND_INS).load()
+        if isinstance(content, _Array):  # a 0-d object array around the dict
+            content = content.items()[0]
+        if not isinstance(content, dict):
+            raise ValueError(f"expected a dict of layers, got a {type(content).__name__}")
+        missing = [name for name in KERAS_NAMES if name not in content]
+        if missing:
+            raise ValueError(f"expected VGG-19 weights, got no {', '.join(missing)}")
+        return {n: (content[n][0].array(), content[n][1].array()) for n in KERAS_NAMES}
 
 
 class _Dtype:
@@ -126,16 +110,16 @@ class _Array:
     def items(self) -> list[Any]:
         """Elements of an array of objects."""
         if len(self.state) != 5 or not isinstance(self.state[4], list) or not self.state[4]:
-            raise ValueError("got an outer array without an object")
+            raise ValueError("expected an object in the outer array, got none")
         return self.state[4]
 
     def array(self) -> np.ndarray:
         """Values of an array of floats, as float32."""
         if len(self.state) != 5:
-            raise ValueError("got an array without values")
+            raise ValueError("expected values of an array, got none")
         _, shape, dtype, fortran, data = self.state
         if dtype.code not in ("f4", "f8") or dtype.byte_order not in ("<", ">", "="):
-            raise ValueError(f"got an array of type {dtype.code} instead of floats")
+            raise ValueError(f"expected an array of floats, got one of type {dtype.code}")
         if isinstance(data, str):  # Python 2's bytes, read as latin-1
             data = data.encode("latin1")
         values = np.frombuffer(data, np.dtype(dtype.code).newbyteorder(dtype.byte_order))
@@ -150,6 +134,7 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+# Name that the pickle of a plain array refers to -> its stand-in.
 STAND_INS = {
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy._core.multiarray", "_reconstruct"): _Array,
@@ -157,4 +142,3 @@ STAND_INS = {
     ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _encode,
 }
-"""Name that the pickle of a plain array refers to -> its stand-in."""

@@ -407,7 +407,7 @@ def _folder_line(folder: dict[str, Any]) -> str:
     return f"{line} ({folder['folder']})"
 
 
-def _mean(triples: Sequence[tuple[float, float, float]]) -> list[float]:
+def _mean(triples: Sequence[tuple[float, ...]]) -> list[float]:
     return [round(float(v), 1) for v in np.mean(triples, axis=0)]
 
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+# GAN type -> D's lead over guessing as a function of d/real and d/fake: 0 if its logits are the
+# same for every picture, 1 if it is always right. The Wasserstein types have no such bounds.
 LEADS: dict[str, Callable[[float, float], float]] = {
     "lsgan": lambda real, fake: 1.0 - (math.sqrt(real) + math.sqrt(fake)),
     "hinge": lambda real, fake: 1.0 - (real + fake) / 2.0,
     "gan": lambda real, fake: math.exp(-real) + math.exp(-fake) - 1.0,
     "dragan": lambda real, fake: math.exp(-real) + math.exp(-fake) - 1.0,
 }
-"""GAN type -> D's lead over guessing as a function of d/real and d/fake: 0 if its logits are the
-same for every picture, 1 if it is always right. The Wasserstein types have no such bounds."""
 
+# D has won above this lead: G's term is at its ceiling and its gradient vanishes or no longer
+# depends on the picture. D has lost below that lead: it guesses.
 WON, LOST = 0.95, 0.02
-"""D has won above this lead: G's term is at its ceiling and its gradient vanishes or no longer
-depends on the picture. D has lost below that lead: it guesses."""
+MINIMUM_UPDATES = 300  # of D before a verdict: epochs of small data sets end before D can learn
 
-MINIMUM_UPDATES = 300
-"""Updates of D before a verdict: epochs of small data sets end before D can learn."""
-
+# Verdict -> diagnosis and remedies.
 ADVICE = {
     "won": "D tells all generated pictures apart, and G no longer learns from it; raise "
     "--training_rate or lower --d_learning_rate and --resume, or start a new run with "
@@ -28,7 +27,6 @@ ADVICE = {
     "lost": "D tells no pictures apart, and G does not learn from it; raise --d_learning_rate or "
     "lower --g_learning_rate or --training_rate, and --resume",
 }
-"""Verdict -> diagnosis and remedies."""
 
 
 class CollapseDetector:

@@ -10,15 +10,8 @@ import tensorflow as tf
 def make_strategy(distribute: str) -> tf.distribute.Strategy | None:
     """Make the strategy of a run; for several machines before TensorFlow runs anything else.
 
-    Args:
-        distribute: "none"; "mirrored" for all GPUs of this machine, or without a GPU all its
-            logical CPU devices; "multi_worker" for the machines of TF_CONFIG.
-
-    Returns:
-        The strategy; None for one device.
-
-    Raises:
-        ValueError: TF_CONFIG is missing.
+    "mirrored" takes all GPUs of this machine, or without a GPU all its logical CPU devices;
+    "multi_worker" the machines of TF_CONFIG; "none" returns None.
     """
     if distribute == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")

@@ -18,23 +18,16 @@ from anime_tf.training.objective import network_inputs
 from anime_tf.training.run_dir import check_unused, kept_checkpoint
 from anime_tf.training.trainer import Trainer
 
-TIMED_STEPS = 2
-"""Timed steps of each phase, after one that compiles it."""
+TIMED_STEPS = 2  # of each phase, after one that compiles it
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """Cost of a run.
+    """Cost of a run."""
 
-    Attributes:
-        steps: Phase -> remaining steps.
-        seconds: Phase -> seconds per step, reading included; only phases with remaining steps.
-        memory: Peak memory in bytes: the GPU's if there is one, else the process'; None if unknown.
-    """
-
-    steps: dict[str, int]
-    seconds: dict[str, float]
-    memory: int | None
+    steps: dict[str, int]  # phase -> remaining steps
+    seconds: dict[str, float]  # phase with remaining steps -> seconds per step, reading included
+    memory: int | None  # peak bytes: the GPU's if there is one, else the process'
 
     @property
     def total_seconds(self) -> float:
@@ -48,18 +41,8 @@ def dry_run(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -
     Writes nothing except downloaded weights of a perceptual network. If the edge-smoothed pictures
     are missing, the style pictures stand in for them.
 
-    Args:
-        config: Settings of the run.
-        resume: Whether the run in `config.run_dir` would be resumed.
-        from_epoch: Epoch of a kept checkpoint to resume from; 0 for the newest.
-
-    Returns:
-        The estimate, which is logged too.
-
-    Raises:
-        FileNotFoundError: The data set lacks a folder or pictures, or there is no such checkpoint.
-        FileExistsError: `run_dir` holds a run and `resume` is False.
-        ValueError: A setting is invalid, or asks for several devices.
+    Arguments and errors are those of `train`, which the estimate is for; it is logged too. Several
+    devices are a ValueError.
     """
     if config.distribute != "none":
         raise ValueError(f"dry_run: expected distribute=none, got distribute={config.distribute}")

@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-from anime_tf.conversion.name_table import Ignored, NameTable, Source, fill, select_model
+from anime_tf.conversion.name_table import Ignored, NameTable, Shapes, Source, fill, select_model
 from anime_tf.conversion.tf1 import TABLES, find_checkpoint, open_checkpoint
 from anime_tf.datasets.pipeline import steps_per_epoch
 from anime_tf.io.atomic import atomic_folder
@@ -25,68 +25,51 @@ from anime_tf.training.config import TrainConfig
 from anime_tf.training.run_dir import CONFIG, RunDir
 from anime_tf.training.trainer import ADAM, Trainer
 
+# Largest distance of a computed count of updates from an integer. Repeated multiplication in
+# float32, as TensorFlow does it, gives the exact count; a single power by another program is off by
+# a few thousandths after ten thousand updates.
 COUNT_TOLERANCE = 0.25
-"""Largest distance of a computed count of updates from an integer. Repeated multiplication in
-float32, as TensorFlow does it, gives the exact count; a single power by another program is off by a
-few thousandths after ten thousand updates."""
 
 
-@dataclass(frozen=True)
-class AdamNames:
-    """TensorFlow 1's names of the state of an Adam optimizer.
+class AdamNames(NamedTuple):
+    """TensorFlow 1's names of the state of an Adam optimizer."""
 
-    Attributes:
-        network: Network that it trains.
-        momentum: Suffix of the mean of the gradients, after the variable's own name.
-        velocity: Suffix of the mean of their squares.
-        powers: Suffix of the powers of beta 1 and beta 2.
-    """
-
-    network: str
-    momentum: str
-    velocity: str
-    powers: str
+    network: str  # network that it trains
+    momentum: str  # suffix of the mean of the gradients, after the variable's own name
+    velocity: str  # suffix of the mean of their squares
+    powers: str  # suffix of the powers of beta 1 and beta 2
 
 
+# Prefix of an optimizer of `Trainer` -> its names, numbered in the originals' order.
 OPTIMIZERS = {
     "init": AdamNames("generator", "Adam", "Adam_1", ""),
     "g": AdamNames("generator", "Adam_2", "Adam_3", "_1"),
     "d": AdamNames("discriminator", "Adam", "Adam_1", "_2"),
 }
-"""Prefix of an optimizer of `Trainer` -> its names, numbered in the originals' order."""
 
+# Key of a discriminator -> the scopes of its norms: of stage i, and the last one.
 NORMS = {
     "animegan_v2": ("1_norm_{}", "2_ins_norm"),
     "animegan_v1": ("ins_norm_{}", "last_ins_norm"),
 }
-"""Key of a discriminator -> the scopes of its norms: of stage i, and the last one."""
 
+# Variables that are read, but fill no variable.
 COUNTERS = (
     Ignored(re.compile(r"beta[12]_power(_[12])?"), "powers of beta, turned into counts of updates"),
     Ignored(re.compile(r"(.+/)?global_step"), "count of training steps"),
 )
-"""Variables that are read, but fill no variable."""
 
 
 @dataclass(frozen=True)
 class ImportedTraining:
-    """An imported training.
-
-    Attributes:
-        run_dir: Its run directory.
-        config: Its settings.
-        step: Steps done.
-        step_source: Origin of that number: a flag, `global_step` or the optimizers' counts.
-        updates: Prefix of each optimizer -> updates done; None for more than float32 can count.
-        variables: Number of imported variables.
-    """
+    """An imported training."""
 
     run_dir: Path
     config: TrainConfig
-    step: int
-    step_source: str
-    updates: Mapping[str, int | None]
-    variables: int
+    step: int  # steps done
+    step_source: str  # origin of that number: a flag, `global_step` or the optimizers' counts
+    updates: Mapping[str, int | None]  # optimizer -> updates; None for more than float32 can count
+    variables: int  # number of imported variables
 
     @property
     def summary(self) -> str:
@@ -108,9 +91,6 @@ def read_settings(path: str | os.PathLike[str], model: str | None = None) -> dic
     Args:
         path: As for `conversion.tf1.find_checkpoint`.
         model: Its generator; by default the best match of the names.
-
-    Returns:
-        `model`, `discriminator`, `spectral_norm`, and the sizes of both networks.
 
     Raises:
         FileNotFoundError: There is no checkpoint.
@@ -228,11 +208,7 @@ def _table(trainer: Trainer) -> NameTable:
         "generator": {ours: source.name for ours, source in sources.items()},
         "discriminator": _discriminator(trainer.config),
     }
-    names = {
-        f"{network}/{ours}": theirs
-        for network, table in networks.items()
-        for ours, theirs in table.items()
-    }
+    names = {f"{network}/{ours}": x for network, t in networks.items() for ours, x in t.items()}
     for name, optimizer in OPTIMIZERS.items():
         for ours, theirs in networks[optimizer.network].items():
             if ours.endswith("/u"):  # not trained
@@ -258,7 +234,7 @@ def _variables(trainer: Trainer) -> dict[str, keras.Variable]:
 def _fill_counts(
     trainer: Trainer,
     prefix: Path,
-    shapes: Mapping[str, tuple[int, ...]],
+    shapes: Shapes,
     read: Callable[..., np.ndarray],
 ) -> dict[str, int | None]:
     """Set the optimizers' counts of updates from TensorFlow 1's powers; return them."""
@@ -294,11 +270,7 @@ def _powers() -> np.ndarray:
 
 
 def count_updates(beta1_power: float, beta2_power: float) -> int | None:
-    """Compute the number of updates that an Adam optimizer of TensorFlow 1 has done.
-
-    Args:
-        beta1_power: Beta 1 (0.5) to the power of updates + 1; 0 after some 150 updates.
-        beta2_power: Beta 2 (0.999) to the power of updates + 1, which determines the count.
+    """Compute the number of updates of an Adam optimizer from its betas to the power updates + 1.
 
     Returns:
         The count; None above some 87,000, whose power float32 cannot hold. To Adam, which uses
@@ -333,7 +305,7 @@ def count_updates(beta1_power: float, beta2_power: float) -> int | None:
 def _steps_done(
     config: TrainConfig,
     prefix: Path,
-    shapes: Mapping[str, tuple[int, ...]],
+    shapes: Shapes,
     read: Callable[..., np.ndarray],
     updates: Mapping[str, int | None],
     epoch: int | None,
@@ -374,11 +346,7 @@ def _verify(
         variable.assign(np.full(variable.shape, 7.0, np.float32))
     trainer.step.assign(0)
     with RunDir(config, trainer, resume=True, path=path) as run:
-        wrong = [
-            name
-            for name, variable in variables.items()
-            if not np.array_equal(variable.numpy(), expected[name])
-        ]
+        wrong = [k for k, x in variables.items() if not np.array_equal(x.numpy(), expected[k])]
         if wrong or run.step != step:
             raise ValueError(
                 f"{path / CONFIG}: expected the written variables at step {step}, got {len(wrong)} "

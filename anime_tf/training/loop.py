@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-import tensorflow as tf
 from absl import logging
 
 from anime_tf.datasets.edge_smooth import smooth_folder
@@ -22,7 +21,7 @@ from anime_tf.io.terminal import Progress, is_terminal
 from anime_tf.training.collapse import ADVICE, CollapseDetector
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import make_strategy, worker_rank
-from anime_tf.training.objective import network_inputs
+from anime_tf.training.objective import Batch, network_inputs
 from anime_tf.training.run_dir import RunDir
 from anime_tf.training.samples import sample_sheet
 from anime_tf.training.trainer import Trainer
@@ -70,11 +69,8 @@ def prepare_pictures(
 ) -> TrainingPictures:
     """List the pictures of the data set and make missing edge-smoothed ones.
 
-    Args:
-        config: Settings of the run.
-        rank: Number of this worker, and of all workers.
-        make_smooth: Whether to make the edge-smoothed pictures if they are missing; else the style
-            pictures stand in for them.
+    The worker is number `rank[0]` of `rank[1]`. Without `make_smooth` the style pictures stand in
+    for missing edge-smoothed ones.
     """
 
     def list_folders(need_smooth: bool) -> DatasetFolders:
@@ -142,14 +138,9 @@ class _Loop:
         if self.stop_signal:
             return 128 + self.stop_signal
         if self.collapse and self.step < end:
-            logging.error(
-                "%s: stopped after epoch %d of %d: for %d epochs %s",
-                self.run_dir.path,
-                self.step // per_epoch,
-                self.config.epochs,
-                self.config.collapse_epochs,
-                ADVICE[self.collapse],
-            )
+            epochs = f"epoch {self.step // per_epoch} of {self.config.epochs}"
+            advice = f"for {self.config.collapse_epochs} epochs {ADVICE[self.collapse]}"
+            logging.error("%s: stopped after %s: %s", self.run_dir.path, epochs, advice)
             return 1
         return 0
 
@@ -191,15 +182,13 @@ class _Loop:
             message = f"step {self.step} epoch {epoch + 1} {phase} {seconds:.2f} s/step"
             logging.info("%s %s", message, _format(losses))
 
-    def _batches(self, phase: str, until: int) -> Iterator[dict[str, tf.Tensor]]:
+    def _batches(self, phase: str, until: int) -> Iterator[Batch]:
         objective = self.trainer.objective
         streams = objective.init_streams if phase == "init" else objective.gan_streams
         for batch in self.pictures.iterate(self.step, until - self.step, streams):
             yield network_inputs(batch)
 
-    def _train_step(
-        self, phase: str, batch: dict[str, tf.Tensor]
-    ) -> tuple[dict[str, float], float]:
+    def _train_step(self, phase: str, batch: Batch) -> tuple[dict[str, float], float]:
         """Run a step; return its losses and seconds."""
         started_at = time.monotonic()
         if phase == "init":

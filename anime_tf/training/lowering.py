@@ -80,12 +80,9 @@ class _Upsample2x(Upsample2x):
 
             def gradient(upstream: tf.Tensor) -> tf.Tensor:
                 # Of the original picture the operation uses only shape and dtype.
-                return tf.cast(
-                    tf.raw_ops.ResizeBilinearGrad(
-                        grads=tf.cast(upstream, tf.float32), original_image=tf.zeros(shape, x.dtype)
-                    ),
-                    x.dtype,
-                )
+                original, wide = tf.zeros(shape, x.dtype), tf.cast(upstream, tf.float32)
+                grads = tf.raw_ops.ResizeBilinearGrad(grads=wide, original_image=original)
+                return tf.cast(grads, x.dtype)
 
             return upsample(x), gradient
 

@@ -14,6 +14,8 @@ from anime_tf.losses.adversarial import GAN_TYPES
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.lowering import lower_for_training
 
+# Name of each loss term in the log -> the setting that holds its weight. New terms go last: the
+# random numbers of dropout depend on a term's place.
 TERM_WEIGHTS = {
     "g/adv": "g_adv_weight",
     "g/content": "content_weight",
@@ -35,8 +37,6 @@ TERM_WEIGHTS = {
     "g/paired_magnitude": "paired_magnitude_weight",
     "g/paired_feature": "paired_feature_weight",
 }
-"""Name of each loss term in the log -> the setting that holds its weight. New terms go last: the
-random numbers of dropout depend on a term's place."""
 
 # Folded into a picture's seed, so that no two random choices share their numbers; each term's
 # dropout adds its place in TERM_WEIGHTS.
@@ -49,12 +49,9 @@ Terms = dict[str, tf.Tensor]
 def network_inputs(batch: Batch) -> Batch:
     """Convert a uint8 batch of the pipeline to [-1, 1] and add the gray pictures.
 
-    Args:
-        batch: uint8 RGB (n, h, w, 3) under any of the names `photo`, `paired`, `anime`, `smooth`.
-
-    Returns:
-        float32 (n, h, w, 3) in [-1, 1]: the same names, and `anime_gray` and `smooth_gray`, the
-        luma rounded to whole levels as in the originals.
+    Returns float32 (n, h, w, 3) in [-1, 1] under the same names, of `photo`, `paired`, `anime` and
+    `smooth`, and `anime_gray` and `smooth_gray`, the luma rounded to whole levels as in the
+    originals.
     """
     inputs = {}
     for name, picture_u8 in batch.items():
@@ -120,12 +117,7 @@ class Objective:
     def target_features(self, batch: Batch, *, style: bool) -> Batch:
         """Compute the features that the generated pictures' features are compared with.
 
-        Args:
-            batch: `photo`, and with `style` also `anime_gray` (or `anime` for `style_color`).
-            style: Whether to include the target of the style term.
-
-        Returns:
-            Name of a perceptual term -> features.
+        Of `photo`, and with `style` also of `anime_gray` (or `anime` for `style_color`), by term.
         """
         targets = {"g/content": batch["photo"]}
         if style:
@@ -195,11 +187,7 @@ class Objective:
         return loss + self._weighted_sum({"d/penalty": terms["d/penalty"]}), terms
 
     def discriminator_gradient(self, point: tf.Tensor) -> tf.Tensor:
-        """Differentiate the sum of D's logits with respect to the pictures `point`.
-
-        Returns:
-            The gradient, float32 of the same shape; itself differentiable.
-        """
+        """Differentiate the sum of D's logits with respect to `point`, itself differentiable."""
         with tf.GradientTape() as tape:
             tape.watch(point)
             # The reference, not the lowered network: the gradient is differentiated once more.
@@ -208,12 +196,7 @@ class Objective:
         return tape.gradient(logits, point)
 
     def logits(self, judged: Batch, batch: Batch) -> tf.Tensor:
-        """Run D in training mode on the pictures of several terms, joined into one batch.
-
-        Args:
-            judged: Name of a term -> pictures.
-            batch: Holds `seed`, which D's dropout follows.
-        """
+        """Run D in training mode on the pictures of several terms; its dropout follows `seed`."""
         joined = tf.concat(list(judged.values()), 0)
         if not self._config.discriminator_dropout:
             return self._lowered_discriminator(joined, training=True)
@@ -249,14 +232,11 @@ class Objective:
             "g/paired_magnitude": painting.gradient_magnitude_loss,
             "g/paired_feature": self._feature_loss,
         }
-        return {
-            term: loss(generated, paired) for term, loss in losses.items() if self.weights[term]
-        }
+        return {k: loss(generated, paired) for k, loss in losses.items() if self.weights[k]}
 
     def _feature_loss(self, generated: tf.Tensor, paired: tf.Tensor) -> tf.Tensor:
-        return painting.feature_loss(
-            self.features.pyramid(generated), self.features.pyramid(paired)
-        )
+        pyramid = self.features.pyramid
+        return painting.feature_loss(pyramid(generated), pyramid(paired))
 
 
 def _detail_loss(generated: tf.Tensor, paired: tf.Tensor) -> tf.Tensor:

@@ -13,8 +13,7 @@ from anime_tf.io import pictures
 from anime_tf.io.geometry import crop_padding, pad_to_multiple, side_by_side, stack_rows
 from anime_tf.io.pixels import to_pm1, to_u8
 
-SAMPLE_SIDE = 512
-"""Longest side of a picture in a sheet, pixels."""
+SAMPLE_SIDE = 512  # longest side of a picture in a sheet, pixels
 
 
 def sample_sheet(generator: keras.Model, paths: Iterable[Path]) -> np.ndarray | None:

@@ -18,23 +18,13 @@ from anime_tf.training.devices import worker_rank
 from anime_tf.training.lowering import lower_for_training
 from anime_tf.training.objective import Batch, Objective, Terms
 
-ADAM = {"beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
-"""TensorFlow 1's epsilon, not Keras' 1e-7."""
+ADAM = {"beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}  # TensorFlow 1's epsilon
+RATE_WARMUP = 200  # steps in which a decaying learning rate rises to its peak
+LAST_RATE = 0.02  # share of the peak at which a cosine ends
+EMA_WARMUP = 10  # the moving average's decay in step t is at most t / (EMA_WARMUP + t)
 
-RATE_WARMUP = 200
-"""Steps in which a decaying learning rate rises to its peak."""
-
-LAST_RATE = 0.02
-"""Share of the peak at which a cosine ends."""
-
-EMA_WARMUP = 10
-"""The moving average's decay in step t is at most t / (EMA_WARMUP + t)."""
-
-Pass = tuple[tf.GradientTape, tf.Tensor]
-"""Tape and generated pictures of a pass of G."""
-
-Gradients = tuple[tf.Tensor, Terms, list[tf.Tensor]]
-"""Loss to minimize, its unweighted terms, and its gradients."""
+Pass = tuple[tf.GradientTape, tf.Tensor]  # tape and generated pictures of a pass of G
+Gradients = tuple[tf.Tensor, Terms, list[tf.Tensor]]  # loss, its unweighted terms, its gradients
 
 
 class Trainer:
@@ -98,10 +88,7 @@ class Trainer:
         )
         if perceptual_network is None and config.needs_features:
             perceptual_network = load_perceptual(
-                config.perceptual,
-                config.perceptual_weights,
-                seed=config.seed,
-                dtype=config.precision,
+                config.perceptual, config.perceptual_weights, config.seed, config.precision
             )
         self.objective = Objective(config, perceptual_network, self.discriminator)
         self.init_optimizer = self._make_adam("init", config.init_learning_rate, self.generator)
@@ -117,12 +104,7 @@ class Trainer:
         self.seed = tf.Variable(config.seed, dtype=tf.int64, trainable=False, name="seed")
 
     def begin_with(self, path: str | os.PathLike[str]) -> None:
-        """Give the generator the weights of an archive.
-
-        Raises:
-            FileNotFoundError: There is no such file.
-            ValueError: It holds another network, or one of another width.
-        """
+        """Give the generator the weights of an archive of the same network and width."""
         source = load_generator(path)
         found, expected = ((type(network), network.width) for network in (source, self.generator))
         if found != expected:
@@ -160,13 +142,8 @@ class Trainer:
         Every random choice of a run (order, crops, dropout) is a function of `seed` and `step`, so
         these two are its random state.
         """
-        holders = {
-            "generator": self.generator,
-            "discriminator": self.discriminator,
-            "init_optimizer": self.init_optimizer,
-            "g_optimizer": self.g_optimizer,
-            "d_optimizer": self.d_optimizer,
-        }
+        names = ("generator", "discriminator", "init_optimizer", "g_optimizer", "d_optimizer")
+        holders = {name: getattr(self, name) for name in names}
         if self.exported is not self.generator:
             holders["average"] = self.exported
         # Variable by variable: tf.train.Checkpoint does not look into the lists of a Keras model
@@ -212,10 +189,9 @@ class Trainer:
         if worker_rank(self.strategy)[1] == 1:
             return flag
 
-        def flags(_context: tf.distribute.ValueContext) -> tf.Tensor:
-            return tf.constant(float(flag))
-
-        each = self.strategy.experimental_distribute_values_from_function(flags)
+        each = self.strategy.experimental_distribute_values_from_function(
+            lambda _: tf.constant(float(flag))
+        )
         return bool(self._compiled_sum(each) > 0)
 
     def _sum(self, each: tf.Tensor) -> tf.Tensor:

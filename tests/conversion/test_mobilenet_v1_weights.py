@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from anime_tf.conversion import mobilenet_v1_weights
+from anime_tf.conversion import mobilenet_weights
 from anime_tf.conversion.perceptual import load_perceptual
 
 ROUNDING = 1e-4  # batch norms fused into float32 kernels
@@ -40,4 +40,4 @@ def test_other_files_are_refused(tmp_path):
         load_perceptual("mobilenetv1", str(path))
     path.write_bytes(b"no archive")
     with pytest.raises(ValueError, match="expected an .npz file"):
-        mobilenet_v1_weights.read(path)
+        mobilenet_weights.read_v1(path)

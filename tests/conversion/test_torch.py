@@ -123,7 +123,7 @@ def test_invalid_folders(tmp_path):
     with pytest.raises(FileNotFoundError, match="got a folder without .npy files"):
         convert_folder(tmp_path)
     np.save(tmp_path / "conv01_1.weight.npy", np.array([{}], object), allow_pickle=True)
-    with pytest.raises(ValueError, match=r"conv01_1.weight.npy: not a whole array of numbers"):
+    with pytest.raises(ValueError, match=r"conv01_1.weight.npy: expected a whole array of numbers"):
         convert_folder(tmp_path)
 
 

@@ -191,9 +191,8 @@ def extract_frames(
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder}: expected a folder for the pictures, got a file")
     manifest = Manifest(folder)
-    check_unique_stems(
-        [*paths, *(Path(n) for n in manifest.videos if n not in {p.name for p in paths})]
-    )
+    earlier = set(manifest.videos) - {path.name for path in paths}
+    check_unique_stems([*paths, *map(Path, sorted(earlier))])
     for path in paths:
         _check_record(manifest, path, settings)
     extractor = _Extractor(manifest, settings, max_pictures)
@@ -224,15 +223,10 @@ def _check_record(manifest: Manifest, video: Path, settings: FrameSettings) -> N
     if record.bytes != video.stat().st_size:
         raise ValueError(
             f"{video}: expected {record.bytes} bytes, as of the {video.name} whose pictures are in "
-            f"{manifest.folder}, got {video.stat().st_size} bytes; rename it, or name another "
-            "folder"
+            f"{manifest.folder}, got {video.stat().st_size} bytes; rename it, or use another folder"
         )
-    values = _to_json(settings)
-    changed = ", ".join(
-        f"{key}={record.settings.get(key)}, got {value}"
-        for key, value in values.items()
-        if record.settings.get(key) != value
-    )
+    old, new = record.settings, _to_json(settings)
+    changed = ", ".join(f"{k}={old.get(k)}, got {new[k]}" for k in new if old.get(k) != new[k])
     if changed:
         raise ValueError(
             f"{video}: expected the settings of its pictures in {manifest.folder}: {changed}; use "
@@ -400,7 +394,8 @@ class _Extractor:
             whole = (frame.corner[0] + box[0], frame.corner[1] + box[1], box[2], box[3])
             hashes = (f"{value:016x}" for value in (perceptual_hash(picture), run.best_hash))
             quality = (round(value, 1) for value in dataclasses.astuple(measure(picture)))
-            entry = Entry(name, video.name, frame.number, frame.seconds, whole, *hashes, *quality)
+            origin = (name, video.name, frame.number, frame.seconds, whole)
+            entry = Entry(*origin, *hashes, *quality)  # type: ignore[arg-type]
             self._add_to_index(entry)
             if name not in self.manifest.entries:
                 self._write(video, record, entry, picture)
