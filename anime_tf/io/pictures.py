@@ -3,21 +3,31 @@
 * RGB inside; OpenCV's BGR order exists only in `decode_array` and `encode_picture`.
 * Alpha is straight: colors are never multiplied by it.
 * Pictures are upright: EXIF orientation is applied while reading and never written.
+* Colors are sRGB: profiles are converted while reading, and sRGB is written as one.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import struct
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from absl import logging
+from PIL import Image, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
 
-from anime_tf.io import containers
+from anime_tf.errors import first_line
+from anime_tf.io import containers, kinds, profiles
 from anime_tf.io.atomic import write_bytes
+from anime_tf.io.containers import Container, UnknownPictureError
 from anime_tf.io.geometry import apply_orientation, limit_array_side
 from anime_tf.io.pixels import WHITE, to_eight_bits
+from anime_tf.io.profiles import Colors
 
 MAX_PIXELS = 1 << 28  # larger pictures (over 0.8 GB of RGB) are refused before decoding
 
@@ -98,81 +108,220 @@ def flatten_alpha(picture: Picture) -> np.ndarray:
     return ((mixed + 127) // 255).astype(np.uint8)
 
 
-def decode_picture(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Decode a picture file.
+def decode_picture(
+    data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, allow_truncated: bool = False
+) -> Picture:
+    """Decode a picture file to 8 bits; 16-bit values become round(value / 257).
 
-    Reads JPEG (gray, color, inverted CMYK as all programs write it), PNG (gray, RGB, palette, with
-    or without alpha, up to 16 bits), BMP, WebP, the first page of a TIFF (gray, RGB, RGBA, palette,
-    YCbCr, up to 16 bits), and the first frame of a GIF or of an animated PNG or WebP. 16-bit values
-    become round(value / 257). Color profiles are ignored.
+    docs/formats.md lists the formats and variants. Damage that viewers tolerate is a warning that
+    begins with `name`.
 
     Args:
         data: The file.
-        name: Its name in errors, usually the path.
+        name: Its name in messages, usually the path.
         max_pixels: Largest height x width that is read.
+        allow_truncated: Decode a file that is cut in the middle; the rest is gray, black or
+            transparent.
 
     Returns:
-        The picture, upright.
+        The picture, upright, in sRGB.
 
     Raises:
-        UnknownPictureError: `data` is in none of these formats.
+        UnknownPictureError: `data` is in no supported format or variant.
         TooManyPixelsError: It has more than `max_pixels` pixels.
         ValueError: It is damaged or truncated. All messages begin with `name`.
     """
-    array_u8 = to_eight_bits(decode_array(data, name, max_pixels=max_pixels))
+    array = decode_array(data, name, max_pixels=max_pixels, allow_truncated=allow_truncated)
+    array_u8 = to_eight_bits(array)
     if array_u8.shape[2] == 3:
         return Picture(array_u8)
     return Picture(np.ascontiguousarray(array_u8[..., :3]), np.ascontiguousarray(array_u8[..., 3]))
 
 
-def decode_array(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def decode_array(
+    data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, allow_truncated: bool = False
+) -> np.ndarray:
     """Decode a picture file at its own depth; see `decode_picture`.
 
     Returns:
         (height, width, 3) RGB, or (height, width, 4) RGBA if the file has alpha; uint16 if it has
-        16 bits per channel, else uint8.
+        more than 8 bits per channel, else uint8.
     """
-    container = containers.parse(data, name, max_pixels)
+    container = containers.parse(data, name, max_pixels, allow_truncated=allow_truncated)
+    for warning in container.warnings:
+        logging.warning("%s: %s", name, warning)
     broken = f"{name}: broken {container.format_name} picture"
+    try:
+        if container.image is None and not _is_profiled_cmyk(container):
+            colors, alpha = _decode_with_opencv(container)
+        else:
+            colors, alpha = _decode_with_pillow(container)
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow raises anything
+        reason = f"its pixels cannot be decoded ({first_line(error)})"
+        raise ValueError(f"{broken}, {reason}; copy or download it again") from error
+    rgb = _convert_colors(colors, container.colors, name)
+    array = rgb if alpha is None else np.dstack([rgb, alpha])
+    return apply_orientation(array, container.orientation)
+
+
+def _decode_with_opencv(container: Container) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return gray (height, width) or RGB, and alpha."""
     # OpenCV's own lines on stderr would repeat the exception.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         decoded = cv2.imdecode(np.frombuffer(container.data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise ValueError(f"{broken}, {error.err}") from error
+        raise ValueError(error.err) from error
     if decoded is None or decoded.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"{broken}, its pixels cannot be decoded; copy or download it again")
+        raise ValueError("OpenCV returns none")
     if decoded.ndim == 2:
-        array = cv2.cvtColor(decoded, cv2.COLOR_GRAY2RGB)
-        if container.transparent_gray is not None:
-            opaque = WHITE[decoded.dtype]
-            alpha = np.where(decoded == container.transparent_gray, 0, opaque)
-            array = np.dstack([array, alpha.astype(decoded.dtype)])
-    elif decoded.shape[2] == 4:
-        array = cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGBA)
-    else:
-        array = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
-    return apply_orientation(array, container.orientation)
+        if container.transparent_gray is None:
+            return decoded, None
+        alpha = np.where(decoded == container.transparent_gray, 0, WHITE[decoded.dtype])
+        return decoded, alpha.astype(decoded.dtype)
+    if decoded.shape[2] == 3:
+        return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), None
+    rgb, alpha = cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGB), decoded[..., 3]
+    if container.format_name != "TIFF":
+        return rgb, alpha
+    if container.has_premultiplied_alpha:
+        rgb = _divide_by_alpha(rgb, alpha)
+    # An unspecified fourth channel of zeros is padding.
+    return rgb, alpha if alpha.any() else None
 
 
-def read_picture(path: str | os.PathLike[str]) -> Picture:
+def _divide_by_alpha(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    white = WHITE[rgb.dtype]
+    scale = np.float32(white) / np.maximum(alpha, 1).astype(np.float32)
+    return np.rint(np.minimum(rgb * scale[..., None], white)).astype(rgb.dtype)
+
+
+def _is_profiled_cmyk(container: Container) -> bool:
+    """Tell whether a JPEG needs its inks, which OpenCV converts without the profile."""
+    if container.channels != 4 or not isinstance(container.colors, bytes):
+        return False
+    try:
+        return profiles.profile_space(container.colors) == "CMYK"
+    except profiles.ProfileError:
+        return False
+
+
+# Pillow tolerates truncated files by a global switch.
+_pillow_lock = threading.Lock()
+
+
+def _decode_with_pillow(container: Container) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return colors and alpha of an image of Pillow or pi_heif; see `split_image`."""
+    image = container.image or JpegImageFile(io.BytesIO(container.data))
+    if container.is_truncated:
+        with _pillow_lock:
+            ImageFile.LOAD_TRUNCATED_IMAGES = True
+            try:
+                image.load()
+            finally:
+                ImageFile.LOAD_TRUNCATED_IMAGES = False
+    if isinstance(image, Image.Image):
+        return split_image(image)
+    array = np.asarray(image)  # of pi_heif, in 8 or 16 bits
+    if array.ndim == 2:
+        return array, None
+    if array.shape[2] == 2:
+        return array[..., 0], array[..., 1]
+    if array.shape[2] == 3:
+        return array, None
+    rgb, alpha = array[..., :3], array[..., 3]
+    return (_divide_by_alpha(rgb, alpha) if image.premultiplied_alpha else rgb), alpha
+
+
+def split_image(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the pixels of Pillow's image as colors and alpha.
+
+    Returns:
+        Gray (height, width) uint8 or uint16, RGB or CMYK (height, width, 3 or 4) uint8; and
+        (height, width) uint8, or None without transparency.
+
+    Raises:
+        ValueError: Its mode holds no colors of 8 or 16 bits.
+    """
+    mode = image.mode
+    if mode.startswith("I;16"):
+        array = np.asarray(image)
+        return array.astype(np.uint16), None
+    if mode == "CMYK":
+        return np.asarray(image), None
+    if mode == "LAB":
+        return profiles.lab_to_srgb(image), None
+    if mode == "I":
+        values = np.asarray(image)
+        if values.min() >= 0 and values.max() <= 65535:
+            return values.astype(np.uint16), None
+    if mode in ("F", "I"):
+        raise ValueError(f"expected colors of 8 or 16 bits, got mode {mode}")
+    if mode == "RGBa":
+        array = np.asarray(image)
+        return _divide_by_alpha(array[..., :3], array[..., 3]), array[..., 3]
+    if mode in ("LA", "La", "PA", "RGBA") or "transparency" in image.info:
+        rgba = np.asarray(image.convert("RGBA"))
+        return rgba[..., :3], rgba[..., 3]
+    if mode in ("1", "L"):
+        return np.asarray(image.convert("L")), None
+    return np.asarray(image.convert("RGB")), None
+
+
+def _convert_colors(colors: np.ndarray, profile: Colors | None, name: str) -> np.ndarray:
+    """Return sRGB of `split_image`'s colors; a profile that does not fit is ignored."""
+    if profile is not None:
+        try:
+            return profiles.to_srgb(colors, profile)
+        except profiles.ProfileError as error:
+            logging.warning("%s: color profile ignored, %s", name, error)
+    if colors.ndim == 2:
+        return cv2.cvtColor(colors, cv2.COLOR_GRAY2RGB)
+    if colors.shape[2] == 4:
+        inks = 255 - colors.astype(np.uint16)
+        return ((inks[..., :3] * inks[..., 3:] + 127) // 255).astype(np.uint8)
+    return colors
+
+
+def image_to_array(image: Image.Image) -> np.ndarray:
+    """Convert an image of Pillow, as a file of its pixels, EXIF and profile would be read.
+
+    Returns:
+        (height, width, 3 or 4) uint8, or uint16 for 16-bit gray, upright, in sRGB.
+
+    Raises:
+        ValueError: Its mode holds no colors of 8 or 16 bits.
+    """
+    colors, alpha = split_image(image)
+    rgb = _convert_colors(colors, image.info.get("icc_profile"), "picture")
+    array = rgb if alpha is None else np.dstack([rgb, alpha])
+    return apply_orientation(array, containers.exif_orientation(image.getexif().tobytes()))
+
+
+def read_picture(path: str | os.PathLike[str], *, allow_truncated: bool = False) -> Picture:
     """Read a picture file, upright; see `decode_picture`.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is no picture, or a broken one.
     """
-    return decode_picture(_read_bytes(path), str(path))
+    return decode_picture(_read_bytes(path), str(path), allow_truncated=allow_truncated)
 
 
-def read_array(path: str | os.PathLike[str]) -> np.ndarray:
+def read_array(path: str | os.PathLike[str], *, allow_truncated: bool = False) -> np.ndarray:
     """Read a picture file at its own depth; see `decode_array` and `read_picture`."""
-    return decode_array(_read_bytes(path), str(path))
+    return decode_array(_read_bytes(path), str(path), allow_truncated=allow_truncated)
 
 
 def _read_bytes(path: str | os.PathLike[str]) -> bytes:
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            head = file.read(kinds.HEAD_BYTES)
+            if kinds.is_video(head):  # which may be larger than memory
+                raise UnknownPictureError(f"{path}: expected a picture, got {kinds.describe(head)}")
+            return head + file.read()
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: no such picture file; check the path") from error
     except IsADirectoryError as error:
@@ -226,10 +375,34 @@ def encode_picture(picture_u8: Picture | np.ndarray, suffix: str, *, quality: in
         bgr = cv2.cvtColor(array, cv2.COLOR_RGBA2BGRA)
     else:
         bgr = cv2.cvtColor(np.ascontiguousarray(array[..., :3]), cv2.COLOR_RGB2BGR)
-    encoded, buffer = cv2.imencode(suffix, bgr, options)
+    profile = np.frombuffer(profiles.srgb_profile(), np.uint8)
+    if suffix in (".bmp", ".tif", ".tiff"):
+        encoded, buffer = cv2.imencode(suffix, bgr, options)
+    else:
+        encoded, buffer = cv2.imencodeWithMetadata(
+            suffix, bgr, [cv2.IMAGE_METADATA_ICCP], [profile], options
+        )
     if not encoded:
         raise ValueError(f"OpenCV cannot encode a picture of {width}x{height} pixels as {suffix}")
-    return buffer.tobytes()
+    data = buffer.tobytes()
+    return _tag_tiff(data, has_alpha=bgr.shape[2] == 4) if suffix in (".tif", ".tiff") else data
+
+
+def _tag_tiff(data: bytes, *, has_alpha: bool) -> bytes:
+    """Add the profile, and the meaning of alpha, to a TIFF of OpenCV, which writes neither."""
+    order = "<" if data[:2] == b"II" else ">"
+    (start,) = struct.unpack_from(order + "I", data, 4)
+    (count,) = struct.unpack_from(order + "H", data, start)
+    entries = [data[start + 2 + 12 * i : start + 14 + 12 * i] for i in range(count)]
+    profile = profiles.srgb_profile()
+    data += b"\0" * (len(data) % 2)
+    entries.append(struct.pack(order + "HHII", 34675, 7, len(profile), len(data)))
+    if has_alpha:  # unassociated
+        entries.append(struct.pack(order + "HHIHH", 338, 3, 1, 2, 0))
+    entries.sort(key=lambda entry: struct.unpack(order + "H", entry[:2]))
+    data += profile + b"\0" * (len(profile) % 2)
+    directory = struct.pack(order + "H", len(entries)) + b"".join(entries) + bytes(4)
+    return data[:4] + struct.pack(order + "I", len(data)) + data[8:] + directory
 
 
 def write_picture(

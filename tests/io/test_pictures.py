@@ -67,9 +67,10 @@ def test_whole_files_decode_without_stderr_output(name, capfd):
 @pytest.mark.parametrize("name", whole_files())
 def test_truncated_file_error_names_it_without_stderr_output(name, capfd):
     data = whole_files()[name]
-    points = {len(data) - 1, len(data) - 2, *(len(data) * k // 29 for k in range(29))}
-    if name.endswith(".gif"):
-        points.remove(len(data) - 1)  # its first frame is whole, and that is all that is read
+    # Bytes at the end without which all pixels are there: end marker, checksum and IEND, a trailer.
+    spare = {"jpg": 2, "png": 16, "gif": 1}.get(name.split(".")[-1], 0)
+    end = len(data) - spare
+    points = {end - 1, end - 2, *(len(data) * k // 29 for k in range(29))}
     for kept in sorted(points):
         with pytest.raises(ValueError, match=f"^{name}: ") as raised:
             decode_picture(data[:kept], name)
@@ -413,7 +414,7 @@ def test_broken_tiffs():
         decode_array(whole[:-8], "a.tif")
     with pytest.raises(ValueError, match="gives no size"):
         decode_array(tiff((258, 8)), "a.tif")
-    with pytest.raises(ValueError, match="got photometric type 5"):
+    with pytest.raises(ValueError, match="CMYK colors of 1 bits, which is not supported"):
         decode_array(tiff((256, 3), (257, 2), (262, 5)), "a.tif")
     with pytest.raises(ValueError, match="more than the 268435456"):
         decode_array(gray_tiff(width=1 << 30), "a.tif")
