@@ -30,6 +30,10 @@ def rounding(count: int = 1, dtype: str = "float32", scale: float = 1.0) -> floa
     return DEVIATIONS * HALF_UNIT[dtype] * math.sqrt(count) * scale
 
 
+FEW_ROUNDINGS = rounding(16)
+"""1e-6: of values near 1, or relative, after some sixteen operations in float32."""
+
+
 def network_rounding(layers: int, terms: int, dtype: str = "float32") -> float:
     """Returns the largest error of a network with outputs in [-1, 1].
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tensorflow as tf
+from tolerances import FEW_ROUNDINGS
 
 from anime_tf import Stylizer
 from anime_tf.inference.engines.graph import run_graph
@@ -271,9 +272,9 @@ def test_measured_statistics_stand_for_other_photos(stylizer, photo):
     assert difference(anime, small.stylize_ema(second, others, 0.0)[0]) <= LEVEL
     assert difference(anime, small(second)) > LEVEL
     _, used = small.stylize_ema(second, own, 0.25, measured=others)
-    np.testing.assert_allclose(used, 0.75 * own + 0.25 * others, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(used, 0.75 * own + 0.25 * others, rtol=1e-5, atol=FEW_ROUNDINGS)
     _, used = small.stylize_ema(second, own, 0.25, tolerance=0.0, measured=others)
-    np.testing.assert_allclose(used, others, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(used, others, rtol=1e-5, atol=FEW_ROUNDINGS)
 
 
 def test_averaged_statistics_need_a_frame_and_a_momentum(stylizer, photo):

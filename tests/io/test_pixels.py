@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tolerances import FEW_ROUNDINGS
 
 from anime_tf.io.pixels import as_type, from_pm1, to_pm1, to_u8
 
@@ -24,7 +25,9 @@ def test_u8_survives_the_round_trip():
 def test_as_type_keeps_black_and_white():
     shallow = np.array([0, 1, 128, 255], np.uint8)
     np.testing.assert_array_equal(as_type(shallow, np.uint16), [0, 257, 32896, 65535])
-    np.testing.assert_allclose(as_type(shallow, np.float32), [0, 1 / 255, 128 / 255, 1], rtol=1e-6)
+    np.testing.assert_allclose(
+        as_type(shallow, np.float32), [0, 1 / 255, 128 / 255, 1], rtol=FEW_ROUNDINGS
+    )
     np.testing.assert_array_equal(
         as_type(np.uint16([0, 128, 129, 65535]), np.uint8), [0, 0, 1, 255]
     )

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from golden_files import arrays, assert_close, numbers
+from tolerances import FEW_ROUNDINGS
 
 from anime_tf.losses.adversarial import (
     GAN_TYPES,
@@ -40,7 +41,7 @@ def test_terms_by_hand(name, real, fake, generator):
     logits = np.full((2, 3, 3, 1), 2.0, np.float32)
     gan = GAN_TYPES[name]
     terms = gan.real(logits), gan.fake(logits), gan.generator(logits)
-    assert_close(terms, (real, fake, generator), rtol=1e-6)
+    assert_close(terms, (real, fake, generator), rtol=FEW_ROUNDINGS)
 
 
 @pytest.mark.parametrize("name", GAN_TYPES)
@@ -54,9 +55,9 @@ def test_penalties_by_hand():
     gradient = np.zeros((2, 2, 2, 3), np.float32)
     gradient[0, 0, 0] = (2, 2, 1)  # norm 3
     gradient[1, 1, 1, 0] = 0.5
-    assert_close(gradient_norm(gradient), [3, 0.5], rtol=1e-6)
-    assert_close(unit_penalty(gradient), (2**2 + 0.5**2) / 2, rtol=1e-6)
-    assert_close(lipschitz_penalty(gradient), 2**2 / 2, rtol=1e-6)
+    assert_close(gradient_norm(gradient), [3, 0.5], rtol=FEW_ROUNDINGS)
+    assert_close(unit_penalty(gradient), (2**2 + 0.5**2) / 2, rtol=FEW_ROUNDINGS)
+    assert_close(lipschitz_penalty(gradient), 2**2 / 2, rtol=FEW_ROUNDINGS)
 
 
 def test_ends_of_the_penalties():
@@ -64,7 +65,7 @@ def test_ends_of_the_penalties():
     noise = np.full_like(real, 0.5)
     assert toward_generated(real, "generated", noise) == "generated"
     # mean 1, standard deviation 2 over the whole batch
-    assert_close(toward_noise(real, None, noise), real + 0.5 * 2 * 0.5, rtol=1e-6)
+    assert_close(toward_noise(real, None, noise), real + 0.5 * 2 * 0.5, rtol=FEW_ROUNDINGS)
 
 
 def test_the_command_line_offers_every_type():

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from golden_files import arrays, assert_close, discriminator_names, golden_discriminator, numbers
+from tolerances import FEW_ROUNDINGS, rounding
 
 from anime_tf.models.discriminator import AnimeGANDiscriminator
 
@@ -10,6 +11,7 @@ LOGITS = 2e-5
 # Of the largest value: a leaky ReLU's input that rounds to the other side of 0 moves it so much;
 # noise of 1e-6 on the picture does as well.
 GRADIENT = 5e-3
+POWER_ITERATION = rounding(9 * 256)  # of the longest sums, over a kernel of 256 channels
 
 
 @pytest.mark.parametrize("kind", ["plain", "sn"])
@@ -36,7 +38,7 @@ def test_normalised_kernels_are_the_originals():
     for layer in (model.conv_0, model.convs_s2[0], model.D_logit):
         kernel, _ = layer.normalized_kernel()
         name = f"kernel_normalized_first_call/{layer.name}"
-        assert_close(kernel, golden[name], atol=1e-5)
+        assert_close(kernel, golden[name], atol=POWER_ITERATION)
 
 
 def test_u_and_gradients_equal_the_originals():
@@ -46,7 +48,7 @@ def test_u_and_gradients_equal_the_originals():
     kernels = {w.path: w.numpy() for w in model.trainable_variables}
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(model(golden["input"], training=True) - 1))
-    assert_close(loss, golden["loss_mean_square_minus_1"], rtol=1e-5)
+    assert_close(loss, golden["loss_mean_square_minus_1"], rtol=POWER_ITERATION)
     gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         name = names[variable.path]
@@ -57,7 +59,9 @@ def test_u_and_gradients_equal_the_originals():
             assert_close(gradient, expected, atol=GRADIENT * np.abs(expected).max())
         assert_close(variable, kernels[variable.path])
     for variable in model.non_trainable_variables:
-        assert_close(variable, golden[f"u_after_first_call/{names[variable.path]}"], atol=1e-5)
+        assert_close(
+            variable, golden[f"u_after_first_call/{names[variable.path]}"], atol=POWER_ITERATION
+        )
 
 
 def test_keras_archive_round_trip(tmp_path):
@@ -80,4 +84,4 @@ def test_mixed_precision_keeps_sigma_in_float32(policy):
     for ours, theirs in zip(
         mixed.non_trainable_variables, exact.non_trainable_variables, strict=True
     ):
-        assert_close(ours, theirs, atol=1e-6)
+        assert_close(ours, theirs, atol=FEW_ROUNDINGS)

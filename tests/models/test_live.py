@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from nonzero_weights import without_zeros
+from tolerances import FEW_ROUNDINGS, rounding
 
 from anime_tf.models.live import BlurPool, Exposure, LiveGenerator, ResidualBlock
 from anime_tf.models.live_large import LiveLargeGenerator
@@ -22,30 +23,30 @@ def test_exposure_by_hand():
     once = -0.5 + k * 0.75 / 2
     expected = once + k * (1 - once**2) / 2
     result = Exposure()(np.full((1, 4, 4, 3), -0.5, np.float32))
-    np.testing.assert_allclose(result, expected, atol=1e-6)
+    np.testing.assert_allclose(result, expected, atol=FEW_ROUNDINGS)
 
 
 def test_exposure_leaves_medium_pictures_black_and_white():
     x = pictures((1, 8, 8, 3), -0.1, 0.1)
-    np.testing.assert_allclose(Exposure()(x), x, atol=1e-7)
+    np.testing.assert_allclose(Exposure()(x), x, atol=rounding())
     ends = np.array([-1, 1], np.float32).reshape(1, 1, 2, 1).repeat(3, 3)
     mean = np.full((1, 1, 1, 1), -0.7, np.float32)
-    np.testing.assert_allclose(Exposure().normalize(ends, mean, None), ends, atol=1e-6)
+    np.testing.assert_allclose(Exposure().normalize(ends, mean, None), ends, atol=FEW_ROUNDINGS)
 
 
 def test_exposure_of_a_window_with_the_mean_of_its_picture():
     layer, x = Exposure(), pictures((2, 32, 32, 3), -1, -0.2)
     whole = layer(x)
     window = layer.normalize(x[:, 8:24, 8:24], *layer.measure(x))
-    np.testing.assert_allclose(window, whole[:, 8:24, 8:24], atol=1e-6)
+    np.testing.assert_allclose(window, whole[:, 8:24, 8:24], atol=FEW_ROUNDINGS)
 
 
 def test_blur_keeps_flat_pictures_and_removes_the_finest_pattern():
     flat = BlurPool()(np.full((1, 16, 16, 2), 0.5, np.float32))
-    np.testing.assert_allclose(flat[:, 1:-1, 1:-1], 0.5, atol=1e-6)
+    np.testing.assert_allclose(flat[:, 1:-1, 1:-1], 0.5, atol=FEW_ROUNDINGS)
     pattern = np.indices((16, 16)).sum(0) % 2
     blurred = BlurPool()(pattern[None, ..., None].astype(np.float32))
-    np.testing.assert_allclose(blurred[:, 1:-1, 1:-1], 0.5, atol=1e-6)
+    np.testing.assert_allclose(blurred[:, 1:-1, 1:-1], 0.5, atol=FEW_ROUNDINGS)
 
 
 def test_it_begins_as_a_soft_form_of_the_exposed_picture():
@@ -99,4 +100,4 @@ def test_training_leaves_the_output_unclamped():
     model.out_layer.kernel.assign(10 * model.out_layer.kernel)
     free = np.asarray(model(x, training=True))
     assert np.abs(free).max() > 1
-    np.testing.assert_allclose(model(x), free.clip(-1, 1), atol=1e-6)
+    np.testing.assert_allclose(model(x), free.clip(-1, 1), atol=FEW_ROUNDINGS)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from golden_files import arrays, assert_close
 from golden_recipe import value
+from tolerances import FEW_ROUNDINGS, rounding
 
 from anime_tf.models.spectral_norm import SpectralNormConv2D
 
-# One rounding of float32 at values near 1, a few operations deep.
-ROUNDING = 2e-6
+ROUNDING = 2 * FEW_ROUNDINGS  # u has values up to 2
 
 
 @pytest.mark.parametrize("iterations", [1, 3])
@@ -32,7 +32,8 @@ def test_output_equals_tensorflow_addons(iterations):
     layer.kernel.assign(kernel)
     layer.u.assign(random["u"])
     output = layer(golden["input"], training=True)
-    assert_close(output, golden[f"output_{iterations}"], atol=2e-5)
+    sums = rounding(9 * 32, scale=4)  # of 9 x 32 products; outputs up to 4
+    assert_close(output, golden[f"output_{iterations}"], atol=sums)
     assert_close(layer.u, golden[f"u_after_{iterations}"], atol=ROUNDING)
     assert_close(layer.kernel, kernel)
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tolerances import FEW_ROUNDINGS
 
 from anime_tf.conversion.perceptual import load_perceptual
 from anime_tf.training.config import TrainConfig
@@ -32,7 +33,7 @@ def test_painted_terms_are_zero_for_the_painting_itself():
     assert set(terms) == {f"g/paired_{name}" for name in names}
     for name in names:
         if name != "flat":
-            np.testing.assert_allclose(terms[f"g/paired_{name}"], 0, atol=1e-6)
+            np.testing.assert_allclose(terms[f"g/paired_{name}"], 0, atol=FEW_ROUNDINGS)
     _, terms = objective.init_loss({"paired": painting}, {}, 0.5 * painting)
     assert min(float(terms[f"g/paired_{name}"]) for name in names if name != "flat") > 0.01
 

@@ -13,6 +13,7 @@ from golden_files import (
     golden_vgg19,
     numbers,
 )
+from tolerances import FEW_ROUNDINGS, rounding
 
 from anime_tf.losses.adversarial import GAN_TYPES, gradient_norm
 from anime_tf.models.archive import load_generator, save_generator
@@ -78,10 +79,10 @@ def test_network_inputs():
         }
     )
     assert set(inputs) == {"photo", "anime", "anime_gray", "smooth", "smooth_gray"}
-    assert_close(inputs["photo"][0, 0, 0], [-1, -0.6, 1], atol=1e-6)
-    assert_close(inputs["anime_gray"][0, 0, 0], [1, 1, 1], atol=1e-6)
+    assert_close(inputs["photo"][0, 0, 0], [-1, -0.6, 1], atol=FEW_ROUNDINGS)
+    assert_close(inputs["anime_gray"][0, 0, 0], [1, 1, 1], atol=FEW_ROUNDINGS)
     # luma 2.99 + 11.74 + 3.42 = 18.15, rounded to 18
-    assert_close(inputs["smooth_gray"][0, 0, 0], np.full(3, 18 / 127.5 - 1), atol=1e-6)
+    assert_close(inputs["smooth_gray"][0, 0, 0], np.full(3, 18 / 127.5 - 1), atol=FEW_ROUNDINGS)
 
 
 @pytest.mark.eager
@@ -209,7 +210,9 @@ def test_gan_types_with_a_penalty_train(gan_type, precision):
         rows[0][f"d/{k}"] * trainer.objective.weights[f"d/{k}"]
         for k in ("real", "gray", "fake", "smooth")
     )
-    assert_close(rows[0]["d/loss"], 300 * parts + 10 * rows[0]["d/penalty"], rtol=1e-4)
+    assert_close(
+        rows[0]["d/loss"], 300 * parts + 10 * rows[0]["d/penalty"], rtol=10 * FEW_ROUNDINGS
+    )
     after = [w.numpy() for w in trainer.discriminator.trainable_weights]
     assert max(np.abs(a - b).max() for a, b in zip(after, before, strict=True)) > 1e-6
     assert not np.array_equal(u, trainer.discriminator.conv_0.u.numpy())
@@ -222,22 +225,24 @@ def test_penalties_are_the_same_in_mixed_precision():
     for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
         trainer = Trainer(small_config(gan_type="wgan-gp", precision=precision))
         norms[precision] = gradient_norm(trainer.objective.discriminator_gradient(point)).numpy()
-    assert_close(norms["mixed_bfloat16"], norms["float32"], rtol=3e-2)
-    assert_close(norms["mixed_float16"], norms["float32"], rtol=5e-3)
+    layers = 5  # each rounds once; the norm averages over the pixels
+    assert_close(norms["mixed_bfloat16"], norms["float32"], rtol=rounding(layers, "bfloat16"))
+    assert_close(norms["mixed_float16"], norms["float32"], rtol=rounding(layers, "float16"))
 
 
 SPLIT = 2e-5  # relative; the order of additions
+FUSED = 1e-4  # XLA adds in another order, and Adam divides a gradient by its own size
 
 
 def assert_same_training(trainer, other, rows, other_rows):
     for row, expected in zip(rows, other_rows, strict=True):
         assert set(row) == set(expected)
         for name in row:
-            assert_close(row[name], expected[name], rtol=SPLIT, atol=1e-6)
+            assert_close(row[name], expected[name], rtol=SPLIT, atol=FEW_ROUNDINGS)
     for network in ("generator", "discriminator"):
         weights = [getattr(t, network).weights for t in (trainer, other)]
         for weight, expected in zip(*weights, strict=True):
-            assert_close(weight, expected.numpy(), atol=2e-5)
+            assert_close(weight, expected.numpy(), atol=SPLIT)
 
 
 @pytest.mark.eager
@@ -270,7 +275,7 @@ def test_the_moving_average_is_exported():
         trainer.gan_step(inputs)
         decay = min(0.5, step / (10 + step))
         average = decay * average + (1 - decay) * trainer.generator.weights[0].numpy()
-    assert_close(trainer.exported.weights[0], average, atol=1e-7)
+    assert_close(trainer.exported.weights[0], average, atol=rounding())
     assert "average" in trainer.trackables
 
 
@@ -283,7 +288,7 @@ def test_xla_trains_alike():
     rows = [[trainer.gan_step(inputs), trainer.gan_step(inputs)] for trainer in trainers]
     for row, expected in zip(*rows, strict=True):
         for name in row:
-            assert_close(row[name], expected[name], rtol=1e-4)
+            assert_close(row[name], expected[name], rtol=FUSED)
 
 
 def test_a_cosine_rises_and_falls():

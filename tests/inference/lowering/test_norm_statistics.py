@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tolerances import FEW_ROUNDINGS
 
 from anime_tf.inference.lowering.lower import CPU, PORTABLE, lower
 from anime_tf.inference.lowering.norm_statistics import (
@@ -101,7 +102,7 @@ def test_measuring_a_part():
     lower(model, PORTABLE, choose=choose)(x, training=False)
     conv, norm = model.first[1:3]
     expected = norm.measure(conv(model.first[0](x))[:, :4])[0]
-    np.testing.assert_allclose(means[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(means[0], expected, rtol=FEW_ROUNDINGS)
 
 
 def test_other_convolutions_before_a_norm():

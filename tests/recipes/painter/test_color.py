@@ -3,6 +3,8 @@ import pytest
 
 pytest.importorskip("numba", reason="the painter needs numba")
 
+from tolerances import FEW_ROUNDINGS
+
 from recipes.painter import color
 
 
@@ -27,7 +29,7 @@ def test_step_by_hand():
 def test_hue_and_chroma():
     lab = np.array([[[0.5, 0.1, 0.0], [0.5, 0.0, -0.2]]], np.float32)
     np.testing.assert_allclose(color.hue_degrees(lab)[0], [0, 270], atol=1e-3)
-    np.testing.assert_allclose(color.chroma(lab)[0], [0.1, 0.2], atol=1e-6)
+    np.testing.assert_allclose(color.chroma(lab)[0], [0.1, 0.2], atol=FEW_ROUNDINGS)
 
 
 def test_lerp_by_a_plane():

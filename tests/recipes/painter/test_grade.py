@@ -5,6 +5,8 @@ import pytest
 
 pytest.importorskip("numba", reason="the painter needs numba")
 
+from tolerances import FEW_ROUNDINGS
+
 from recipes.painter.color import chroma, hue_degrees, to_oklab
 from recipes.painter.grade import draw_ink, grade
 from recipes.painter.style import CEL, GOUACHE
@@ -44,4 +46,6 @@ def test_ink_darkens_and_spares_the_sky():
     sky = np.array([[0, 0, 1]], np.float32)
     style = dataclasses.replace(CEL, ink=1.0, ink_lightness=0.25)
     inked = draw_ink(lab, lines, sky, np.zeros_like(sky), style)
-    np.testing.assert_allclose(inked[0, :, 0], [0.8, 0.2, 0.8 * (1 - 0.1 * 0.75)], atol=1e-6)
+    np.testing.assert_allclose(
+        inked[0, :, 0], [0.8, 0.2, 0.8 * (1 - 0.1 * 0.75)], atol=FEW_ROUNDINGS
+    )
