@@ -8,7 +8,7 @@ from anime_tf.config import Config, setting
 
 SOURCES = ("tf1", "torch", "cartoongan")
 
-MODELS = ("animegan_v1", "animegan_v2", "animegan_v2_light", "cartoongan")
+MODELS = ("animegan_v1", "animegan_v2", "animegan_v2_light", "cartoongan", "whitebox")
 """Generators with a name table in `tf1` or `torch`."""
 
 UPSAMPLINGS = ("align_corners", "half_pixel")

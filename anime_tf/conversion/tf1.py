@@ -117,6 +117,28 @@ def _animegan_v2_light() -> dict[str, Source]:
     return names.sources
 
 
+def _reversed(axis: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Reverse an axis of channels from BGR to RGB."""
+    return lambda array: np.flip(array, axis)
+
+
+def _whitebox() -> dict[str, Source]:
+    convs = ("x0", "x1_0", "x1_1", "x2_0", "x2_1", "x2_up", "x3_0", "x3_1", "x4_0", "x4_1")
+    scopes = {name: f"generator/{_numbered('Conv', i)}" for i, name in enumerate(convs)}
+    for i in range(4):
+        for conv in ("conv1", "conv2"):
+            scopes[f"block_{i}_{conv}"] = f"generator/block_{i}/{conv}"
+    sources = {}
+    for name, scope in scopes.items():
+        sources[f"{name}/kernel"] = Source(f"{scope}/weights")
+        sources[f"{name}/bias"] = Source(f"{scope}/biases")
+    # The published network works on BGR.
+    sources["x0/kernel"] = Source("generator/Conv/weights", _reversed(2))
+    sources["x4_1/kernel"] = Source("generator/Conv_9/weights", _reversed(3))
+    sources["x4_1/bias"] = Source("generator/Conv_9/biases", _reversed(0))
+    return sources
+
+
 # Variables of a training checkpoint that the generator does not need.
 TRAINING_ONLY = (
     Ignored(re.compile(r".+/Adam(_\d+)?"), "state of the Adam optimizer"),
@@ -130,6 +152,7 @@ TABLES: dict[str, NameTable] = {
     "animegan_v2": NameTable(_animegan_v2(), TRAINING_ONLY),
     "animegan_v2_light": NameTable(_animegan_v2_light(), TRAINING_ONLY),
     "animegan_v1": NameTable(_animegan_v1(), TRAINING_ONLY),
+    "whitebox": NameTable(_whitebox()),
 }
 
 

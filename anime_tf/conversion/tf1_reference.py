@@ -155,9 +155,43 @@ def animegan_v2_light(arrays: Arrays, pictures: np.ndarray) -> np.ndarray:
     return tf.tanh((net / "out_layer").conv(x, "Conv")).numpy()
 
 
+def whitebox(arrays: Arrays, pictures: np.ndarray) -> np.ndarray:
+    """Run White-box Cartoonization's generator, which itself works on BGR, and its filter."""
+    net = _Scope(arrays, "generator")
+
+    def conv(x: Any, name: str, stride: int = 1) -> Any:
+        x = tf.nn.conv2d(x, net(f"{name}/weights"), stride, "SAME")
+        return tf.nn.bias_add(x, net(f"{name}/biases"))
+
+    def layer(x: Any, number: int, stride: int = 1) -> Any:
+        return _lrelu(conv(x, _nth("Conv", number), stride))
+
+    photo = tf.constant(pictures[..., ::-1], tf.float32)
+    x0 = layer(photo, 0)
+    x1 = layer(layer(x0, 1, 2), 2)
+    x = layer(layer(x1, 3, 2), 4)
+    for i in range(4):
+        x = x + conv(_lrelu(conv(x, f"block_{i}/conv1")), f"block_{i}/conv2")
+    x = _up(layer(x, 5)) + x1
+    x = _up(layer(layer(x, 6), 7)) + x0
+    y = conv(layer(x, 8), "Conv_9")
+    counts = tf.nn.depthwise_conv2d(tf.ones_like(photo), _BOX, (1, 1, 1, 1), "SAME")
+
+    def mean(t: Any) -> Any:
+        return tf.nn.depthwise_conv2d(t, _BOX, (1, 1, 1, 1), "SAME") / counts
+
+    covariance = mean(photo * y) - mean(photo) * mean(y)
+    a = covariance / (mean(photo * photo) - mean(photo) ** 2 + 0.005)
+    filtered = mean(a) * photo + mean(mean(y) - a * mean(photo))
+    return tf.clip_by_value(filtered, -1, 1).numpy()[..., ::-1]
+
+
+_BOX = np.ones((3, 3, 3, 1), np.float32)
+
 NETWORKS: dict[str, Callable[[Arrays, np.ndarray], np.ndarray]] = {
     "animegan_v1": animegan_v1,
     "animegan_v2": animegan_v2,
     "animegan_v2_light": animegan_v2_light,
+    "whitebox": whitebox,
 }
 """Key of a generator in `models.registry` -> its implementation."""

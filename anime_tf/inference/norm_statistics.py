@@ -76,6 +76,8 @@ class StatisticsEstimator:
         """
         if not photos_u8:
             raise ValueError("expected at least one photo to measure statistics of, got none")
+        if not len(self._is_mean):
+            return np.zeros(0, np.float32)
         stride, minimum = self._model.STRIDE, self._model.MINIMUM_SIDE
         padded = [pad_to_multiple(photo[None], stride, minimum)[0][0] for photo in photos_u8]
         if len(padded) == 1 and _area(padded[0]) <= SAMPLE_PIXELS:
@@ -180,7 +182,8 @@ class _Recorder:
 
     def results(self) -> tuple[Any, Any]:
         """Return the measured and the used statistics, (k,) each."""
-        rows = [self._rows[start] for start in sorted(self._rows)]
+        empty = tf.zeros(0)  # for networks without norms
+        rows = [(empty, empty), *(self._rows[start] for start in sorted(self._rows))]
         measured, used = zip(*rows, strict=True)
         return tf.concat(measured, 0), tf.concat(used, 0)
 

@@ -17,6 +17,7 @@ from anime_tf.models.mobilenet_v1 import MobileNetV1Features
 from anime_tf.models.mobilenet_v2 import MobileNetV2Features
 from anime_tf.models.ue_animegan_v2 import UEAnimeGANv2Generator
 from anime_tf.models.vgg19 import VGG19Features
+from anime_tf.models.whitebox import WhiteboxGenerator
 
 GENERATORS: dict[str, type[Generator]] = {
     "animegan_v1": AnimeGANv1Generator,
@@ -26,6 +27,7 @@ GENERATORS: dict[str, type[Generator]] = {
     "live": LiveGenerator,
     "live_large": LiveLargeGenerator,
     "ue_animegan_v2": UEAnimeGANv2Generator,
+    "whitebox": WhiteboxGenerator,
 }
 DISCRIMINATORS: dict[str, Callable[..., AnimeGANDiscriminator]] = {
     "animegan_v1": partial(AnimeGANDiscriminator, norm="instance"),

@@ -14,7 +14,7 @@ from anime_tf.datasets.pipeline import FITS
 # must not wait for the import of Keras.
 MODELS = (
     *("animegan_v1", "animegan_v2", "animegan_v2_light", "cartoongan"),
-    *("live", "live_large", "ue_animegan_v2"),
+    *("live", "live_large", "ue_animegan_v2", "whitebox"),
 )
 DISCRIMINATORS = ("animegan_v1", "animegan_v2", "cartoongan")
 DECAYS = ("constant", "cosine")

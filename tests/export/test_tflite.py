@@ -40,7 +40,7 @@ def test_one_model_takes_every_size(exports, name):
     assert not FORBIDDEN & set(count_operators(data))
     counts = count_operators(data)
     assert counts["GATHER"] == 2
-    if not name.startswith("live"):
+    if name not in ("live", "live_large", "whitebox"):  # which pad by zeros
         assert counts["MIRROR_PAD"] > 10
     if name != "cartoongan":
         assert counts["RESIZE_BILINEAR"] >= 2, "upsampling is one operator each time"

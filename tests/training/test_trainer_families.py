@@ -27,6 +27,7 @@ TERMS = {
     "animegan_v2_light": {"g/adv", "g/content", "g/style", "g/color", "g/tv"},
     "live": {"g/adv", "g/content", "g/style", "g/color", "g/tv"},
     "live_large": {"g/adv", "g/content", "g/style", "g/color", "g/tv"},
+    "whitebox": {"g/adv", "g/content", "g/style", "g/color", "g/tv"},
     "cartoongan": {"g/adv", "g/content"},
     "ue_animegan_v2": {"g/adv", "g/content", "g/style", "g/color", "g/tv", "g/edge"},
 }

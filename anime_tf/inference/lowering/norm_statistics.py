@@ -42,9 +42,8 @@ def statistics_length(network: keras.layers.Layer) -> int:
 
 def mean_mask(network: keras.layers.Layer) -> np.ndarray:
     """Return a boolean vector that selects the means among all statistics."""
-    return np.concatenate(
-        [np.repeat([True, False], layer.statistics_size) for layer, _ in spans(network)]
-    )
+    sizes = [layer.statistics_size for layer, _ in spans(network)]
+    return np.concatenate([np.zeros(0, bool), *(np.repeat([True, False], n) for n in sizes)])
 
 
 def override_norm_statistics(network: keras.layers.Layer, choose: Choose) -> dict[int, Replace]:
@@ -197,4 +196,5 @@ class EmaStatistics:
 
     def used(self) -> Any:
         """Return the statistics that all norms used, (k,)."""
-        return tf.concat([self._used[start] for start in sorted(self._used)], axis=0)
+        used = [self._used[start] for start in sorted(self._used)]
+        return tf.concat([tf.zeros(0), *used], axis=0)
