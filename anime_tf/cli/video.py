@@ -17,6 +17,7 @@ from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.io.signals import caught_signals
 from anime_tf.io.video.codecs import VideoEncoding
+from anime_tf.io.video.decoding import VideoDecoding
 from anime_tf.io.video.span import Span
 from anime_tf.video.config import StabilizerConfig, VideoConfig
 
@@ -63,6 +64,7 @@ def main(values: flags.FlagValues) -> int:
             make_config(values, FaceConfig),
             make_config(values, VideoEncoding),
             make_config(values, Span),
+            make_config(values, VideoDecoding),
             stop=stop.event,
             on_open=stop.open,
         )
@@ -103,7 +105,15 @@ COMMAND = app.Command(
     example="holiday.mp4 anime.mp4\n"
     "clip.mov clip.webm --start=1:05 --end=1:20 --max_side=960\n"
     "0 me.mp4",
-    configs=(VideoConfig, StylizerConfig, StabilizerConfig, FaceConfig, VideoEncoding, Span),
+    configs=(
+        VideoConfig,
+        StylizerConfig,
+        StabilizerConfig,
+        FaceConfig,
+        VideoEncoding,
+        Span,
+        VideoDecoding,
+    ),
     main=main,
     positional=("input", "output"),
 )

@@ -99,12 +99,14 @@ def limit_side(picture: Picture, max_side: int) -> Picture:
     return as_picture(limit_array_side(picture.array_u8, max_side))
 
 
-def flatten_alpha(picture: Picture) -> np.ndarray:
-    """Composite a picture on white; return RGB, `rgb_u8` itself if the picture is opaque."""
+def flatten_alpha(
+    picture: Picture, background: tuple[int, int, int] = (255, 255, 255)
+) -> np.ndarray:
+    """Composite a picture on a color; return RGB, `rgb_u8` itself if the picture is opaque."""
     if picture.alpha_u8 is None:
         return picture.rgb_u8
     alpha = picture.alpha_u8[..., None].astype(np.uint16)
-    mixed = picture.rgb_u8 * alpha + 255 * (255 - alpha)
+    mixed = picture.rgb_u8 * alpha + np.array(background, np.uint16) * (255 - alpha)
     return ((mixed + 127) // 255).astype(np.uint8)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from anime_tf.io.geometry import resize
 from anime_tf.io.paths import check_writable
 from anime_tf.io.terminal import Progress
 from anime_tf.io.video.codecs import DEFAULT_ENCODING, VideoEncoding
@@ -84,6 +85,7 @@ def stylize_frames(
     settings: Mapping[str, str] | None = None,
     resume: bool = False,
     stop: threading.Event | None = None,
+    keep_alpha: bool = True,
     warm_up_seconds: float = 0.0,
 ) -> VideoReport:
     """Stylize a video, keeping every frame and its time.
@@ -101,6 +103,7 @@ def stylize_frames(
         resume: Continue what an interruption has left of the target.
         stop: Set it to finish the frames in progress and end; the result is then at
             `resume.partial_path`.
+        keep_alpha: Keep transparency in outputs that hold it.
         warm_up_seconds: Duration that a resumed run stylizes again, for a `stylize` with state.
 
     Raises:
@@ -117,7 +120,7 @@ def stylize_frames(
         else:
             writer = resuming.open_resumed_writer(target, reader, encoding, record, stack)
             writer = with_preview(writer, reader, preview)
-        pipeline = _Pipeline(reader, target, writer, record, warm_up_seconds)
+        pipeline = _Pipeline(reader, target, writer, record, keep_alpha, warm_up_seconds)
         report = pipeline.run(stylize, stop or threading.Event())
     if not report.stopped:
         if record is not None:
@@ -146,6 +149,7 @@ class _Pipeline:
         target: str | os.PathLike[str],
         writer: VideoWriter,
         record: resuming.ResumeRecord | None,
+        keep_alpha: bool,
         warm_up_seconds: float,
     ) -> None:
         self._reader, self._target, self._writer = reader, target, writer
@@ -153,6 +157,7 @@ class _Pipeline:
         self._warm_up_from = record.seconds - warm_up_seconds if record else 0.0
         self._decoded: _Queue[_Piece] = _Queue(FRAMES_AHEAD)
         self._stylized: _Queue[_Piece] = _Queue(FRAMES_AHEAD)
+        self._keep_alpha = keep_alpha
         self._stopped = False
         self._seen = self._written = 0
         self.seconds = 0.0
@@ -207,7 +212,10 @@ class _Pipeline:
                 stylize(frame.rgb_u8, seconds)
             return piece
         anime_u8 = stylize(frame.rgb_u8, seconds)
-        return replace(piece, frame=replace(frame, rgb_u8=anime_u8))
+        alpha_u8 = None
+        if self._keep_alpha and frame.alpha_u8 is not None:
+            alpha_u8 = resize(frame.alpha_u8, anime_u8.shape[:2])
+        return replace(piece, frame=replace(frame, rgb_u8=anime_u8, alpha_u8=alpha_u8))
 
     def _write(self, progress: Progress) -> Path | None:
         """Write all; return the output's path, None if an interruption leaves nothing new."""

@@ -22,6 +22,7 @@ from anime_tf.io.video.codecs import CONTAINERS, VideoEncoding
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.paths import is_sequence, sequence_folder
 from anime_tf.io.video.readers.base import VideoReader
+from anime_tf.io.video.readers.video_file import has_alpha_mode
 from anime_tf.io.video.writers.base import VideoWriter, ffmpeg_errors_naming
 from anime_tf.io.video.writers.image_sequence import ImageSequenceWriter
 from anime_tf.io.video.writers.video_file import VideoFileWriter
@@ -38,8 +39,6 @@ _PARAMETER_SETS = {"h264": {7, 8}, "hevc": {32, 33, 34}}
 _START_CODE = re.compile(b"\x00?\x00\x00\x01")
 
 _REMEDY = "remove --resume to start anew"
-
-_Packet = tuple[bytes, int, bool]  # data, rank of its frame in presentation order, key frame
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +157,7 @@ class PartialVideo(Closeable):
         try:
             self._stream = self._container.streams.video[0]
             self.codec = self._stream.codec_context.name
+            self.has_alpha = has_alpha_mode(self._stream)
             self.parameters = bytes(self._stream.codec_context.extradata or b"")
             times = [packet.pts or 0 for packet in self._demux()]
             self._ranks = {pts: rank for rank, pts in enumerate(sorted(set(times)))}
@@ -176,14 +176,17 @@ class PartialVideo(Closeable):
     def _demux(self) -> Iterator[av.Packet]:
         return (packet for packet in self._container.demux(self._stream) if packet.size)
 
-    def packets(self) -> Iterator[_Packet]:
-        """Yield the coded frames in decoding order, in the form that an encoder returns."""
+    def packets(self) -> Iterator[tuple[av.Packet, int]]:
+        """Yield coded frames in decoding order, as an encoder returns them, with their rank."""
+        import av
+
         length_prefixed = self.codec in _PARAMETER_SETS and self.parameters[:1] == b"\x01"
         for packet in self._demux():
-            data = bytes(packet)
+            rank, is_key_frame = self._ranks[packet.pts or 0], packet.is_keyframe
             if length_prefixed:
-                data = _with_start_codes(data)
-            yield data, self._ranks[packet.pts or 0], packet.is_keyframe
+                packet = av.Packet(_with_start_codes(bytes(packet)))
+                packet.is_keyframe = is_key_frame
+            yield packet, rank
 
     def close(self) -> None:
         """Close the file."""
@@ -205,9 +208,9 @@ class ResumedVideoWriter(VideoFileWriter):
         partial: PartialVideo,
     ) -> None:
         super().__init__(path, reader, encoding)
-        self._partial = partial
+        self._partial, self._alpha = partial, partial.has_alpha
         self._packets = partial.packets()
-        self._next: _Packet | None = None
+        self._next: tuple[av.Packet, int] | None = None
         self._count = 0  # packets muxed
         self._delay = _REORDER_DELAY.get(self._codec, 0)
         self._times: list[int] = []  # of all frames in presentation order
@@ -245,13 +248,11 @@ class ResumedVideoWriter(VideoFileWriter):
 
     def _copy(self, *, ended: bool) -> None:
         """Mux coded frames as far as their times and durations are known."""
-        import av
-
         while True:
             self._next = self._next or next(self._packets, None)
             if self._next is None:
                 return
-            data, rank, is_key_frame = self._next
+            packet, rank = self._next
             # A duration needs the next frame's time, the first decoding times those of the delay.
             if not ended and len(self._times) < 2 + max(rank, self._delay):
                 return
@@ -260,10 +261,8 @@ class ResumedVideoWriter(VideoFileWriter):
                     f"{self._partial.path}: expected at most the {len(self._times)} frames of "
                     f"{self._reader.path}, got more; {_REMEDY}"
                 )
-            packet = av.Packet(data)
             packet.pts = packet.dts = self._times[rank]
             packet.time_base = self._time_base
-            packet.is_keyframe = is_key_frame
             packet.stream = self._video
             self._next = None
             self._mux_video(packet)

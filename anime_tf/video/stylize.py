@@ -13,6 +13,7 @@ from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.io import geometry, pictures
 from anime_tf.io.video.codecs import VideoEncoding
+from anime_tf.io.video.decoding import DEFAULT_DECODING, VideoDecoding
 from anime_tf.io.video.open import open_reader
 from anime_tf.io.video.readers.base import VideoReader
 from anime_tf.io.video.span import Span
@@ -32,6 +33,7 @@ def stylize_video(
     faces: FaceConfig,
     encoding: VideoEncoding,
     span: Span,
+    decoding: VideoDecoding = DEFAULT_DECODING,
     *,
     stop: threading.Event | None = None,
     on_open: Callable[[VideoReader], None] = lambda _source: None,
@@ -45,8 +47,8 @@ def stylize_video(
         ValueError: A video that cannot be read, or an output that cannot be written.
     """
     check_output(config.input, config.output, encoding)
-    settings = _settings(config, stylizer, stabilizer, faces, encoding, span)
-    with open_reader(config.input, span) as source:
+    settings = _settings(config, stylizer, stabilizer, faces, encoding, span, decoding)
+    with open_reader(config.input, span, decoding) as source:
         on_open(source)
         if config.resume:
             resume.find_record(config.output, source.path, settings)
@@ -64,6 +66,7 @@ def stylize_video(
                 settings=settings,
                 resume=config.resume,
                 stop=stop,
+                keep_alpha=not config.compare,
                 warm_up_seconds=_warm_up_seconds(config, stabilizer),
             )
         except MemoryError as error:

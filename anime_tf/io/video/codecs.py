@@ -64,6 +64,9 @@ class Container:
     subtitles: str  # codec of text subtitles that cannot be copied
     options: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)  # codec -> tag that players expect
+    # Audio codecs that its players decode; None for all that it can hold. Others are encoded.
+    audio_codecs: tuple[str, ...] | None = None
+    alpha: bool = False  # whether it holds the alpha of VP9
     tick: Fraction | None = None  # the only time base, in seconds; None for any
     attachments: bool = False  # whether it holds fonts and other files
 
@@ -73,7 +76,15 @@ class Container:
 _FASTSTART, _HVC1 = {"movflags": "faststart"}, {"hevc": "hvc1"}
 
 CONTAINERS: dict[str, Container] = {
-    ".mp4": Container("mp4", ("h264", "hevc", "vp9", "av1"), "aac", "mov_text", _FASTSTART, _HVC1),
+    ".mp4": Container(
+        "mp4",
+        ("h264", "hevc", "vp9", "av1"),
+        "aac",
+        "mov_text",
+        _FASTSTART,
+        _HVC1,
+        audio_codecs=("aac", "mp3", "mp2", "ac3", "eac3", "alac", "flac", "opus"),
+    ),
     ".mov": Container("mov", ("h264", "hevc"), "aac", "mov_text", _FASTSTART, _HVC1),
     ".mkv": Container(
         "matroska",
@@ -82,8 +93,9 @@ CONTAINERS: dict[str, Container] = {
         "subrip",
         tick=MATROSKA_TICK,
         attachments=True,
+        alpha=True,
     ),
-    ".webm": Container("webm", ("vp9", "av1"), "libopus", "webvtt", tick=MATROSKA_TICK),
+    ".webm": Container("webm", ("vp9", "av1"), "libopus", "webvtt", tick=MATROSKA_TICK, alpha=True),
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from absl import logging
 
 from anime_tf.io.video.codecs import CONTAINERS, DEFAULT_ENCODING, VideoEncoding
+from anime_tf.io.video.decoding import DEFAULT_DECODING, VideoDecoding
 from anime_tf.io.video.paths import is_sequence
 from anime_tf.io.video.readers.animated_webp import AnimatedWebPReader
 from anime_tf.io.video.readers.base import VideoReader
@@ -24,7 +25,11 @@ from anime_tf.io.video.writers.preview import PreviewWriter, no_window_reason
 from anime_tf.io.video.writers.video_file import VideoFileWriter
 
 
-def open_reader(source: str | os.PathLike[str], span: Span = WHOLE) -> VideoReader:
+def open_reader(
+    source: str | os.PathLike[str],
+    span: Span = WHOLE,
+    decoding: VideoDecoding = DEFAULT_DECODING,
+) -> VideoReader:
     """Open a video with its audio.
 
     Args:
@@ -32,6 +37,7 @@ def open_reader(source: str | os.PathLike[str], span: Span = WHOLE) -> VideoRead
             folder of numbered pictures, or their pattern (``frames/%04d.png``); or the number of a
             camera.
         span: Part to read.
+        decoding: Conversion of the frames.
 
     Raises:
         FileNotFoundError: There is no such input.
@@ -41,18 +47,22 @@ def open_reader(source: str | os.PathLike[str], span: Span = WHOLE) -> VideoRead
     if text.isdecimal() and not os.path.exists(text):
         return CameraReader(int(text), span)
     if is_sequence(text):
-        return ImageSequenceReader(text, span)
+        return ImageSequenceReader(text, span, decoding)
     reader: VideoReader
     if is_animated_webp(text):
-        reader = AnimatedWebPReader(text, span)
+        reader = AnimatedWebPReader(text, span, decoding)
     else:
         reader = file = VideoFileReader(
-            source, audio=True, start=span.start, end=span.end, replace_broken=True
+            source,
+            audio=True,
+            start=span.start,
+            end=span.end,
+            replace_broken=True,
+            decoding=decoding,
         )
         if file.dropped_streams:
-            logging.info(
-                "%s: dropped %d streams (covers, further videos)", file.path, file.dropped_streams
-            )
+            dropped = ", ".join(f"{kind} ({n})" for kind, n in file.dropped_streams.items())
+            logging.info("%s: dropped streams: %s", file.path, dropped)
     return reader if span.rate is None else ConstantRateReader(reader, span.rate)
 
 

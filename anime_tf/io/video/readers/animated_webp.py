@@ -10,7 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from anime_tf.io.pictures import Picture, flatten_alpha
+from anime_tf.io.pictures import Picture
+from anime_tf.io.video.decoding import DEFAULT_DECODING, VideoDecoding
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.readers.base import FrameReader
 from anime_tf.io.video.span import Span
@@ -21,10 +22,15 @@ _BATCH_BYTES = 2**28  # of frames that OpenCV decodes in one call
 
 
 class AnimatedWebPReader(FrameReader):
-    """Reads an animated WebP, transparent pixels on white."""
+    """Reads an animated WebP."""
 
-    def __init__(self, path: str | os.PathLike[str], span: Span) -> None:
-        super().__init__(Path(path), span)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        span: Span,
+        decoding: VideoDecoding = DEFAULT_DECODING,
+    ) -> None:
+        super().__init__(Path(path), span, decoding)
         self._size_hw, self._durations = read_frame_times(path)
         if not self._durations:
             raise ValueError(f"{path}: expected an animated WebP, got one without a frame")
@@ -46,13 +52,13 @@ class AnimatedWebPReader(FrameReader):
             decoded, animation = cv2.imreadanimation(str(self.path), start=first, count=count)
             frames = list(animation.frames) if decoded else []
             for frame, duration in zip(frames, self._durations[first:], strict=False):
-                yield Frame(_rgb(frame), pts, duration)
+                yield self._frame(_picture(frame), pts, duration)
                 pts += max(1, duration)
             if len(frames) < count:
                 self.note_damage(f"damaged after {first + len(frames)} frames")
                 return
 
 
-def _rgb(bgra: np.ndarray) -> np.ndarray:
+def _picture(bgra: np.ndarray) -> Picture:
     rgb = np.ascontiguousarray(bgra[..., 2::-1])
-    return flatten_alpha(Picture(rgb, bgra[..., 3] if bgra.shape[2] == 4 else None))
+    return Picture(rgb, bgra[..., 3] if bgra.shape[2] == 4 else None)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anime_tf.io.closeable import Closeable
+from anime_tf.io.pictures import Picture, flatten_alpha
+from anime_tf.io.video.decoding import DEFAULT_DECODING, VideoDecoding
 from anime_tf.io.video.frames import SRGB, ColorEncoding, Frame
 from anime_tf.io.video.span import Span
 
@@ -24,6 +27,7 @@ class VideoReader(Closeable):
         time_base: Seconds per tick.
         rate: Average frames per second.
         colors: Color encoding, to be kept in the output.
+        background: RGB color under the transparent pixels of the frames.
         audio: PyAV's audio streams whose packets are yielded.
         subtitles: PyAV's subtitle streams whose packets are yielded.
         attachments: (name, MIME type, bytes) of attached files.
@@ -40,6 +44,7 @@ class VideoReader(Closeable):
         self.time_base = Fraction(1, 1000)
         self.rate = Fraction(25)
         self.colors: ColorEncoding = SRGB
+        self.background = (255, 255, 255)
         self.audio: tuple[Any, ...] = ()
         self.subtitles: tuple[Any, ...] = ()
         self.attachments: list[tuple[str, str, bytes]] = []
@@ -73,9 +78,14 @@ class VideoReader(Closeable):
 class FrameReader(VideoReader):
     """Base class of readers without audio, which yield all frames in `_frames`."""
 
-    def __init__(self, path: Path, span: Span) -> None:
+    def __init__(self, path: Path, span: Span, decoding: VideoDecoding = DEFAULT_DECODING) -> None:
         super().__init__(path)
-        self._span = span
+        self._span, self._decoding = span, decoding
+        self.background = decoding.background_rgb
+
+    def _frame(self, picture: Picture, pts: int, duration: int) -> Frame:
+        alpha_u8 = picture.alpha_u8 if self._decoding.background is None else None
+        return Frame(flatten_alpha(picture, self.background), pts, duration, alpha_u8)
 
     @abc.abstractmethod
     def _frames(self) -> Iterator[Frame]:
@@ -107,6 +117,6 @@ class FrameReader(VideoReader):
             if self._span.end is not None and seconds >= self._span.end:
                 break
             self.count += 1
-            yield Frame(frame.rgb_u8, frame.pts - start, frame.duration)
+            yield replace(frame, pts=frame.pts - start)
         if self.count == 0:
             raise ValueError(f"{self.path}: expected frames between start and end, got none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ class ConstantRateReader(VideoReader):
         super().__init__(reader.path)
         self._reader = reader
         self.time_base, self.rate = 1 / rate, rate
-        self.colors, self.audio, self.subtitles = reader.colors, reader.audio, reader.subtitles
+        self.colors, self.background = reader.colors, reader.background
+        self.audio, self.subtitles = reader.audio, reader.subtitles
         self.attachments, self.chapters = reader.attachments, reader.chapters
         self.metadata, self.video_metadata = reader.metadata, reader.video_metadata
 
@@ -59,7 +61,7 @@ class ConstantRateReader(VideoReader):
 
     def _at(self, frame: Frame, tick: Fraction) -> Frame:
         self.count += 1
-        return Frame(frame.rgb_u8, int(tick), 1)
+        return replace(frame, pts=int(tick), duration=1)
 
     def close(self) -> None:
         """Close the other reader."""

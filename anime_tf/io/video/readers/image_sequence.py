@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from anime_tf.io.pictures import flatten_alpha, read_picture
+from anime_tf.io.pictures import read_picture
+from anime_tf.io.video.decoding import DEFAULT_DECODING, VideoDecoding
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.paths import list_sequence
 from anime_tf.io.video.readers.base import FrameReader
@@ -17,14 +19,19 @@ DEFAULT_RATE = Fraction(25)  # frames per second
 
 
 class ImageSequenceReader(FrameReader):
-    """Reads numbered pictures in numeric order, transparent pixels on white.
+    """Reads numbered pictures in numeric order.
 
     A picture that cannot be read is replaced by the previous one. The rate of `span` is that at
     which the pictures are shown.
     """
 
-    def __init__(self, place: str | os.PathLike[str], span: Span) -> None:
-        super().__init__(Path(place), span)
+    def __init__(
+        self,
+        place: str | os.PathLike[str],
+        span: Span,
+        decoding: VideoDecoding = DEFAULT_DECODING,
+    ) -> None:
+        super().__init__(Path(place), span, decoding)
         self.rate = span.rate or DEFAULT_RATE
         self.time_base = 1 / self.rate
         self._files = list_sequence(place)
@@ -36,10 +43,10 @@ class ImageSequenceReader(FrameReader):
         last = None
         for tick, file in enumerate(self._files):
             try:
-                last = flatten_alpha(read_picture(file))
+                last = self._frame(read_picture(file), 0, 1)
             except (ValueError, OSError) as error:
                 self.note_damage(f"cannot read {file.name}, repeats the previous one ({error})")
                 if last is None:
                     continue
                 self.replaced += 1
-            yield Frame(last, tick, 1)
+            yield replace(last, pts=tick)

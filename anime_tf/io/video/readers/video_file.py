@@ -5,38 +5,26 @@ from __future__ import annotations
 import contextlib
 import heapq
 import os
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
-from anime_tf.io.geometry import resize
-from anime_tf.io.video.frames import (
-    BT601,
-    BT709,
-    EXACT_CHROMA,
-    FULL_RANGE,
-    LIMITED_RANGE,
-    UNSPECIFIED,
-    ColorEncoding,
-    Frame,
-)
+from anime_tf.io.video.decoding import DEFAULT_DECODING, VideoDecoding
+from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.readers.base import VideoReader
+from anime_tf.io.video.readers.deinterlacer import Deinterlacer
+from anime_tf.io.video.readers.frame_converter import FrameConverter
 
 if TYPE_CHECKING:
     import av
     from av.container.core import Chapter
 
-HD_HEIGHT = 720  # untagged video from this height on is taken as BT.709, below as BT.601
-
 # FFmpeg's flags, for which older releases of PyAV have no names.
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 _TIMES_START_ANYWHERE = 0x200  # AVFMT_TS_DISCONT
-
-# AVColorSpace -> PyAV's name of the matrix, for those that can be written as well.
-_MATRICES = {BT709: "ITU709", 5: "ITU601", BT601: "ITU601", 9: "BT2020"}
 
 _AUDIO_LEAD = Fraction(1)  # seconds by which audio may precede or follow its frames in the file
 
@@ -46,8 +34,8 @@ _SHORTFALL = 0.05  # share of its length that a video may lack: audio often outl
 class VideoFileReader(VideoReader):
     """Reads a video file with FFmpeg.
 
-    Frames are rotated as the metadata asks, and stretched in width if pixels are not square. A
-    damaged or truncated file yields what it has; then `damage` says so.
+    Frames are turned and mirrored as the metadata asks, and stretched in width if pixels are not
+    square. A damaged or truncated file yields what it has; then `damage` says so.
 
     Args:
         path: A video in any format that FFmpeg reads.
@@ -55,13 +43,14 @@ class VideoFileReader(VideoReader):
         start: Start in seconds; all times count from here.
         end: End in seconds; None for the end of the video.
         replace_broken: Repeat the last good frame in place of a broken one, instead of dropping it.
+        decoding: Conversion of the frames.
         container_format: FFmpeg's name of the only format to accept ("mov", "matroska"); None for
             any. Set it for untrusted files: some formats, such as playlists, make FFmpeg open other
             files.
 
     Attributes:
         container: PyAV's container.
-        dropped_streams: Number of streams that are not read (covers, further videos), without data.
+        dropped_streams: Kind -> number of the streams that are not read.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -76,6 +65,7 @@ class VideoFileReader(VideoReader):
         start: Fraction = Fraction(0),
         end: Fraction | None = None,
         replace_broken: bool = False,
+        decoding: VideoDecoding = DEFAULT_DECODING,
         container_format: str | None = None,
     ) -> None:
         super().__init__(Path(path))
@@ -92,6 +82,10 @@ class VideoFileReader(VideoReader):
             ) from error
         try:
             stream = self.container.streams.best("video")
+            if _is_still(self.container):
+                raise ValueError(
+                    f"{self.path}: expected a video, got a still picture; use the verb infer"
+                )
             # The cover of a song is a video stream too.
             if not isinstance(stream, av.VideoStream) or stream.disposition & _ATTACHED_PICTURE:
                 raise ValueError(f"{self.path}: expected a video, got a file without one")
@@ -112,13 +106,16 @@ class VideoFileReader(VideoReader):
                 (str(file.name), str(file.mimetype), bytes(file.data or b""))
                 for file in streams.attachments
             ]
-        # Data streams mirror chapters and time codes, or are of no use to a player.
-        shown = sum(other.type != "data" for other in streams)
-        copied = len(self.audio) + len(self.subtitles) + len(self.attachments)
-        self.dropped_streams = shown - 1 - copied
+        read = {s.index for s in (stream, *self.audio, *self.subtitles)}
+        read |= {s.index for s in streams.attachments} if audio else set()
+        self.dropped_streams = Counter(_kind(s) for s in streams if s.index not in read)
         self.time_base = stream.time_base
         self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        self.colors = _color_encoding(stream)
+        self._context = _decoder(stream)
+        self._convert = FrameConverter(self.path, stream, decoding)
+        self._deinterlacer = Deinterlacer(decoding.deinterlace, self.time_base)
+        self._clock = _BestEffortClock()
+        self.colors, self.background = self._convert.colors, decoding.background_rgb
         self.metadata = dict(self.container.metadata)
         self.video_metadata = dict(stream.metadata)
         self._start, self._end = start, end
@@ -200,7 +197,7 @@ class VideoFileReader(VideoReader):
                 self.count += 1
                 yield frame
         if not over:
-            for frame in self._replacements(None):
+            for frame in (*self._shown(self._deinterlacer.push(None)), *self._replacements(None)):
                 self.count += 1
                 yield frame
         if self.count == 0:
@@ -232,7 +229,7 @@ class VideoFileReader(VideoReader):
         if packet.pts is not None and packet.size and not packet.is_discard:
             heapq.heappush(self._due, packet.pts)
         try:
-            frames = self._stream.decode(packet)
+            frames = self._context.decode(packet)
         except av.FFmpegError as error:
             self._note_broken(error.strerror)
             return
@@ -240,6 +237,11 @@ class VideoFileReader(VideoReader):
             if frame.is_corrupt and self._last is not None:
                 self._note_broken("a frame is not whole")
                 continue
+            frame.pts = self._clock(frame)
+            yield from self._shown(self._deinterlacer.push(frame))
+
+    def _shown(self, frames: list[av.VideoFrame]) -> Iterator[Frame]:
+        for frame in frames:
             yield from self._replacements(frame.pts)
             origin = round(self._origin / self.time_base)
             if self._start and frame.pts is not None and frame.pts < origin:
@@ -268,7 +270,7 @@ class VideoFileReader(VideoReader):
             if not self._replaces or self._last is None or shown <= self._last.pts:
                 continue
             self.replaced += 1
-            self._last = Frame(self._last.rgb_u8, shown, 0)
+            self._last = replace(self._last, pts=shown, duration=0)
             yield self._last
 
     def _to_frame(self, frame: av.VideoFrame) -> Frame:
@@ -285,7 +287,8 @@ class VideoFileReader(VideoReader):
         duration = frame.duration or 0
         if pts < self._container_end < pts + duration:
             duration = self._container_end - pts
-        return Frame(_upright(frame, self._stream.sample_aspect_ratio), pts, duration)
+        rgb_u8, alpha_u8 = self._convert(frame)
+        return Frame(rgb_u8, pts, duration, alpha_u8)
 
     def _raise_no_frames(self) -> None:
         if self._start and self.damage is None:
@@ -351,33 +354,47 @@ class VideoFileReader(VideoReader):
         return 0.0
 
 
-def _color_encoding(stream: av.VideoStream) -> ColorEncoding:
-    """Return the color encoding of a stream, guessed by convention where it is not tagged."""
-    context = stream.codec_context
-    # PyAV 17 crashes on context.pix_fmt if no frame can be decoded.
-    pixels = context.format
-    is_rgb = pixels is not None and pixels.is_rgb
-    number = context.colorspace
-    if number not in _MATRICES:
-        number = BT709 if context.height >= HD_HEIGHT else BT601
-    full = context.color_range == FULL_RANGE and not is_rgb
-    return ColorEncoding(
-        matrix=_MATRICES[number],
-        matrix_number=number,
-        range_number=FULL_RANGE if full else LIMITED_RANGE,
-        primaries=context.color_primaries,
-        transfer=context.color_trc,
-    )
+class _BestEffortClock:
+    """FFmpeg's best-effort times: presentation times, or decoding times if those are worse.
+
+    Some containers, such as AVI, have decoding times only.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        self._faults = Counter[str]()
+
+    def __call__(self, frame: av.VideoFrame) -> int | None:
+        times = {"pts": frame.pts, "dts": frame.dts}
+        for name, time in times.items():
+            if time is not None:
+                self._faults[name] += time <= self._last.get(name, time - 1)
+                self._last[name] = time
+        worse = self._faults["pts"] > self._faults["dts"]
+        return frame.dts if frame.pts is None or (worse and frame.dts is not None) else frame.pts
 
 
-def _upright(frame: av.VideoFrame, pixel_aspect: Fraction | None) -> np.ndarray:
-    """Return a frame as RGB uint8 (height, width, 3), upright and with square pixels."""
-    source = None
-    if frame.colorspace == UNSPECIFIED:
-        source = "ITU709" if frame.height >= HD_HEIGHT else "ITU601"
-    rgb = frame.to_ndarray(format="rgb24", src_colorspace=source, interpolation=EXACT_CHROMA)
-    if pixel_aspect and pixel_aspect != 1:
-        height, width = rgb.shape[:2]
-        rgb = resize(rgb, (height, max(1, round(width * pixel_aspect))))
-    # Both FFmpeg and numpy rotate counterclockwise.
-    return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))
+def _decoder(stream: av.VideoStream) -> av.VideoCodecContext:
+    """Return the decoder of a stream; only libvpx decodes the alpha of VP8 and VP9."""
+    import av
+
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if name in av.codecs_available and has_alpha_mode(stream):
+        return cast("av.VideoCodecContext", av.CodecContext.create(name, "r"))
+    return stream.codec_context
+
+
+def has_alpha_mode(stream: av.VideoStream) -> bool:
+    """Tell whether a VP8 or VP9 stream has alpha."""
+    return any(key.lower() == "alpha_mode" and text == "1" for key, text in stream.metadata.items())
+
+
+def _is_still(container: av.container.InputContainer) -> bool:
+    brand = container.metadata.get("major_brand", "")
+    return container.format.name.endswith("_pipe") or brand in ("avif", "heic", "heix", "mif1")
+
+
+def _kind(stream: av.stream.Stream) -> str:
+    if stream.disposition & _ATTACHED_PICTURE:
+        return "cover"
+    return "further video" if stream.type == "video" else str(stream.type)

@@ -12,11 +12,15 @@ import numpy as np
 from absl import logging
 
 from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
-from anime_tf.io.geometry import resize
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.readers.base import VideoReader
 from anime_tf.io.video.webp_chunks import set_end
-from anime_tf.io.video.writers.base import discard, ffmpeg_errors_naming, log_dropped_streams
+from anime_tf.io.video.writers.base import (
+    discard,
+    ffmpeg_errors_naming,
+    fit,
+    log_dropped_streams,
+)
 
 if TYPE_CHECKING:
     import av
@@ -61,15 +65,16 @@ class AnimationWriter(AtomicWriter):
         with ffmpeg_errors_naming(self.path):
             if self._container is None:
                 self._first = seconds
-                self._open(frame.rgb_u8.shape[0], frame.rgb_u8.shape[1])
+                self._open(frame)
             pts = round((seconds - self._first) / self._tick)
             if self._times and pts < self._times[-1] + self._shortest:
                 self._dropped += 1
                 return
             self._times.append(pts)
             self._last_duration = round(frame.duration * self._reader.time_base / self._tick)
-            rgb_u8 = np.ascontiguousarray(resize(frame.rgb_u8, self._size))
-            picture = av.VideoFrame.from_ndarray(rgb_u8, format="rgb24")
+            pixels = fit(frame, self._size, self._reader.path).straight(self._reader.background)
+            name = "rgb24" if pixels.alpha_u8 is None else "rgba"
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels.array_u8), format=name)
             picture.pts, picture.time_base = pts, self._tick
             if self._palette is not None:
                 self._palette.add(picture)
@@ -93,17 +98,18 @@ class AnimationWriter(AtomicWriter):
         if container is not None:
             discard(container, self._temporary, self._spool)
 
-    def _open(self, height: int, width: int) -> None:
+    def _open(self, frame: Frame) -> None:
         import av
 
         log_dropped_streams(self._reader, self.path.suffix)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._size = (height, width)
+        height, width = self._size = (frame.rgb_u8.shape[0], frame.rgb_u8.shape[1])
         if self._is_gif:
-            self._palette = _Palette(height, width, self._tick)
+            kind = "rgb24" if frame.alpha_u8 is None else "rgba"
+            self._palette = _Palette(height, width, self._tick, kind)
             self._container = av.open(str(self._spool), "w", format="matroska")
             stream = self._container.add_stream("ffv1", rate=100)
-            pixels = "bgr0"
+            pixels = "bgr0" if frame.alpha_u8 is None else "bgra"
         else:
             self._container = av.open(
                 str(self._temporary), "w", format="webp", container_options={"loop": "0"}
@@ -158,10 +164,9 @@ class AnimationWriter(AtomicWriter):
 
             use = self._palette.make_converter()
             for frame in spool.decode(video=0):
-                picture = frame.reformat(format="rgb24")
                 # The stored times are in milliseconds.
-                picture.pts, picture.time_base = next(times), self._tick
-                for made in use(picture):
+                frame.pts, frame.time_base = next(times), self._tick
+                for made in use(frame):
                     write(made)
             for made in use(None):
                 write(made)
@@ -171,16 +176,16 @@ class AnimationWriter(AtomicWriter):
 class _Palette:
     """Palette of 256 colors for all frames, by FFmpeg's palettegen and paletteuse."""
 
-    def __init__(self, height: int, width: int, tick: Fraction) -> None:
-        self._height, self._width, self._tick = height, width, tick
+    def __init__(self, height: int, width: int, tick: Fraction, pixels: str) -> None:
+        self._height, self._width, self._tick, self._pixels = height, width, tick, pixels
         graph, (self._source,), self._sink = self._graph(
-            "palettegen", "stats_mode=full:reserve_transparent=1", ["rgb24"]
+            "palettegen", "stats_mode=full:reserve_transparent=1", [pixels]
         )
         self._generating = graph
 
     def add(self, picture: av.VideoFrame) -> None:
         """Count a frame's colors."""
-        self._source.push(picture)
+        self._source.push(picture.reformat(format=self._pixels))
 
     def make_converter(self) -> Callable[[av.VideoFrame | None], Iterator[av.VideoFrame]]:
         """Return a function from an RGB frame (None for the end) to palette frames."""
@@ -192,7 +197,7 @@ class _Palette:
         graph, (source, palette_source), sink = self._graph(
             "paletteuse",
             "dither=bayer:bayer_scale=5:diff_mode=rectangle",
-            ["rgb24", palette.format.name],
+            [self._pixels, palette.format.name],
         )
         palette_source.push(palette)
         palette_source.push(None)
@@ -200,7 +205,7 @@ class _Palette:
         def use(picture: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
             import av
 
-            source.push(picture)
+            source.push(None if picture is None else picture.reformat(format=self._pixels))
             while graph:
                 try:
                     made = sink.pull()

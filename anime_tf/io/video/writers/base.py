@@ -33,6 +33,15 @@ class VideoWriter(AbstractContextManager["VideoWriter", None], Protocol):
         """Write a packet of the reader; ignored if the format has no place for it."""
 
 
+def fit(frame: Frame, size_hw: tuple[int, int], path: Path) -> Frame:
+    """Return the frame in the size of the first one, with a warning if it changes its aspect."""
+    if frame.rgb_u8.shape[:2] == size_hw:
+        return frame
+    text = "%s: frames change their size; all are fitted into %dx%d, that of the first"
+    logging.log_first_n(logging.WARNING, text, 1, path, size_hw[1], size_hw[0])
+    return frame.fitted(size_hw)
+
+
 def log_dropped_streams(reader: VideoReader, target: str) -> None:
     """Log the streams of a reader that a target for frames alone drops."""
     kinds = ("audio", "subtitles", "attachments")
@@ -52,7 +61,10 @@ def ffmpeg_errors_naming(path: Path) -> Iterator[None]:
     except OSError as error:  # includes PyAV's errors that have an errno
         raise OSError(error.errno, error.strerror, str(path)) from error
     except av.FFmpegError as error:
-        raise ValueError(f"{path}: FFmpeg cannot write it ({error.strerror})") from error
+        reason = error.strerror or type(error).__name__
+        raise ValueError(
+            f"{path}: FFmpeg cannot write it ({reason}); choose another --codec or format"
+        ) from error
 
 
 def discard(container: av.container.OutputContainer, *paths: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anime_tf.io.atomic import AtomicWriter, errors_naming, replace_file, temporary_path
-from anime_tf.io.pictures import WRITABLE_SUFFIXES, write_picture
+from anime_tf.io.pictures import ALPHA_SUFFIXES, WRITABLE_SUFFIXES, Picture, write_picture
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.paths import numbered_name, sequence_folder, sequence_pattern
 from anime_tf.io.video.readers.base import VideoReader
@@ -17,6 +17,7 @@ from anime_tf.io.video.writers.base import log_dropped_streams
 
 if TYPE_CHECKING:
     import av
+    import numpy as np
 
 
 class ImageSequenceWriter(AtomicWriter):
@@ -49,7 +50,10 @@ class ImageSequenceWriter(AtomicWriter):
             self._made_folder = not self._folder.exists()
             with errors_naming(self.path, self._temporary):
                 self._temporary.mkdir(parents=True)
-        write_picture(self._temporary_path(self._count), frame.rgb_u8)
+        picture: Picture | np.ndarray = frame.rgb_u8
+        if self._suffix.lower() in ALPHA_SUFFIXES:
+            picture = frame.straight(self._reader.background)
+        write_picture(self._temporary_path(self._count), picture)
 
     def write_packet(self, packet: av.Packet) -> None:
         """Ignore the packet."""

@@ -21,7 +21,7 @@ _AUDIO_NAMES = {"aac": "AAC", "libopus": "Opus"}
 # Metadata of the file rather than its content, and of the rotation that frames already have.
 _NOT_COPIED = {
     *("major_brand", "minor_version", "compatible_brands", "encoder", "rotate", "duration"),
-    *("bps", "number_of_frames", "number_of_bytes", "vendor_id"),
+    *("alpha_mode", "bps", "number_of_frames", "number_of_bytes", "vendor_id"),
 }
 
 
@@ -106,7 +106,7 @@ def add_stream(
 
     Subtitles that can be neither are logged and give None.
     """
-    if _can_copy(container.format.name, source):
+    if _can_copy(container.format.name, source) and _is_played(source, kind):
         target = container.add_stream_from_template(source)
         _describe(target, source)
         return _CopiedStream(target)
@@ -121,7 +121,8 @@ def _encode_audio(
     import av
 
     context = source.codec_context
-    _log(source, container, f"encoded as {_AUDIO_NAMES[kind.audio_encoder]}")
+    reason = "cannot be stored" if _is_played(source, kind) else "is not decoded by all players"
+    _log(source, container, reason, f"encoded as {_AUDIO_NAMES[kind.audio_encoder]}")
     rates = av.Codec(kind.audio_encoder, "w").audio_rates or [48_000]
     rate = min(rates, key=lambda known: abs(known - context.sample_rate))
     encoded = cast("av.AudioStream", container.add_stream(kind.audio_encoder, rate=rate))
@@ -140,14 +141,20 @@ def _encode_subtitles(
     context.open(strict=False)
     header = getattr(context, "subtitle_header", None)
     if not header or not hasattr(context, "encode_subtitle"):
-        _log(source, container, "dropped")
+        _log(source, container, "cannot be stored", "dropped")
         return None
-    _log(source, container, f"encoded as {kind.subtitles}")
+    _log(source, container, "cannot be stored", f"encoded as {kind.subtitles}")
     target = cast("SubtitleStream", container.add_stream(kind.subtitles))
     target.codec_context.subtitle_header = header
     target.codec_context.time_base = Fraction(1, 1000)
     _describe(target, source)
     return _EncodedSubtitles(source, target)
+
+
+def _is_played(source: av.AudioStream | SubtitleStream, kind: Container) -> bool:
+    if source.type != "audio" or kind.audio_codecs is None:
+        return True
+    return source.codec_context.codec.canonical_name in kind.audio_codecs
 
 
 def _can_copy(format_name: str, source: av.AudioStream | SubtitleStream) -> bool:
@@ -168,12 +175,14 @@ def _can_copy(format_name: str, source: av.AudioStream | SubtitleStream) -> bool
 
 
 def _log(
-    source: av.AudioStream | SubtitleStream, container: av.container.OutputContainer, outcome: str
+    source: av.AudioStream | SubtitleStream,
+    container: av.container.OutputContainer,
+    reason: str,
+    outcome: str,
 ) -> None:
     kind = "audio" if source.type == "audio" else "subtitles"
-    text = "%s %d: %s cannot be stored in %s, %s"
-    name = source.codec_context.name
-    logging.info(text, kind, source.index, name, container.format.name, outcome)
+    name, target = source.codec_context.name, container.format.name
+    logging.info("%s %d: %s %s in %s, %s", kind, source.index, name, reason, target, outcome)
 
 
 def _describe(

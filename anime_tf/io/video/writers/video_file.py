@@ -11,11 +11,10 @@ import numpy as np
 from absl import logging
 
 from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
-from anime_tf.io.geometry import resize
 from anime_tf.io.video.codecs import CODECS, DEFAULT_ENCODING, VideoEncoding, available_encoder
 from anime_tf.io.video.frames import EXACT_CHROMA, Frame
 from anime_tf.io.video.readers.base import VideoReader
-from anime_tf.io.video.writers.base import discard, ffmpeg_errors_naming
+from anime_tf.io.video.writers.base import discard, ffmpeg_errors_naming, fit
 from anime_tf.io.video.writers.streams import PacketStream, add_stream, copied_metadata
 
 if TYPE_CHECKING:
@@ -46,18 +45,19 @@ class VideoFileWriter(AtomicWriter):
         self._container: av.container.OutputContainer | None = None
         self._streams: dict[int, PacketStream] = {}
         self._waiting: list[av.Packet] = []
+        self._alpha = False
 
     def write_frame(self, frame: Frame) -> None:
         """Write a frame, resized to the first one's size."""
-        import av
-
         with ffmpeg_errors_naming(self.path):
             if self._container is None:
+                holds = self._codec == "vp9" and self._format.alpha
+                self._alpha = holds and frame.is_transparent
                 self._open(frame.rgb_u8.shape[0], frame.rgb_u8.shape[1])
-            picture = av.VideoFrame.from_ndarray(self._fitted(frame.rgb_u8), format="rgb24")
+            picture = self._picture(frame)
             colors = self._reader.colors
             picture = picture.reformat(
-                format="yuv420p",
+                format=self._video.pix_fmt,
                 dst_colorspace=colors.matrix,
                 dst_color_range=colors.range_number,
                 interpolation=EXACT_CHROMA,
@@ -111,7 +111,7 @@ class VideoFileWriter(AtomicWriter):
                 ),
             )
             video.width, video.height = width + width % 2, height + height % 2
-            video.pix_fmt = "yuv420p"
+            video.pix_fmt = "yuva420p" if self._alpha else "yuv420p"
             video.metadata.update(copied_metadata(reader.video_metadata))
             context = video.codec_context
             if self._codec in self._format.tags:
@@ -148,15 +148,19 @@ class VideoFileWriter(AtomicWriter):
                 ", ".join(name for name, _, _ in files),
             )
 
-    def _fitted(self, rgb_u8: np.ndarray) -> np.ndarray:
+    def _picture(self, frame: Frame) -> av.VideoFrame:
+        """Return a frame in the video's size, padded to even sides."""
+        import av
+
+        frame = fit(frame, self._size, self._reader.path)
+        array_u8 = frame.rgb_u8
+        if self._alpha:
+            array_u8 = frame.straight(self._reader.background).array_u8
+            if array_u8.shape[2] == 3:
+                array_u8 = np.dstack([array_u8, np.full(self._size, 255, np.uint8)])
         height, width = self._size
-        if rgb_u8.shape[:2] != self._size:
-            text = "%s: frames change their size; all are resized to %dx%d, that of the first"
-            logging.log_first_n(logging.WARNING, text, 1, self._reader.path, width, height)
-            rgb_u8 = resize(rgb_u8, self._size)
-        if height % 2 or width % 2:
-            return np.pad(rgb_u8, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        return np.ascontiguousarray(rgb_u8)
+        array_u8 = np.pad(array_u8, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        return av.VideoFrame.from_ndarray(array_u8, format="rgba" if self._alpha else "rgb24")
 
     def _next_pts(self, frame: Frame) -> int:
         """Return a frame's time in the file's ticks, always later than the last."""

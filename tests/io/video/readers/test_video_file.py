@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from small_videos import REST, TOP_LEFT, corners, marked, moving, write_video
 
+from anime_tf.io.video.open import open_reader
 from anime_tf.io.video.readers.video_file import VideoFileReader
 
 # YUV's rounding and what an encoder without loss keeps of it; other errors are 20 and more.
@@ -31,13 +32,13 @@ def test_audio_is_read_on_request(tmp_path):
     write_video(tmp_path / "a.mkv", moving(4), audio="pcm_s16le")
     with VideoFileReader(tmp_path / "a.mkv") as video:
         assert video.audio == ()
-        assert video.dropped_streams == 1
+        assert video.dropped_streams == {"audio": 1}
         assert len(list(video.items())) == 4
     with VideoFileReader(tmp_path / "a.mkv", audio=True) as video:
         packets = [item for item in video.items() if isinstance(item, av.Packet)]
         assert {packet.stream_index for packet in packets} == {video.audio[0].index}
         assert sum(packet.size for packet in packets) == 2 * 48_000 * 4 // 10
-        assert (video.dropped_streams, video.count) == (0, 4)
+        assert (video.dropped_streams, video.count) == ({}, 4)
 
 
 def test_transport_stream_times_start_at_0(tmp_path):
@@ -228,3 +229,33 @@ def test_10_bits_are_rounded(tmp_path):
     # rounding alone errs by a half at most; what dithering adds is less than a level
     assert np.abs(error).max() <= 1.6
     assert abs(error.mean()) <= 0.15
+
+
+def test_decoding_times_serve_where_there_are_no_others(tmp_path):
+    """AVI has no presentation times; the frames of B-frames follow in order all the same."""
+    path = tmp_path / "a.avi"
+    write_video(path, moving(12), codec="mpeg4", options={"bf": "2", "b": "2000000"})
+    with VideoFileReader(path) as video:
+        found = list(video.frames())
+    seconds = [float(frame.pts * video.time_base) for frame in found]
+    assert np.diff(seconds).tolist() == pytest.approx([0.1] * 11)
+    shades = [frame.rgb_u8.mean() for frame in found]
+    assert np.abs(np.subtract(shades, [picture.mean() for picture in moving(12)])).max() <= 6
+
+
+def test_dropped_streams_are_named_by_kind(tmp_path, caplog):
+    caplog.set_level("INFO", "absl")
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("mpeg4", rate=10) for _ in range(2)]
+        streams.append(container.add_stream("png", rate=10))
+        streams[2].disposition = 0x400
+        for stream in streams:
+            stream.width, stream.height = 64, 48
+            stream.pix_fmt = "rgb24" if stream is streams[2] else "yuv420p"
+        for stream in streams:
+            picture = av.VideoFrame.from_ndarray(marked(), format="rgb24")
+            container.mux(stream.encode(picture.reformat(format=stream.pix_fmt)))
+            container.mux(stream.encode())
+    open_reader(path).close()
+    assert f"{path}: dropped streams: further video (1), cover (1)" in caplog.text

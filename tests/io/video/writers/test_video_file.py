@@ -144,6 +144,23 @@ def test_webm_copies_opus_and_encodes_other_audio(tmp_path, caplog):
     assert abs(np.argmax(loudness) * 48_000 / 38_400 - 440) <= 2
 
 
+@pytest.mark.parametrize("codec", ["pcm_s24le", "pcm_s24be", "pcm_f32le"])
+def test_mp4_has_audio_that_players_decode(tmp_path, caplog, codec):
+    caplog.set_level("INFO", "absl")
+    source = tmp_path / "a.mov"
+    write_video(source, moving(10), audio=codec, seconds=1)
+    copy(source, tmp_path / "b.mp4")
+    assert f"audio 1: {codec} is not decoded by all players in mp4, encoded as AAC" in caplog.text
+    for suffix in (".mp4", ".mov", ".mkv"):
+        copy(source, tmp_path / f"b{suffix}")
+        with av.open(str(tmp_path / f"b{suffix}")) as container:
+            stream = container.streams.audio[0]
+            assert stream.codec_context.name == ("aac" if suffix == ".mp4" else codec)
+            heard = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
+        loudness = np.abs(np.fft.rfft(heard[4800:43200].astype(float)))
+        assert abs(np.argmax(loudness) * 48_000 / 38_400 - 440) <= 2
+
+
 def test_subtitles_and_fonts_are_copied_if_supported(tmp_path):
     with_subtitles(tmp_path / "a.mkv", tmp_path, attach=True)
     copy(tmp_path / "a.mkv", tmp_path / "b.mkv")
