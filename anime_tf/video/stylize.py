@@ -49,6 +49,11 @@ def stylize_video(
     check_output(config.input, config.output, encoding)
     settings = _settings(config, stylizer, stabilizer, faces, encoding, span, decoding)
     with open_reader(config.input, span, decoding) as source:
+        if source.is_still:
+            raise ValueError(
+                f"{source.path}: expected a video, got a still picture; stylize it with: "
+                "anime-tf infer"
+            )
         on_open(source)
         if config.resume:
             resume.find_record(config.output, source.path, settings)

@@ -17,6 +17,7 @@ from small_videos import moving, read, write_video
 from anime_tf import Stylizer
 from anime_tf.cli import app
 from anime_tf.cli.video import COMMAND
+from anime_tf.io.pictures import write_picture
 from anime_tf.io.video.readers.video_file import VideoFileReader
 from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
@@ -88,10 +89,14 @@ def test_a_truncated_video_keeps_its_readable_frames(archive, tmp_path, capfd):
 def test_wrong_inputs_are_one_line_and_touch_no_file(archive, film, tmp_path, capfd):
     note = tmp_path / "note.mp4"
     note.write_text("no film")
+    photo = tmp_path / "photo.jpg"
+    write_picture(photo, np.zeros((16, 16, 3), np.uint8))
     before = sorted(tmp_path.rglob("*"))
     for flags, words in (
         ([f"--input={tmp_path}/none.mp4", "--output=out.mp4"], "none.mp4: expected a video"),
         ([f"--input={note}", "--output=out.mp4"], "note.mp4: expected a video that FFmpeg reads"),
+        ([f"--input={photo}", "--output=out.mp4"], "got a still picture; stylize it with"),
+        ([f"--input={film}", "--output=out.mp4", "--background=x"], "expected a color such as"),
         ([f"--input={film}", "--output=out.avi"], "expected a video (.mp4, .mov, .mkv"),
         ([f"--input={film}", f"--output={film}"], "would overwrite the input"),
         ([f"--input={film}", f"--output={note}/out.mp4"], "expected a folder, got the file"),

@@ -36,6 +36,8 @@ class VideoReader(Closeable):
         chapters: Chapters in PyAV's form.
         count: Frames yielded so far.
         replaced: Frames that stand for broken ones.
+        changes_size: Whether a writer has met frames of different sizes.
+        is_still: Whether the input is a file of a still picture.
         damage: First defect found, one line that begins with the path; None if there was none.
     """
 
@@ -52,6 +54,7 @@ class VideoReader(Closeable):
         self.video_metadata: dict[str, str] = {}
         self.chapters: list[Any] = []
         self.count = self.replaced = 0
+        self.changes_size = self.is_still = False
         self.damage: str | None = None
 
     @property

@@ -22,6 +22,7 @@ class ConstantRateReader(VideoReader):
         self._reader = reader
         self.time_base, self.rate = 1 / rate, rate
         self.colors, self.background = reader.colors, reader.background
+        self.is_still = reader.is_still
         self.audio, self.subtitles = reader.audio, reader.subtitles
         self.attachments, self.chapters = reader.attachments, reader.chapters
         self.metadata, self.video_metadata = reader.metadata, reader.video_metadata

@@ -82,10 +82,6 @@ class VideoFileReader(VideoReader):
             ) from error
         try:
             stream = self.container.streams.best("video")
-            if _is_still(self.container):
-                raise ValueError(
-                    f"{self.path}: expected a video, got a still picture; use the verb infer"
-                )
             # The cover of a song is a video stream too.
             if not isinstance(stream, av.VideoStream) or stream.disposition & _ATTACHED_PICTURE:
                 raise ValueError(f"{self.path}: expected a video, got a file without one")
@@ -108,6 +104,7 @@ class VideoFileReader(VideoReader):
             ]
         read = {s.index for s in (stream, *self.audio, *self.subtitles)}
         read |= {s.index for s in streams.attachments} if audio else set()
+        self.is_still = _is_still(self.container)
         self.dropped_streams = Counter(_kind(s) for s in streams if s.index not in read)
         self.time_base = stream.time_base
         self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)

@@ -72,7 +72,7 @@ class AnimationWriter(AtomicWriter):
                 return
             self._times.append(pts)
             self._last_duration = round(frame.duration * self._reader.time_base / self._tick)
-            pixels = fit(frame, self._size, self._reader.path).straight(self._reader.background)
+            pixels = fit(frame, self._size, self._reader).straight(self._reader.background)
             name = "rgb24" if pixels.alpha_u8 is None else "rgba"
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels.array_u8), format=name)
             picture.pts, picture.time_base = pts, self._tick

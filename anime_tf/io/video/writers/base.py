@@ -33,12 +33,14 @@ class VideoWriter(AbstractContextManager["VideoWriter", None], Protocol):
         """Write a packet of the reader; ignored if the format has no place for it."""
 
 
-def fit(frame: Frame, size_hw: tuple[int, int], path: Path) -> Frame:
-    """Return the frame in the size of the first one, with a warning if it changes its aspect."""
+def fit(frame: Frame, size_hw: tuple[int, int], reader: VideoReader) -> Frame:
+    """Return the frame in the size of the first one, with one warning if that changes it."""
     if frame.rgb_u8.shape[:2] == size_hw:
         return frame
-    text = "%s: frames change their size; all are fitted into %dx%d, that of the first"
-    logging.log_first_n(logging.WARNING, text, 1, path, size_hw[1], size_hw[0])
+    if not reader.changes_size:
+        reader.changes_size = True
+        text = "%s: frames change their size; all are fitted into %dx%d, that of the first"
+        logging.warning(text, reader.path, size_hw[1], size_hw[0])
     return frame.fitted(size_hw)
 
 

@@ -152,7 +152,7 @@ class VideoFileWriter(AtomicWriter):
         """Return a frame in the video's size, padded to even sides."""
         import av
 
-        frame = fit(frame, self._size, self._reader.path)
+        frame = fit(frame, self._size, self._reader)
         array_u8 = frame.rgb_u8
         if self._alpha:
             array_u8 = frame.straight(self._reader.background).array_u8

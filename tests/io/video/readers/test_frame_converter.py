@@ -207,7 +207,10 @@ def test_sizes_that_change_keep_their_aspect(tmp_path, caplog):
     assert "all are fitted into 64x48, that of the first" in caplog.text
 
 
-def test_still_picture_raises(tmp_path):
+def test_still_picture_is_recognized(tmp_path):
     Image.fromarray(marked()).save(tmp_path / "a.jpg")
-    with pytest.raises(ValueError, match="a.jpg: expected a video, got a still picture; use the"):
-        open_reader(tmp_path / "a.jpg")
+    with open_reader(tmp_path / "a.jpg") as video:
+        assert video.is_still
+    write_video(tmp_path / "b.mkv", moving(2))
+    with open_reader(tmp_path / "b.mkv") as video:
+        assert not video.is_still
