@@ -23,6 +23,15 @@ ENLARGEMENT_LIMIT = 0.8
 """Pictures are enlarged to at most this fraction of the largest searched size."""
 
 MAX_IOU = 0.3  # boxes with a larger intersection over union are the same face
+SURE_SCORE = 0.5  # detections from this score on need no plausible landmarks
+
+# Median and tolerance over our test faces, upright and rotated: distance between the eyes over the
+# width of the box, distance from the eyes to the mouth over that between the eyes, and the cosine
+# of the angle between both. With 5 landmarks the nose stands for the mouth, and moves more.
+_PROPORTIONS, _TOLERANCES = np.array([0.43, 1.06, 0.0]), np.array([0.035, 0.1, 0.05])
+_NOSE_TOLERANCES = np.array([0.035, 0.1, 0.1])
+_MAX_DEVIATION = 12.0  # sum of squares
+
 FOLLOW_PIXELS = 200  # width of a face in the crop whose landmarks are predicted when it is followed
 
 
@@ -82,7 +91,8 @@ class FaceFinder:
             inverse = cv2.invertAffineTransform(matrix)
             for box, score in self._detect(copy_u8):
                 face = Face(box, score, self._predict(copy_u8, box))
-                faces.append(face.transformed(inverse))
+                if score >= SURE_SCORE or is_plausible(face):
+                    faces.append(face.transformed(inverse))
         return non_max_suppression(faces)
 
     def follow(self, photo_u8: np.ndarray, face: Face) -> Face:
@@ -154,6 +164,19 @@ class FaceFinder:
         rectangle = self._dlib.rectangle(*(round(side) for side in box))
         shape: Any = self._predictor(picture_u8, rectangle)
         return np.array([(point.x, point.y) for point in shape.parts()], np.float32)
+
+
+def is_plausible(face: Face) -> bool:
+    """Tell whether landmarks have the proportions of a face in the box of a detector."""
+    left, right = face.eyes.astype(np.float64)
+    across, down = right - left, face.mouth - (left + right) / 2
+    apart, tall = math.hypot(*across), math.hypot(*down)
+    if apart == 0 or tall == 0:
+        return False
+    width = face.box[2] - face.box[0]
+    found = [apart / width, tall / apart, abs(across @ down) / (apart * tall)]
+    tolerances = _TOLERANCES if len(face.landmarks) == 68 else _NOSE_TOLERANCES
+    return float(np.sum(((found - _PROPORTIONS) / tolerances) ** 2)) <= _MAX_DEVIATION
 
 
 def non_max_suppression(faces: list[Face]) -> list[Face]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 
 import cv2
 import numpy as np
 import pytest
-from face_pictures import drawn_face, upright_face, with_faces
+from face_pictures import drawn_face, five, upright_face, with_faces
 
+from anime_tf.faces import detect
 from anime_tf.faces.align import OrientedSquare
-from anime_tf.faces.detect import FaceFinder, non_max_suppression
+from anime_tf.faces.detect import FaceFinder, is_plausible, non_max_suppression
 from anime_tf.faces.dlib_models import load_model, model_path
 from anime_tf.faces.face import Face
 
@@ -93,6 +95,29 @@ def test_tilted_faces(finder, degrees):
     assert len(faces) == 1  # even if several copies show it
     assert np.rad2deg(OrientedSquare.from_face(faces[0]).angle) == pytest.approx(degrees, abs=10)
     assert len(tilting(drawn_face())) == 1
+
+
+def test_landmarks_are_plausible():
+    face = upright_face()
+    turn = cv2.getRotationMatrix2D((100, 100), 25, 1)
+    for plausible in (face, five(face), face.transformed(turn)):
+        assert is_plausible(plausible)
+    mouth, eye = slice(48, 68), slice(36, 42)
+    for points, (x, y) in ((mouth, (14, 0)), (mouth, (0, 20)), (eye, (18, 0))):
+        moved = face.landmarks.copy()
+        moved[points] += (x, y)
+        assert not is_plausible(dataclasses.replace(face, landmarks=moved))
+    left, top, right, bottom = face.box
+    assert not is_plausible(dataclasses.replace(face, box=(left - 30, top, right + 30, bottom)))
+    assert not is_plausible(dataclasses.replace(face, landmarks=np.zeros((5, 2))))
+
+
+def test_uncertain_detections_need_plausible_landmarks(finder, monkeypatch):
+    (face,) = finder(drawn_face())
+    monkeypatch.setattr(detect, "is_plausible", lambda found: False)
+    assert len(finder(drawn_face())) == 1  # a sure one does not
+    monkeypatch.setattr(detect, "SURE_SCORE", face.score + 0.1)
+    assert finder(drawn_face()) == []
 
 
 def test_threshold():
