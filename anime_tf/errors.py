@@ -5,8 +5,17 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
+
+# Control characters, separators of lines, directions of text, and bytes of names that are no text.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Return a text in one line, escaped so that a file's name or content cannot forge output."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def first_line(error: BaseException) -> str:

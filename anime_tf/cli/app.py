@@ -22,7 +22,7 @@ from absl import flags, logging
 from anime_tf import __version__
 from anime_tf.cli.flags import Flags, UsageError, check_required, define, parse
 from anime_tf.config import Config, Setting, did_you_mean
-from anime_tf.errors import error_line
+from anime_tf.errors import error_line, printable
 from anime_tf.io import native_stderr
 
 EXIT_DONE = 0
@@ -41,6 +41,7 @@ VERBS: dict[str, str] = {
     "convert": "convert legacy weights to a .keras archive",
     "dataset": "build and check a style data set: frames, smooth, check",
     "evaluate": "measure style and content of results",
+    "clean": "remove temporary files that killed commands left",
 }
 
 _HELP_WORDS = frozenset({"-h", "-help", "--help", "--helpshort", "--helpfull"})
@@ -154,13 +155,19 @@ def run(command: Command | Group, argv: Sequence[str], program: str = "") -> int
 
 def complain(message: str) -> None:
     """Write a line to stderr."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message.rstrip()), file=sys.stderr, flush=True)
 
 
 def import_tensorflow() -> None:
     """Import TensorFlow without its startup messages; see `native_stderr.import_tensorflow`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     native_stderr.import_tensorflow()
+
+
+class _Terse(python_logging.Formatter):
+    def formatMessage(self, record: python_logging.LogRecord) -> str:  # noqa: N802
+        """Escape the message, but not a traceback behind it."""
+        return printable(super().formatMessage(record))
 
 
 def _not_from_tensorflow(record: python_logging.LogRecord) -> bool:
@@ -176,7 +183,7 @@ def _start_logging(debug: bool) -> None:
     flags.FLAGS["logtostderr"].value = True
     logging.use_absl_handler()
     logging.set_verbosity(logging.DEBUG if debug else logging.INFO)
-    terse = python_logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
+    terse = _Terse("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
     logging.get_absl_handler().setFormatter(logging.PythonFormatter() if debug else terse)
     if not debug:
         logging.get_absl_handler().addFilter(_not_from_tensorflow)

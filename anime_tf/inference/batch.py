@@ -80,7 +80,7 @@ def plan(source: str, output: str | None, *, bits: int = 8) -> list[Task]:
     """
     output = output or default_output(source)
     suffixes = WRITABLE_SUFFIXES if bits == 8 else DEEP_SUFFIXES
-    if os.path.isfile(source):
+    if _is_file(source):
         tasks = [Task(Path(source), _single_target(Path(source), output, suffixes))]
     else:
         folder, found = _find(source)
@@ -106,7 +106,7 @@ def default_output(source: str) -> str:
         path = path.resolve()
     if path.is_dir():
         return f"{path.with_name(f'{path.name}_anime')}/"
-    if path.is_file():
+    if _is_file(source):
         suffix = path.suffix if path.suffix.lower() in WRITABLE_SUFFIXES else ".png"
         return str(path.with_name(f"{path.stem}_anime{suffix}"))
     if has_wildcard(source):
@@ -142,7 +142,7 @@ def _find(source: str) -> tuple[Path, list[Path]]:
             "pattern such as 'photos/**/*.jpg'"
         )
     matches = expand_glob(source)
-    found = [path for path in matches if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()]
+    found = [path for path in matches if path.suffix.lower() in PICTURE_SUFFIXES and _is_file(path)]
     if not found:
         raise FileNotFoundError(
             f"{source}: expected pictures ({', '.join(PICTURE_SUFFIXES)}), got "
@@ -153,10 +153,10 @@ def _find(source: str) -> tuple[Path, list[Path]]:
 
 def _not_inside(found: list[Path], folder: Path, root: Path) -> list[Path]:
     """Skip what an earlier run wrote to a folder inside the input folder."""
-    inner = root.resolve()
-    if inner == folder.resolve():
+    inner = _real(root)
+    if inner == _real(folder):
         return found
-    kept = [path for path in found if inner not in path.resolve().parents]
+    kept = [path for path in found if inner not in _real(path).parents]
     if not kept:
         raise FileNotFoundError(
             f"{folder}: expected pictures outside of the output folder {root}, got none; choose "
@@ -196,16 +196,33 @@ def _stems(path: Path) -> Iterator[str]:
 
 def _check_outputs(tasks: Sequence[Task]) -> None:
     """Check that no input is overwritten, and that all folders are writable."""
-    inputs = {task.source.resolve() for task in tasks}
-    identities = {(s.st_dev, s.st_ino) for s in (task.source.stat() for task in tasks)}
+    inputs = {_real(task.source) for task in tasks}
+    identities = {(s.st_dev, s.st_ino) for s in (_status(task.source) for task in tasks) if s}
     for task in tasks:
         # Also by identity: a name in other case is the same file on some disks.
-        status = task.target.stat() if task.target.exists() else None
+        status = _status(task.target)
         same = status is not None and (status.st_dev, status.st_ino) in identities
-        if same or task.target.resolve() in inputs:
+        if same or _real(task.target) in inputs:
             raise ValueError(f"{task.target}: would overwrite an input; choose another --output")
     for parent in {task.target.parent for task in tasks}:
         check_writable(parent)
+
+
+def _is_file(path: str | os.PathLike[str]) -> bool:
+    """Return whether a name means anything but a folder; opening it tells whether it is a file."""
+    return os.path.lexists(path) and not os.path.isdir(path)
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # unlike Path.resolve, also for a loop of links
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Return the status of a file; None if it is missing, or a link to nothing."""
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def stylize_files(
@@ -249,14 +266,14 @@ def extract_files(
     written nor a failure. `extract` is called from this thread alone; `log` as of `stylize_files`.
     """
     stems = _distinct_stems(tasks)
-    inputs = {task.source.resolve() for task in tasks}
+    inputs = {_real(task.source) for task in tasks}
     written: dict[Path, list[Path]] = {}
 
     def write(task: Task, made: Sequence[Picture]) -> None:
         done = written.setdefault(task.target, [])
         for number, picture in enumerate(made, start=1):
             path = task.target.with_name(f"{stems[task.target]}_{name}{number}.png")
-            if path.resolve() in inputs:
+            if _real(path) in inputs:
                 raise ValueError(f"{path}: would overwrite an input; choose another --output")
             write_picture(path, picture)
             done.append(path)
@@ -390,5 +407,5 @@ def _line(path: Path, error: Exception) -> str:
     """Return one line that begins with the path and says what went wrong."""
     if isinstance(error, OSError) and error.strerror:
         return f"{path}: {error.strerror[0].lower()}{error.strerror[1:]}"
-    reason = " ".join(error_line(error).split())
+    reason = error_line(error).rstrip()
     return reason if reason.startswith(f"{path}: ") else f"{path}: {reason}"

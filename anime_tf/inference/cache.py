@@ -21,6 +21,7 @@ from absl import logging
 from anime_tf import __version__
 from anime_tf.inference import cpu
 from anime_tf.io.atomic import write_bytes
+from anime_tf.io.plain_file import open_plain_file
 
 # environment variable that names another folder; empty disables the cache
 FOLDER_VARIABLE = "ANIME_TF_CACHE"
@@ -96,7 +97,7 @@ def digest(path: Path) -> str:
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     sha = hashlib.sha256()
     for file in files:
-        with file.open("rb") as stream:
+        with open_plain_file(file, "a file") as stream:
             while block := stream.read(1 << 20):
                 sha.update(block)
     return sha.hexdigest()

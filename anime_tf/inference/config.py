@@ -55,6 +55,8 @@ class StylizerConfig(Config):
             size. 0 is no limit.
         dtype: Type of the result: uint8, uint16, or float32 in 0..1; None for the photo's type.
             The network's output is rounded to it once.
+        trust_weights: Run a SavedModel with any operations. Without it only those are accepted that
+            export writes: others can read and write files, and run programs.
         ema_statistics: Let auto prefer an engine that supports `Stylizer.stylize_ema`.
     """
 
@@ -67,6 +69,7 @@ class StylizerConfig(Config):
     tile: str | int = setting("auto", convert=check_tile)
     max_side: int = setting(0, minimum=0)
     dtype: str | None = setting(None, choices=("uint8", "uint16", "float32"), flag=False)
+    trust_weights: bool = setting(False)
     ema_statistics: bool = setting(False, flag=False)
 
 

@@ -20,7 +20,7 @@ from anime_tf.inference.frozen import Freezer, FrozenEngine, can_freeze
 from anime_tf.inference.memory import fits_into_memory
 from anime_tf.inference.postprocess import postprocess
 from anime_tf.io.geometry import limit_array_side
-from anime_tf.io.pixels import as_type, from_pm1, to_pm1
+from anime_tf.io.pixels import as_type, check_finite, from_pm1, to_pm1
 from anime_tf.styles.builtin import weights_path
 
 
@@ -51,7 +51,11 @@ class Stylizer:
         self.config = config = config.replace(**settings)
         self._path = weights_path(config.weights)
         self._engine = open_engine(
-            self._path, config.engine, config.engine_precision, config.ema_statistics
+            self._path,
+            config.engine,
+            config.engine_precision,
+            config.ema_statistics,
+            config.trust_weights,
         )
         precision = getattr(self._engine, "precision", "float32")
         self._fits = partial(fits_into_memory, path=self._path, precision=precision)
@@ -67,7 +71,7 @@ class Stylizer:
             ValueError: An invalid setting, or one that chooses the engine.
         """
         config = self.config.replace(**settings)
-        for name in ("weights", "engine", "engine_precision", "ema_statistics"):
+        for name in ("weights", "engine", "engine_precision", "ema_statistics", "trust_weights"):
             if getattr(config, name) != getattr(self.config, name):
                 raise ValueError(f"{name}: expected a setting of the pictures; make a new Stylizer")
         other = copy.copy(self)
@@ -247,7 +251,9 @@ class Stylizer:
             if side:
                 animes = np.stack([self._in_tiles(photo, side, dtype) for photo in photos])
             else:
-                animes = from_pm1(network(to_pm1(photos)), dtype)
+                animes_pm1 = network(to_pm1(photos))
+                check_finite(animes_pm1)
+                animes = from_pm1(animes_pm1, dtype)
         except MemoryError as error:
             raise MemoryError(tiling.out_of_memory_message(photos.shape, side, may_tile)) from error
         if config.strength == 1 and not (config.keep_color or config.match_brightness):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anime_tf.io.geometry import pad_to_multiple
-from anime_tf.io.pixels import from_pm1, to_pm1
+from anime_tf.io.pixels import check_finite, from_pm1, to_pm1
 
 # Side of a tile without its margins: larger ones compute fewer margins and take more memory than
 # the 0.5 to 1 GB of this one with the published networks in float32.
@@ -99,6 +99,7 @@ def stylize_tiles(
         bottom, right = min(bottom, height), min(right, width)  # without the padding
         if bottom > top and right > left:
             part = anime_pm1[above : above + bottom - top, before : before + right - left]
+            check_finite(part)
             anime[top:bottom, left:right] = from_pm1(part, dtype)
     return anime
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import abc
 import contextlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from anime_tf.io.closeable import Closeable
+from anime_tf.io.leftovers import OLD, sweep_once, temporary_name
 
 
 class AtomicWriter(Closeable):
@@ -33,10 +33,11 @@ class AtomicWriter(Closeable):
 
 
 def temporary_path(path: str | os.PathLike[str], suffix: str = ".tmp") -> Path:
-    """Return a hidden name beside `path` that nothing has: ``.NAME.<12 hex digits><suffix>``."""
+    """Return a hidden name beside `path` that nothing has; removes what killed processes left."""
     path = Path(path)
+    sweep_once(path.parent)
     # In the same folder, because os.replace works only within one file system.
-    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}{suffix}")
+    return path.with_name(temporary_name(path.name, suffix))
 
 
 def replace_file(temporary: Path, path: str | os.PathLike[str], *, durable: bool = True) -> None:
@@ -123,7 +124,7 @@ def _replace_folder(temporary: Path, final: Path, replace: bool, durable: bool) 
         _sync(Path(parent))
     previous = None
     if replace and final.exists():
-        previous = temporary_path(final)
+        previous = temporary_path(final, OLD)
         os.rename(final, previous)
     try:
         os.rename(temporary, final)

@@ -102,12 +102,7 @@ def parse(data: bytes, name: str, max_pixels: int, *, allow_truncated: bool = Fa
         TooManyPixelsError: It has more than `max_pixels` pixels.
         ValueError: It is damaged or truncated. All messages begin with `name`.
     """
-    kind = kinds.readable_format(data[:64])
-    if kind is None:
-        raise UnknownPictureError(
-            f"{name}: expected a JPEG, PNG, BMP, WebP, TIFF, GIF, HEIF or AVIF picture, got "
-            f"{kinds.describe(data[: kinds.HEAD_BYTES])}"
-        )
+    kind = check_head(data[: kinds.HEAD_BYTES], name)
     broken = f"{name}: broken {kind} picture"
     try:
         container = _PARSERS[kind](data)
@@ -134,6 +129,21 @@ def parse(data: bytes, name: str, max_pixels: int, *, allow_truncated: bool = Fa
             "are read; make it smaller first"
         )
     return container
+
+
+def check_head(head: bytes, name: str) -> str:
+    """Return the name of a format, known by the first `kinds.HEAD_BYTES` of a file.
+
+    Raises:
+        UnknownPictureError: It is in none of the formats.
+    """
+    kind = kinds.readable_format(head)
+    if kind is None:
+        raise UnknownPictureError(
+            f"{name}: expected a JPEG, PNG, BMP, WebP, TIFF, GIF, HEIF or AVIF picture, got "
+            f"{kinds.describe(head)}"
+        )
+    return kind
 
 
 def exif_orientation(exif: bytes) -> int:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from absl import logging
 
+from anime_tf.io.plain_file import read_plain_file
+
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 SMOOTH_RECORD = "smooth.json"  # written by `edge_smooth.smooth_folder` beside its pictures
 
@@ -99,7 +101,7 @@ def _counterparts(
 def _skipped_by_smoothing(smooth_dir: Path) -> frozenset[str]:
     """Return the names, relative to the style folder, of pictures that smoothing skipped."""
     try:
-        record = json.loads((smooth_dir / SMOOTH_RECORD).read_text(encoding="utf-8"))
+        record = json.loads(read_plain_file(smooth_dir / SMOOTH_RECORD, "a record of smoothing"))
         return frozenset(record["skipped"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return frozenset()  # made by another tool

@@ -24,9 +24,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 from anime_tf.errors import first_line
 from anime_tf.io import containers, kinds, profiles
 from anime_tf.io.atomic import write_bytes
-from anime_tf.io.containers import Container, UnknownPictureError
+from anime_tf.io.containers import Container
 from anime_tf.io.geometry import apply_orientation, limit_array_side
 from anime_tf.io.pixels import WHITE, to_eight_bits
+from anime_tf.io.plain_file import MAX_PICTURE_BYTES, open_plain_file
 from anime_tf.io.profiles import Colors
 
 MAX_PIXELS = 1 << 28  # larger pictures (over 0.8 GB of RGB) are refused before decoding
@@ -309,25 +310,20 @@ def read_picture(path: str | os.PathLike[str], *, allow_truncated: bool = False)
         FileNotFoundError: There is no such file.
         ValueError: It is no picture, or a broken one.
     """
-    return decode_picture(_read_bytes(path), str(path), allow_truncated=allow_truncated)
+    return decode_picture(read_bytes(path), str(path), allow_truncated=allow_truncated)
 
 
 def read_array(path: str | os.PathLike[str], *, allow_truncated: bool = False) -> np.ndarray:
     """Read a picture file at its own depth; see `decode_array` and `read_picture`."""
-    return decode_array(_read_bytes(path), str(path), allow_truncated=allow_truncated)
+    return decode_array(read_bytes(path), str(path), allow_truncated=allow_truncated)
 
 
-def _read_bytes(path: str | os.PathLike[str]) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            head = file.read(kinds.HEAD_BYTES)
-            if kinds.is_video(head):  # which may be larger than memory
-                raise UnknownPictureError(f"{path}: expected a picture, got {kinds.describe(head)}")
-            return head + file.read()
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: no such picture file; check the path") from error
-    except IsADirectoryError as error:
-        raise ValueError(f"{path}: expected a picture file, got a folder") from error
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read a picture file undecoded, its head before the rest; errors as of `read_picture`."""
+    with open_plain_file(path, "a picture file", MAX_PICTURE_BYTES) as file:
+        head = file.read(kinds.HEAD_BYTES)
+        containers.check_head(head, str(path))
+        return head + file.read(MAX_PICTURE_BYTES)
 
 
 def encode_picture(picture_u8: Picture | np.ndarray, suffix: str, *, quality: int = 95) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from absl import logging
 from tqdm import tqdm
 
+from anime_tf.errors import printable
 from anime_tf.io.closeable import Closeable
 
 INTERVAL = 30.0  # seconds between progress lines where stderr is no terminal
@@ -86,7 +87,7 @@ class Progress(Closeable):
 
 def write_line(line: str) -> None:
     """Write a line to stderr without tearing a progress bar."""
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(printable(line), file=sys.stderr)
 
 
 def bar_cleared() -> AbstractContextManager[None]:

@@ -19,6 +19,7 @@ import numpy as np
 
 from anime_tf.errors import first_line
 from anime_tf.io.atomic import atomic_file
+from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, open_plain_file
 from anime_tf.models.generator import Generator
 from anime_tf.models.registry import GENERATORS
 
@@ -102,11 +103,7 @@ def load_generator(path: str | os.PathLike[str], *, precision: str = "float32") 
 
 def _read_config(path: Path) -> tuple[type[Generator], dict[str, Any]]:
     """Check that a file is a complete archive; return its generator's class and arguments."""
-    if path.is_dir():
-        raise ValueError(f"{path}: expected a .keras archive, got a folder; name the file in it")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected a .keras archive")
-    with path.open("rb") as file:
+    with open_plain_file(path, "a .keras archive", MAX_WEIGHTS_BYTES) as file:
         start = file.read(4)
     if start != b"PK\x03\x04":
         kind = "an empty file" if not start else "another kind of file"

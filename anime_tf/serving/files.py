@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 from anime_tf.inference.batch import BatchReport, Task, plan, run_tasks
 from anime_tf.io import atomic, pictures
+from anime_tf.io.plain_file import read_plain_file
 from anime_tf.serving.client import ServingClient
 from anime_tf.serving.config import (
     SERVER_QUALITY,
@@ -69,7 +69,7 @@ def read_token(path: str | None) -> str | None:
     """Return the token of a file, or else of the environment; None if there is none."""
     if path is None:
         return os.environ.get(TOKEN_VARIABLE) or None
-    token = Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    token = read_plain_file(path, "a file with a token").decode("utf-8", "replace").strip()
     if not token:
         raise ValueError(f"{path}: expected a token, got an empty file")
     return token
@@ -81,7 +81,7 @@ def make_request(task: Task, config: ClientConfig) -> Request:
     # A JPEG of another quality than the server's is encoded here, from a lossless answer.
     suitable = "jpeg" if is_jpeg and config.quality == SERVER_QUALITY else "png"
     answer = suitable if config.format == "auto" else config.format
-    data = task.source.read_bytes()
+    data = pictures.read_bytes(task.source)
     unchanged = _server_decodes(data)
     if unchanged and not config.max_side:
         return Request(data, answer)

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 from anime_tf.io.atomic import write_bytes
 from anime_tf.io.closeable import Closeable
+from anime_tf.io.plain_file import read_plain_file
 from anime_tf.io.video.codecs import CONTAINERS, VideoEncoding
+from anime_tf.io.video.ffmpeg import open_input
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.paths import is_sequence, sequence_folder
 from anime_tf.io.video.readers.base import VideoReader
@@ -116,7 +118,7 @@ def find_record(
         return None
     expected = f"{path}: expected the record of {partial.name}"
     try:
-        record = ResumeRecord(**json.loads(path.read_text(encoding="utf-8")))
+        record = ResumeRecord(**json.loads(read_plain_file(path, "a record")))
         old_settings, old_source = dict(record.settings), dict(record.source)
     except FileNotFoundError:
         raise ValueError(f"{expected}, got no such file; {_REMEDY}") from None
@@ -147,13 +149,8 @@ class PartialVideo(Closeable):
     """
 
     def __init__(self, path: Path, record: ResumeRecord) -> None:
-        import av
-
         self.path, self.record = path, record
-        try:
-            self._container = av.open(str(path))
-        except av.FFmpegError as error:
-            raise ValueError(f"{path}: expected a video, got {error.strerror}") from error
+        self._container = open_input(path)
         try:
             self._stream = self._container.streams.video[0]
             self.codec = self._stream.codec_context.name

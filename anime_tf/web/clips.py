@@ -15,6 +15,7 @@ from absl import logging
 from anime_tf.errors import first_line
 from anime_tf.web.config import Limits
 from anime_tf.web.errors import ClientDisconnected, HttpError
+from anime_tf.web.queue import share
 from anime_tf.web.service import Options, Progress, StylizationService
 
 WAITING, WORKING, DONE, FAILED = "waiting", "working", "done", "failed"
@@ -26,6 +27,7 @@ class Clip:
     Args:
         folder: Its folder, which must exist.
         now: Current time in seconds.
+        client: Address of the client.
 
     Attributes:
         id: Name in requests; random, so that it cannot be guessed.
@@ -36,13 +38,13 @@ class Clip:
         seen: Time of the last request for it.
     """
 
-    def __init__(self, folder: Path, now: float) -> None:
+    def __init__(self, folder: Path, now: float, client: str = "") -> None:
         self.id = folder.name
         self.source = folder / "upload"
         self.target = folder / "anime.mp4"
         self.progress = Progress()
         self.error: str | None = None
-        self.seen = now
+        self.seen, self.client = now, client
         self.uploaded = False
         self._folder = folder
         self._work: Future[None] | None = None
@@ -94,6 +96,7 @@ class ClipStore:
         folder: A private folder.
         limits: Number of clips, and times until they are discarded.
         clock: Returns seconds.
+        shared: Leave a quarter of the places to other clients; see `AdmissionQueue`.
     """
 
     def __init__(
@@ -102,19 +105,23 @@ class ClipStore:
         folder: Path,
         limits: Limits,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        shared: bool = False,
     ) -> None:
+        self._most_of_one = share(limits.clips, shared)
         self._service, self._folder, self._limits, self._clock = service, folder, limits, clock
         self._clips: dict[str, Clip] = {}
         self._lock = threading.Lock()
 
-    def create(self) -> Clip | None:
+    def create(self, client: str = "") -> Clip | None:
         """Return a new clip for an upload; None if there are too many."""
         with self._lock:
-            if len(self._clips) >= self._limits.clips:
+            own = sum(clip.client == client for clip in self._clips.values())
+            if len(self._clips) >= self._limits.clips or own >= self._most_of_one:
                 return None
             folder = self._folder / secrets.token_urlsafe(16)
             folder.mkdir(mode=0o700)
-            clip = Clip(folder, self._clock())
+            clip = Clip(folder, self._clock(), client)
             self._clips[clip.id] = clip
         return clip
 
@@ -122,7 +129,11 @@ class ClipStore:
         """Stylize an uploaded clip in the background."""
         clip.seen = self._clock()
         clip.uploaded = True
-        clip.start(self._service.stylize_clip(clip.source, clip.target, options, clip.progress))
+        clip.start(
+            self._service.stylize_clip(
+                clip.source, clip.target, options, clip.progress, clip.client
+            )
+        )
 
     def get(self, clip_id: str) -> Clip | None:
         """Return an uploaded clip and record the request; None if there is none."""

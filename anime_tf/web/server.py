@@ -21,7 +21,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from absl import logging
-from aiohttp import web
+from aiohttp import web, web_protocol
 
 import anime_tf
 from anime_tf.web import sniff
@@ -111,8 +111,8 @@ class Api:
         local: bool,
     ) -> None:
         self._service, self._limits, self._page, self._local = service, limits, page, local
-        self._queue = AdmissionQueue(limits.queue, limits.queue_bytes)
-        self._clips = ClipStore(service, folder, limits)
+        self._queue = AdmissionQueue(limits.queue, limits.queue_bytes, shared=not local)
+        self._clips = ClipStore(service, folder, limits, shared=not local)
         self._shutting_down = False
 
     def application(self) -> web.Application:
@@ -171,7 +171,7 @@ class Api:
         # Pages of other sites can send requests, even though they cannot read the answers.
         site = request.headers.get("Sec-Fetch-Site", "none")
         origin = request.headers.get("Origin")
-        is_foreign = origin is not None and urlsplit(origin).netloc != request.host
+        is_foreign = origin is not None and _netloc(origin) != request.host
         if site not in ("none", "same-origin") or is_foreign:
             raise HttpError(403, "Only this server's own page may send this request.")
 
@@ -237,8 +237,9 @@ class Api:
         )
         limit = self._limits.picture_bytes
         size = _content_length(request, limit)
-        slot = self._queue.admit(limit if size is None else size)
-        if slot is None:
+        client = request.remote or ""
+        free = self._queue.admit(client, limit if size is None else size)
+        if free is None:
             raise HttpError(429, _BUSY, RETRY_SECONDS)
         try:
             data = bytearray()
@@ -249,11 +250,11 @@ class Api:
             self._check_open()
             upload = Upload(data)
             del data
-            work = self._service.stylize_picture(upload, options)
+            work = self._service.stylize_picture(upload, options, client)
         except BaseException:
-            slot.release()
+            free()
             raise
-        work.add_done_callback(lambda _: slot.release())
+        work.add_done_callback(lambda _: free())
         anime = await _wait_for(work, upload.cancel)
         return web.Response(
             body=anime, content_type=CONTENT_TYPES[options.file_format], headers=_NO_STORE
@@ -289,7 +290,7 @@ class Api:
     async def _post_clip(self, request: web.Request) -> web.StreamResponse:
         options = self._parse_options(request, _CLIP_OPTIONS)
         _content_length(request, self._limits.clip_bytes)
-        clip = self._clips.create()
+        clip = self._clips.create(request.remote or "")
         if clip is None:
             raise HttpError(429, _BUSY, CLIP_RETRY_SECONDS)
         try:
@@ -448,6 +449,51 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
     response.headers.update(HEADERS)
 
 
+def _netloc(origin: str) -> str:
+    """Return host and port of an origin; empty for one that is not valid, such as ``http://[``."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
+
+
+class _Connection(web_protocol.RequestHandler):
+    """Connection whose answers to invalid HTTP, too, have our headers and tell no version."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002, quotes the request
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("a part of the answer was sent already")
+        if status == 500:
+            logging.error("a request failed", exc_info=exc)
+        text = "Something went wrong: see the server's log."
+        response = _error_response(
+            HttpError(status, text if status == 500 else "This is not a valid HTTP request.")
+        )
+        response.headers.update(HEADERS)
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> _Connection:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Runner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        server.__class__ = _Server  # aiohttp has no option for the class of its connections
+        return server
+
+
 def is_local(host: str) -> bool:
     """Return whether only this machine can reach an address."""
     if host == "localhost":
@@ -488,7 +534,7 @@ async def serve(api: Api, listening: socket.socket, stop: asyncio.Event) -> None
         listening: Socket from `listen`; closed at the end.
         stop: Set to stop.
     """
-    runner = web.AppRunner(
+    runner = _Runner(
         api.application(),
         access_log=None,
         handler_cancellation=True,  # disconnected clients cancel their requests

@@ -22,6 +22,7 @@ from anime_tf.io.video.readers.video_file import VideoFileReader
 from anime_tf.web import sniff
 from anime_tf.web.config import Limits
 from anime_tf.web.errors import ClientDisconnected, HttpError
+from anime_tf.web.queue import FairExecutor
 from anime_tf.web.styles import Style, engine_for
 
 if TYPE_CHECKING:
@@ -141,9 +142,9 @@ class StylizationService(Closeable):
         self._finder = _make_finder()
         self.supports_faces = self._finder is not None
         self._closing = threading.Event()
-        self._picture_threads = ThreadPoolExecutor(threads, "pictures")
+        self._picture_threads = FairExecutor(threads, "pictures")
         self._network_thread = ThreadPoolExecutor(1, "network")
-        self._clip_thread = ThreadPoolExecutor(1, "clips")
+        self._clip_thread = FairExecutor(1, "clips")
 
     def warm_up(self) -> None:
         """Run every network once in the background, because the first run is slow."""
@@ -153,20 +154,26 @@ class StylizationService(Closeable):
     def close(self) -> None:
         """Drop waiting work, stop running work, and wait for its end."""
         self._closing.set()
-        for executor in (self._picture_threads, self._clip_thread, self._network_thread):
-            executor.shutdown(wait=True, cancel_futures=True)
+        self._picture_threads.shutdown()
+        self._clip_thread.shutdown()
+        self._network_thread.shutdown(wait=True, cancel_futures=True)
 
-    def stylize_picture(self, upload: Upload, options: Options) -> Future[bytes]:
+    def stylize_picture(self, upload: Upload, options: Options, client: str = "") -> Future[bytes]:
         """Stylize a picture in the background; the result is a file.
 
-        It raises `HttpError` or `ClientDisconnected`.
+        Clients take turns. It raises `HttpError` or `ClientDisconnected`.
         """
-        return self._picture_threads.submit(self._stylize_picture, upload, options)
+        return self._picture_threads.submit(client, lambda: self._stylize_picture(upload, options))
 
     def stylize_clip(
-        self, source: Path, target: Path, options: Options, progress: Progress
+        self,
+        source: Path,
+        target: Path,
+        options: Options,
+        progress: Progress,
+        client: str = "",
     ) -> Future[None]:
-        """Stylize a clip in the background, after all earlier clips.
+        """Stylize a clip in the background, after earlier clips; clients take turns.
 
         The result raises `HttpError` or `ClientDisconnected`.
 
@@ -175,8 +182,11 @@ class StylizationService(Closeable):
             target: The file to write, in the same folder.
             options: Options of the request.
             progress: Updated after every frame, before which it can stop the work.
+            client: Address of the client.
         """
-        return self._clip_thread.submit(self._stylize_clip, source, target, options, progress)
+        return self._clip_thread.submit(
+            client, lambda: self._stylize_clip(source, target, options, progress)
+        )
 
     def _load(self, style: Style, **settings: Any) -> Stylizer:
         from anime_tf.inference.stylizer import Stylizer

@@ -323,7 +323,7 @@ def test_unwritable_pictures_raise(tmp_path):
 
 
 def test_missing_files_and_folders_raise(tmp_path):
-    with pytest.raises(FileNotFoundError, match="gone.png: no such picture"):
+    with pytest.raises(FileNotFoundError, match="gone.png: expected a picture file, got nothing"):
         read_picture(tmp_path / "gone.png")
     with pytest.raises(ValueError, match="expected a picture file, got a folder"):
         read_picture(tmp_path)

@@ -216,6 +216,44 @@ class TestPictures:
         assert answer.status_code == 415
 
 
+INVALID = {
+    "a broken origin": b"GET /api/styles HTTP/1.1\r\nHost: localhost\r\nOrigin: http://[\r\n\r\n",
+    "a broken host": b"GET / HTTP/1.1\r\nHost: [\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "no HTTP": b"hello\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n",
+    "a header without a colon": b"GET / HTTP/1.1\r\nHost: localhost\r\nbroken\r\n\r\n",
+    "a zero in a header": b"GET / HTTP/1.1\r\nHost: localhost\r\nA: \0\r\n\r\n",
+    "two lengths": b"POST /api/pictures HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n"
+    b"Content-Length: 2\r\n\r\n",
+    "a negative length": b"POST /api/pictures HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Length: -1\r\n\r\n",
+    "a long header": b"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + b"a" * 9000 + b"\r\n\r\n",
+    "a long path": b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a broken chunk": b"POST /api/pictures HTTP/1.1\r\nHost: localhost\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+    "a broken escape": b"GET /api/styles?%ff=%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a wrong method": b"BREW /api/styles HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "an upgrade": b"GET /api/styles HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\n"
+    b"Connection: Upgrade\r\n\r\n",
+    "a range": b"GET / HTTP/1.1\r\nHost: localhost\r\nRange: bytes=9-1,zz\r\n\r\n",
+    "a proxy's address": b"GET http://[/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_bytes", INVALID.values(), ids=INVALID)
+def test_every_answer_has_our_headers_and_none_is_500(server, request_bytes):
+    with server.connect() as connection:
+        connection.sendall(request_bytes)
+        connection.settimeout(10)
+        head = connection.recv(1 << 16).partition(b"\r\n\r\n")[0].decode("latin-1")
+    status, *lines = head.split("\r\n")
+    assert int(status.split()[1]) < 500
+    headers = dict(line.split(": ", 1) for line in lines)
+    assert {name: headers.get(name) for name in server_module.HEADERS} == server_module.HEADERS
+    assert "aiohttp" not in head and "Python" not in head
+
+
 def one_answer(connection: socket.socket) -> bytes:
     """Receive a short answer."""
     return connection.recv(1 << 16)

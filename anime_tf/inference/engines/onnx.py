@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from anime_tf.errors import cannot_run, first_line, import_optional
+from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, read_plain_file
 
 # distribution to install for ONNX models; also in the extra ``onnx``
 ONNX_REQUIREMENT = "onnxruntime"
@@ -27,10 +28,7 @@ class OnnxEngine:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file; expected an exported ONNX model")
-        if path.is_dir():
-            raise ValueError(f"{path}: expected an .onnx file, got a folder; name the file")
+        data = read_plain_file(path, "an .onnx file", MAX_WEIGHTS_BYTES)
         runtime = import_onnxruntime()
         self._errors = _error_classes(runtime)
         options = runtime.SessionOptions()
@@ -38,7 +36,7 @@ class OnnxEngine:
         try:
             # From bytes: from a path, the model could make it read other files.
             self._session = runtime.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+                data, options, providers=["CPUExecutionProvider"]
             )
         except self._errors as error:
             raise ValueError(

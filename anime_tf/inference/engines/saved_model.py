@@ -11,6 +11,14 @@ import numpy as np
 from anime_tf.errors import first_line
 from anime_tf.inference.engines.graph import run_graph
 from anime_tf.io.native_stderr import import_tensorflow
+from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, read_plain_file
+
+OPERATIONS: frozenset[str] = frozenset()
+# Of functions that write and read checkpoints, and the operations that these may have besides.
+_CHECKPOINT_FUNCTIONS = ("__inference__traced_save_", "__inference__traced_restore_")
+CHECKPOINT_OPERATIONS = frozenset(
+    {"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename", "StaticRegexFullMatch"}
+)
 
 SAVED_MODEL_FILE = "saved_model.pb"  # file that every SavedModel folder contains
 
@@ -18,14 +26,18 @@ SAVED_MODEL_FILE = "saved_model.pb"  # file that every SavedModel folder contain
 class SavedModelEngine:
     """Runs an exported SavedModel folder by TensorFlow, without classes of this package.
 
-    A SavedModel is a program: open only those from a source that you trust.
+    A SavedModel is a program; see `check_operations`.
+
+    Args:
+        path: The folder.
+        trust_weights: Run any operations.
 
     Raises:
         FileNotFoundError: No such folder.
         ValueError: A damaged SavedModel, or one that export did not make.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, trust_weights: bool = False) -> None:
         import_tensorflow()
         import tensorflow as tf
 
@@ -37,6 +49,8 @@ class SavedModelEngine:
             near = path / "saved_model"
             remedy = f"; name {near}" if (near / SAVED_MODEL_FILE).is_file() else ""
             raise ValueError(f"{path}: expected a SavedModel folder, got {found}{remedy}")
+        if not trust_weights:
+            check_operations(path)
         try:
             self._loaded = tf.saved_model.load(os.fspath(path))  # keeps the variables alive
         except (OSError, ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
@@ -58,6 +72,50 @@ class SavedModelEngine:
     def __call__(self, pictures_pm1: np.ndarray) -> np.ndarray:
         """Run the network; see `Engine`."""
         return run_graph(lambda x: self._run(**{self._input: x}), pictures_pm1)[self._output]
+
+
+def check_operations(path: Path) -> None:
+    """Check that a SavedModel computes and does nothing else.
+
+    TensorFlow has operations that read and write files, print, and call Python. Nothing is run.
+
+    Raises:
+        ValueError: It has operations that export does not write, or is damaged.
+    """
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    data = read_plain_file(path / SAVED_MODEL_FILE, "a SavedModel", MAX_WEIGHTS_BYTES)
+    try:
+        metas = saved_model_pb2.SavedModel.FromString(data).meta_graphs
+    except DecodeError as error:
+        raise ValueError(
+            f"{path}: the SavedModel is incomplete or damaged ({first_line(error)}); export it "
+            "again"
+        ) from error
+    foreign: set[str] = set()
+    for meta in metas:
+        graph = meta.graph_def
+        # Only TensorFlow 1 runs the nodes outside of functions.
+        if not meta.object_graph_def.concrete_functions:
+            foreign.add("a graph of TensorFlow 1")
+        called = set(meta.object_graph_def.concrete_functions)
+        for function in graph.library.function:
+            for node in function.node_def:
+                for value in node.attr.values():
+                    called |= {value.func.name, *(one.name for one in value.list.func)}
+        for function in graph.library.function:
+            name = function.signature.name
+            # Written by tf.saved_model.save, and not run by loading.
+            unused = name.startswith(_CHECKPOINT_FUNCTIONS) and name not in called
+            allowed = OPERATIONS | CHECKPOINT_OPERATIONS if unused else OPERATIONS
+            foreign |= {node.op for node in function.node_def} - allowed
+    if foreign:
+        raise ValueError(
+            f"{path}: expected a SavedModel of export, got operations that it does not write "
+            f"({', '.join(sorted(foreign)[:5])}); they may read and write files: use "
+            "--trust_weights if you trust its source"
+        )
 
 
 def _takes_pictures(run: Any) -> bool:

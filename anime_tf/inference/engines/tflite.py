@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from anime_tf.errors import cannot_run, first_line, import_optional
 from anime_tf.io.pixels import to_pm1, to_u8
+from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, read_plain_file
 
 TFLITE_IDENTIFIER = b"TFL3"  # bytes 4 to 7 of every TFLite model
 # distribution to install for TFLite models; also the extra ``tflite``
@@ -29,12 +29,8 @@ class TFLiteEngine:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file; expected an exported TFLite model")
-        if path.is_dir():
-            raise ValueError(f"{path}: expected a .tflite file, got a folder; name the file")
-        self._open(path.read_bytes(), str(path))
+        data = read_plain_file(path, "a .tflite file", MAX_WEIGHTS_BYTES)
+        self._open(data, os.fspath(path))
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> TFLiteEngine:

@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from anime_tf.io.plain_file import open_plain_file
+
 _ANIMATED = 0x02  # flag of the VP8X chunk
 
 
 def is_animated_webp(path: str | os.PathLike[str]) -> bool:
     """Tell whether a file is an animated WebP; False if there is no such file."""
     try:
-        with open(path, "rb") as file:
+        with open_plain_file(path, "a video") as file:
             head = file.read(21)
-    except OSError:
+    except (OSError, ValueError):
         return False
     return (
         len(head) == 21
@@ -29,7 +31,7 @@ def is_animated_webp(path: str | os.PathLike[str]) -> bool:
 def read_frame_times(path: str | os.PathLike[str]) -> tuple[tuple[int, int], list[int]]:
     """Return the height and width, and the duration of each frame in milliseconds."""
     size_hw, durations = (1, 1), []
-    with open(path, "rb") as file:
+    with open_plain_file(path, "an animated WebP") as file:
         for name, _, head in _chunks(file):
             if name == b"VP8X" and len(head) >= 10:
                 width = 1 + int.from_bytes(head[4:7], "little")

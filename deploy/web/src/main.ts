@@ -257,11 +257,13 @@ async function add(files: Iterable<File>): Promise<void> {
   await ready;
   if (!backend) return;
   const first = cards.size === 0;
-  for (const file of chosen) {
-    const card = new Card(file.name || 'pasted.png');
-    cards.add(card);
-    at('cards').prepend(card.element);
-    refresh();
+  // All at once, so that cards keep the order of their files; newer ones stand above older ones.
+  const added = chosen.map((file) => ({file, card: new Card(file.name || 'pasted.png')}));
+  added.forEach(({card}) => cards.add(card));
+  at('cards').prepend(...added.map(({card}) => card.element));
+  refresh();
+  for (const {file, card} of added) {
+    if (!cards.has(card)) continue; // removed meanwhile
     // Checks the size before reading anything.
     const problem = file.size > Math.max(backend.bytes, backend.clipBytes)
       ? tooLong(file, backend.bytes) : await refusal(file, card);
@@ -397,7 +399,7 @@ at('options').addEventListener('submit', (event) => event.preventDefault());
 
 zipButton.addEventListener('click', async () => {
   const files = new Map<string, Blob>();
-  for (const card of [...cards].reverse()) {
+  for (const card of cards) {
     if (!card.after) continue;
     const [name, blob] = await card.result();
     let free = name;

@@ -139,7 +139,7 @@ def test_other_files_are_reported(tmp_path):
         extract_frames([note], tmp_path / "out")
     with pytest.raises(FileNotFoundError, match="gone.mp4: expected a video, got nothing"):
         extract_frames([tmp_path / "gone.mp4"], tmp_path / "out")
-    with pytest.raises(FileNotFoundError, match="expected a video, got a folder"):
+    with pytest.raises(ValueError, match="expected a video, got a folder"):
         extract_frames([tmp_path], tmp_path / "out")
     with pytest.raises(ValueError, match="every: expected an integer of at least 1, got 0"):
         FrameSettings(every=0)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from anime_tf.io.video.decoding import DEFAULT_DECODING, VideoDecoding
+from anime_tf.io.video.ffmpeg import open_input
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.readers.base import VideoReader
 from anime_tf.io.video.readers.deinterlacer import Deinterlacer
@@ -38,15 +39,14 @@ class VideoFileReader(VideoReader):
     square. A damaged or truncated file yields what it has; then `damage` says so.
 
     Args:
-        path: A video in any format that FFmpeg reads.
+        path: A video in a format of `ffmpeg.DEMUXERS`.
         audio: Also yield the packets of audio and subtitles.
         start: Start in seconds; all times count from here.
         end: End in seconds; None for the end of the video.
         replace_broken: Repeat the last good frame in place of a broken one, instead of dropping it.
         decoding: Conversion of the frames.
         container_format: FFmpeg's name of the only format to accept ("mov", "matroska"); None for
-            any. Set it for untrusted files: some formats, such as playlists, make FFmpeg open other
-            files.
+            any of them.
 
     Attributes:
         container: PyAV's container.
@@ -69,17 +69,9 @@ class VideoFileReader(VideoReader):
         container_format: str | None = None,
     ) -> None:
         super().__init__(Path(path))
-        if not self.path.is_file():
-            found = "a folder" if self.path.is_dir() else "nothing"
-            raise FileNotFoundError(f"{self.path}: expected a video, got {found}")
-        import av  # loads all of FFmpeg
+        self.container = open_input(self.path, container_format)
+        import av
 
-        try:
-            self.container = av.open(str(self.path), format=container_format)
-        except av.FFmpegError as error:
-            raise ValueError(
-                f"{self.path}: expected a video that FFmpeg reads, got {error.strerror}"
-            ) from error
         try:
             stream = self.container.streams.best("video")
             # The cover of a song is a video stream too.

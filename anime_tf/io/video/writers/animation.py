@@ -12,6 +12,7 @@ import numpy as np
 from absl import logging
 
 from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
+from anime_tf.io.video.ffmpeg import open_input, open_output
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.readers.base import VideoReader
 from anime_tf.io.video.webp_chunks import set_end
@@ -99,21 +100,17 @@ class AnimationWriter(AtomicWriter):
             discard(container, self._temporary, self._spool)
 
     def _open(self, frame: Frame) -> None:
-        import av
-
         log_dropped_streams(self._reader, self.path.suffix)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         height, width = self._size = (frame.rgb_u8.shape[0], frame.rgb_u8.shape[1])
         if self._is_gif:
             kind = "rgb24" if frame.alpha_u8 is None else "rgba"
             self._palette = _Palette(height, width, self._tick, kind)
-            self._container = av.open(str(self._spool), "w", format="matroska")
+            self._container = open_output(self._spool, "matroska")
             stream = self._container.add_stream("ffv1", rate=100)
             pixels = "bgr0" if frame.alpha_u8 is None else "bgra"
         else:
-            self._container = av.open(
-                str(self._temporary), "w", format="webp", container_options={"loop": "0"}
-            )
+            self._container = open_output(self._temporary, "webp", {"loop": "0"})
             stream = self._container.add_stream("libwebp_anim", rate=100, options=_WEBP_OPTIONS)
             pixels = "bgra"
         self._stream = stream
@@ -140,17 +137,15 @@ class AnimationWriter(AtomicWriter):
         return round(_DEFAULT_DURATION / self._tick)
 
     def _write_gif(self, end: int) -> None:
-        import av
 
         if self._palette is None:
             return
         height, width = self._size
         nexts = dict(zip(self._times, [*self._times[1:], end], strict=True))
         times = iter(self._times)
-        name, forever = str(self._temporary), {"loop": "0"}
         with (
-            av.open(str(self._spool)) as spool,
-            av.open(name, "w", format="gif", container_options=forever) as container,
+            open_input(self._spool, "matroska") as spool,
+            open_output(self._temporary, "gif", {"loop": "0"}) as container,
         ):
             stream = container.add_stream("gif", rate=100)
             stream.width, stream.height, stream.pix_fmt = width, height, "pal8"

@@ -12,6 +12,7 @@ from absl import logging
 
 from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
 from anime_tf.io.video.codecs import CODECS, DEFAULT_ENCODING, VideoEncoding, available_encoder
+from anime_tf.io.video.ffmpeg import open_output
 from anime_tf.io.video.frames import EXACT_CHROMA, Frame
 from anime_tf.io.video.readers.base import VideoReader
 from anime_tf.io.video.writers.base import discard, ffmpeg_errors_naming, fit
@@ -90,15 +91,8 @@ class VideoFileWriter(AtomicWriter):
 
     def _start_container(self) -> av.container.OutputContainer:
         """Write the header, and set `_video` and `_streams`."""
-        import av
-
         reader, (height, width) = self._reader, self._size
-        container = av.open(
-            str(self._temporary),
-            "w",
-            format=self._format.format_name,
-            container_options=dict(self._format.options),
-        )
+        container = open_output(self._temporary, self._format.format_name, self._format.options)
         try:
             container.metadata.update(copied_metadata(reader.metadata))
             container.set_chapters(reader.chapters)

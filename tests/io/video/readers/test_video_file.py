@@ -109,7 +109,7 @@ def test_files_without_video_raise(tmp_path):
         VideoFileReader(tmp_path / "note.mp4")
     with pytest.raises(FileNotFoundError, match="gone.mp4: expected a video, got nothing"):
         VideoFileReader(tmp_path / "gone.mp4")
-    with pytest.raises(FileNotFoundError, match="expected a video, got a folder"):
+    with pytest.raises(ValueError, match="expected a video, got a folder"):
         VideoFileReader(tmp_path)
 
 

@@ -1,0 +1,61 @@
+"""Opening of files by FFmpeg, which sees nothing but local files of the formats listed here.
+
+FFmpeg takes a name with a colon, such as ``12:30.mp4``, for an address, and recognizes formats by
+content: a playlist under the name of a video would make it open the files and addresses inside.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from anime_tf.io.plain_file import check_plain_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from av.container import InputContainer, OutputContainer
+
+# Demuxers that read one file and refer to no other. Of songs too, whose lack of a video is told.
+DEMUXERS = (
+    *("aac", "apng", "asf", "avi", "dv", "flac", "flv", "gif", "h264", "hevc", "ivf", "matroska"),
+    *("mov", "mp3", "mpeg", "mpegts", "mpegvideo", "m4v", "mxf", "nut", "obu", "ogg", "rm", "wav"),
+    *("jpeg_pipe", "png_pipe", "webp_pipe", "yuv4mpegpipe"),
+)
+
+_OPTIONS = {"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": "file"}
+
+
+def open_input(path: str | os.PathLike[str], format_name: str | None = None) -> InputContainer:
+    """Open a local video file for reading.
+
+    Args:
+        path: The file.
+        format_name: The only demuxer to use; None for any of `DEMUXERS`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no plain file, or in none of the formats.
+    """
+    check_plain_file(path, "a video")
+    import av  # loads all of FFmpeg
+
+    try:
+        return av.open(_url(path), format=format_name, container_options=_OPTIONS)
+    except av.FFmpegError as error:
+        raise ValueError(
+            f"{os.fspath(path)}: expected a video that FFmpeg reads, got {error.strerror}"
+        ) from error
+
+
+def open_output(
+    path: str | os.PathLike[str], format_name: str, options: Mapping[str, str] | None = None
+) -> OutputContainer:
+    """Open a local file for writing, with the options of its muxer."""
+    import av
+
+    return av.open(_url(path), "w", format=format_name, container_options=dict(options or {}))
+
+
+def _url(path: str | os.PathLike[str]) -> str:
+    return f"file:{os.fspath(path)}"
