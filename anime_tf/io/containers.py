@@ -33,6 +33,10 @@ _MAX_PROFILE = 1 << 24  # bytes; CMYK profiles have 3 million
 _MAX_COMPARED = 1 << 28  # larger JPEGs without an end marker are not checked for missing pixels
 
 
+# Of a progressive JPEG; encoders write about ten. Each takes the time of decoding all pixels.
+MAX_SCANS = 100
+
+
 class UnknownPictureError(ValueError):
     """The file is in none of the picture formats that are read."""
 
@@ -162,6 +166,7 @@ def exif_orientation(exif: bytes) -> int:
 # In entropy-coded data 0xFF is followed by 0x00 (a stuffed byte) or by a restart marker.
 _JPEG_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _JPEG_MARKER = re.compile(rb"\xff+[\xc0-\xcf\xd8-\xfe]", re.DOTALL)
+_JPEG_FILL = re.compile(rb"\xff+")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -192,6 +197,8 @@ class _Jpeg:
             self.profile[body[12]], self.profile_parts = body[14:], body[13]
         elif marker == 0xDA and len(body) >= 4:
             self.scans += 1
+            if self.scans > MAX_SCANS:
+                raise ValueError(f"it has more than {MAX_SCANS} scans")
             first, last, shifts = body[-3:]
             for component in body[1:-3:2]:
                 for k in range(first, min(last, 63) + 1):
@@ -227,8 +234,7 @@ def _parse_jpeg(data: bytes) -> Container:
             if found is None:
                 return _end_jpeg(jpeg, data)
             at = found.start()
-        while data[at : at + 2] == b"\xff\xff":  # fill bytes before a marker
-            at += 1
+        at = _JPEG_FILL.match(data, at).end() - 1  # type: ignore[union-attr]
         if len(data) < at + 2:
             return _end_jpeg(jpeg, data)
         marker = data[at + 1]

@@ -128,7 +128,8 @@ def classify(path: Path) -> tuple[str, str]:
     suffix = path.suffix.lower()
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            return "other", ""
+            # Opening a pipe or a device named as a picture says what it is.
+            return ("picture" if suffix in PICTURE_SUFFIXES else "other"), ""
         if suffix in PICTURE_SUFFIXES:
             return "picture", ""
         with open(path, "rb") as file:

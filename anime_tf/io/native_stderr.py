@@ -1,4 +1,4 @@
-"""Import of TensorFlow without its startup messages."""
+"""Messages of C libraries on stderr: captured, so that they can be told with their file."""
 
 from __future__ import annotations
 
@@ -7,28 +7,67 @@ import importlib
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+
+_lock = threading.Lock()
+_is_separate = False
 
 
 def import_tensorflow() -> None:
     """Import TensorFlow, silently if TF_CPP_MIN_LOG_LEVEL is 3.
 
-    Its C++ library writes to stderr before it reads that level, so file descriptor 2 is redirected
-    meanwhile; if the import fails, the messages are written after all. The verbs set the level;
-    programs that use this package as a library may.
+    Its C++ library writes to stderr before it reads that level; if the import fails, the messages
+    are written after all. The verbs set the level; programs that use this package as a library may.
     """
     if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
         importlib.import_module("tensorflow")
         return
-    with _redirected_stderr():
-        importlib.import_module("tensorflow")
+    messages: list[str] = []
+    try:
+        with _redirected(messages):
+            importlib.import_module("tensorflow")
+    except BaseException:
+        os.write(2, "".join(f"{line}\n" for line in messages).encode())
+        raise
+
+
+def separate() -> None:
+    """Give Python's stderr a descriptor of its own, as `captured` needs.
+
+    Without it, what other threads write would be captured as well.
+    """
+    global _is_separate
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        if sys.stderr.fileno() == 2:
+            old = sys.stderr
+            old.flush()
+            sys.stderr = open(  # noqa: SIM115, open as long as the process
+                os.dup(2), "w", buffering=1, encoding=old.encoding, errors=old.errors
+            )
+            _is_separate = True
 
 
 @contextlib.contextmanager
-def _redirected_stderr() -> Iterator[None]:
-    """Discard what is written to file descriptor 2, unless the block raises."""
-    sys.stderr.flush()
-    with contextlib.ExitStack() as stack:
+def captured() -> Iterator[list[str]]:
+    """Yield a list that has the lines of C libraries on stderr after the block.
+
+    Empty, and the lines go to stderr, without an earlier call of `separate`. Blocks of several
+    threads wait for one another.
+    """
+    messages: list[str] = []
+    if not _is_separate:
+        yield messages
+        return
+    with _redirected(messages):
+        yield messages
+
+
+@contextlib.contextmanager
+def _redirected(messages: list[str]) -> Iterator[None]:
+    """Add to a list what is written to file descriptor 2."""
+    with _lock, contextlib.ExitStack() as stack:
+        sys.stderr.flush()
         try:
             buffer = stack.enter_context(tempfile.TemporaryFile())
             stderr = os.dup(2)
@@ -36,15 +75,12 @@ def _redirected_stderr() -> Iterator[None]:
             yield
             return
         os.dup2(buffer.fileno(), 2)
-        messages = b""
         try:
             yield
-        except BaseException:
-            buffer.seek(0)
-            messages = buffer.read()
-            raise
         finally:
-            sys.stderr.flush()
+            if not _is_separate:
+                sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
-            os.write(2, messages)
+            buffer.seek(0)
+            messages += buffer.read(1 << 16).decode("utf-8", "replace").splitlines()

@@ -22,7 +22,7 @@ from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from anime_tf.errors import first_line
-from anime_tf.io import containers, kinds, profiles
+from anime_tf.io import containers, kinds, native_stderr, profiles
 from anime_tf.io.atomic import write_bytes
 from anime_tf.io.containers import Container
 from anime_tf.io.geometry import apply_orientation, limit_array_side
@@ -154,16 +154,20 @@ def decode_array(
     for warning in container.warnings:
         logging.warning("%s: %s", name, warning)
     broken = f"{name}: broken {container.format_name} picture"
+    messages: list[str] = []
     try:
-        if container.image is None and not _is_profiled_cmyk(container):
-            colors, alpha = _decode_with_opencv(container)
-        else:
-            colors, alpha = _decode_with_pillow(container)
+        with native_stderr.captured() as messages:
+            if container.image is None and not _is_profiled_cmyk(container):
+                colors, alpha = _decode_with_opencv(container)
+            else:
+                colors, alpha = _decode_with_pillow(container)
     except MemoryError:
         raise
     except Exception as error:  # Pillow raises anything
-        reason = f"its pixels cannot be decoded ({first_line(error)})"
+        reason = f"its pixels cannot be decoded ({', '.join([first_line(error), *messages[:1]])})"
         raise ValueError(f"{broken}, {reason}; copy or download it again") from error
+    if messages:
+        logging.warning("%s: its decoder reports: %s", name, messages[0])
     rgb = _convert_colors(colors, container.colors, name)
     array = rgb if alpha is None else np.dstack([rgb, alpha])
     return apply_orientation(array, container.orientation)

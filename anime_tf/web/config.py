@@ -21,6 +21,7 @@ class Limits:
         clip_bytes: Size of a clip's file.
         clip_pixels: Height x width of its frames.
         clip_seconds: Duration of a clip.
+        clip_frames: Number of its frames.
         clips: Clips that are uploaded, wait, are stylized or can be downloaded at once.
         idle_seconds: Longest pause of an upload.
         unseen_seconds: Time without a request for a clip after which it is stopped. Browsers let
@@ -35,6 +36,7 @@ class Limits:
     clip_bytes: int = 512 * MEBIBYTE
     clip_pixels: int = 4096 * 2304
     clip_seconds: float = 600.0
+    clip_frames: int = 72_000
     clips: int = 4
     idle_seconds: float = 30.0
     unseen_seconds: float = 150.0

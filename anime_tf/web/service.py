@@ -340,6 +340,8 @@ class StylizationService(Closeable):
             self._check_open()
             # The length and size in a file's header may be wrong.
             self._check_clip(rgb_u8.shape[0] * rgb_u8.shape[1], seconds)
+            if progress.done >= self._limits.clip_frames:
+                raise HttpError(413, "This clip has too many frames: cut it first.")
             anime_u8 = self._run_on_network(lambda: stylize(rgb_u8, seconds))
             progress.done += 1
             return anime_u8

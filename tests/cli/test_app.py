@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import logging
 
@@ -15,6 +16,7 @@ import anime_tf
 from anime_tf.cli import app
 from anime_tf.cli.flags import make_config
 from anime_tf.config import Config, setting
+from anime_tf.io.pictures import encode_picture
 
 REPOSITORY = Path(anime_tf.__file__).parents[1]
 
@@ -270,3 +272,59 @@ def test_logs_go_to_stderr_with_their_level_and_nothing_else(capsys):
     assert [line.split(" ", 1)[1] for line in lines] == ["INFO three pictures", "WARNING a doubt"]
     assert app.run(command(main), [*GOOD, "--debug"]) == 0
     assert "a detail" in capsys.readouterr().err
+
+
+MESSAGES = """
+import os, sys
+from anime_tf.cli import app
+from anime_tf.io.pictures import read_picture
+
+def main(values):
+    for name in values.names:
+        try:
+            read_picture(name)
+        except ValueError as error:
+            app.complain(str(error))
+    os.write(2, b"of another library\\n")
+
+from anime_tf.config import Config, setting
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Names(Config):
+    names: tuple[str, ...] = setting(())
+
+sys.exit(app.run(app.Command("infer", "", "", (Names,), main), sys.argv[1:]))
+"""
+
+
+def test_messages_of_c_libraries_are_told_with_their_file(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
+    jpeg, png = (bytearray(encode_picture(noise, suffix)) for suffix in (".jpg", ".png"))
+    jpeg[4000:4400:37] = bytes(len(range(4000, 4400, 37)))
+    png[500] ^= 255
+    (tmp_path / "a\nb.jpg").write_bytes(jpeg)
+    (tmp_path / "c.png").write_bytes(png)
+    script = tmp_path / "script.py"
+    script.write_text(MESSAGES)
+    done = subprocess.run(
+        [sys.executable, str(script), f"--names={tmp_path}/a\nb.jpg,{tmp_path}/c.png"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    warned, broken, other = done.stderr.splitlines()
+    assert f"{tmp_path}/a\\nb.jpg: its decoder reports: Corrupt JPEG data" in warned
+    assert broken.startswith(f"{tmp_path}/c.png: broken PNG picture, ")
+    assert other == "of another library"
+
+
+def test_names_cannot_forge_lines(capsys):
+    name = "a\n12:00:00 INFO all done\x1b[31m\u202e\udcff"
+    assert app.main(["infer", name, "out.png"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1 and "\x1b" not in shown
+    assert "a\\n12:00:00 INFO all done\\x1b[31m\\u202e\\udcff: expected pictures" in shown

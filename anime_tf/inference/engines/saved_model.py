@@ -13,12 +13,35 @@ from anime_tf.inference.engines.graph import run_graph
 from anime_tf.io.native_stderr import import_tensorflow
 from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, read_plain_file
 
-OPERATIONS: frozenset[str] = frozenset()
-# Of functions that write and read checkpoints, and the operations that these may have besides.
+# Operations that compute and do nothing else: those that export writes, and their like.
+_COMPUTING = """
+    Abs AddN AddV2 All Any AsString AvgPool BatchMatMulV2 BatchToSpaceND BiasAdd BroadcastArgs
+    BroadcastTo Case Cast Ceil ClipByValue ConcatV2 ConcatenateDataset Const Conv2D
+    Conv2DBackpropInput DatasetToSingleElement DecodeImage DecodeJpeg DecodePng DecodeRaw
+    DepthToSpace DepthwiseConv2dNative DynamicStitch Einsum Elu EncodeJpeg EncodePng EnsureShape
+    Equal Erf Exp ExpandDims Fill Floor FloorDiv FloorMod FusedBatchNormV3 GatherNd GatherV2
+    Greater GreaterEqual Identity IdentityN If IgnoreErrorsDataset LeakyRelu Less LessEqual Log
+    LogicalAnd LogicalNot LogicalOr MapDataset MatMul Max MaxPool Maximum Mean Min Minimum
+    MirrorPad Mul Neg NoOp NotEqual OnesLike Pack Pad PadV2 PartitionedCall Pow Prod Range Rank
+    ReadVariableOp RealDiv Reciprocal ReduceJoin Relu Relu6 Reshape ResizeBicubic ResizeBilinear
+    ResizeNearestNeighbor Reverse ReverseV2 Round Rsqrt Select SelectV2 Selu Shape ShapeN Sigmoid
+    Sign Size Slice Softmax Softplus SpaceToBatchND SpaceToDepth Split SplitV Sqrt Square
+    SquaredDifference Squeeze StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile
+    StopGradient StridedSlice StringJoin StringLength Sub Substr Sum TakeDataset Tanh
+    TensorDataset TensorListFromTensor TensorListGetItem TensorListReserve TensorListSetItem
+    TensorListStack Tile Transpose Unpack Where While ZerosLike
+"""
+OPERATIONS = frozenset(_COMPUTING.split())
+
+# Functions that write and read checkpoints, and the operations that they may have besides.
 _CHECKPOINT_FUNCTIONS = ("__inference__traced_save_", "__inference__traced_restore_")
 CHECKPOINT_OPERATIONS = frozenset(
-    {"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename", "StaticRegexFullMatch"}
+    {
+        *("AssignVariableOp", "DisableCopyOnRead", "MergeV2Checkpoints", "RestoreV2", "SaveV2"),
+        *("ShardedFilename", "StaticRegexFullMatch"),
+    }
 )
+_GRAPH_OPERATIONS = frozenset({"Placeholder", "VarHandleOp"})  # outside of functions besides
 
 SAVED_MODEL_FILE = "saved_model.pb"  # file that every SavedModel folder contains
 
@@ -96,9 +119,9 @@ def check_operations(path: Path) -> None:
     foreign: set[str] = set()
     for meta in metas:
         graph = meta.graph_def
-        # Only TensorFlow 1 runs the nodes outside of functions.
-        if not meta.object_graph_def.concrete_functions:
+        if not meta.HasField("object_graph_def"):
             foreign.add("a graph of TensorFlow 1")
+        foreign |= {node.op for node in graph.node} - OPERATIONS - _GRAPH_OPERATIONS
         called = set(meta.object_graph_def.concrete_functions)
         for function in graph.library.function:
             for node in function.node_def:
