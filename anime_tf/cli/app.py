@@ -76,13 +76,7 @@ class Command:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """A verb with sub-commands.
-
-    Attributes:
-        name: Name on the command line.
-        summary: One line of help.
-        commands: The sub-commands in the order of the help.
-    """
+    """A verb with sub-commands, in the order of the help."""
 
     name: str
     summary: str
@@ -104,13 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(command: Command | Group, argv: Sequence[str], program: str = "") -> int:
-    """Run a verb and return its exit code.
-
-    Args:
-        command: The verb.
-        argv: Arguments after the verb.
-        program: Name in help and errors; by default as this process was started.
-    """
+    """Run a verb with the arguments after it, under a name for help; return its exit code."""
     arguments = list(argv)
     program = program or _program(command.name)
     if isinstance(command, Group):

@@ -23,13 +23,7 @@ NOT_STATED = "not stated"  # value of unknown properties
 
 @dataclass(frozen=True)
 class Signature:
-    """Signature of an exported network.
-
-    Attributes:
-        name: Its name.
-        inputs: Name of a tensor -> description of dtype, shape and range.
-        outputs: Likewise.
-    """
+    """Signature of an export: name of a tensor -> description of dtype, shape and range."""
 
     name: str
     inputs: dict[str, str]
@@ -74,14 +68,9 @@ class ModelCard:
         license: str = "",
         training_data: str = "",
     ) -> ModelCard:
-        """Make the card of a loaded network; unknown properties are `NOT_STATED`.
+        """Make the card of a network loaded from `weights`; unknown properties are `NOT_STATED`.
 
-        Args:
-            weights: Name of a built-in style, whose properties are known, or path of an archive.
-            model: The generator loaded from it.
-            style_name: Name of the style; by default that of the weights.
-            license: License of the archive's weights.
-            training_data: Training data of the archive's weights.
+        `weights` is the path of an archive, or a built-in style, whose properties are known.
 
         Raises:
             FileNotFoundError: There are no such weights.

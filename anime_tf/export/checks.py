@@ -23,12 +23,7 @@ TIMED_RUNS = 3  # number of runs whose median is the time; all earlier runs warm
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Allowed deviation of an export from its network.
-
-    Attributes:
-        largest: Largest absolute difference of a value in [-1, 1].
-        psnr: Lowest peak signal-to-noise ratio in dB.
-    """
+    """Allowed deviation of an export from its network: see `Measurement`."""
 
     largest: float = math.inf
     psnr: float = 0.0
@@ -36,13 +31,10 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Deviation of an export from its network, and its speed.
+    """Deviation of an export from its network, and the median time for one picture of `timed_hw`.
 
-    Attributes:
-        largest: Largest absolute difference of a value in [-1, 1]; NaN if a value is NaN.
-        psnr: Lowest peak signal-to-noise ratio of a batch in dB; infinite if all are equal.
-        milliseconds: Median time for one picture.
-        timed_hw: Height and width of that picture.
+    `largest` is the largest absolute difference of a value in [-1, 1], NaN if a value is NaN;
+    `psnr` the lowest peak signal-to-noise ratio of a batch in dB, infinite if all are equal.
     """
 
     largest: float
@@ -66,14 +58,10 @@ class Measurement:
 
 
 def make_probes(sizes: Sequence[tuple[int, int]] = PROBE_SIZES) -> list[np.ndarray]:
-    """Make test pictures of colored waves and hard edges.
+    """Make test pictures of colored waves and hard edges; the same in every call.
 
-    Args:
-        sizes: Heights and widths.
-
-    Returns:
-        A batch (n, height, width, 3), float32 RGB in [-1, 1], for each size and each of
-        `PROBE_BATCHES`; the same in every call.
+    Returns a batch (n, height, width, 3), float32 RGB in [-1, 1], for each size (height, width) and
+    each of `PROBE_BATCHES`.
     """
     return [to_pm1(_make_probe(n, *size)) for size in sizes for n in PROBE_BATCHES]
 
@@ -89,12 +77,7 @@ def _make_probe(n: int, height: int, width: int) -> np.ndarray:
 def measure(
     engine: Engine, reference: Engine, sizes: Sequence[tuple[int, int]] = PROBE_SIZES
 ) -> Measurement:
-    """Compare an export with its network on test pictures.
-
-    Args:
-        engine: The export.
-        reference: The network.
-        sizes: Heights and widths that the export supports.
+    """Compare an export with its network on test pictures of sizes (height, width).
 
     Raises:
         ValueError: The export returns another shape.

@@ -64,15 +64,10 @@ ENCODINGS: dict[str, tuple[Callable[[tf.Tensor], tf.Tensor], int]] = {
 
 
 class EncodedPictures:
-    """Functions that stylize files; they share one reader.
+    """Functions that stylize files of at most `max_bytes` and `max_pixels`; they share one reader.
 
     They accept JPEG (gray, color, Adobe's CMYK), PNG (all variants) and WebP (not animated). The
     pictures of a batch may differ in size and format, and run one by one.
-
-    Args:
-        network: The network.
-        max_bytes: Largest file.
-        max_pixels: Largest height times width.
     """
 
     def __init__(
@@ -86,18 +81,11 @@ class EncodedPictures:
         self._read = tf.function(self._read_file, input_signature=signature, autograph=False)
 
     def function(self, encoding: str = "png") -> Any:
-        """Make the function for an output format.
+        """Make the function for an output format, a key of `ENCODINGS`; ValueError for another.
 
-        Args:
-            encoding: A key of `ENCODINGS`.
-
-        Returns:
-            A tf.function of ``picture_bytes``, (n,) strings, the contents of files. It returns
-            ``{"anime_bytes": ..., "error": ...}``, (n,) strings: a file and an empty string, or no
-            bytes and an error message in one line.
-
-        Raises:
-            ValueError: An unknown format.
+        It is a tf.function of ``picture_bytes``, (n,) strings, the contents of files. It returns
+        ``{"anime_bytes": ..., "error": ...}``, (n,) strings: a file and an empty string, or no
+        bytes and an error message in one line.
         """
         if encoding not in ENCODINGS:
             raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {encoding!r}")
@@ -168,13 +156,8 @@ _State = dict[str, tf.Tensor]
 class _Header(NamedTuple):
     """Properties of a picture before it is decoded, scalars; int64 but for `problem`.
 
-    Attributes:
-        kind: `_JPEG` to `_UNKNOWN`.
-        problem: Error in the structure of the file, or an empty string.
-        height: Pixels, before orientation.
-        width: Pixels, before orientation.
-        orientation: EXIF orientation, 1 to 8.
-        channels: Decoded channels to keep, 3 or 4.
+    `problem` is an error in the structure of the file, or empty; size is before orientation (EXIF,
+    1 to 8); `channels` is the number of decoded ones to keep, 3 or 4.
     """
 
     kind: tf.Tensor
@@ -244,16 +227,11 @@ def _walk(
     step: Callable[[tf.Tensor, _State], tuple[Any, Any, tf.Tensor, dict[str, tuple[Any, Any]]]],
     names: Sequence[str],
 ) -> tuple[tf.Tensor, tf.Tensor, _State]:
-    """Visit the segments or chunks of a file.
+    """Visit the segments or chunks of a file; return the problem, the last position, and the state.
 
-    Args:
-        start: Position of the first one.
-        step: Maps the position of one and the state to the problem, whether it is the last, the
-            position of the next, and changes of the state: name -> (condition, value).
-        names: Names of the numbers in the state, which start at 0.
-
-    Returns:
-        The problem, the last position, and the state.
+    `step` maps the position of one and the state to the problem, whether it is the last, the
+    position of the next, and changes of the state: name -> (condition, value). The state has
+    numbers of the given names, which start at 0.
     """
 
     def visit(problem: Any, done: Any, count: Any, at: Any, state: _State) -> tuple[Any, ...]:

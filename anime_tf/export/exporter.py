@@ -38,13 +38,10 @@ FORMATS = {"saved_model": "saved_model", "tflite": "model.tflite", "onnx": "mode
 
 @dataclass(frozen=True)
 class ExportResult:
-    """Result of one format.
+    """Result of one format: a file or folder of `size` bytes.
 
-    Attributes:
-        path: File or folder.
-        size: Size in bytes, with all contents.
-        measurement: Deviation from the network and speed; None if it was not verified.
-        failure: The exceeded tolerance, if any; the file was not written then.
+    `measurement` is None if it was not verified; `failure` is the exceeded tolerance, if any: it
+    was not written then.
     """
 
     path: Path

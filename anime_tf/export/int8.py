@@ -48,14 +48,9 @@ def import_quantizer() -> Any:
 def calibration_pictures(
     folder: str | os.PathLike[str], size_hw: tuple[int, int] | None = None
 ) -> list[np.ndarray]:
-    """Read photos in one size, at most `CALIBRATION_PICTURES` at random.
+    """Read photos of a folder in one size, at most `CALIBRATION_PICTURES` at random.
 
-    Args:
-        folder: Folder of photos, with all subfolders.
-        size_hw: Height and width; by default `CALIBRATION_SIDE`.
-
-    Returns:
-        (1, height, width, 3) uint8 RGB: the center of each photo, resized to cover the size.
+    Returns (1, height, width, 3) uint8 RGB: the center of each, resized to cover the size.
 
     Raises:
         FileNotFoundError: There is no such folder, or it has no pictures.
@@ -80,12 +75,8 @@ def calibration_pictures(
 def quantize_convolutions(model: bytes, inputs: Sequence[dict[str, np.ndarray]]) -> bytes:
     """Quantize the convolutions of a float TFLite model to 8 bits; keeps its inputs and outputs.
 
-    Args:
-        model: The content of a ``.tflite`` file with the signature ``serving_default``.
-        inputs: Calibration data: name of an input -> value.
-
-    Raises:
-        ValueError: There is no calibration data, or ai-edge-quantizer is not installed.
+    `model` has the signature ``serving_default``; `inputs` are calibration data: name of an input
+    -> value. Raises ValueError without any, or if ai-edge-quantizer is not installed.
     """
     if not inputs:
         raise ValueError("expected a folder of photos to calibrate int8, got none")

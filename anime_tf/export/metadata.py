@@ -42,14 +42,8 @@ OUTPUT = ("Picture, RGB from -1 to 1: a pixel is (y + 1) * 127.5", -1.0, 1 / 127
 def add_metadata(model: bytes, card: ModelCard) -> bytes:
     """Add metadata and the model card to a TFLite model, and align its buffers.
 
-    Input and output are described as RGB pictures, with the normalization of pixels.
-
-    Args:
-        model: The content of a ``.tflite`` file with one input and one output, both pictures.
-        card: Model card.
-
-    Returns:
-        The content of a ``.tflite`` file with the same results.
+    `model` is a ``.tflite`` file with one input and one output, both pictures, which are described
+    as RGB with the normalization of pixels. Returns one with the same results.
 
     Raises:
         ValueError: Another model, one with metadata, or LiteRT is not installed.

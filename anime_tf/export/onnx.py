@@ -49,17 +49,11 @@ def export(
 
 
 def convert_onnx(network: PaddedGenerator, card: ModelCard | None = None) -> bytes:
-    """Convert a network to an ONNX model for float32 pictures.
+    """Convert a network to the content of an ``.onnx`` file for float32 pictures.
 
     It maps ``pictures_pm1``, RGB (batch, height, width, 3) in [-1, 1], to ``anime_pm1`` of the same
-    form. Batch, height and width may change from call to call.
-
-    Args:
-        network: The network.
-        card: Model card, stored as ``model_license`` and, as JSON, ``model_card``.
-
-    Returns:
-        The content of an ``.onnx`` file.
+    form. Batch, height and width may change from call to call. The card is stored as
+    ``model_license`` and, as JSON, ``model_card``.
 
     Raises:
         ValueError: A package is missing, or the converter fails.

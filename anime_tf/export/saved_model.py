@@ -52,15 +52,10 @@ def write_saved_model(
     card: ModelCard | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> None:
-    """Write a SavedModel with `SIGNATURES` for pictures of any size and number.
+    """Write a SavedModel with `SIGNATURES` for pictures of any size and number to a new folder.
 
-    ``assets.extra`` contains a warmup request for each signature, and the model card.
-
-    Args:
-        network: The network, in any precision.
-        path: The folder; must not exist.
-        card: Model card; None for none.
-        max_pixels: Largest picture of the signatures ``bytes`` and ``bytes_jpeg``.
+    ``assets.extra`` contains a warmup request for each signature, and the model card, if any.
+    `max_pixels` is the largest picture of the signatures ``bytes`` and ``bytes_jpeg``.
     """
     encoded = EncodedPictures(network, max_pixels=max_pixels)
     tf.saved_model.save(

@@ -30,14 +30,10 @@ LARGE = 1024  # dynamic range quantization keeps weights with fewer values in fl
 
 @dataclass(frozen=True)
 class Quantization:
-    """Storage of the weights of a TFLite model.
+    """Storage of the weights of a TFLite model: bytes per value of a large one.
 
-    Attributes:
-        weight_bytes: Bytes per value of a large weight.
-        optimizations: Optimizations of the converter.
-        types: Types of stored weights; empty for the converter's choice.
-        tolerance: Tolerance on photos with trained weights. Random weights deviate more, because
-            their output is noise.
+    `types` are those of stored weights, empty for the converter's choice. The tolerance is for
+    photos with trained weights; random weights deviate more, because their output is noise.
     """
 
     weight_bytes: int
@@ -77,7 +73,7 @@ def export(
 def convert_tflite(
     network: PaddedGenerator, quantize: str = "none", calibration: Sequence[np.ndarray] = ()
 ) -> bytes:
-    """Convert a network to a TFLite model.
+    """Convert a network to the content of a ``.tflite`` file.
 
     Its signature ``serving_default`` maps ``pictures_pm1``, float32 RGB (n, height, width, 3) in
     [-1, 1], to ``anime_pm1``; with "int8" it maps pixels ``pictures_u8`` to ``anime_u8``.
@@ -87,9 +83,6 @@ def convert_tflite(
         network: The network.
         quantize: A key of `QUANTIZATIONS`.
         calibration: Photos for "int8", (1, height, width, 3) uint8 RGB of one size.
-
-    Returns:
-        The content of a ``.tflite`` file.
 
     Raises:
         ValueError: An unknown quantization, no photos for "int8", or the converter fails.
@@ -129,9 +122,6 @@ def convert_tflite(
 def count_operators(data: bytes) -> Counter[str]:
     """Count the operators of a TFLite model by name; CUSTOM are those that TFLite does not contain.
 
-    Args:
-        data: The content of a ``.tflite`` file.
-
     Raises:
         ValueError: LiteRT is not installed.
     """
@@ -150,12 +140,7 @@ def count_operators(data: bytes) -> Counter[str]:
 
 
 def check_tflite(data: bytes, network: PaddedGenerator, quantize: str = "none") -> None:
-    """Check the operators and the size of a TFLite model.
-
-    Args:
-        data: The content of the file.
-        network: Its network.
-        quantize: A key of `QUANTIZATIONS`.
+    """Check the operators and the size of the TFLite model of a network.
 
     Raises:
         ValueError: Unexpected operators or size, or LiteRT is not installed.
@@ -180,12 +165,7 @@ def check_tflite(data: bytes, network: PaddedGenerator, quantize: str = "none") 
 
 
 def size_range(values: Sequence[int], weight_bytes: int) -> tuple[int, int]:
-    """Return the smallest and largest possible size of a TFLite model in bytes.
-
-    Args:
-        values: Number of values of each weight.
-        weight_bytes: Bytes per value of a large weight.
-    """
+    """Return the smallest and largest size of a TFLite model whose weights have so many values."""
     large = sum(count for count in values if count >= LARGE) * weight_bytes
     # Small weights may be stored wider, or once for several equal ones.
     small = sum(count for count in values if count < LARGE) * 4

@@ -84,18 +84,11 @@ def similarity_transform(source: OrientedSquare, target: OrientedSquare) -> np.n
 
 
 def crop_portrait(picture: np.ndarray, square: OrientedSquare, size: int) -> np.ndarray:
-    """Cut a square out of a picture, upright.
+    """Cut a square out of a picture (height, width, 3), uint8 or float32, upright.
 
     Pixels are averaged before shrinking, to prevent aliasing. Outside its border the picture is
-    reflected and increasingly blurred, so that no second face appears there.
-
-    Args:
-        picture: (height, width, 3), uint8 or float32.
-        square: May lie partly or wholly outside the picture.
-        size: Height and width of the portrait.
-
-    Returns:
-        (size, size, 3) of the same dtype.
+    reflected and increasingly blurred, so that no second face appears there; the square may lie
+    there partly or wholly. Returns (size, size, 3) of the same dtype.
     """
     matrix = square.matrix(size)
     margin = 2 + 2 * max(1.0, square.side / size)  # support of the interpolation
@@ -110,16 +103,10 @@ def crop_portrait(picture: np.ndarray, square: OrientedSquare, size: int) -> np.
 def paste_portrait(
     picture: np.ndarray, portrait_u8: np.ndarray, square: OrientedSquare, mask: np.ndarray
 ) -> np.ndarray:
-    """Blend a portrait into the place that it was cut from.
+    """Blend a portrait (size, size, 3) uint8 into the place that it was cut from.
 
-    Args:
-        picture: (height, width, 3) uint8.
-        portrait_u8: (size, size, 3) uint8.
-        square: Its place.
-        mask: Opacity of the portrait, (size, size) float32 in 0..1, zero at the border.
-
-    Returns:
-        A new picture, identical to `picture` where the mask is zero.
+    `mask` is its opacity, (size, size) float32 in 0..1, zero at the border. Returns a new picture,
+    identical to `picture` where the mask is zero.
 
     Raises:
         ValueError: Shapes that do not match.

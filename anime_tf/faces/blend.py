@@ -29,15 +29,8 @@ GAIN_RANGE = (0.75, 1.33)  # limits of the change of a portrait's contrast
 def face_mask(face: Face, square: OrientedSquare, size: int) -> np.ndarray:
     """Return the opacity of each pixel of a portrait: the face with its forehead, soft-edged.
 
-    It is the convex hull of 68 landmarks, raised above the brows, or an ellipse for 5 landmarks.
-
-    Args:
-        face: The face.
-        square: Square of the portrait.
-        size: Height and width of the portrait.
-
-    Returns:
-        (size, size) float32 in 0..1; zero along its border.
+    It is the convex hull of 68 landmarks, raised above the brows, or an ellipse for 5 landmarks:
+    (size, size) float32 in 0..1, zero along its border.
     """
     points = transform_points(cv2.invertAffineTransform(square.matrix(size)), face.landmarks)
     unit = OrientedSquare.from_face(face).side / square.side * size
@@ -62,15 +55,10 @@ def match_colors(
     """Give a portrait the colors of another picture of the same face.
 
     Each channel of CIE L*a*b* becomes ``(x - mean(portrait)) * gain + mean(reference)``. The gain
-    is the ratio of the standard deviations, within `GAIN_RANGE`.
+    is the ratio of the standard deviations, within `GAIN_RANGE`. The reference has the same size or
+    a smaller one, that of `weight`, the weights of the pixels in both statistics.
 
-    Args:
-        portrait_u8: (size, size, 3) RGB uint8.
-        reference_u8: (n, n, 3) RGB uint8, of the same size or smaller.
-        weight: (n, n) float32 of at least 0: weights of the pixels in both statistics.
-
-    Returns:
-        (size, size, 3) uint8; the portrait itself if all weights are zero.
+    Returns (size, size, 3) uint8; the portrait itself if all weights are zero.
 
     Reference:
         Reinhard et al., Color Transfer between Images, 2001; here in CIE L*a*b*.

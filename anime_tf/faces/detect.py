@@ -96,14 +96,10 @@ class FaceFinder:
         return non_max_suppression(faces)
 
     def follow(self, photo_u8: np.ndarray, face: Face) -> Face:
-        """Predict the landmarks of a known face in the next frame of a video.
+        """Predict the landmarks of a known face in the next frame (height, width, 3), RGB uint8.
 
-        Args:
-            photo_u8: (height, width, 3) RGB uint8.
-            face: The face in the previous frame, found by this finder.
-
-        Returns:
-            The face with its new box and landmarks, and its old score.
+        `face` is the one in the previous frame, found by this finder. Returns it with its new box
+        and landmarks, and its old score.
         """
         # An upright crop at the scale at which detectors show faces to the landmark model.
         left, top, right, bottom = face.box
@@ -180,11 +176,7 @@ def is_plausible(face: Face) -> bool:
 
 
 def non_max_suppression(faces: list[Face]) -> list[Face]:
-    """Keep the highest-scoring of overlapping detections.
-
-    Returns:
-        Faces of which no two have an intersection over union above `MAX_IOU`, highest score first.
-    """
+    """Keep the best of detections whose boxes overlap by more than `MAX_IOU`; best first."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
         if all(iou(face.box, other.box) <= MAX_IOU for other in kept):

@@ -28,10 +28,7 @@ def import_dlib() -> ModuleType:
 
 
 def model_path(name_or_path: str | os.PathLike[str]) -> Path:
-    """Return the path of a model file.
-
-    Args:
-        name_or_path: A key of `MODELS`, or the path of a file.
+    """Return the path of a model file from a key of `MODELS` or a path.
 
     Raises:
         FileNotFoundError: There is no such file, or the package of models is not installed.
@@ -53,11 +50,7 @@ def model_path(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 def load_model(kind: str, path: Path) -> Any:
-    """Load a model.
-
-    Args:
-        kind: Class of dlib: "shape_predictor" or "cnn_face_detection_model_v1".
-        path: Its file.
+    """Load a model of dlib's class `kind`: "shape_predictor", "cnn_face_detection_model_v1".
 
     Raises:
         ValueError: dlib is missing, or the file is not such a model.

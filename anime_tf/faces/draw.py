@@ -16,13 +16,8 @@ SQUARE_COLOR = (60, 140, 255)
 def draw_faces(photo_u8: np.ndarray, faces: list[Face], padding: float = 0.0) -> np.ndarray:
     """Draw boxes (yellow) with scores or numbers, aligned squares (blue) and landmarks (green).
 
-    Args:
-        photo_u8: (height, width, 3) RGB uint8.
-        faces: The faces.
-        padding: As of `OrientedSquare.from_face`.
-
-    Returns:
-        A new picture.
+    Takes (height, width, 3) RGB uint8, and `padding` as of `OrientedSquare.from_face`; returns a
+    new picture.
     """
     out = np.ascontiguousarray(photo_u8).copy()
     line = max(1, round(max(out.shape[:2]) / 600))

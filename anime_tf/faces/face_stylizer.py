@@ -96,15 +96,9 @@ class FaceStylizer:
         return pictures.Picture(blended_u8, anime.alpha_u8).array_u8
 
     def blend(self, photo_u8: np.ndarray, anime_u8: np.ndarray, faces: list[Face]) -> np.ndarray:
-        """Stylize the faces in a photo, and paste them into the stylized picture.
+        """Stylize the faces in a photo, and paste them into the stylized picture, of any size.
 
-        Args:
-            photo_u8: (height, width, 3) RGB uint8.
-            anime_u8: The stylized photo, of the same size or another.
-            faces: Faces in the photo.
-
-        Returns:
-            A new array of the shape of `anime_u8`.
+        Takes (height, width, 3) RGB uint8; returns a new array of the shape of `anime_u8`.
         """
         photo_hw, anime_hw = photo_u8.shape[:2], anime_u8.shape[:2]
         if faces and photo_hw != anime_hw:
@@ -113,15 +107,7 @@ class FaceStylizer:
         return self._paste(anime_u8, self._crop(photo_u8, faces))
 
     def portraits(self, photo_u8: np.ndarray, faces: list[Face]) -> list[np.ndarray]:
-        """Cut out faces, upright, and stylize them.
-
-        Args:
-            photo_u8: (height, width, 3) RGB uint8.
-            faces: Faces in the photo.
-
-        Returns:
-            A portrait (size, size, 3) uint8 for each face.
-        """
+        """Cut faces out of a photo, upright, and stylize them: (size, size, 3) uint8 each."""
         squares = [OrientedSquare.from_face(face, self.config.padding) for face in faces]
         size = self.config.size
         return [self._stylize(crop_portrait(photo_u8, square, size)) for square in squares]
@@ -158,13 +144,9 @@ class FaceStylizer:
 
 @dataclass(frozen=True)
 class _Crop:
-    """A face to stylize and paste.
+    """A face to stylize and paste: its place, and (size, size, 3) uint8 of the photo.
 
-    Attributes:
-        square: Its place.
-        portrait_u8: (size, size, 3) uint8, from the photo.
-        mask: Opacity, (size, size) float32.
-        weight: Weights of its colors, (size / 2, size / 2) float32.
+    `mask` is the opacity, (size, size) float32; `weight` that of its colors, (size / 2, size / 2).
     """
 
     square: OrientedSquare

@@ -109,13 +109,7 @@ class _SquareFilter:
 
 @dataclass
 class _Track:
-    """A person.
-
-    Attributes:
-        face: Last measurement, unfiltered, with the number of the person.
-        detected: Time of the last detection in seconds.
-        filter: Filter of its square.
-    """
+    """A person: the last measurement, unfiltered, and the time of the last detection."""
 
     face: Face
     detected: float

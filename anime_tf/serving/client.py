@@ -65,14 +65,9 @@ class ServingClient(Closeable):
     def stylize(
         self, pictures: Sequence[bytes], file_format: str = "png"
     ) -> list[bytes | Exception]:
-        """Stylize files in one request; if it fails, each file in a request of its own.
+        """Stylize JPEG, PNG or WebP files in one request; if it fails, each in one of its own.
 
-        Args:
-            pictures: Contents of JPEG, PNG or WebP files.
-            file_format: Format of the answers, "png" or "jpeg".
-
-        Returns:
-            For each picture the content of a file, or its error.
+        Returns the content of a file in `file_format`, "png" or "jpeg", or an error for each.
 
         Raises:
             BackendUnavailableError: The server is unreachable, or has no such model.

@@ -19,12 +19,7 @@ from anime_tf.serving.config import (
 
 
 class Request(NamedTuple):
-    """A picture to send.
-
-    Attributes:
-        data: Contents of a JPEG, PNG or WebP file.
-        answer: Format of the answer, "png" or "jpeg".
-    """
+    """A picture to send: a JPEG, PNG or WebP file; `answer` is "png" or "jpeg"."""
 
     data: bytes
     answer: str
@@ -33,10 +28,7 @@ class Request(NamedTuple):
 def stylize_by_server(
     config: ClientConfig, spec: ModelSpec, retry: RetryPolicy
 ) -> tuple[list[Task], BatchReport]:
-    """Send the pictures of `config.input` to a server, and write its answers.
-
-    Returns:
-        The pictures, and the results.
+    """Send the pictures of `config.input` to a server, write its answers, and report.
 
     Raises:
         FileNotFoundError: There are no such pictures.

@@ -23,14 +23,9 @@ _CHUNK = 1 << 14
 
 
 class RestTransport(Transport):
-    """REST transport.
+    """REST transport; a token is sent as ``Authorization: Bearer ...``.
 
     `requests` chooses certificates and proxies, by REQUESTS_CA_BUNDLE and HTTPS_PROXY.
-
-    Args:
-        address: Address of the server.
-        spec: The model.
-        token: Sent as ``Authorization: Bearer ...``.
 
     Reference:
         TensorFlow Serving, RESTful API: Predict API, Encoding binary values.

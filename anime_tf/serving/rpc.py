@@ -20,14 +20,9 @@ _OPTIONS = [
 
 
 class GrpcTransport(Transport):
-    """gRPC transport.
+    """gRPC transport; a token is sent as ``authorization: Bearer ...``.
 
     gRPC checks certificates against its own, or those of GRPC_DEFAULT_SSL_ROOTS_FILE_PATH.
-
-    Args:
-        address: Address of the server.
-        spec: The model.
-        token: Sent as ``authorization: Bearer ...``.
 
     Raises:
         ValueError: tensorflow-serving-api is not installed.

@@ -35,13 +35,10 @@ class RetryableError(Exception):
 
 @dataclass(frozen=True)
 class Address:
-    """Address of a server.
+    """Address of a server; `path` is a prefix of ``/v1/models`` without a final slash.
 
-    Attributes:
-        scheme: A key of `DEFAULT_PORTS`; https and grpcs are encrypted.
-        host: A name or an IP address; version 6 in brackets.
-        port: Port.
-        path: Prefix of ``/v1/models`` on a REST server, without a final slash.
+    `scheme` is a key of `DEFAULT_PORTS`; https and grpcs are encrypted. An IP address of version 6
+    is in brackets.
     """
 
     scheme: str
@@ -82,12 +79,7 @@ class Address:
 
 
 class Transport(Closeable):
-    """Sends requests to one model over one protocol.
-
-    Args:
-        address: Address of the server.
-        spec: The model.
-    """
+    """Sends requests to one model over one protocol."""
 
     def __init__(self, address: Address, spec: ModelSpec) -> None:
         self.address, self.spec = address, spec
@@ -96,15 +88,9 @@ class Transport(Closeable):
     def predict(
         self, signature: str, pictures: Sequence[bytes], timeout: float
     ) -> list[tuple[bytes, str]]:
-        """Send a request.
+        """Send files to a signature from encoded pictures to encoded pictures; timeout in seconds.
 
-        Args:
-            signature: Name of a signature from encoded pictures to encoded pictures.
-            pictures: Contents of files.
-            timeout: Timeout in seconds.
-
-        Returns:
-            A file and an error for each picture; one of the two is empty.
+        Returns a file and an error for each picture; one of the two is empty.
 
         Raises:
             RetryableError: The server is unreachable, busy or too slow.

@@ -22,20 +22,15 @@ WAITING, WORKING, DONE, FAILED = "waiting", "working", "done", "failed"
 
 
 class Clip:
-    """A clip, from its upload to its download.
-
-    Args:
-        folder: Its folder, which must exist.
-        now: Current time in seconds.
-        client: Address of the client.
+    """A clip, from its upload to its download, in a folder of its own.
 
     Attributes:
         id: Name in requests; random, so that it cannot be guessed.
         source: File of the upload.
         target: File of the stylized clip.
-        progress: Progress of the work.
         error: One plain sentence if it failed, else None.
-        seen: Time of the last request for it.
+        seen: Time of the last request for it, in seconds.
+        client: Address of the client.
     """
 
     def __init__(self, folder: Path, now: float, client: str = "") -> None:
@@ -89,15 +84,7 @@ class Clip:
 
 
 class ClipStore:
-    """All clips; thread-safe.
-
-    Args:
-        service: Stylizes the clips.
-        folder: A private folder.
-        limits: Number of clips, and times until they are discarded.
-        clock: Returns seconds.
-        shared: Leave a quarter of the places to other clients; see `AdmissionQueue`.
-    """
+    """All clips; thread-safe. `shared` leaves a quarter of the places to other clients."""
 
     def __init__(
         self,

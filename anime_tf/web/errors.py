@@ -4,12 +4,9 @@ from __future__ import annotations
 
 
 class HttpError(Exception):
-    """A request that is rejected.
+    """A request that is rejected, with one plain sentence for the user: problem and remedy.
 
-    Args:
-        status: HTTP status.
-        message: One plain sentence for the user: the problem and the remedy.
-        retry_after: Seconds until the client should retry; None if it should not.
+    `retry_after` is the seconds until the client should retry; None if it should not.
     """
 
     def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:

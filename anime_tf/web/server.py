@@ -92,14 +92,10 @@ _Value = TypeVar("_Value")
 
 
 class Api:
-    """Request handlers.
+    """Request handlers of a service, with a private folder for clips.
 
-    Args:
-        service: Stylizes pictures and clips.
-        folder: A private folder for clips.
-        limits: Limits of uploads.
-        page: URL path -> file of the page; empty if it is not built.
-        local: Whether only this machine can reach the server; other host names are rejected then.
+    `page` maps a URL path to a file, empty if the page is not built. `local` tells whether only
+    this machine can reach the server; other host names are rejected then.
     """
 
     def __init__(
@@ -505,15 +501,7 @@ def is_local(host: str) -> bool:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a listening socket.
-
-    Args:
-        host: Address or name of this machine.
-        port: Port; 0 for a free one.
-
-    Raises:
-        OSError: The address cannot be used.
-    """
+    """Open a listening socket at an address or name of this machine; port 0 is a free one."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -527,13 +515,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(api: Api, listening: socket.socket, stop: asyncio.Event) -> None:
-    """Serve until an event is set, then drop all work.
-
-    Args:
-        api: The handlers.
-        listening: Socket from `listen`; closed at the end.
-        stop: Set to stop.
-    """
+    """Serve until an event is set, then drop all work, and close the socket of `listen`."""
     runner = _Runner(
         api.application(),
         access_log=None,

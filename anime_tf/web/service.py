@@ -44,15 +44,7 @@ _Result = TypeVar("_Result")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Options of a request.
-
-    Attributes:
-        style: Name of the style.
-        strength: 0 (the photo) to 1.
-        keep_color: Whether to keep the colors of the photo.
-        faces: Whether to stylize faces on their own.
-        file_format: Format of pictures, a key of `SUFFIXES`.
-    """
+    """Options of a request; strength from 0, the photo, to 1; `file_format` a key of `SUFFIXES`."""
 
     style: str
     strength: float = 1.0
@@ -106,21 +98,15 @@ class Progress:
 
 
 class StylizationService(Closeable):
-    """Loaded styles and the threads that run them; a context manager.
+    """Loaded styles, the default first, and the threads that run them; a context manager.
 
     A few threads decode and encode pictures, one reads and writes clips, and one runs the networks,
     so that pictures and the frames of clips take turns.
 
-    Args:
-        styles: The styles, the default first.
-        config: Settings of the stylizers except the weights.
-        limits: Largest pictures and clips.
-        threads: Threads that decode and encode pictures.
-
     Attributes:
         styles: Name -> style.
         supports_faces: Whether dlib and its models are installed.
-        config: As given.
+        config: Settings of the stylizers except the weights.
 
     Raises:
         ValueError: Weights that cannot be loaded.
@@ -175,14 +161,8 @@ class StylizationService(Closeable):
     ) -> Future[None]:
         """Stylize a clip in the background, after earlier clips; clients take turns.
 
-        The result raises `HttpError` or `ClientDisconnected`.
-
-        Args:
-            source: The uploaded file.
-            target: The file to write, in the same folder.
-            options: Options of the request.
-            progress: Updated after every frame, before which it can stop the work.
-            client: Address of the client.
+        `progress` is updated after every frame, before which it can stop the work. The result
+        raises `HttpError` or `ClientDisconnected`.
         """
         return self._clip_thread.submit(
             client, lambda: self._stylize_clip(source, target, options, progress)
