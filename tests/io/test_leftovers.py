@@ -72,6 +72,16 @@ def test_an_export_moved_away_is_put_back(tmp_path, monkeypatch):
     assert remove_leftover(away) == "removed"
 
 
+def test_locks_that_are_held_stay(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    for name in (".held.lock", ".free.lock"):
+        (tmp_path / name).write_text("4194305\n")
+    (tmp_path / ".other.lock").write_text("of another program")
+    with (tmp_path / ".held.lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert find_leftovers(tmp_path) == [tmp_path / ".free.lock"]
+
+
 def test_files_of_other_machines_stay_for_a_day(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(leftovers, "_machine", lambda: "0" * 6)
