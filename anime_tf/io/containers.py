@@ -24,7 +24,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from anime_tf.errors import first_line, import_optional
+from anime_tf.errors import first_line, import_optional, printable
 from anime_tf.io import kinds
 from anime_tf.io.profiles import Colors, Primaries
 
@@ -122,8 +122,10 @@ def parse(data: bytes, name: str, max_pixels: int, *, allow_truncated: bool = Fa
             raise ValueError(f"{broken}, {error}; {remedy}") from error
         container = error.container.warned(f"{error}; the rest of the picture is missing")
         container = dataclasses.replace(container, is_truncated=True)
-    except ValueError as error:
-        raise ValueError(f"{broken}, {error}; copy or download it again") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow raises anything
+        raise ValueError(f"{broken}, {first_line(error)}; copy or download it again") from error
     height, width = container.size_hw
     if height < 1 or width < 1:
         raise ValueError(f"{broken}, its size is {width}x{height}")
@@ -307,7 +309,7 @@ def _parse_png(data: bytes) -> Container:
         if len(data) < start + 12:
             reason = "it ends before its IEND chunk"
         elif len(data) < at:
-            reason = f"it ends inside its {kind.decode('latin-1')} chunk"
+            reason = f"it ends inside its {printable(kind.decode('latin-1'))} chunk"
         if kind == b"IDAT":
             pixels.append(body[:length])
         if reason:

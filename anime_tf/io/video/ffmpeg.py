@@ -41,7 +41,12 @@ def open_input(path: str | os.PathLike[str], format_name: str | None = None) -> 
     import av  # loads all of FFmpeg
 
     try:
-        return av.open(_url(path), format=format_name, container_options=_OPTIONS)
+        return av.open(
+            _url(path),
+            format=format_name,
+            container_options=_OPTIONS,
+            metadata_errors="replace",  # tags in Latin-1 are common
+        )
     except av.FFmpegError as error:
         raise ValueError(
             f"{os.fspath(path)}: expected a video that FFmpeg reads, got {error.strerror}"
