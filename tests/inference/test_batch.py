@@ -404,3 +404,27 @@ def test_extracted_pictures_never_overwrite_an_input(tmp_path):
     assert not report.written
     assert "would overwrite an input" in report.failures[0]
     assert source.read_bytes() == before
+
+
+def test_entries_that_are_no_files_fail_alone(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_picture(folder / "a.png", np.zeros((4, 4, 3), np.uint8))
+    os.mkfifo(folder / "pipe.png")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    (folder / "dangling.png").symlink_to(folder / "none")
+    (folder / "full.png").symlink_to("/dev/full")
+    with (folder / "sparse.png").open("wb") as file:
+        file.truncate(3 << 30)
+    lines = []
+    tasks = plan(str(folder), str(tmp_path / "out"))
+    report = stylize_files(tasks, lambda picture: picture, log=lines.append)
+    assert report.written == (tmp_path / "out" / "a.png",)
+    reasons = ("pipe", "symbolic links", "got a link to nothing", "got a device", "at most")
+    assert sorted(line.partition(":")[0] for line in lines) == sorted(
+        str(folder / f"{name}.png") for name in ("pipe", "loop", "dangling", "full", "sparse")
+    )
+    assert all(any(reason in line for line in lines) for reason in reasons)
+    for name in ("pipe", "loop", "dangling", "full"):
+        (task,) = plan(str(folder / f"{name}.png"), str(tmp_path / "out.png"))
+        assert len(stylize_files([task], lambda picture: picture, log=lines.append).failures) == 1

@@ -42,7 +42,7 @@ def find_videos(text: str) -> list[Path]:
     found: dict[Path, Path] = {}
     for part in filter(None, parts):
         for path in _expand(part):
-            found.setdefault(path.resolve(), path)
+            found.setdefault(Path(os.path.realpath(path)), path)
     if not found:
         raise ValueError("expected a video, a folder or a glob, got an empty name")
     check_unique_stems(found.values())
@@ -50,14 +50,14 @@ def find_videos(text: str) -> list[Path]:
 
 
 def _expand(part: str) -> list[Path]:
-    if os.path.isfile(part):
+    if os.path.lexists(part) and not os.path.isdir(part):  # opening it tells what it is
         return [Path(part)]
     if os.path.isdir(part):
         videos = sorted(
             path
             for path in Path(part).rglob("*")
             if path.suffix.lower() in VIDEO_SUFFIXES
-            and path.is_file()
+            and not path.is_dir()
             and not any(name.startswith(".") for name in path.relative_to(part).parts)
         )
         if not videos:
@@ -67,7 +67,7 @@ def _expand(part: str) -> list[Path]:
         return videos
     if not has_wildcard(part):
         raise FileNotFoundError(f"{part}: expected a video or a folder of videos, got nothing")
-    videos = [path for path in expand_glob(part) if path.is_file()]
+    videos = [path for path in expand_glob(part) if not path.is_dir()]
     if not videos:
         raise FileNotFoundError(f"{part}: expected videos, got no file that matches")
     return videos
