@@ -167,8 +167,8 @@ def _not_from_tensorflow(record: python_logging.LogRecord) -> bool:
 def _start_logging(debug: bool) -> None:
     """Send absl's logs to stderr: terse for users, with file and line for debugging."""
     # absl asks the process-wide flags where logs go, and complains while they are not parsed.
-    native_stderr.separate()
-    logging.get_absl_handler().python_handler.setStream(sys.stderr)
+    if native_stderr.separate():
+        logging.get_absl_handler().python_handler.setStream(sys.stderr)
     flags.FLAGS.mark_as_parsed()
     flags.FLAGS["logtostderr"].value = True
     logging.use_absl_handler()

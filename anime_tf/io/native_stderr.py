@@ -32,8 +32,8 @@ def import_tensorflow() -> None:
         raise
 
 
-def separate() -> None:
-    """Give Python's stderr a descriptor of its own, as `captured` needs.
+def separate() -> bool:
+    """Give Python's stderr a descriptor of its own, as `captured` needs; return whether it is new.
 
     Without it, what other threads write would be captured as well.
     """
@@ -46,6 +46,8 @@ def separate() -> None:
                 os.dup(2), "w", buffering=1, encoding=old.encoding, errors=old.errors
             )
             _is_separate = True
+            return True
+    return False
 
 
 @contextlib.contextmanager
