@@ -177,7 +177,7 @@ def prepare(folder: Path, model: str, weights: str, engines: Sequence[str]) -> A
     from anime_tf.inference.padded_generator import PaddedGenerator
     from anime_tf.models.archive import load_generator, save_generator
     from anime_tf.models.registry import GENERATORS
-    from anime_tf.styles.builtin import weights_path
+    from anime_tf.styles.registry import weights_path
 
     if weights:
         network = load_generator(weights_path(weights))

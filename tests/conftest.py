@@ -46,6 +46,8 @@ def own_cache(tmp_path_factory):
     """A cache of the tests' own, of subprocesses too; "auto" measures in its own tests alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANIME_TF_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("ANIME_TF_DATA", str(tmp_path_factory.mktemp("data")))
+        patch.delenv("ANIME_TF_REGISTRY", raising=False)
         patch.setenv("ANIME_TF_MEASURE", "0")
         yield
 

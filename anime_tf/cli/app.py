@@ -37,6 +37,7 @@ VERBS: dict[str, str] = {
     "video": "stylize a video, with its sound",
     "export": "export a generator as SavedModel, TFLite or ONNX model",
     "web": "stylize pictures and clips on a local web page",
+    "styles": "list, show, download and remove styles",
     "serving_client": "stylize pictures by TensorFlow Serving",
     "convert": "convert legacy weights to a .keras archive",
     "dataset": "build and check a style data set: frames, smooth, check",

@@ -104,6 +104,9 @@ def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequen
     free = [name for name in positional if not values[name].present]
     for name, word in zip(free, words, strict=False):
         values[name].parse(word)
+    if free and isinstance(values[free[-1]], _RepeatedFlag):  # takes all further arguments
+        values[free[-1]].value = tuple(words[len(free) - 1 :]) or None
+        return
     if len(words) > len(free):
         raise UsageError(
             f"unexpected argument '{words[len(free)]}'; write flags as --name=value, and quote a "

@@ -9,6 +9,7 @@ from absl import logging
 
 from anime_tf.cli import app
 from anime_tf.cli.flags import make_config
+from anime_tf.cli.recommended import apply_style
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import InferConfig, StylizerConfig
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 def main(values: flags.FlagValues) -> int:
     """Stylize pictures; return the exit code."""
+    apply_style(values)
     config = make_config(values, InferConfig)
     stylizer, faces = make_config(values, StylizerConfig), make_config(values, FaceConfig)
     from anime_tf.faces.batch import stylize_pictures

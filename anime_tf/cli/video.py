@@ -13,6 +13,7 @@ from absl import flags, logging
 
 from anime_tf.cli import app
 from anime_tf.cli.flags import make_config
+from anime_tf.cli.recommended import apply_style
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.io.signals import caught_signals
@@ -51,6 +52,7 @@ class _Stop:
 
 def main(values: flags.FlagValues) -> int:
     """Stylize a video; return the exit code."""
+    apply_style(values)
     config = make_config(values, VideoConfig)
     from anime_tf.video.stylize import stylize_video
 

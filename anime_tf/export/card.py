@@ -45,6 +45,7 @@ class ModelCard:
         precision: Keras dtype policy of its arithmetic.
         weights_sha256: SHA-256 of its archive, in hexadecimal.
         versions: Name of a package -> its version at export.
+        license_text: Text of the license that was accepted, if any.
     """
 
     style: str
@@ -57,6 +58,7 @@ class ModelCard:
     precision: str
     weights_sha256: str
     versions: dict[str, str]
+    license_text: str = ""
 
     @classmethod
     def from_weights(
@@ -82,23 +84,24 @@ class ModelCard:
 
         from anime_tf import __version__
         from anime_tf.models.registry import GENERATORS
-        from anime_tf.styles.builtin import BUILTIN, weights_path
+        from anime_tf.styles.registry import style_of, weights_path
 
         path = weights_path(weights)
         description = ""
-        builtin = BUILTIN.get(os.fspath(weights))
-        if builtin is not None:
+        style = style_of(weights)
+        if style is not None:
             if license or training_data:
                 raise ValueError(
-                    f"{os.fspath(weights)}: expected no license and training data for a built-in "
-                    "style, which has its own"
+                    f"{os.fspath(weights)}: expected no license and training data for a style, "
+                    "which has its own"
                 )
-            description, license = builtin.description, builtin.license
-            training_data = builtin.training_data
+            description, training_data = style.good_for, style.training_data
+            license = style.license.name
         return cls(
-            style=style_name or (os.fspath(weights) if builtin else path.stem),
+            style=style_name or (style.name if style else path.stem),
             description=description or NOT_STATED,
             license=license or NOT_STATED,
+            license_text=style.license.text if style else "",
             training_data=training_data or NOT_STATED,
             network=next(name for name, kind in GENERATORS.items() if kind is type(model)),
             parameters=model.count_params(),
@@ -129,7 +132,7 @@ class ModelCard:
         rows = [
             ("style", self.style),
             ("description", self.description),
-            ("license of the weights", self.license),
+            ("license of the weights", " ".join([self.license, self.license_text]).rstrip()),
             ("training data", self.training_data),
             ("network", f"`{self.network}`, {self.parameters:,} parameters"),
             ("config", config or "as published"),

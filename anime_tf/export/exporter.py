@@ -132,7 +132,7 @@ def export(config: ExportConfig) -> list[ExportResult]:
     from anime_tf.export.card import ModelCard
     from anime_tf.inference.engines.keras import KerasEngine
     from anime_tf.models.archive import load_generator
-    from anime_tf.styles.builtin import weights_path
+    from anime_tf.styles.registry import weights_path
 
     model = load_generator(weights_path(config.weights), precision=config.precision)
     card = ModelCard.from_weights(

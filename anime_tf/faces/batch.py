@@ -14,7 +14,7 @@ from anime_tf.inference.config import InferConfig, StylizerConfig
 from anime_tf.io import pictures
 from anime_tf.io.geometry import limit_array_side, side_by_side
 from anime_tf.io.pictures import Picture
-from anime_tf.styles.builtin import weights_path
+from anime_tf.styles.registry import weights_path
 
 
 def face_weights_config(config: StylizerConfig, faces: FaceConfig) -> StylizerConfig:

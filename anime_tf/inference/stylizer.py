@@ -21,7 +21,7 @@ from anime_tf.inference.memory import fits_into_memory
 from anime_tf.inference.postprocess import postprocess
 from anime_tf.io.geometry import limit_array_side
 from anime_tf.io.pixels import as_type, check_finite, from_pm1, to_pm1
-from anime_tf.styles.builtin import weights_path
+from anime_tf.styles.registry import style_of, weights_path
 
 
 class Stylizer:
@@ -35,7 +35,8 @@ class Stylizer:
         anime = stylizer(photo)
 
     Args:
-        config: A `StylizerConfig`, or its `weights`: the name of a built-in style or a path.
+        config: A `StylizerConfig`, or its `weights`: the name of a style, whose recommended
+            settings then are the defaults, or a path.
         **settings: Settings of the config by name.
 
     Raises:
@@ -47,7 +48,10 @@ class Stylizer:
         self, config: StylizerConfig | str | os.PathLike[str] = "cel", **settings: Any
     ) -> None:
         if not isinstance(config, StylizerConfig):
-            config = StylizerConfig(weights=config)
+            style = style_of(config)
+            known = {} if style is None else style.settings
+            recommended = {n: v for n, v in known.items() if n in StylizerConfig.__annotations__}
+            config = StylizerConfig(weights=config, **recommended)
         self.config = config = config.replace(**settings)
         self._path = weights_path(config.weights)
         self._engine = open_engine(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +18,7 @@ class BuiltinStyle:
     """A style that comes with the package.
 
     Attributes:
+        model: Its network, a key of `models.registry.GENERATORS`.
         file: Name of its archive in `STYLES_DIR`.
         sha256: Digest of that file in hexadecimal.
         description: Its look, in one line.
@@ -28,6 +27,7 @@ class BuiltinStyle:
         recipe: Document about the training.
     """
 
+    model: str
     file: str
     sha256: str
     description: str
@@ -38,6 +38,7 @@ class BuiltinStyle:
 
 BUILTIN: dict[str, BuiltinStyle] = {
     "cel": BuiltinStyle(
+        model="animegan_v2_light",
         file="cel.keras",
         sha256="24cd66b9a5e05b2257a706222d05315e8b76aa994e0f7e8da64577b88578f396",
         description="flat, fresh colors, dark outlines where outlines belong, as on painted cels",
@@ -50,32 +51,8 @@ BUILTIN: dict[str, BuiltinStyle] = {
 """Name -> style. A new style is a file in `STYLES_DIR` and an entry here."""
 
 
-def weights_path(name_or_path: str | os.PathLike[str]) -> Path:
-    """Return the path of weights that exist.
-
-    Args:
-        name_or_path: Name of a built-in style, or a path; ``./NAME`` is a file that has the name
-            of a style.
-
-    Raises:
-        FileNotFoundError: Neither a built-in style nor a path, or the style's file is missing.
-        ValueError: The style's file is damaged.
-    """
-    name = os.fspath(name_or_path)
-    if name in BUILTIN:
-        return _builtin_file(name)
-    path = Path(name)
-    if path.exists():
-        return path
-    near = difflib.get_close_matches(name, BUILTIN, n=1)
-    raise FileNotFoundError(
-        f"{name}: no such weights"
-        + (f"; did you mean {near[0]}?" if near else "")
-        + f"; expected a built-in style ({', '.join(BUILTIN)}) or the path of a .keras file"
-    )
-
-
-def _builtin_file(name: str) -> Path:
+def builtin_file(name: str) -> Path:
+    """Return the archive of a built-in style; raises an error if it is missing or damaged."""
     style = BUILTIN[name]
     path = STYLES_DIR / style.file
     if not path.is_file():

@@ -81,7 +81,7 @@ def stylize_video(
 def _settings(*configs: Config) -> dict[str, str]:
     """Return all settings that decide what is written, and the digests of the weights."""
     from anime_tf.inference.cache import digest
-    from anime_tf.styles.builtin import weights_path
+    from anime_tf.styles.registry import weights_path
 
     # The input is compared by more than its name.
     ignored = ("input", "output", "resume", "preview")

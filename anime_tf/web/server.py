@@ -27,6 +27,7 @@ import anime_tf
 from anime_tf.web import sniff
 from anime_tf.web.clips import DONE, FAILED, Clip, ClipStore
 from anime_tf.web.config import MEBIBYTE, Limits
+from anime_tf.web.downloads import StyleDownloads
 from anime_tf.web.errors import ClientDisconnected, HttpError
 from anime_tf.web.page import HOW_TO_BUILD, PageFile
 from anime_tf.web.queue import AdmissionQueue
@@ -109,12 +110,14 @@ class Api:
         self._service, self._limits, self._page, self._local = service, limits, page, local
         self._queue = AdmissionQueue(limits.queue, limits.queue_bytes, shared=not local)
         self._clips = ClipStore(service, folder, limits, shared=not local)
+        self.downloads = StyleDownloads(service, local)
         self._shutting_down = False
 
     def application(self) -> web.Application:
         """Return the application."""
         app = web.Application(middlewares=[self._guard])
         app.router.add_get("/api/styles", self._get_styles)
+        self.downloads.add_routes(app.router)
         app.router.add_post("/api/pictures", self._post_picture)
         app.router.add_post("/api/clips", self._post_clip)
         app.router.add_get("/api/clips/{id}", self._get_clip)
@@ -220,6 +223,7 @@ class Api:
                 },
                 "clips": True,
                 "faces": self._service.supports_faces,
+                "downloads": self._local,
                 "code": CODE,
                 "version": anime_tf.__version__,
             }

@@ -123,7 +123,8 @@ class StylizationService(Closeable):
         self.styles = {style.name: style for style in styles}
         self.config = config or StylizerConfig()
         self._limits = limits or Limits()
-        self._stylizers = {style.name: self._load(style) for style in styles}
+        self._stylizers = {style.name: self._load(style) for style in styles if not style.lazy}
+        self._loading = threading.Lock()
         self._video_stylizers: dict[str, Stylizer] = {}
         self._finder = _make_finder()
         self.supports_faces = self._finder is not None
@@ -143,6 +144,15 @@ class StylizationService(Closeable):
         self._picture_threads.shutdown()
         self._clip_thread.shutdown()
         self._network_thread.shutdown(wait=True, cancel_futures=True)
+
+    def add(self, style: Style) -> None:
+        """Offer one more style."""
+        self.styles[style.name] = style
+
+    def stylize(self, name: str, photo_u8: np.ndarray) -> np.ndarray:
+        """Stylize an array at full strength."""
+        stylizer = self._stylizer(name)
+        return self._run_on_network(lambda: stylizer(photo_u8))
 
     def stylize_picture(self, upload: Upload, options: Options, client: str = "") -> Future[bytes]:
         """Stylize a picture in the background; the result is a file.
@@ -174,7 +184,16 @@ class StylizationService(Closeable):
         engine = engine_for(style, self.config.engine)
         if engine != self.config.engine:
             settings["engine_precision"] = "auto"
-        return Stylizer(self.config, weights=style.path, engine=engine, **settings)
+        recommended = {"match_brightness": style.match_brightness}
+        return Stylizer(
+            self.config, weights=style.path, engine=engine, **{**recommended, **settings}
+        )
+
+    def _stylizer(self, name: str) -> Stylizer:
+        with self._loading:
+            if name not in self._stylizers:
+                self._stylizers[name] = self._load(self.styles[name])
+            return self._stylizers[name]
 
     def _check_open(self) -> None:
         if self._closing.is_set():
@@ -226,7 +245,7 @@ class StylizationService(Closeable):
             ) from error
 
     def _picture_stylizer(self, options: Options) -> Stylizer | FaceStylizer:
-        stylizer = options.apply(self._stylizers[options.style])
+        stylizer = options.apply(self._stylizer(options.style))
         if not options.faces or self._finder is None:
             return stylizer
         from anime_tf.faces.face_stylizer import FaceStylizer
@@ -331,7 +350,7 @@ class StylizationService(Closeable):
     def _video_stylizer(self, name: str) -> Stylizer:
         """Return a stylizer whose engine supports stabilization, loaded on first use."""
         if name not in self._video_stylizers:
-            stylizer = self._stylizers[name]
+            stylizer = self._stylizer(name)
             if not stylizer.supports_ema:
                 stylizer = self._load(self.styles[name], ema_statistics=True)
             self._video_stylizers[name] = stylizer

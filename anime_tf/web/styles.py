@@ -1,4 +1,4 @@
-"""Styles of the server: the built-in ones, and weights by path."""
+"""Styles of the server: built-in and cached ones, and weights by path."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from anime_tf.styles.builtin import BUILTIN, LICENSE_URLS, weights_path
+from anime_tf.styles.registry import list_styles, style_of, weights_path
 
 UNKNOWN_LICENSE = "unknown: ask the author of these weights"
 
 ARCHIVE_ENGINES = ("auto", "keras", "openvino")
-"""Engines that run ``.keras`` archives, the format of all built-in styles."""
+"""Engines that run ``.keras`` archives, the format of all styles by name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Style:
         license: License of its weights.
         license_url: Text of the license; None if unknown.
         path: Its weights.
+        lazy: Whether it is loaded on first use; a cached style.
+        match_brightness: Recommended setting of the style.
     """
 
     name: str
@@ -33,26 +35,35 @@ class Style:
     license: str
     license_url: str | None
     path: Path
+    lazy: bool = False
+    match_brightness: bool = False
 
 
 def find_styles(weights: Sequence[str]) -> list[Style]:
-    """Return the styles of some weights, and all built-in styles.
+    """Return the styles of some weights, and all built-in and cached styles.
 
     Args:
-        weights: Names of built-in styles, or paths; the first one is the default.
+        weights: Names of styles, or paths; the first one is the default.
 
     Raises:
         FileNotFoundError: There are no such weights.
-        ValueError: The file of a built-in style was changed.
+        ValueError: The file of a style was changed.
     """
+    here = [style.name for style in list_styles() if style.state != "available"]
     styles: dict[str, Style] = {}
-    for given in [*weights, *BUILTIN]:
+    for given in [*weights, *here]:
         path = weights_path(given)
-        if given in BUILTIN:
-            builtin = BUILTIN[given]
-            title = f"{given}: {builtin.description}"
-            url = LICENSE_URLS.get(builtin.license)
-            style = Style(given, title, builtin.license, url, path)
+        known = style_of(given)
+        if known is not None and path == known.path:
+            style = Style(
+                known.name,
+                f"{known.name}: {known.good_for}",
+                known.license.name,
+                known.license.url or None,
+                path,
+                lazy=given not in weights and known.state == "cached",
+                match_brightness=bool(known.settings.get("match_brightness")),
+            )
         else:
             title = path.absolute().stem
             name = re.sub(r"[^A-Za-z0-9._-]+", "-", title).strip("-.") or "style"
@@ -60,13 +71,13 @@ def find_styles(weights: Sequence[str]) -> list[Style]:
         if any(os.path.samefile(style.path, other.path) for other in styles.values()):
             continue
         name, number = style.name, 2
-        while name in styles or (name in BUILTIN and given not in BUILTIN):
+        while name in styles or (name in here and known is None):
             name, number = f"{style.name}-{number}", number + 1
         styles[name] = dataclasses.replace(style, name=name)
     return list(styles.values())
 
 
 def engine_for(style: Style, engine: str) -> str:
-    """Return the given engine, or "auto" if it cannot run a built-in style."""
-    is_builtin = any(style.path == weights_path(name) for name in BUILTIN)
-    return "auto" if is_builtin and engine not in ARCHIVE_ENGINES else engine
+    """Return the given engine, or "auto" if it cannot run a built-in or cached style."""
+    is_archive = style_of(style.path) is not None
+    return "auto" if is_archive and engine not in ARCHIVE_ENGINES else engine

@@ -27,7 +27,8 @@ import anime_tf
 from anime_tf.export.tflite import convert_tflite
 from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.models.archive import load_generator
-from anime_tf.styles.builtin import BUILTIN, LICENSE_URLS, weights_path
+from anime_tf.styles.builtin import BUILTIN, LICENSE_URLS
+from anime_tf.styles.registry import weights_path
 
 BASE_HW = (160, 96)
 """Size of the model; no layer has the same height as another one's width."""

@@ -11,7 +11,8 @@ import pytest
 from anime_tf import __version__
 from anime_tf.export.card import JSON_NAME, MARKDOWN_NAME, NOT_STATED, ModelCard, Signature
 from anime_tf.models.archive import load_generator
-from anime_tf.styles.builtin import BUILTIN, weights_path
+from anime_tf.styles.builtin import BUILTIN
+from anime_tf.styles.registry import weights_path
 
 SIGNATURE = Signature("uint8", {"pictures_u8": "uint8 RGB"}, {"anime_u8": "likewise"})
 
@@ -26,7 +27,7 @@ def test_built_in_style():
     assert (card.config, card.precision) == ({"width": 32}, "float32")
     assert card.versions["anime_tf"] == __version__
     assert card.versions["keras"] == keras.__version__
-    with pytest.raises(ValueError, match="cel: expected no license and training data"):
+    with pytest.raises(ValueError, match="cel: expected no license and training data for a style"):
         ModelCard.from_weights("cel", load_generator(weights_path("cel")), license="MIT")
 
 

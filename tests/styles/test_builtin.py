@@ -8,7 +8,7 @@ import re
 import pytest
 
 from anime_tf.styles import builtin
-from anime_tf.styles.builtin import BUILTIN, BuiltinStyle, weights_path
+from anime_tf.styles.builtin import BUILTIN, BuiltinStyle, builtin_file
 
 MAX_BYTES = 5_000_000  # what a built-in style may add to the package
 
@@ -21,36 +21,23 @@ def test_entries_are_complete_and_files_are_those_of_the_table(name):
     assert re.fullmatch("[0-9a-f]{64}", style.sha256)
     assert style.description
     assert style.license and style.training_data
-    assert weights_path(name).stat().st_size < MAX_BYTES
+    assert builtin_file(name).stat().st_size < MAX_BYTES
 
 
 def entry(sha256):
-    return {"tiny": BuiltinStyle("tiny.keras", sha256, "small", "none", "waves", "docs/tiny.md")}
+    return {
+        "tiny": BuiltinStyle("live", "tiny.keras", sha256, "small", "none", "waves", "docs/tiny.md")
+    }
 
 
 def test_a_name_gives_the_packaged_file(tmp_path, monkeypatch):
     (tmp_path / "tiny.keras").write_bytes(b"weights")
     monkeypatch.setattr(builtin, "STYLES_DIR", tmp_path)
     monkeypatch.setattr(builtin, "BUILTIN", entry(hashlib.sha256(b"weights").hexdigest()))
-    assert weights_path("tiny") == tmp_path / "tiny.keras"
+    assert builtin_file("tiny") == tmp_path / "tiny.keras"
     (tmp_path / "tiny.keras").write_bytes(b"weighty")
     with pytest.raises(ValueError, match="tiny.keras: .*the file is damaged"):
-        weights_path("tiny")
+        builtin_file("tiny")
     (tmp_path / "tiny.keras").unlink()
     with pytest.raises(FileNotFoundError, match="built-in style tiny is missing"):
-        weights_path("tiny")
-
-
-def test_a_path_is_itself(tmp_path):
-    file = tmp_path / "mine.keras"
-    file.touch()
-    assert weights_path(file) == file
-    assert weights_path(str(file)) == file
-
-
-def test_an_unknown_name_lists_the_built_in_ones(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"^cell: .*did you mean cel\?.*\(cel\)"):
-        weights_path("cell")
-    with pytest.raises(FileNotFoundError, match=r"^runs/x.keras: no such weights; expected a"):
-        weights_path("runs/x.keras")
+        builtin_file("tiny")

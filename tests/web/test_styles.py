@@ -1,6 +1,7 @@
 import pytest
 
-from anime_tf.styles.builtin import BUILTIN, weights_path
+from anime_tf.styles.builtin import BUILTIN
+from anime_tf.styles.registry import weights_path
 from anime_tf.web.styles import engine_for, find_styles
 
 

@@ -27,6 +27,14 @@ export interface Drawn {
   note: string;
 }
 
+/** Style that the page's server can download. */
+export interface AvailableStyle {
+  name: string;
+  title: string;
+  bytes: number | null;
+  license: {name: string; text: string; url: string; noncommercial: boolean};
+}
+
 /** Runs the network: in this browser, or on the page's server. */
 export interface Backend {
   readonly where: 'browser' | 'server';
@@ -49,6 +57,11 @@ export interface Backend {
   plan(job: Job, options: Options): string;
   draw(job: Job, options: Options, signal: AbortSignal, tell: (words: string, part?: number) => void): Promise<Drawn>;
   forget(job: Job): void;
+  /** Address of an example of a style; only with a server, as the following. */
+  thumbnail?(style: string): string;
+  readonly downloads?: boolean;
+  available?(): Promise<AvailableStyle[]>;
+  get?(style: string): Promise<void>;
 }
 
 /** Failure with a message for the visitor. */

@@ -432,6 +432,67 @@ function about(): void {
   at('about').replaceChildren(...parts);
 }
 
+/** Fills the list of styles, and the thumbnails that choose one. */
+function listStyles(): void {
+  const chosen = style.value;
+  style.replaceChildren(...backend.styles.map(({name, title, default: first}) => new Option(title, name, first, first)));
+  if (chosen) style.value = chosen;
+  at('style-field').hidden = backend.styles.length < 2;
+  at('looks').hidden = !backend.thumbnail || backend.styles.length < 2;
+  if (!backend.thumbnail) return;
+  at('looks').replaceChildren(...backend.styles.map(({name, title}) => {
+    const choose = document.createElement('button');
+    choose.type = 'button';
+    choose.title = title;
+    const image = new Image(96, 54);
+    image.src = backend.thumbnail!(name);
+    image.alt = name;
+    image.loading = 'lazy';
+    choose.append(image, name);
+    choose.addEventListener('click', () => {
+      style.value = name;
+      style.dispatchEvent(new Event('change', {bubbles: true}));
+    });
+    return choose;
+  }));
+}
+
+/** Shows the styles that the server can download, each with its license. */
+async function showZoo(): Promise<void> {
+  const words = at('zoo-words');
+  words.textContent = 'Published styles. Read the license before you get one.';
+  at('zoo-styles').replaceChildren(...(await backend.available!()).map(({name, title, bytes, license}) => {
+    const item = document.createElement('li');
+    const heading = document.createElement('strong');
+    heading.textContent = bytes ? `${title} (${size(bytes)})` : title;
+    const text = document.createElement('p');
+    text.append(license.noncommercial ? 'Non-commercial. ' : '', `${license.name}. ${license.text} `);
+    if (license.url) text.append(link('License', license.url));
+    const get = document.createElement('button');
+    get.type = 'button';
+    get.className = 'button';
+    get.textContent = license.noncommercial ? 'Accept the license and get it' : 'Get it';
+    get.addEventListener('click', async () => {
+      get.disabled = true;
+      words.textContent = `Getting ${name}: this takes up to some minutes.`;
+      try {
+        await backend.get!(name);
+        item.remove();
+        listStyles();
+        words.textContent = `${name} is here.`;
+      } catch (error) {
+        get.disabled = false;
+        words.textContent = error instanceof Plain ? error.message : `${name} could not be fetched.`;
+      }
+    });
+    item.append(heading, text, get);
+    return item;
+  }));
+  at<HTMLDialogElement>('zoo').showModal();
+}
+at('more').addEventListener('click', () => void showZoo());
+at('zoo-close').addEventListener('click', () => at<HTMLDialogElement>('zoo').close());
+
 async function begin(): Promise<void> {
   try {
     backend = await openServer() ?? await openLocal();
@@ -441,8 +502,8 @@ async function begin(): Promise<void> {
     return;
   }
   document.body.dataset['where'] = backend.where;
-  style.replaceChildren(...backend.styles.map(({name, title, default: first}) => new Option(title, name, first, first)));
-  at('style-field').hidden = backend.styles.length < 2;
+  listStyles();
+  at('more').hidden = !backend.downloads;
   side.replaceChildren(...backend.sides.map((n) => new Option(`${n} pixels`, String(n), n === 1024, n === 1024)));
   at('side-field').hidden = backend.sides.length === 0;
   at('faces-field').hidden = !backend.faces;

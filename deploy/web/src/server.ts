@@ -1,10 +1,11 @@
-import {Plain, type Backend, type Drawn, type Job, type Options} from './backend';
+import {Plain, type AvailableStyle, type Backend, type Drawn, type Job, type Options} from './backend';
 import type {Style} from './style';
 
 interface Told {
   styles: Style[];
   limits: {bytes: number; pixels: number; queue: number; clip_bytes?: number};
   faces: boolean;
+  downloads?: boolean;
   code: string | null;
   version: string;
 }
@@ -30,11 +31,29 @@ export class ServerBackend implements Backend {
   get code() { return this.told.code; }
   get version() { return this.told.version; }
   get faces() { return this.told.faces; }
+  get downloads() { return this.told.downloads ?? false; }
   get bytes() { return this.told.limits.bytes; }
   get clipBytes() { return this.told.limits.clip_bytes ?? 0; }
   get pixels() { return this.told.limits.pixels; }
 
   async open(): Promise<void> {}
+
+  thumbnail(style: string): string {
+    return `api/styles/${encodeURIComponent(style)}/thumbnail`;
+  }
+
+  async available(): Promise<AvailableStyle[]> {
+    const answer = await fetch('api/styles/available');
+    return answer.ok ? answer.json() : [];
+  }
+
+  /** Downloads a style whose license the visitor has accepted. */
+  async get(style: string): Promise<void> {
+    const address = `api/styles/${encodeURIComponent(style)}`;
+    const answer = await fetch(address, {method: 'POST', body: JSON.stringify({accept: true})});
+    if (!answer.ok) throw new Plain((await answer.json()).error);
+    this.told.styles = (await (await fetch('api/styles')).json()).styles;
+  }
 
   plan(job: Job): string {
     return job.clip ? 'A video' : `${job.width} × ${job.height}`;

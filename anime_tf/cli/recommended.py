@@ -1,0 +1,47 @@
+"""Settings that a style recommends, and the line about its license."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from absl import flags, logging
+
+from anime_tf.errors import first_line
+from anime_tf.styles.registry import format_settings, style_of
+
+
+def apply_style(values: flags.FlagValues) -> None:
+    """Use the settings that the style of --weights recommends, unless a flag is given.
+
+    Logs the license of the style, and the settings.
+    """
+    style = style_of(values.weights)
+    if style is None or style.state == "available":  # loading reports what is missing
+        return
+    logging.info("style %s: license %s", style.name, style.license.name)
+    used = {}
+    for flag, value in style.settings.items():
+        if flag not in values or values[flag].present:
+            continue
+        if flag == "faces":
+            value = _choose_faces(values, value)
+        values[flag].value = value
+        used[flag] = value
+    if used:
+        logging.info(
+            "settings that %s recommends: %s (flags change them)", style.name, format_settings(used)
+        )
+
+
+def _choose_faces(values: flags.FlagValues, value: str) -> str:
+    """Return "blend" where faces cannot be cut out, and "off" where they cannot be found."""
+    from anime_tf.faces.dlib_models import import_dlib, model_path
+
+    try:
+        import_dlib()
+        model_path(values.face_landmarks)
+    except (ValueError, OSError) as error:
+        logging.warning("stylizing whole pictures, not faces: %s", first_line(error))
+        return "off"
+    parser: Any = values["faces"].parser
+    return value if value in parser.setting.choices else "blend"

@@ -1,0 +1,76 @@
+"""Thumbnails, and downloads of styles by the page."""
+
+import io
+
+import pytest
+import requests
+from PIL import Image
+from published_styles import STRICT, add_hashes, publish, serve, shrink, write_registry
+
+pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed")
+
+from web_server import WebServer
+
+from anime_tf.styles.registry import find_style
+from anime_tf.web.config import Limits
+from anime_tf.web.styles import find_styles
+
+
+@pytest.fixture
+def page(weights, tmp_path, monkeypatch):
+    """A server of the page, and one of published files with the style "own"."""
+    shrink(monkeypatch)
+    monkeypatch.setenv("ANIME_TF_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    entry = publish(tmp_path / "www", "own")
+    add_hashes(tmp_path / "www", entry, "sha256")
+    path = f"{entry.pop('repository')}/{entry.pop('commit')}"
+    with serve(tmp_path / "www") as (base, _), WebServer(weights, Limits(), {}, tmp_path) as web:
+        entry |= {"license": STRICT, "base_url": f"{base}/{path}"}
+        monkeypatch.setenv("ANIME_TF_REGISTRY", write_registry(tmp_path / "r.json", entry))
+        yield f"{web.url}/api/styles", web
+
+
+def names(url):
+    return [style["name"] for style in requests.get(url, timeout=10).json()["styles"]]
+
+
+def test_a_style_is_downloaded_and_used(page):
+    url, _ = page
+    assert requests.get(url, timeout=10).json()["downloads"] is True
+    found = {one["name"]: one for one in requests.get(f"{url}/available", timeout=10).json()}
+    assert found["own"]["license"] == STRICT and "hayao" in found and "cel" not in found
+
+    for body in ("{}", '{"accept": "yes"}', ""):
+        answer = requests.post(f"{url}/own", data=body, timeout=10)
+        assert answer.status_code == 403 and "Strict, is not accepted" in answer.json()["error"]
+    assert requests.post(f"{url}/own", data="[", timeout=10).status_code == 400
+    assert requests.post(f"{url}/none", data="{}", timeout=10).status_code == 404
+    assert names(url) == ["small", "cel"]
+
+    assert requests.post(f"{url}/own", data='{"accept": true}', timeout=60).json() == {
+        "name": "own"
+    }
+    assert names(url) == ["small", "cel", "own"]
+    assert "own" not in [one["name"] for one in requests.get(f"{url}/available", timeout=9).json()]
+    for name in ("own", "cel"):
+        answer = requests.get(f"{url}/{name}/thumbnail", timeout=60)
+        assert answer.headers["Content-Type"] == "image/jpeg"
+        assert Image.open(io.BytesIO(answer.content)).size == (192, 108)
+    assert requests.get(f"{url}/none/thumbnail", timeout=10).status_code == 404
+    (own,) = [style for style in find_styles([]) if style.name == "own"]
+    assert own.lazy and own.license == "Strict"
+
+
+def test_only_local_servers_download(page, monkeypatch):
+    url, web = page
+    monkeypatch.setattr(web.api.downloads, "_local", False)
+    assert requests.get(f"{url}/available", timeout=10).json() == []
+    answer = requests.post(f"{url}/own", data='{"accept": true}', timeout=10)
+    assert answer.status_code == 403 and find_style("own").state == "available"
+
+
+def test_failures_are_told(page, monkeypatch):
+    monkeypatch.setenv("ANIME_TF_OFFLINE", "1")
+    answer = requests.post(f"{page[0]}/own", data='{"accept": true}', timeout=10)
+    assert answer.status_code == 403 and "ANIME_TF_OFFLINE" in answer.json()["error"]
