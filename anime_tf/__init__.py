@@ -10,14 +10,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anime_tf import errors
+    from anime_tf import errors, styles
     from anime_tf.inference.config import StylizerConfig
     from anime_tf.inference.stylizer import Stylizer
     from anime_tf.models.archive import load_generator
     from anime_tf.training.loop import train
 
 __version__ = "0.1.0"
-__all__ = ["Stylizer", "StylizerConfig", "__version__", "errors", "load_generator", "train"]
+__all__ = [
+    "Stylizer",
+    "StylizerConfig",
+    "__version__",
+    "errors",
+    "load_generator",
+    "styles",
+    "train",
+]
 
 _MODULES = {
     "Stylizer": "anime_tf.inference.stylizer",
@@ -29,8 +37,8 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use."""
-    if name == "errors":
-        return importlib.import_module("anime_tf.errors")
+    if name in ("errors", "styles"):
+        return importlib.import_module(f"anime_tf.{name}")
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'anime_tf' has no attribute '{name}'")

@@ -7,26 +7,29 @@ from typing import Any
 from absl import flags, logging
 
 from anime_tf.errors import first_line
-from anime_tf.styles.registry import format_settings, style_of
+from anime_tf.styles.registry import Style, format_settings, style_of
 
 
 def apply_style(values: flags.FlagValues) -> None:
     """Use the settings that the style of --weights recommends, unless a flag is given.
 
-    Logs the license of the style, and the settings.
+    Logs them, and the license of every style.
     """
-    style = style_of(values.weights)
-    if style is None or style.state == "available":  # loading reports what is missing
-        return
-    logging.info("style %s: license %s", style.name, style.license.name)
+    for weights in filter(None, (values.face_weights, values.weights)):
+        style = style_of(weights)
+        if style is not None and style.state != "available":  # loading reports what is missing
+            logging.info("style %s: license %s", style.name, style.license.name)
+            if weights is values.weights:
+                _recommend(values, style)
+
+
+def _recommend(values: flags.FlagValues, style: Style) -> None:
     used = {}
     for flag, value in style.settings.items():
         if flag not in values or values[flag].present:
             continue
-        if flag == "faces":
-            value = _choose_faces(values, value)
-        values[flag].value = value
-        used[flag] = value
+        used[flag] = _choose_faces(values, value) if flag == "faces" else value
+        values[flag].value = used[flag]
     if used:
         logging.info(
             "settings that %s recommends: %s (flags change them)", style.name, format_settings(used)
@@ -42,6 +45,8 @@ def _choose_faces(values: flags.FlagValues, value: str) -> str:
         model_path(values.face_landmarks)
     except (ValueError, OSError) as error:
         logging.warning("stylizing whole pictures, not faces: %s", first_line(error))
+        return "off"
+    if "bits" in values and values["bits"].value == 16:
         return "off"
     parser: Any = values["faces"].parser
     return value if value in parser.setting.choices else "blend"
