@@ -17,7 +17,7 @@ def apply_style(values: flags.FlagValues) -> None:
     """
     for weights in filter(None, (values.face_weights, values.weights)):
         style = style_of(weights)
-        if style is not None and style.state != "available":  # loading reports what is missing
+        if style is not None:
             logging.info("style %s: license %s", style.name, style.license.name)
             if weights is values.weights:
                 _recommend(values, style)

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import hashlib
 import json
+import logging as python_logging
 import os
 import shutil
 import time
@@ -21,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 from urllib3.util import Retry
 
-from anime_tf.errors import first_line
+from anime_tf.errors import error_line, first_line
 from anime_tf.io.atomic import atomic_folder
 from anime_tf.io.terminal import is_terminal
 from anime_tf.styles import registry
@@ -74,7 +75,7 @@ def fetch_style(
             "--from=FOLDER"
         )
     root = style.folder.parent
-    with _naming_full_disk(root):
+    with _naming_remedy(root):
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f".{name}.lock"):
             cached = find_style(name, registry_file)
@@ -167,6 +168,7 @@ def _session() -> requests.Session:
         ATTEMPTS, backoff_factor=BACKOFF, status_forcelist=(429, 500, 502, 503, 504),
         respect_retry_after_header=True,
     )  # fmt: skip
+    python_logging.getLogger("urllib3").setLevel(python_logging.ERROR)  # the result is one line
     session = requests.Session()
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry))
@@ -325,13 +327,18 @@ def _check_space(work: Path, style: Style) -> None:
 
 
 @contextmanager
-def _naming_full_disk(folder: Path) -> Iterator[None]:
+def _naming_remedy(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OSError(
-            f"{folder}: no space left on the disk; free some, or name a folder on another disk by "
-            f"{registry.DATA_VARIABLE}"
-        ) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(
+                f"{folder}: no space left on the disk; free some, or name a folder on another disk "
+                f"by {registry.DATA_VARIABLE}"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
+            raise OSError(
+                f"{error_line(error)}; name a folder that can be written by "
+                f"{registry.DATA_VARIABLE}"
+            ) from error
+        raise

@@ -246,12 +246,10 @@ def find_style(name: str, registry: str | os.PathLike[str] | None = None) -> Sty
 
 
 def style_of(weights: str | os.PathLike[str]) -> Style | None:
-    """Return the style that weights belong to, by its name or by its path; None for others."""
-    name = os.fspath(weights)
-    for style in list_styles():
-        if style.name == name or (style.state != "available" and name == str(style.path)):
-            return style
-    return None
+    """Return the built-in or cached style that a name or path means; None for other weights."""
+    here = (style for style in list_styles() if style.state != "available")
+    names = os.fspath(weights)
+    return next((one for one in here if names in (one.name, str(one.path))), None)
 
 
 def weights_path(name_or_path: str | os.PathLike[str]) -> Path:

@@ -210,6 +210,13 @@ def test_full_disk(entries, server, data, monkeypatch):
         assert_nothing_left(data, "own")
 
 
+def test_a_folder_that_cannot_be_written(entries, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ANIME_TF_DATA", str(tmp_path / "file" / "data"))
+    with pytest.raises(OSError, match="file.*: not a directory; .* by ANIME_TF_DATA$"):
+        fetch_style("own")
+
+
 def test_licenses_are_accepted_once(entries, server, data, save):
     for name in ("own", "face"):
         entries[name]["license"] = STRICT
