@@ -23,7 +23,7 @@ from tqdm import tqdm
 from urllib3.util import Retry
 
 from anime_tf.errors import error_line, first_line
-from anime_tf.io.atomic import atomic_folder
+from anime_tf.io.atomic import atomic_folder, write_bytes
 from anime_tf.io.terminal import is_terminal
 from anime_tf.styles import registry
 from anime_tf.styles.registry import CARD, RemoteFile, Style, find_style
@@ -68,7 +68,8 @@ def fetch_style(
     style = find_style(name, registry_file)
     if style.state != "available":
         return style.path
-    _check_license(style, accept)
+    with _naming_remedy(style.folder.parent):
+        _check_license(style, accept)
     if os.environ.get(OFFLINE_VARIABLE, "0") not in ("", "0") and not _is_folder(source):
         raise PermissionError(
             f"{name}: {OFFLINE_VARIABLE} forbids downloads; unset it, or give a local folder by "
@@ -103,7 +104,8 @@ def needs_acceptance(style: Style) -> bool:
 
 def _acceptance(style: Style) -> Path:
     """Path of the record that the text of the style's license was accepted."""
-    digest = hashlib.sha256("".join(map(str, style.license)).encode()).hexdigest()
+    words = f"{style.license.name}\n{style.license.text}"
+    digest = hashlib.sha256(words.encode()).hexdigest()
     return registry.data_folder() / "accepted" / f"{digest[:16]}.txt"
 
 
@@ -122,7 +124,7 @@ def _check_license(style: Style, accept: Accept | Collection[str]) -> None:
         )
     record = _acceptance(style)
     record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(license_text(style), encoding="utf-8")
+    write_bytes(record, license_text(style).encode())
 
 
 def license_text(style: Style) -> str:

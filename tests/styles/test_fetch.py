@@ -219,7 +219,7 @@ def test_a_folder_that_cannot_be_written(entries, tmp_path, monkeypatch):
 
 def test_licenses_are_accepted_once(entries, server, data, save):
     for name in ("own", "face"):
-        entries[name]["license"] = STRICT
+        entries[name]["license"] = {**STRICT, "url": f"https://example.org/{name}"}
     save()
     for accept in ((), {"other"}, lambda style: False):
         with pytest.raises(PermissionError, match="own: its license, Strict, .*_license=own$"):
