@@ -186,8 +186,8 @@ def test_the_built_in_styles_travel_with_the_package():
     packed = tool["setuptools"]["package-data"]
     assert packed == {
         "anime_tf": ["py.typed"],
-        "anime_tf.styles": ["weights/*"],
-        "anime_tf.web": ["dist/**"],
+        "anime_tf.styles": ["registry.json", "weights/*"],
+        "anime_tf.web": ["dist/**", "thumbnail.jpg"],
     }
     styles = ROOT / "anime_tf" / "styles" / "weights"
     assert list(styles.glob("*.keras"))
