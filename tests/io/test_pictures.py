@@ -1,3 +1,4 @@
+import logging
 import struct
 import zlib
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from absl import logging as absl_logging
 from picture_files import (
     exif,
     flat_jpeg,
@@ -50,6 +52,15 @@ ORIENTED = {
     7: [[6, 3], [5, 2], [4, 1]],
     8: [[3, 6], [2, 5], [1, 4]],
 }
+
+
+@pytest.fixture(autouse=True)
+def no_handler_of_verbs():
+    """Remove the handler of an earlier test's verb, which would log warnings to stderr."""
+    handler, handlers = absl_logging.get_absl_handler(), list(logging.root.handlers)
+    logging.root.removeHandler(handler)
+    yield
+    logging.root.handlers[:] = handlers
 
 
 # --- decoding ---------------------------------------------------------------------------------
