@@ -2,6 +2,7 @@
 
 import re
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -111,3 +112,19 @@ def test_on_a_phone(chromium, address, tmp_path):
     width = page.evaluate("document.documentElement.scrollWidth")
     context.close()
     assert width <= 390, "nothing to scroll sideways"
+
+
+def test_cards_keep_the_order_of_their_files(page, address, tmp_path):
+    for name in "cabd":
+        write_picture(tmp_path / f"{name}.png", smooth_noise(20, 30))
+    page.goto(address)
+    page.locator("#where").filter(has_text="server").wait_for()
+    page.set_input_files("#pick", [tmp_path / f"{name}.png" for name in "cab"])
+    page.set_input_files("#pick", [tmp_path / "d.png"])
+    page.locator("li.card[data-state=done]").nth(3).wait_for()
+    names = page.locator("li.card .name").all_inner_texts()
+    assert names == ["d.png", "c.png", "a.png", "b.png"], "newer ones stand above older ones"
+    with page.expect_download() as download:
+        page.locator("#zip").click()
+    with zipfile.ZipFile(download.value.path()) as opened:
+        assert opened.namelist() == [f"{name}_anime.png" for name in "cabd"]
