@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 OLD = ".old"  # suffix of what is being replaced, which is put back if nothing replaced it
-MAX_NAME = 100  # characters of NAME; file systems allow 255 bytes for all
+MAX_NAME = 180  # bytes of NAME; file systems allow 255 for all
 
 _PATTERN = re.compile(r"\.(.+)\.([0-9a-f]{6})-([0-9a-f]+)-[0-9a-f]{8}((?:\.\w+)+)", re.DOTALL)
 _LOCK = re.compile(r"\..+\.lock", re.DOTALL)
@@ -30,7 +30,8 @@ _lock = threading.Lock()
 
 def temporary_name(name: str, suffix: str) -> str:
     """Return a hidden name for a temporary file or folder that becomes `name`."""
-    return f".{name[:MAX_NAME]}.{_machine()}-{os.getpid():x}-{secrets.token_hex(4)}{suffix}"
+    short = os.fsencode(name)[:MAX_NAME].decode("utf-8", "ignore")
+    return f".{short}.{_machine()}-{os.getpid():x}-{secrets.token_hex(4)}{suffix}"
 
 
 def sweep_once(folder: Path) -> None:
@@ -39,7 +40,8 @@ def sweep_once(folder: Path) -> None:
         if folder not in _swept:
             _swept.add(folder)
             for path in find_leftovers(folder):
-                remove_leftover(path)
+                with contextlib.suppress(OSError):
+                    remove_leftover(path)
 
 
 def find_leftovers(folder: Path) -> list[Path]:
@@ -48,13 +50,14 @@ def find_leftovers(folder: Path) -> list[Path]:
 
 
 def remove_leftover(path: Path) -> str:
-    """Remove a leftover, or put it back under its name; return which: "removed", "restored"."""
+    """Remove a leftover, or put it back under its name; return which: "removed", "restored", "left"."""
     found = _PATTERN.fullmatch(path.name)
     target = path.with_name(found[1]) if found else path
     if found and found[4] == OLD and not os.path.lexists(target):
-        # The process was killed between moving the old export away and putting the new one there.
-        if len(found[1]) < MAX_NAME:
-            os.rename(path, target)
+        # Its process was killed between moving the old export away and putting the new one there.
+        if len(os.fsencode(found[1])) > MAX_NAME - 4:  # it may be shortened
+            return "left"
+        os.rename(path, target)
         return "restored"
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

@@ -72,6 +72,12 @@ def test_an_export_moved_away_is_put_back(tmp_path, monkeypatch):
     assert remove_leftover(away) == "removed"
 
 
+def test_long_names(tmp_path):
+    for name in ("a" * 255, "あ" * 85, "a" + "\U0001f600" * 63, "\udcff" * 255):
+        write_bytes(tmp_path / name, b"a")
+    assert len(os.listdir(tmp_path)) == 4
+
+
 def test_locks_that_are_held_stay(tmp_path):
     fcntl = pytest.importorskip("fcntl")
     for name in (".held.lock", ".free.lock"):
