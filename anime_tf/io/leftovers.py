@@ -50,7 +50,7 @@ def find_leftovers(folder: Path) -> list[Path]:
 
 
 def remove_leftover(path: Path) -> str:
-    """Remove a leftover, or put it back under its name; return which: "removed", "restored", "left"."""
+    """Remove a leftover, or put it back; return "removed", "restored" or, if unsure, "left"."""
     found = _PATTERN.fullmatch(path.name)
     target = path.with_name(found[1]) if found else path
     if found and found[4] == OLD and not os.path.lexists(target):
