@@ -48,7 +48,7 @@ class FrameConverter:
         context = stream.codec_context
         self._stream, self._decoding = stream, decoding
         self._name = f"{path}: stream {stream.index} (video, {context.name})"
-        self._warned = False
+        self._warned, self._turn = False, (1, 0, 0, 1)
         transfer = context.color_trc
         self._tone_maps = decoding.hdr == "tonemap" and transfer in (hdr.PQ, hdr.HLG)
         self.colors = SRGB if self._tone_maps else _color_encoding(stream)
@@ -78,8 +78,9 @@ class FrameConverter:
         if self._decoding.background is not None:
             alpha_u8 = None
         aspect = self._stream.sample_aspect_ratio or 1
-        turn = _display_matrix(frame)
-        upright = [_upright(plane, float(aspect), turn) for plane in (rgb_u8, alpha_u8)]
+        # H.264 and HEVC repeat theirs at key frames only.
+        self._turn = _display_matrix(frame) or self._turn
+        upright = [_upright(plane, float(aspect), self._turn) for plane in (rgb_u8, alpha_u8)]
         return upright[0], upright[1]
 
     def _matrix(self, frame: av.VideoFrame) -> str | None:
@@ -127,14 +128,14 @@ def _color_encoding(stream: av.VideoStream) -> ColorEncoding:
     )
 
 
-def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
     """Return a, b, c, d of a frame's display matrix: x' = a x + c y, y' = b x + d y."""
     parts: Any = frame.side_data
     for data in parts:
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
             return a, b, c, d
-    return 1, 0, 0, 1
+    return None
 
 
 def _upright(plane: Any, aspect: float, turn: tuple[int, int, int, int]) -> Any:

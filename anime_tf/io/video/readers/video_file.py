@@ -29,6 +29,9 @@ _TIMES_START_ANYWHERE = 0x200  # AVFMT_TS_DISCONT
 
 _AUDIO_LEAD = Fraction(1)  # seconds by which audio may precede or follow its frames in the file
 
+# A corrupt packet so shortly before a key frame is where another recording begins (joined MPEG-TS).
+_SPLICE_PACKETS, _SPLICE_SECONDS = 3, 0.3
+
 _SHORTFALL = 0.05  # share of its length that a video may lack: audio often outlasts frames
 
 
@@ -99,11 +102,13 @@ class VideoFileReader(VideoReader):
         self.is_still = _is_still(self.container)
         self.dropped_streams = Counter(_kind(s) for s in streams if s.index not in read)
         self.time_base = stream.time_base
-        self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        # Short animated PNGs claim 100,000 frames per second, which encoders reject.
+        rates = (stream.average_rate, stream.guessed_rate)
+        self.rate = next((rate for rate in rates if rate and rate <= 1000), Fraction(25))
         self._context = _decoder(stream)
         self._convert = FrameConverter(self.path, stream, decoding)
         self._deinterlacer = Deinterlacer(decoding.deinterlace, self.time_base)
-        self._clock = _BestEffortClock()
+        self._clock = _BestEffortClock(self.container.format.name)
         self.colors, self.background = self._convert.colors, decoding.background_rgb
         self.metadata = dict(self.container.metadata)
         self.video_metadata = dict(stream.metadata)
@@ -121,6 +126,9 @@ class VideoFileReader(VideoReader):
         # Times of packets whose frames are still to come; those of broken ones never come.
         self._due: list[int] = []
         self._broken = 0
+        self._doubts: list[tuple[float, int]] = []  # time of a corrupt packet, frames before it
+        self._splices: list[float] = []
+        self._since_corrupt = _SPLICE_PACKETS  # packets of the video
         self._replaces = replace_broken
 
     def close(self) -> None:
@@ -168,8 +176,7 @@ class VideoFileReader(VideoReader):
             self._seek()
         over = False
         for packet in self._demux():
-            if packet.is_corrupt:
-                self._note_damaged("a packet is not whole")
+            self._note_corrupt(packet)
             # packet.stream_index is 0 in the empty packets at the end.
             if packet.stream.index != self._stream.index:
                 if packet.size and self._in_span(packet):
@@ -191,6 +198,9 @@ class VideoFileReader(VideoReader):
                 yield frame
         if self.count == 0:
             self._raise_no_frames()
+        for seconds, count in self._doubts:
+            if all(abs(seconds - splice) > _SPLICE_SECONDS for splice in self._splices):
+                self.note_damage(f"damaged after {count} frames (a packet is not whole)")
         if self.replaced:
             # Replaces the message about the first of them.
             self.damage = (
@@ -202,6 +212,16 @@ class VideoFileReader(VideoReader):
             seconds = float(self._last.pts * self.time_base + self._origin)
         if not over and seconds < expected - max(1.0, _SHORTFALL * expected):
             self.note_damage(f"ends after {seconds:.1f} of {expected:.1f} seconds")
+
+    def _note_corrupt(self, packet: av.Packet) -> None:
+        """Remember a packet that is not whole."""
+        seconds = float((packet.dts or packet.pts or 0) * packet.time_base)
+        if packet.stream.index == self._stream.index:
+            self._since_corrupt = 0 if packet.is_corrupt else self._since_corrupt + 1
+            if packet.is_keyframe and 0 < self._since_corrupt <= _SPLICE_PACKETS:
+                self._splices.append(seconds)
+        if packet.is_corrupt:
+            self._doubts.append((seconds, self.count))
 
     def _demux(self) -> Iterator[av.Packet]:
         import av
@@ -346,14 +366,18 @@ class VideoFileReader(VideoReader):
 class _BestEffortClock:
     """FFmpeg's best-effort times: presentation times, or decoding times if those are worse.
 
-    Some containers, such as AVI, have decoding times only.
+    AVI has decoding times only, and FFmpeg's guesses of the others are wrong where there are
+    B-frames.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, format_name: str) -> None:
+        self._has_decoding_times_only = format_name == "avi"
         self._last: dict[str, int] = {}
         self._faults = Counter[str]()
 
     def __call__(self, frame: av.VideoFrame) -> int | None:
+        if self._has_decoding_times_only:
+            return frame.dts
         times = {"pts": frame.pts, "dts": frame.dts}
         for name, time in times.items():
             if time is not None:

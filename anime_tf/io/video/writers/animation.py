@@ -53,6 +53,7 @@ class AnimationWriter(AtomicWriter):
         self._spool = temporary_path(self.path, ".frames.tmp")
         self._container: av.container.OutputContainer | None = None
         self._palette: _Palette | None = None
+        self._has_alpha = False
         self._first = Fraction(0)
         self._times: list[int] = []
         self._dropped = 0
@@ -104,7 +105,8 @@ class AnimationWriter(AtomicWriter):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         height, width = self._size = (frame.rgb_u8.shape[0], frame.rgb_u8.shape[1])
         if self._is_gif:
-            kind = "rgb24" if frame.alpha_u8 is None else "rgba"
+            self._has_alpha = frame.alpha_u8 is not None
+            kind = "rgba" if self._has_alpha else "rgb24"
             self._palette = _Palette(height, width, self._tick, kind)
             self._container = open_output(self._spool, "matroska")
             stream = self._container.add_stream("ffv1", rate=100)
@@ -147,7 +149,10 @@ class AnimationWriter(AtomicWriter):
             open_input(self._spool, "matroska") as spool,
             open_output(self._temporary, "gif", {"loop": "0"}) as container,
         ):
-            stream = container.add_stream("gif", rate=100)
+            # FFmpeg disposes of a frame by its own alpha, not by that of the next one: with alpha,
+            # each frame is stored whole and replaces the last.
+            options = {"gifflags": "0", "global_palette": "0"} if self._has_alpha else {}
+            stream = container.add_stream("gif", rate=100, options=options)
             stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
             stream.codec_context.time_base = self._tick
 
@@ -155,7 +160,7 @@ class AnimationWriter(AtomicWriter):
                 for packet in stream.encode(picture):
                     if packet.pts is not None:
                         packet.duration = nexts[packet.pts] - packet.pts
-                    container.mux(packet)
+                    container.mux(_cleared_after(packet) if self._has_alpha else packet)
 
             use = self._palette.make_converter()
             for frame in spool.decode(video=0):
@@ -166,6 +171,20 @@ class AnimationWriter(AtomicWriter):
             for made in use(None):
                 write(made)
             write(None)
+
+
+def _cleared_after(packet: av.Packet) -> av.Packet:
+    """Return a frame of a GIF that is cleared before the next one."""
+    import av
+
+    data = bytearray(bytes(packet))
+    flags = data.find(b"\x21\xf9\x04") + 3  # in the graphic control extension
+    data[flags] = data[flags] & ~0x1C | 2 << 2
+    cleared = av.Packet(bytes(data))
+    cleared.pts, cleared.dts, cleared.duration = packet.pts, packet.dts, packet.duration
+    cleared.time_base, cleared.stream = packet.time_base, packet.stream
+    cleared.is_keyframe = packet.is_keyframe
+    return cleared
 
 
 class _Palette:

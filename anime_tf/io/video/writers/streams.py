@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -50,7 +51,9 @@ class _CopiedStream(PacketStream):
         if dts is None:
             dts = self._end
         if self._last_dts is not None:
-            dts = max(dts, self._last_dts + 1)
+            # A tick of the target at least: joined recordings overlap.
+            tick = self._target.time_base or packet.time_base
+            dts = max(dts, self._last_dts + max(1, math.ceil(tick / packet.time_base)))
         pts = dts if packet.pts is None else max(packet.pts, dts)
         packet.dts, packet.pts = dts, pts
         self._last_dts, self._end = dts, dts + (packet.duration or 0)

@@ -231,16 +231,47 @@ def test_10_bits_are_rounded(tmp_path):
     assert abs(error.mean()) <= 0.15
 
 
-def test_decoding_times_serve_where_there_are_no_others(tmp_path):
+def write_packed(path, pictures):
+    """Write an AVI of DivX 5: a P and a B frame share a packet, and the next one is empty."""
+    encoder = av.CodecContext.create("mpeg4", "w")
+    encoder.height, encoder.width = pictures[0].shape[:2]
+    encoder.pix_fmt, encoder.time_base, encoder.framerate = "yuv420p", Fraction(1, 10), Fraction(10)
+    encoder.options = {"bf": "1", "b": "3000000", "b_strategy": "0", "g": "100"}
+    coded = []
+    for i, picture in enumerate(pictures):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+        frame.pts, frame.time_base = i, Fraction(1, 10)
+        coded += encoder.encode(frame)
+    coded = [bytes(packet) for packet in (*coded, *encoder.encode(None))]
+    start = coded[0].index(b"\0\0\1\xb6")
+    chunks = [coded[0][:start] + b"\0\0\1\xb2DivX503b1393p\0" + coded[0][start:]]
+    for first, second in zip(coded[1::2], coded[2::2], strict=True):
+        chunks += [first + second, b"\0\0\1\xb6\x7f"]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for i, chunk in enumerate(chunks):
+            packet = av.Packet(chunk)
+            packet.stream, packet.pts, packet.dts = stream, i, i
+            packet.time_base, packet.is_keyframe = Fraction(1, 10), i == 0
+            container.mux(packet)
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264", "packed"])
+def test_decoding_times_serve_where_there_are_no_others(tmp_path, codec):
     """AVI has no presentation times; the frames of B-frames follow in order all the same."""
     path = tmp_path / "a.avi"
-    write_video(path, moving(12), codec="mpeg4", options={"bf": "2", "b": "2000000"})
+    if codec == "packed":
+        write_packed(path, moving(13))
+    else:
+        write_video(path, moving(13), codec=codec, options={"bf": "2", "b": "2000000"})
     with VideoFileReader(path) as video:
         found = list(video.frames())
     seconds = [float(frame.pts * video.time_base) for frame in found]
-    assert np.diff(seconds).tolist() == pytest.approx([0.1] * 11)
+    assert np.diff(seconds).tolist() == pytest.approx([0.1] * 12)
     shades = [frame.rgb_u8.mean() for frame in found]
-    assert np.abs(np.subtract(shades, [picture.mean() for picture in moving(12)])).max() <= 6
+    assert np.abs(np.subtract(shades, [picture.mean() for picture in moving(13)])).max() <= 6
 
 
 def test_dropped_streams_are_named_by_kind(tmp_path, caplog):
