@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import requests
 from picture_files import png_chunk, smooth_noise
+from published_styles import STRICT, publish, serve, shrink, write_registry
 from small_videos import moving, read, write_video
 
 from anime_tf.io.pictures import decode_picture, encode_picture, write_picture
@@ -65,6 +66,34 @@ def test_a_photo_is_drawn_compared_and_saved(page, address, tmp_path):
     answer = requests.post(f"{address}api/pictures", data=sent, timeout=60).content
     expected = decode_picture(answer, "answer").rgb_u8.astype(int)
     assert np.abs(saved - expected).max() <= LEVELS
+
+
+def test_a_style_is_downloaded_and_chosen_by_its_thumbnail(page, address, tmp_path, monkeypatch):
+    shrink(monkeypatch)
+    monkeypatch.setenv("ANIME_TF_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    entry = publish(tmp_path / "www", "own")
+    folder = f"{entry.pop('repository')}/{entry.pop('commit')}"
+    write_picture(tmp_path / "holiday.png", smooth_noise(60, 90))
+    with serve(tmp_path / "www") as (base, _):
+        entry |= {"license": STRICT, "base_url": f"{base}/{folder}"}
+        monkeypatch.setenv("ANIME_TF_REGISTRY", write_registry(tmp_path / "r.json", entry))
+        page.goto(address)
+        page.set_input_files("#pick", tmp_path / "holiday.png")
+        page.locator("#more").click()
+        item = page.locator("#zoo li").filter(has_text="own")
+        assert "Non-commercial. Strict. Nothing for money." in item.inner_text()
+        item.get_by_role("button").click()
+        page.locator("#zoo-words").filter(has_text="own is here.").wait_for()
+        page.locator("#zoo-close").click()
+    thumbnail = page.locator("#looks button").filter(has_text="own")
+    thumbnail.locator("img").scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('#looks img[alt=own]').naturalWidth === 192")
+    thumbnail.click()
+    assert page.locator("#style").input_value() == "own"
+    page.locator("#about").filter(has_text="Strict").wait_for()
+    page.locator("li.card[data-state=done]").wait_for()
+    page.screenshot(path=tmp_path / "page.png")
 
 
 def test_a_clip_is_drawn_with_its_sound(page, address, tmp_path):
