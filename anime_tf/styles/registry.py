@@ -126,6 +126,11 @@ class Style:
         return entry | {"license": self.license._asdict(), "files": files}
 
     @property
+    def title(self) -> str:
+        """Name, and what it is good for."""
+        return f"{self.name}: {self.good_for}" if self.good_for else self.name
+
+    @property
     def url(self) -> str:
         """Address of the folder of its files."""
         if self.repository:

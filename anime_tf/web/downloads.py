@@ -46,7 +46,7 @@ class StyleDownloads:
             [
                 {
                     "name": style.name,
-                    "title": f"{style.name}: {style.good_for}",
+                    "title": style.title,
                     "bytes": style.size,
                     "license": style.license._asdict(),
                 }

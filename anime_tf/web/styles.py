@@ -57,7 +57,7 @@ def find_styles(weights: Sequence[str]) -> list[Style]:
         if known is not None and path == known.path:
             style = Style(
                 known.name,
-                f"{known.name}: {known.good_for}",
+                known.title,
                 known.license.name,
                 known.license.url or None,
                 path,

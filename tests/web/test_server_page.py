@@ -81,7 +81,7 @@ def test_a_style_is_downloaded_and_chosen_by_its_thumbnail(page, address, tmp_pa
         page.goto(address)
         page.set_input_files("#pick", tmp_path / "holiday.png")
         page.locator("#more").click()
-        item = page.locator("#zoo li").filter(has_text="own")
+        item = page.locator("#zoo li").filter(has_text="Strict")
         assert "Non-commercial. Strict. Nothing for money." in item.inner_text()
         item.get_by_role("button").click()
         page.locator("#zoo-words").filter(has_text="own is here.").wait_for()
