@@ -14,6 +14,7 @@ from anime_tf.inference.config import StylizerConfig
 from anime_tf.io import geometry, pictures
 from anime_tf.io.video.codecs import VideoEncoding
 from anime_tf.io.video.decoding import DEFAULT_DECODING, VideoDecoding
+from anime_tf.io.video.ffmpeg import STILL_PICTURE
 from anime_tf.io.video.open import open_reader
 from anime_tf.io.video.readers.base import VideoReader
 from anime_tf.io.video.span import Span
@@ -50,10 +51,7 @@ def stylize_video(
     settings = _settings(config, stylizer, stabilizer, faces, encoding, span, decoding)
     with open_reader(config.input, span, decoding) as source:
         if source.is_still:
-            raise ValueError(
-                f"{source.path}: expected a video, got a still picture; stylize it with: "
-                "anime-tf infer"
-            )
+            raise ValueError(f"{source.path}: {STILL_PICTURE}")
         on_open(source)
         if config.resume:
             resume.find_record(config.output, source.path, settings)

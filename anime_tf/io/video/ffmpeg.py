@@ -6,9 +6,11 @@ content: a playlist under the name of a video would make it open the files and a
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
+from anime_tf.io.kinds import HEAD_BYTES, readable_format
 from anime_tf.io.plain_file import check_plain_file
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ DEMUXERS = (
     *("mov", "mp3", "mpeg", "mpegts", "mpegvideo", "m4v", "mxf", "nut", "obu", "ogg", "rm", "wav"),
     *("jpeg_pipe", "png_pipe", "webp_pipe", "yuv4mpegpipe"),
 )
+
+STILL_PICTURE = "expected a video, got a still picture; stylize it with: anime-tf infer"
 
 _OPTIONS = {"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": "file"}
 
@@ -48,8 +52,16 @@ def open_input(path: str | os.PathLike[str], format_name: str | None = None) -> 
             metadata_errors="replace",  # tags in Latin-1 are common
         )
     except av.FFmpegError as error:
+        with open(path, "rb") as file:
+            head = file.read(HEAD_BYTES)
+        if readable_format(head):
+            raise ValueError(f"{os.fspath(path)}: {STILL_PICTURE}") from None
+        # Formats that are not in the list are an invalid argument.
+        known = error.errno != errno.EINVAL
+        reason = error.strerror if known else "a format that is not read"
         raise ValueError(
-            f"{os.fspath(path)}: expected a video that FFmpeg reads, got {error.strerror}"
+            f"{os.fspath(path)}: expected a video that FFmpeg reads, got {reason}; if players show "
+            "it, convert it to MP4 first"
         ) from error
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from anime_tf.io.video.frames import ffmpeg_errors
+
 if TYPE_CHECKING:
     import av
 
@@ -13,18 +15,27 @@ class Deinterlacer:
     """Gives one frame for each, later ones being needed for it.
 
     Args:
+        name: Name of the stream in errors.
         mode: As of `VideoDecoding.deinterlace`.
         time_base: Of the frames.
     """
 
-    def __init__(self, mode: str, time_base: Fraction) -> None:
-        self._mode, self._time_base = mode, time_base
+    def __init__(self, name: str, mode: str, time_base: Fraction) -> None:
+        self._name, self._mode, self._time_base = name, mode, time_base
         self._key: tuple[int, int, str] | None = None  # of the filters, None before them
         self._source: Any = None
         self._sink: Any = None
 
     def push(self, frame: av.VideoFrame | None) -> list[av.VideoFrame]:
-        """Take the next frame, None for the end; return those that are done."""
+        """Take the next frame, None for the end; return those that are done.
+
+        Raises:
+            ValueError: FFmpeg cannot deinterlace it.
+        """
+        with ffmpeg_errors(self._name, "cannot deinterlace it", "use --deinterlace=off"):
+            return self._push(frame)
+
+    def _push(self, frame: av.VideoFrame | None) -> list[av.VideoFrame]:
         needed = self._mode == "on" or (frame is not None and frame.interlaced_frame)
         if self._key is None and (frame is None or self._mode == "off" or not needed):
             return [] if frame is None else [frame]

@@ -41,13 +41,14 @@ class FrameConverter:
     """Converts the frames of one stream.
 
     Attributes:
+        name: Name of the stream in messages.
         colors: Color encoding of the converted frames.
     """
 
     def __init__(self, path: Path, stream: av.VideoStream, decoding: VideoDecoding) -> None:
         context = stream.codec_context
         self._stream, self._decoding = stream, decoding
-        self._name = f"{path}: stream {stream.index} (video, {context.name})"
+        self.name = f"{path}: stream {stream.index} (video, {context.name})"
         self._warned, self._turn = False, (1, 0, 0, 1)
         transfer = context.color_trc
         self._tone_maps = decoding.hdr == "tonemap" and transfer in (hdr.PQ, hdr.HLG)
@@ -63,7 +64,7 @@ class FrameConverter:
         options["src_colorspace"] = self._matrix(frame)
         alpha_u8 = None
         remedy = "convert the video: ffmpeg -i INPUT -pix_fmt yuv420p OUTPUT.mp4"
-        with ffmpeg_errors(self._name, f"cannot convert {frame.format.name} to RGB", remedy):
+        with ffmpeg_errors(self.name, f"cannot convert {frame.format.name} to RGB", remedy):
             if self._tone_maps:
                 context = self._stream.codec_context
                 rgb_u16 = frame.to_ndarray(format="rgb48le", **options)
@@ -96,7 +97,7 @@ class FrameConverter:
             self._warned = True
             name = _MATRIX_NAMES.get(number, "reserved")
             text = "%s: the color matrix %d (%s) is not supported and often wrong; %s is used"
-            logging.warning(text, self._name, number, name, made)
+            logging.warning(text, self.name, number, name, made)
         return made
 
 

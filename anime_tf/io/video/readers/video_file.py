@@ -82,7 +82,8 @@ class VideoFileReader(VideoReader):
                 raise ValueError(f"{self.path}: expected a video, got a file without one")
             if stream.codec_context is None or stream.time_base is None:
                 raise ValueError(
-                    f"{self.path}: expected a video that FFmpeg decodes, got an unknown codec"
+                    f"{self.path}: stream {stream.index} (video): expected a codec that FFmpeg "
+                    "decodes, got an unknown one; convert it to MP4 with another program first"
                 )
         except BaseException:
             self.container.close()
@@ -107,7 +108,7 @@ class VideoFileReader(VideoReader):
         self.rate = next((rate for rate in rates if rate and rate <= 1000), Fraction(25))
         self._context = _decoder(stream)
         self._convert = FrameConverter(self.path, stream, decoding)
-        self._deinterlacer = Deinterlacer(decoding.deinterlace, self.time_base)
+        self._deinterlacer = Deinterlacer(self._convert.name, decoding.deinterlace, self.time_base)
         self._clock = _BestEffortClock(self.container.format.name)
         self.colors, self.background = self._convert.colors, decoding.background_rgb
         self.metadata = dict(self.container.metadata)
@@ -305,7 +306,10 @@ class VideoFileReader(VideoReader):
                 f"{self.path}: expected frames after {float(self._start):g} s, got a video of "
                 f"{self._seconds():.1f} s"
             )
-        raise ValueError(f"{self.path}: expected a video, got no frame that can be decoded")
+        raise ValueError(
+            f"{self.path}: expected a video, got no frame that can be decoded from stream "
+            f"{self._stream.index} ({self._context.name}); copy or download it again"
+        )
 
     def _seek(self) -> None:
         """Seek to a key frame early enough before the start that no audio is missed."""

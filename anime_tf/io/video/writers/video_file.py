@@ -213,7 +213,8 @@ class VideoFileWriter(AtomicWriter):
             packets = stream.convert(packet)
         except av.FFmpegError as error:  # decoding of one packet
             name = "audio" if kind == "audio" else "subtitles"
-            self._reader.note_damage(f"{name} damaged ({error.strerror})")
+            where = f"stream {packet.stream.index} ({name}, {packet.stream.codec_context.name})"
+            self._reader.note_damage(f"{where} is damaged ({error.strerror}); the rest is kept")
             return
         self._mux(*packets)
 

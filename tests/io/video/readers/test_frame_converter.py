@@ -220,8 +220,11 @@ def test_sizes_that_change_keep_their_aspect(tmp_path, caplog):
 
 
 def test_still_picture_is_recognized(tmp_path):
-    Image.fromarray(marked()).save(tmp_path / "a.jpg")
-    with open_reader(tmp_path / "a.jpg") as video:
+    Image.fromarray(marked()).save(tmp_path / "a.bmp")
+    with pytest.raises(ValueError, match="a.bmp: expected a video, got a still picture"):
+        open_reader(tmp_path / "a.bmp")
+    Image.fromarray(marked()).save(tmp_path / "a.png")
+    with open_reader(tmp_path / "a.png") as video:
         assert video.is_still
     write_video(tmp_path / "b.mkv", moving(2))
     with open_reader(tmp_path / "b.mkv") as video:
