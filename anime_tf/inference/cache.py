@@ -97,7 +97,7 @@ def digest(path: Path) -> str:
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     sha = hashlib.sha256()
     for file in files:
-        with open_plain_file(file, "a file") as stream:
+        with open_plain_file(file, "weights") as stream:
             while block := stream.read(1 << 20):
                 sha.update(block)
     return sha.hexdigest()
