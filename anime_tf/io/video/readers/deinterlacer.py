@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from anime_tf.io.video.frames import ffmpeg_errors
@@ -11,17 +10,28 @@ if TYPE_CHECKING:
     import av
 
 
+# Their frames say themselves whether they are interlaced, and a file may mix both. Others, such as
+# MJPEG, leave it to the container.
+_FRAME_CODECS = ("dvvideo", "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1")
+_INTERLACED, _BOTTOM_FIRST = (2, 3, 4, 5), (3, 4)  # FFmpeg's AVFieldOrder
+
+
 class Deinterlacer:
     """Gives one frame for each, later ones being needed for it.
 
     Args:
         name: Name of the stream in errors.
         mode: As of `VideoDecoding.deinterlace`.
-        time_base: Of the frames.
+        stream: The stream of the frames.
     """
 
-    def __init__(self, name: str, mode: str, time_base: Fraction) -> None:
-        self._name, self._mode, self._time_base = name, mode, time_base
+    def __init__(self, name: str, mode: str, stream: av.VideoStream) -> None:
+        self._name, self._mode = name, mode
+        self._time_base: Any = stream.time_base
+        order = int(stream.codec_context.field_order)
+        by_container = stream.codec_context.name not in _FRAME_CODECS and order in _INTERLACED
+        self._all = mode == "on" or (mode == "auto" and by_container)
+        self._is_bottom_first = by_container and order in _BOTTOM_FIRST
         self._key: tuple[int, int, str] | None = None  # of the filters, None before them
         self._source: Any = None
         self._sink: Any = None
@@ -32,39 +42,41 @@ class Deinterlacer:
         Raises:
             ValueError: FFmpeg cannot deinterlace it.
         """
+        if self._mode == "off":
+            return [] if frame is None else [frame]
         with ffmpeg_errors(self._name, "cannot deinterlace it", "use --deinterlace=off"):
             return self._push(frame)
 
     def _push(self, frame: av.VideoFrame | None) -> list[av.VideoFrame]:
-        needed = self._mode == "on" or (frame is not None and frame.interlaced_frame)
-        if self._key is None and (frame is None or self._mode == "off" or not needed):
-            return [] if frame is None else [frame]
         key = None if frame is None else (frame.width, frame.height, frame.format.name)
         done: list[av.VideoFrame] = []
         if self._key is not None and key != self._key:
             self._source.push(None)
             done = self._pull()
             self._key = None
-            if frame is None or not needed:
-                return done if frame is None else [*done, frame]
+        if frame is None:
+            return done
         if self._key is None:
+            if not (self._all or frame.interlaced_frame):
+                return [*done, frame]
             self._key = key
             self._start(frame)
         self._source.push(frame)
         return done + self._pull()
 
-    def _start(self, frame: Any) -> None:
+    def _start(self, frame: av.VideoFrame) -> None:
         import av.filter
 
         graph = self._graph = av.filter.Graph()
         options = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}"
         options += f":time_base={self._time_base}:colorspace={frame.colorspace}"
-        source = graph.add("buffer", f"{options}:range={frame.color_range}")
-        which = "all" if self._mode == "on" else "interlaced"
+        self._source = graph.add("buffer", f"{options}:range={frame.color_range}")
+        which = "all" if self._all else "interlaced"
+        is_bottom_first = self._is_bottom_first and not frame.interlaced_frame
+        parity = "bff" if is_bottom_first else "auto"
+        bwdif = graph.add("bwdif", f"mode=send_frame:deint={which}:parity={parity}")
         self._sink = graph.add("buffersink")
-        graph.link_nodes(source, graph.add("bwdif", f"mode=send_frame:deint={which}"), self._sink)
-        graph.configure()
-        self._source = source
+        graph.link_nodes(self._source, bwdif, self._sink).configure()
 
     def _pull(self) -> list[av.VideoFrame]:
         import av

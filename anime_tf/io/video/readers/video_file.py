@@ -108,7 +108,7 @@ class VideoFileReader(VideoReader):
         self.rate = next((rate for rate in rates if rate and rate <= 1000), Fraction(25))
         self._context = _decoder(stream)
         self._convert = FrameConverter(self.path, stream, decoding)
-        self._deinterlacer = Deinterlacer(self._convert.name, decoding.deinterlace, self.time_base)
+        self._deinterlacer = Deinterlacer(self._convert.name, decoding.deinterlace, stream)
         self._clock = _BestEffortClock(self.container.format.name)
         self.colors, self.background = self._convert.colors, decoding.background_rgb
         self.metadata = dict(self.container.metadata)

@@ -10,6 +10,7 @@ from anime_tf.io.video.decoding import VideoDecoding
 from anime_tf.io.video.readers.video_file import VideoFileReader
 
 HEIGHT, WIDTH, COUNT = 64, 96, 6
+MJPEG = {"b": "9000000", "strict": "unofficial", "flags": "-ildct"}
 
 
 def bar(tick):
@@ -61,6 +62,8 @@ def frames(path, mode):
         ("a.mpg", "mpeg2video", {"b": "4000000", "bf": "2"}, True),
         ("a.mkv", "mpeg2video", {"b": "4000000"}, False),
         ("a.mp4", "libx264", {"crf": "4"}, True),
+        ("a.mov", "mjpeg", {**MJPEG, "field_order": "tt"}, True),
+        ("b.mov", "mjpeg", {**MJPEG, "field_order": "bb"}, False),
     ],
 )
 def test_interlaced_frames_are_deinterlaced(tmp_path, name, codec, options, top_first):
