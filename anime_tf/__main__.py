@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,12 +18,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "anime_tf").split(".")[0] == "anime_tf":
             raise
-        print(
-            f"anime-tf: the package {error.name} is not installed; run `make demo` once and use "
-            "`.venv/bin/python`, or run `pip install -r requirements.txt`",
-            file=sys.stderr,
-        )
+        print(f"anime-tf: {_remedy(error.name)}", file=sys.stderr)
         return 2
+
+
+def _remedy(package: str | None) -> str:
+    """Return a line about a missing package; where .venv exists, with the same command in it."""
+    text = f"the package {package} is not installed for {sys.executable}; run `make demo` once and "
+    folder = "Scripts" if os.name == "nt" else "bin"
+    found = sorted((Path(__file__).parents[1] / ".venv" / folder).glob("python*"))
+    words = [word for word in sys.orig_argv[1:] if word != "-S"]
+    command = shlex.join([os.path.relpath(found[0]), *words]) if found else ".venv/bin/python"
+    return f"{text}use `{command}`, or run `pip install -r requirements.txt`"
 
 
 if __name__ == "__main__":

@@ -121,6 +121,56 @@ def test_the_version_is_the_packages():
     Version(anime_tf.__version__)
 
 
+def test_the_citation_names_this_version():
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {anime_tf.__version__}\n" in text
+
+
+def test_doctor_knows_every_extra_and_requirement():
+    from anime_tf.cli import doctor
+
+    extras = PROJECT["optional-dependencies"]
+    assert {"dev", "benchmark", "gpu", *doctor.EXTRAS} == set(extras)
+    for name, extra in doctor.EXTRAS.items():
+        assert {Requirement(line).name for line in extras[name]} >= set(extra.packages), name
+    required = {Requirement(line).name for line in PROJECT["dependencies"]}
+    assert required >= set(doctor.REQUIRED)
+
+
+def test_the_wheel_stylizes_in_an_environment_without_the_repository(tmp_path):
+    """Built as for a release; the dependencies are those of this environment."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name in ("README.md", "LICENSE", "pyproject.toml", "MANIFEST.in"):
+        shutil.copy(ROOT / name, tree)
+    ignored = shutil.ignore_patterns("__pycache__", "dist")
+    shutil.copytree(ROOT / "anime_tf", tree / "anime_tf", ignore=ignored)
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(tree)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,), (archive,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
+    check = [sys.executable, "-m", "twine", "check", "--strict", str(wheel), str(archive)]
+    subprocess.run(check, check=True, capture_output=True)
+
+    environment = tmp_path / "environment"
+    venv.create(environment, symlinks=True)
+    python = environment / "bin" / "python"
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps"]
+    subprocess.run([*install, "--no-index", str(wheel)], check=True, capture_output=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    theirs = next(path for path in sys.path if path.endswith("site-packages"))
+    (packages / "others.pth").write_text(theirs + "\n")
+    photo, anime = ROOT / "samples" / "lake.jpg", tmp_path / "anime.png"
+    done = subprocess.run(
+        [str(environment / "bin" / "anime-tf"), "infer", str(photo), str(anime), "--max_side=64"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert anime.is_file()
+
+
 def test_the_pythons_are_the_same_everywhere():
     """pyproject's range, its classifiers and the bounds of .ci/make_venv.py."""
     from packaging.specifiers import SpecifierSet

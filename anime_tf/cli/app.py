@@ -15,7 +15,7 @@ import signal
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from absl import flags, logging
 
@@ -43,6 +43,8 @@ VERBS: dict[str, str] = {
     "dataset": "build and check a style data set: frames, smooth, check",
     "evaluate": "measure style and content of results",
     "clean": "remove temporary files that killed commands left",
+    "doctor": "report versions, engines, GPU and extras, and what to install",
+    "completion": "print a script that completes commands in a shell",
 }
 
 _HELP_WORDS = frozenset({"-h", "-help", "--help", "--helpshort", "--helpfull"})
@@ -84,6 +86,21 @@ class Group:
     commands: tuple[Command, ...]
 
 
+def load(verb: str) -> Command | Group:
+    """Import a verb."""
+    return importlib.import_module(f"anime_tf.cli.{verb}").COMMAND
+
+
+def commands() -> Iterator[tuple[str, Command]]:
+    """Import all verbs and yield each command after its words, such as ``dataset frames``."""
+    for verb in VERBS:
+        command = load(verb)
+        if isinstance(command, Group):
+            yield from ((f"{verb} {member.name}", member) for member in command.commands)
+        else:
+            yield verb, command
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``anime-tf`` with arguments, those of this process by default; return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -93,8 +110,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
     if arguments and arguments[0] in VERBS:
-        module = importlib.import_module(f"anime_tf.cli.{arguments[0]}")
-        return run(module.COMMAND, arguments[1:])
+        return run(load(arguments[0]), arguments[1:])
+    if arguments and not arguments[0].startswith("-") and os.path.exists(arguments[0]):
+        verb = _verb_of_file(arguments[0])
+        complain(f"anime-tf: expected a command, got a file; run: anime-tf {verb} {arguments[0]}")
+        return EXIT_NOTHING_DONE
     return _choose("anime-tf", "Photos to anime.", "infer photos anime", VERBS, arguments)
 
 
@@ -133,7 +153,9 @@ def run(command: Command | Group, argv: Sequence[str], program: str = "") -> int
         complain(f"{program}: interrupted")
         return EXIT_INTERRUPTED
     except UsageError as error:
-        complain(f"{program}: {error} ({program} --help lists every flag)")
+        example = (command.example.splitlines() or [""])[0]
+        shown = f"example: {program} {example}; " if example else ""
+        complain(f"{program}: {error} ({shown}{program} --help lists every flag)")
         return EXIT_NOTHING_DONE
     except (ValueError, OSError) as error:
         if values.debug:
@@ -145,6 +167,13 @@ def run(command: Command | Group, argv: Sequence[str], program: str = "") -> int
 def complain(message: str) -> None:
     """Write a line to stderr."""
     print(printable(message.rstrip()), file=sys.stderr, flush=True)
+
+
+def _verb_of_file(path: str) -> str:
+    """Return the verb that stylizes a file, and its output."""
+    from anime_tf.io.kinds import VIDEO_SUFFIXES
+
+    return "video" if os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES else "infer"
 
 
 def import_tensorflow() -> None:
@@ -216,7 +245,8 @@ def _print_help(text: str) -> None:
 
 def _help(command: Command, program: str) -> str:
     width = min(100, shutil.get_terminal_size((100, 24)).columns)
-    lines = [f"{program} {example}" for example in command.example.strip().splitlines()]
+    examples = command.example.strip().splitlines() or [""]
+    lines = [f"{program} {example}".strip() for example in examples]
     lines += ["", *textwrap.wrap(command.summary, width), "", "Flags (--name=default):"]
     entries: list[tuple[str, str]] = []
     for group in command.groups:
@@ -227,7 +257,7 @@ def _help(command: Command, program: str) -> str:
                 about += f" {several}: {', '.join(map(str, one.choices))}."
             if one.required:
                 about += " (required)"
-            entries.append((f"{name}={_default(one)}", about))
+            entries.append((f"{name}={default_text(one)}", about))
     entries += [
         ("debug=false", "Show debug logs, and errors with their traceback."),
         ("flagfile=FILE", "Read more flags from a file, one a line."),
@@ -239,7 +269,7 @@ def _help(command: Command, program: str) -> str:
     return "\n".join(lines)
 
 
-def _default(one: Setting) -> str:
+def default_text(one: Setting) -> str:
     """Return the default as one types it; nothing for a flag without one."""
     if one.required or one.default is None:
         return ""

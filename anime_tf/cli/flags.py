@@ -12,6 +12,21 @@ from anime_tf.config import Config, Setting, did_you_mean, settings
 _ConfigT = TypeVar("_ConfigT", bound=Config)
 
 
+# flags of other tools -> ours
+_SYNONYMS = {
+    **dict.fromkeys(("style", "model", "model_path", "checkpoint", "ckpt", "w"), "weights"),
+    **dict.fromkeys(("i", "in", "src", "source", "photo", "image", "test_dir"), "input"),
+    **dict.fromkeys(("o", "out", "dst", "dest", "target", "save_dir", "result_dir"), "output"),
+    **dict.fromkeys(("size", "resize", "max_size", "long_side"), "max_side"),
+    **dict.fromkeys(("backend", "runtime", "device", "provider"), "engine"),
+    **dict.fromkeys(("alpha", "intensity", "amount"), "strength"),
+    **dict.fromkeys(("dataset", "data", "data_dir"), "dataset_dir"),
+    **dict.fromkeys(("logdir", "log_dir", "output_dir"), "run_dir"),
+    **dict.fromkeys(("epoch", "num_epochs"), "epochs"),
+    **dict.fromkeys(("format",), "formats"),
+}
+
+
 class UsageError(Exception):
     """A wrong command line: reported with a pointer to ``--help``; exit code 2."""
 
@@ -95,7 +110,9 @@ def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequen
     try:
         words = values(["", *arguments])[1:]
     except flags.UnrecognizedFlagError as error:
-        near = did_you_mean([error.flagname], values).replace("mean ", "mean --")
+        name = error.flagname
+        words = [word for word in (_SYNONYMS.get(name), name) if word is not None]
+        near = did_you_mean(words, values).replace("mean ", "mean --")
         raise UsageError(f"unknown flag --{error.flagname}{near}") from None
     except flags.CantOpenFlagFileError as error:
         raise UsageError(f"cannot read the file of --flagfile: {error}") from None

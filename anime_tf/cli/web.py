@@ -32,7 +32,7 @@ def main(values: flags.FlagValues) -> int:
     config = make_config(values, WebConfig)
     stylizer = StylizerConfig(**given(values, STYLIZER))
     # Finds wrong inputs before TensorFlow takes its seconds to load.
-    import_optional("aiohttp", "the server needs aiohttp", "aiohttp, or anime_tf[web]")
+    import_optional("aiohttp", "the server needs aiohttp", "aiohttp")
     from anime_tf.web import server
     from anime_tf.web.page import HOW_TO_BUILD, find_page
     from anime_tf.web.styles import find_styles

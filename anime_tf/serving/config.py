@@ -76,7 +76,7 @@ class ClientConfig(Config):
         output: A folder, which keeps the structure of the input, or for one picture a file. A new
             folder for one picture ends in /.
         url: Server: http://HOST:8501 or https://HOST for REST, grpc://HOST:8500 or grpcs://HOST for
-            gRPC, which needs the extra anime_tf[serving].
+            gRPC, which needs tensorflow-serving-api.
         batch_size: Pictures per request. The server runs them one by one, so more pay off only for
             small pictures and slow connections.
         format: Format of the server's answers. png is lossless, jpeg a third as large, auto depends

@@ -93,6 +93,7 @@ def test_help_shows_the_example_first_then_every_flag_with_its_default(capsys):
     ("arguments", "words"),
     [
         (["--inptu=a"], ["unknown flag --inptu", "did you mean --input?"]),
+        (["--photo=a"], ["unknown flag --photo", "did you mean --input?"]),
         ([*GOOD, "--strength=much"], ["--strength=much"]),
         ([*GOOD, "--strength=2"], ["--strength=2: expected a number from 0 to 1"]),
         (
@@ -103,6 +104,7 @@ def test_help_shows_the_example_first_then_every_flag_with_its_default(capsys):
         (["--input=a"], ["--output is required", "--output=VALUE"]),
         (["--output=b", "--input"], ["Missing value for flag --input"]),
         ([*GOOD, "c.jpg"], ["unexpected argument 'c.jpg'", "--name=value"]),
+        ([], ["example: anime-tf work --input=a --output=b"]),
         ([*GOOD, "--flagfile=missing.txt"], ["--flagfile", "missing.txt"]),
         ([*GOOD, "--nocompare=1"], ["--nocompare=1"]),
     ],
@@ -201,6 +203,14 @@ def test_console_script_lists_the_verbs(capsys):
     assert app.main([]) == 2
 
 
+def test_a_file_in_place_of_a_verb(tmp_path, capsys):
+    for name, verb in (("me.jpg", "infer"), ("clip.MP4", "video")):
+        path = tmp_path / name
+        path.touch()
+        assert app.main([str(path)]) == 2
+        assert f"run: anime-tf {verb} {path}" in capsys.readouterr().err
+
+
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.run(
@@ -242,6 +252,7 @@ def test_a_missing_package_is_one_line():
     (line,) = done.stderr.splitlines()
     assert "the package absl is not installed" in line
     assert "make demo" in line
+    assert ".venv/bin/python" in line
     assert "pip install -r requirements.txt" in line
 
 
