@@ -1,0 +1,46 @@
+"""Makes docs/images/strip.jpg: photos in the first row, each style below.
+
+python docs/make_strip.py --styles=cel
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib import cbook
+
+from anime_tf import Stylizer
+
+ROOT = Path(__file__).resolve().parents[1]
+SIDE = 320
+# file -> the square of it: left, top, side
+CROPS = {
+    ROOT / "samples" / "colosseum.jpg": (180, 30, 400),
+    Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)): (40, 40, 440),
+    ROOT / "samples" / "lake.jpg": (190, 0, 432),
+    ROOT / "samples" / "osprey.jpg": (240, 20, 400),
+}
+
+
+def main(styles: list[str]) -> None:
+    """Write the strip for some styles, names or paths."""
+    stylizers = [Stylizer(style) for style in styles]
+    columns = []
+    for path, (left, top, side) in CROPS.items():
+        photo = cv2.imread(str(path))[top : top + side, left : left + side]
+        rows = [photo, *(one(photo[..., ::-1])[..., ::-1] for one in stylizers)]
+        small = [cv2.resize(row, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for row in rows]
+        columns.append(np.vstack(small))
+    cv2.imwrite(
+        str(ROOT / "docs" / "images" / "strip.jpg"),
+        np.hstack(columns),
+        [cv2.IMWRITE_JPEG_QUALITY, 88],
+    )
+
+
+if __name__ == "__main__":
+    named = [word.partition("=")[2] for word in sys.argv[1:] if word.startswith("--styles=")]
+    main(named[0].split(",") if named else ["cel"])
