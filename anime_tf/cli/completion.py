@@ -104,9 +104,9 @@ def _takes_value(one: Setting | None) -> bool:
 def _words(flag: str, one: Setting | None) -> list[str]:
     """Return the values of a flag that can be listed."""
     if flag == "--weights":
-        from anime_tf.styles.builtin import BUILTIN
+        from anime_tf.styles.registry import list_styles
 
-        return list(BUILTIN)
+        return [style.name for style in list_styles()]
     return [] if one is None else [str(choice) for choice in one.choices]
 
 

@@ -19,6 +19,7 @@ import platformdirs
 
 from anime_tf.config import did_you_mean
 from anime_tf.io.atomic import write_bytes
+from anime_tf.io.kinds import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from anime_tf.styles.builtin import BUILTIN, LICENSE_URLS, builtin_file
 
 TABLE = Path(__file__).with_name("registry.json")
@@ -267,12 +268,18 @@ def weights_path(name_or_path: str | os.PathLike[str]) -> Path:
     Raises:
         FileNotFoundError: Neither a style nor a path; a style that is not downloaded yet; or the
             file of a style is missing.
-        ValueError: The file of a style is damaged.
+        ValueError: The file of a style is damaged, or the path is that of a photo or video.
     """
     name = os.fspath(name_or_path)
     if name in BUILTIN:
         return builtin_file(name)
     path = Path(name)
+    for verb, suffixes in (("infer", PICTURE_SUFFIXES), ("video", VIDEO_SUFFIXES)):
+        if path.suffix.lower() in suffixes:
+            raise ValueError(
+                f"{name}: expected weights, got a photo or video; run anime-tf {verb} {name}, or "
+                'in Python Stylizer("cel")(photo)'
+            )
     styles = {} if os.sep in name else {style.name: style for style in list_styles()}
     if name in styles and styles[name].state == "cached":
         return _cached_file(styles[name])

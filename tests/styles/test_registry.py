@@ -124,3 +124,10 @@ def test_the_style_of_weights(tmp_path):
     assert style_of("cel").name == style_of(weights_path("cel")).name == "cel"
     assert style_of("hayao") is None, "not here yet"
     assert style_of(tmp_path / "x.keras") is None
+
+
+def test_a_photo_in_place_of_weights_names_the_command():
+    for name, verb in (("me.jpg", "infer"), ("clip.MP4", "video")):
+        with pytest.raises(ValueError) as error:
+            weights_path(name)
+        assert f"run anime-tf {verb} {name}" in str(error.value)
