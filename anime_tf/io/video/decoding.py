@@ -14,8 +14,8 @@ class VideoDecoding(Config):
     """Conversion of decoded frames.
 
     Attributes:
-        deinterlace: auto deinterlaces what the stream or container marks as interlaced, on all
-            frames, and off none.
+        deinterlace: auto deinterlaces what the stream or container marks as interlaced, on
+            everything, and off nothing.
         hdr: tonemap converts HDR videos (HLG and PQ) to BT.709, and as_is keeps their values and
             tags.
         background: Color for transparent pixels, such as black or #20a0ff. By default they stay

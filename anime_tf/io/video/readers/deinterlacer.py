@@ -28,7 +28,7 @@ class Deinterlacer:
     def __init__(self, name: str, mode: str, stream: av.VideoStream) -> None:
         self._name, self._mode = name, mode
         self._time_base: Any = stream.time_base
-        order = int(stream.codec_context.field_order)
+        order = getattr(stream.codec_context, "field_order", 0)  # PyAV 17 has none
         by_container = stream.codec_context.name not in _FRAME_CODECS and order in _INTERLACED
         self._all = mode == "on" or (mode == "auto" and by_container)
         self._is_bottom_first = by_container and order in _BOTTOM_FIRST

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 HD_HEIGHT = 720  # untagged video from this height on is taken as BT.709, below as BT.601
 
-# AVColorSpace -> PyAV's name of the matrix: those that can be written as well, and the others.
+# AVColorSpace -> PyAV's name of the matrix, of those that can be written. PyAV 17 has no BT2020.
 _MATRICES = {BT709: "ITU709", 5: "ITU601", BT601: "ITU601", 9: "BT2020"}
-_READABLE = {**_MATRICES, 4: "FCC", 7: "SMPTE240M", 10: "BT2020"}
+_READABLE = {*_MATRICES, 4, 7}  # FCC and SMPTE 240M, too
 _MATRIX_NAMES = {0: "RGB", 8: "YCgCo", 14: "ICtCp", 15: "IPT-C2", 16: "YCgCo-Re", 17: "YCgCo-Ro"}
 # Numbers that encoders reject as reserved are not copied.
 _PRIMARIES, _TRANSFERS = {1, *range(4, 13)}, {1, *range(4, 19)}
@@ -85,13 +85,15 @@ class FrameConverter:
         return upright[0], upright[1]
 
     def _matrix(self, frame: av.VideoFrame) -> str | None:
-        """Return PyAV's name of the matrix between YUV and RGB."""
+        """Return PyAV's name of the matrix between YUV and RGB, None for that of the frame."""
         number = frame.colorspace
         if frame.format.is_rgb:
             frame.colorspace = UNSPECIFIED
             return None
+        if number == 10:  # constant luminance, which FFmpeg does not convert either
+            number = frame.colorspace = 9
         if number in _READABLE:
-            return _READABLE[number]
+            return None
         made = _MATRICES[_guessed_matrix(frame.height)]
         if number != UNSPECIFIED and not self._warned:
             self._warned = True
@@ -111,12 +113,14 @@ def _guessed_matrix(height: int) -> int:
 
 def _color_encoding(stream: av.VideoStream) -> ColorEncoding:
     """Return the color encoding of a stream, guessed by convention where it is not tagged."""
+    from av.video.reformatter import Colorspace
+
     context = stream.codec_context
     # PyAV 17 crashes on context.pix_fmt if no frame can be decoded.
     pixels = context.format
     is_rgb = pixels is not None and pixels.is_rgb
     number = context.colorspace
-    if number not in _MATRICES:
+    if _MATRICES.get(number) not in Colorspace.__members__:
         number = _guessed_matrix(context.height)
     full = context.color_range == FULL_RANGE and not is_rgb
     primaries, transfer = context.color_primaries, context.color_trc

@@ -67,6 +67,8 @@ def frames(path, mode):
     ],
 )
 def test_interlaced_frames_are_deinterlaced(tmp_path, name, codec, options, top_first):
+    if codec == "mjpeg" and not hasattr(av.VideoCodecContext, "field_order"):
+        pytest.skip("PyAV 17 does not tell the order of fields")
     path = tmp_path / name
     write_interlaced(path, codec, options, top_first)
     raw, clean = frames(path, "off"), frames(path, "auto")
