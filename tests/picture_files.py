@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 import zlib
 
@@ -40,11 +41,13 @@ def png(width, height, depth, color_type, rows, extra=b""):
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def exif(orientation, order="<"):
+def exif(orientation, order="<", kind=3):
+    """Return an EXIF block; `kind` is the type of the orientation, by default SHORT."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
     # IFD0 at byte 8, two entries: image width, and the orientation
     entries = struct.pack(order + "HHIHH", 0x0100, 3, 1, 640, 0)
-    entries += struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+    value = struct.pack(order + {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}[kind], orientation)
+    entries += struct.pack(order + "HHI", 0x0112, kind, 1) + value.ljust(4, b"\0")
     return mark + struct.pack(order + "IH", 8, 2) + entries + struct.pack(order + "I", 0)
 
 
@@ -122,3 +125,89 @@ def whole_files():
         "lossless.webp": cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes(),
         "color.gif": cv2.imencode(".gif", bgr)[1].tobytes(),
     }
+
+
+def tolerable_files():
+    """Return damaged files that viewers show whole."""
+    files = whole_files()
+    damaged = {}
+    for name in ("color.jpg", "progressive.jpg", "restarts.jpg", "exif.jpg", "gray.jpg"):
+        data = files[name]
+        table = data.index(b"\xff\xdb")
+        damaged |= {
+            f"{name} without end": data[:-2],
+            f"{name} without half of its end": data[:-1],
+            f"{name} zeros for its end": data[:-2] + bytes(300),
+            f"{name} two starts": data[:2] + data,
+            f"{name} junk": data[:table] + b"   " + data[table:],
+        }
+    for name in ("color.png", "alpha.png", "gray.png", "sixteen.png"):
+        damaged[f"{name} without end"] = files[name][:-12]
+        damaged[f"{name} without half of its end"] = files[name][:-5]
+    return damaged
+
+
+# 64x32 pixels: left top red (200, 40, 40), left bottom green (30, 170, 60), right blue
+# (40, 60, 200), to be turned by 90 degrees clockwise. No encoder is among the requirements.
+TURNED_HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAchtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAA"
+    "AAAAAAAAAAAAADRpbG9jAAAAAERAAAIAAQAAAAAB7AABAAAAAAAAAM4AAgAAAAACugABAAAAAAAAACQAAAA4aWlu"
+    "ZgAAAAAAAgAAABVpbmZlAgAAAAABAABodmMxAAAAABVpbmZlAgAAAQACAABFeGlmAAAAAA5waXRtAAAAAAABAAAB"
+    "B2lwcnAAAADmaXBjbwAAAHZodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMA"
+    "AAMAHroCQGEAAQAqQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbq5Ka5uAhoMCAAAAMDIAAAAwAhYgABAAZEAcFzwIkA"
+    "AAATY29scm5jbHgAAQANAAaAAAAAFGlzcGUAAAAAAAAAQAAAAEAAAAAoY2xhcAAAAEAAAAABAAAAIAAAAAEAAAAA"
+    "AAAAAv///+AAAAACAAAAEHBpeGkAAAAAAwgICAAAAAlpcm90AwAAABlpcG1hAAAAAAAAAAEAAQaBAgMFhIYAAAAa"
+    "aXJlZgAAAAAAAAAOY2RzYwACAAEAAQAAAPptZGF0AAAAyigBrwY4Wve238OH///SPPof0J+iflbPvrTe/9Xj//we"
+    "9CsyFVrzcr9tRJ6FTnCc4wnuzcXbBV5tgTIV/p3dNmcamPPentvGux/WfHnZ8+zp5G/XfG//6sxoXfI6eFMXCexJ"
+    "yt2RyCRkpxfuHNJg5bT/m/od9+pCSCjB1xztf8v0nR8s4ffB9HxrgRsG/8v0nR8s4ffB9HXYA/+X6To+WcPvg+j1"
+    "xj9xw0AN9dWevxjdRIkm/aw4cJhKBM+oOn70Fc5W4u/0h1Z2ucAAAAAGRXhpZgAATU0AKgAAAAgAAQESAAMAAAAB"
+    "AAYAAAAAAAA="
+)
+
+
+def tiff_file(array, colors=2, *, extra=(), order="<", big=False, orientation=None, format_=1):
+    """Write (height, width, channels) as a TIFF of one strip.
+
+    Args:
+        array: uint8, uint16 or float32.
+        colors: The tag PhotometricInterpretation.
+        extra: The tag ExtraSamples.
+        order: "<" or ">".
+        big: BigTIFF.
+        orientation: (type, value) of the tag.
+        format_: The tag SampleFormat.
+    """
+    height, width, channels = array.shape
+    raw = array.astype(array.dtype.newbyteorder(order)).tobytes()
+    bits = [array.dtype.itemsize * 8] * channels
+    entries = {
+        256: (4, [width]), 257: (4, [height]), 258: (3, bits), 259: (3, [1]), 262: (3, [colors]),
+        273: (4, [0]), 277: (3, [channels]), 278: (4, [height]), 279: (4, [len(raw)]),
+        339: (3, [format_] * channels),
+    }  # fmt: skip
+    if extra:
+        entries[338] = (3, list(extra))
+    if orientation:
+        entries[274] = (orientation[0], [orientation[1]])
+    room, number, head = (8, "Q", 16) if big else (4, "I", 8)
+    count = "Q" if big else "H"
+    entry = 20 if big else 12
+    start = head + struct.calcsize("<" + count) + entry * len(entries) + room
+    directory, behind = struct.pack(order + count, len(entries)), b""
+    places = {}
+    for tag, (kind, values) in sorted(entries.items()):
+        codes = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
+        data = struct.pack(f"{order}{len(values)}{codes[kind]}", *values)
+        directory += struct.pack(f"{order}HH{number}", tag, kind, len(values))
+        if tag == 273:
+            places[tag] = len(directory)
+        if len(data) > room:
+            directory += struct.pack(order + number, start + len(behind))
+            behind += data
+        else:
+            directory += data.ljust(room, b"\0")
+    strip = struct.pack(order + "I", start + len(behind)).ljust(room, b"\0")
+    directory = directory[: places[273]] + strip + directory[places[273] + room :] + bytes(room)
+    mark = b"II" if order == "<" else b"MM"
+    top = struct.pack(order + "HHHQ", 43, 8, 0, 16) if big else struct.pack(order + "HI", 42, 8)
+    return mark + top + directory + behind + raw

@@ -20,7 +20,7 @@ from anime_tf.datasets.edge_smooth import smooth_edges
 from anime_tf.datasets.extract.duplicates import HashIndex
 from anime_tf.datasets.extract.quality import QualityLimits, measure
 from anime_tf.io import pictures
-from anime_tf.io.folders import by_stem, find_pictures, relative_stem
+from anime_tf.io.folders import Listing, by_stem, list_folder, relative_stem
 from anime_tf.io.geometry import resize
 from anime_tf.io.terminal import Progress
 from anime_tf.metrics.perceptual_hash import perceptual_hash
@@ -133,7 +133,8 @@ def check_dataset(
         "paired": root / style / "paired",
         "val": root / "val",
     }
-    names = {key: _list(folder) for key, folder in paths.items()}
+    listings = {key: _list(folder) for key, folder in paths.items()}
+    names = {key: listing.pictures for key, listing in listings.items()}
     if not names["photos"] and not names["style"]:
         raise FileNotFoundError(
             f"{root}: expected photos in {paths['photos']} and style pictures in "
@@ -142,6 +143,11 @@ def check_dataset(
     folders = {key: _read_folder(paths[key], files, workers) for key, files in names.items()}
     checker = _Checker(folders, image_size)
     checker.run()
+    for listing in listings.values():
+        listing.log_ignored()
+        checker.problems += [
+            f"unreadable: {path}: {why}" for path, why in listing.unreadable.items()
+        ]
     facts = {
         "dataset_dir": str(root),
         "style": style,
@@ -174,11 +180,8 @@ def measure_picture(path: Path) -> PictureFacts:
     )
 
 
-def _list(folder: Path) -> list[Path]:
-    try:
-        return find_pictures(folder)
-    except FileNotFoundError:
-        return []
+def _list(folder: Path) -> Listing:
+    return list_folder(folder) if folder.is_dir() else Listing(())
 
 
 def _read_folder(folder: Path, paths: Sequence[Path], workers: int | None) -> FolderFacts:

@@ -19,7 +19,7 @@ from absl import logging
 from anime_tf.datasets.config import RESAMPLINGS
 from anime_tf.io import pictures
 from anime_tf.io.atomic import atomic_folder
-from anime_tf.io.folders import SMOOTH_RECORD, by_stem, find_pictures
+from anime_tf.io.folders import SMOOTH_RECORD, by_stem, list_folder
 from anime_tf.io.geometry import resize
 from anime_tf.io.terminal import Progress
 
@@ -127,12 +127,16 @@ def smooth_folder(
         raise ValueError(f"resampling: expected one of {words}, got {resampling!r}")
     if size_hw is not None and min(size_hw) < 1:
         raise ValueError(f"expected a size of at least 1x1, got {size_hw}")
-    sources = by_stem(find_pictures(style_dir), style_dir)
+    listing = list_folder(style_dir)
+    listing.log()
+    sources = by_stem(listing.pictures, style_dir)
     _check_target(smooth_dir, overwrite)
     with atomic_folder(smooth_dir, replace=True, durable=False) as temporary:
         skipped = _smooth_all(sources, temporary, size_hw, resampling, workers)
-        if len(skipped) == len(sources):
-            count = len(sources)
+        written = len(sources) - len(skipped)
+        skipped.update(listing.unreadable)
+        if not written:
+            count = len(skipped)
             raise ValueError(
                 f"{style_dir}: expected readable pictures, got {count} unreadable ones"
             )
@@ -140,12 +144,12 @@ def smooth_folder(
         record = {
             "size_hw": size_hw,
             "resampling": None if size_hw is None else resampling,
-            "pictures": len(sources) - len(skipped),
+            "pictures": written,
             "skipped": names,
         }
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
         (temporary / SMOOTH_RECORD).write_text(text, encoding="utf-8")
-    return SmoothReport(smooth_dir, len(sources) - len(skipped), names)
+    return SmoothReport(smooth_dir, written, names)
 
 
 def _check_target(smooth_dir: Path, overwrite: bool) -> None:

@@ -124,7 +124,7 @@ class TrainingPictures:
         self.augment_flip = augment_flip
         self.augment_resize = augment_resize
         self.exposed = exposed
-        self.broken: dict[Path, str] = {}
+        self.broken: dict[Path, str] = dict(folders.unreadable)
         self._paths: dict[str, tuple[Path, ...]] = {
             "photo": folders.train_photo,
             "paired": folders.paired or (),

@@ -2,8 +2,9 @@
 
 A SavedModel contains no Python, so this is `io.pictures.decode_picture` in TensorFlow operations,
 with the same rules: EXIF orientation is applied, alpha is kept, 16-bit values become
-round(value / 257). Headers are checked before anything is decoded, and an unreadable picture
-returns an error of its own instead of failing its batch.
+round(value / 257), and damage that viewers tolerate is repaired. Color profiles are ignored.
+Headers are checked before anything is decoded, and an unreadable picture returns an error of its
+own instead of failing its batch.
 
 Unsupported are GIF (TensorFlow decodes all frames, without a limit), BMP (some variants are decoded
 wrongly) and animated WebP (without alpha, the decoder of TensorFlow 2.21 writes out of bounds).
@@ -121,6 +122,8 @@ class EncodedPictures:
             size = tf.strings.length(data)
             is_too_large = size > most
             data = tf.where(is_too_large, "", data)
+            is_doubled = tf.strings.substr(data, 0, 4) == b"\xff\xd8\xff\xd8"
+            data = tf.where(is_doubled, tf.strings.substr(data, 2, -1), data)
             header = _read_header(_File(data))
             error = _select(
                 (
@@ -129,6 +132,9 @@ class EncodedPictures:
                 ),
                 otherwise=_find_error(data, header, self._max_pixels, max_side),
             )
+            is_open = (error == "") & (header.tail == _END_OF_JPEG)
+            is_whole = tf.cond(is_open, lambda: _has_all_pixels(data, header), lambda: True)
+            error = tf.where(is_whole, error, f"JPEG picture: {_CUT}")
             picture_u8 = tf.cond(error == "", lambda: _decode(data, header), lambda: empty)
             return picture_u8, error
 
@@ -146,6 +152,10 @@ _JPEG, _PNG, _WEBP, _UNKNOWN = range(4)
 _NAMES = ("JPEG", "PNG", "WebP", "")
 _HEX = [f"{byte:02x}" for byte in range(256)]
 
+_END_OF_JPEG = b"\xff\xd9"
+_OTHER_TAIL = b"\x55\x2a" * 64
+_END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"
+
 _COPY_AGAIN = "copy or download it again"
 _CUT = f"it is cut off; {_COPY_AGAIN}"
 _NO_PICTURE = f"it contains no picture; {_COPY_AGAIN}"
@@ -157,7 +167,8 @@ class _Header(NamedTuple):
     """Properties of a picture before it is decoded, scalars; int64 but for `problem`.
 
     `problem` is an error in the structure of the file, or empty; size is before orientation (EXIF,
-    1 to 8); `channels` is the number of decoded ones to keep, 3 or 4.
+    1 to 8); `channels` is the number of decoded ones to keep, 3 or 4; `end` the number of bytes to
+    decode, and `tail` the missing ones behind them, a string.
     """
 
     kind: tf.Tensor
@@ -166,6 +177,8 @@ class _Header(NamedTuple):
     width: tf.Tensor
     orientation: tf.Tensor
     channels: tf.Tensor
+    end: tf.Tensor
+    tail: tf.Tensor
 
 
 class _File:
@@ -204,7 +217,7 @@ def _read_header(file: _File) -> _Header:
     def branch(read: Callable[[_File], tuple[Any, ...]]) -> Callable[[], list[tf.Tensor]]:
         return lambda: [_to_tensor(value) for value in read(file)]
 
-    readers = (_read_jpeg, _read_png, _read_webp, lambda _: ("", 0, 0, 1, 3))
+    readers = (_read_jpeg, _read_png, _read_webp, lambda _: ("", 0, 0, 1, 3, 0, ""))
     return _Header(kind, *tf.switch_case(tf.cast(kind, tf.int32), [*map(branch, readers)]))
 
 
@@ -253,14 +266,21 @@ def _walk(
 def _read_jpeg(file: _File) -> tuple[Any, ...]:
     """Walk the segments up to the first scan."""
 
+    def after_junk(at: tf.Tensor) -> tf.Tensor:
+        following = file.bytes_u8[at:]
+        is_marker = (following[:-1] == 0xFF) & (following[1:] >= 0xC0) & (following[1:] < 0xFF)
+        places = tf.where(is_marker)[:, 0]
+        return tf.concat([at + places, [file.size]], axis=0)[0]
+
     def step(at: tf.Tensor, state: _State) -> tuple[Any, Any, tf.Tensor, dict]:
+        is_junk = file.number(at, 1) != 0xFF
+        at = tf.cond(is_junk, lambda: after_junk(at), lambda: at)
         marker, length = file.number(at + 1, 1), file.number(at + 2, 2)
         is_fill = file.has(at, b"\xff\xff")
         is_alone = (marker == 0x01) | ((marker >= 0xD0) & (marker <= 0xD8))
         is_segment = ~is_fill & ~is_alone
         problem = _select(
             (at + 2 > file.size, _CUT),
-            (file.number(at, 1) != 0xFF, f"a marker is missing; {_COPY_AGAIN}"),
             (is_segment & (marker == 0xD9), _NO_PICTURE),
             (is_segment & (at + 4 > file.size), _CUT),
             otherwise="",
@@ -285,10 +305,14 @@ def _read_jpeg(file: _File) -> tuple[Any, ...]:
     # Within a scan, 0xFF is followed by 0x00 or by a marker.
     scans = file.bytes_u8[at:]
     is_marker, marker = scans[:-1] == 0xFF, scans[1:]
+    has_end = tf.reduce_any(is_marker & (marker == 0xD9))
+    last = tf.reduce_max(tf.where(file.bytes_u8 > 0))
+    zeros = file.size - 1 - last
+    is_zero_filled = (zeros > 1) & (zeros <= file.size // 2)
     problem = _select(
         (problem != "", problem),
         (frame == 0, _NO_PICTURE),
-        (~tf.reduce_any(is_marker & (marker == 0xD9)), _CUT),
+        (~has_end & ~is_zero_filled & ~_has_all_scans(file, frame, at), _CUT),
         (
             tf.math.count_nonzero(is_marker & (marker == 0xDA)) >= MAX_SCANS,
             f"it has more than {MAX_SCANS} scans; save it again",
@@ -300,14 +324,36 @@ def _read_jpeg(file: _File) -> tuple[Any, ...]:
         otherwise="",
     )
     orientation = _read_orientation(file, state)
-    return problem, file.number(frame + 5, 2), file.number(frame + 7, 2), orientation, 3
+    size = file.number(frame + 5, 2), file.number(frame + 7, 2)
+    end = file.size - tf.cast(~has_end & file.has(file.size - 1, b"\xff"), tf.int64)
+    tail = _select((has_end, ""), (is_zero_filled, b"\0" + _END_OF_JPEG), otherwise=_END_OF_JPEG)
+    return problem, *size, orientation, 3, end, tail
+
+
+def _has_all_scans(file: _File, frame: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    """Return whether the scans from `start` on bring all coefficients of all components."""
+    is_scan = (file.bytes_u8[:-1] == 0xFF) & (file.bytes_u8[1:] == 0xDA)
+    scans = tf.where(is_scan)[:, 0]
+    scans = tf.boolean_mask(scans, scans >= start)
+    count = file.number(scans + 4, 1)
+    first, last, shifts = (file.number(scans + 5 + 2 * count + i, 1) for i in range(3))
+    components = file.number(frame + 10 + 3 * tf.range(file.number(frame + 9, 1)), 1)
+    named = file.number(scans[:, None] + 5 + 2 * tf.range(4, dtype=tf.int64), 1)
+    named = tf.where(tf.range(4, dtype=tf.int64) < count[:, None], named, -1)
+    covers = tf.reduce_any(named[:, :, None] == components, axis=1) & (shifts % 16 == 0)[:, None]
+    for is_part in (first == 0, last == 63):
+        found = tf.reduce_any(covers & is_part[:, None], axis=0)
+        components = tf.where(found, components, -1)
+    return tf.reduce_all(components >= 0)
 
 
 def _read_png(file: _File) -> tuple[Any, ...]:
     """Walk the chunks; libpng verifies their checksums."""
+    zero = tf.constant(0, tf.int64)
 
     def step(at: tf.Tensor, _state: _State) -> tuple[Any, Any, tf.Tensor, dict]:
-        end = at + 12 + file.number(at, 4)
+        is_end = at + 12 > file.size  # libpng finds out whether all pixels are there
+        end = at + tf.where(is_end, zero, 12 + file.number(at, 4))
         is_exif = file.has(at + 4, b"eXIf")
         problem = _select((end > file.size, _CUT), otherwise="")
         is_alpha = file.has(at + 4, b"tRNS")
@@ -315,10 +361,11 @@ def _read_png(file: _File) -> tuple[Any, ...]:
             "exif": (is_exif, at + 8),
             "exif_end": (is_exif, end - 4),
             "alpha": (is_alpha, at),
+            "cut": (is_end, at),
         }
-        return problem, file.has(at + 4, b"IEND"), end, changes
+        return problem, is_end | file.has(at + 4, b"IEND"), end, changes
 
-    problem, _, state = _walk(8, step, ["exif", "exif_end", "alpha"])
+    problem, end, state = _walk(8, step, ["exif", "exif_end", "alpha", "cut"])
     has_header = (file.number(8, 4) == 13) & file.has(12, b"IHDR")
     no_header = f"it does not begin with an IHDR chunk; {_COPY_AGAIN}"
     color = file.number(25, 1)  # 4 is gray with alpha, 6 is RGBA
@@ -329,6 +376,8 @@ def _read_png(file: _File) -> tuple[Any, ...]:
         file.number(16, 4),
         _read_orientation(file, state),
         tf.where(has_alpha, 4, 3),
+        end,
+        tf.where(state["cut"] > 0, _END_OF_PNG, ""),
     )
 
 
@@ -375,7 +424,7 @@ def _read_webp(file: _File) -> tuple[Any, ...]:
         otherwise="",
     )
     # The decoder returns 3 or 4 channels, as the file has.
-    return problem, height, width, _read_orientation(file, state), 4
+    return problem, height, width, _read_orientation(file, state), 4, file.size, ""
 
 
 def _read_orientation(file: _File, state: _State) -> tf.Tensor:
@@ -390,9 +439,12 @@ def _read_orientation(file: _File, state: _State) -> tf.Tensor:
     directory = start + number(start + 4, 4)
     # A truncated block may announce more entries than it has.
     entries = directory + 2 + 12 * tf.range(number(directory, 2))
-    is_valid = (number(entries, 2) == 0x0112) & (number(entries + 2, 2) == 3)
+    kind, at = number(entries + 2, 2), entries + 8
+    is_byte, is_short, is_long = ((kind == a) | (kind == b) for a, b in ((1, 6), (3, 8), (4, 9)))
+    is_valid = (number(entries, 2) == 0x0112) & (is_byte | is_short | is_long)
     is_valid &= (entries + 10 <= end) & (is_little | file.has(start, b"MM\0*"))
-    value = tf.concat([tf.boolean_mask(number(entries + 8, 2), is_valid), [1]], axis=0)[0]
+    values = tf.where(is_byte, number(at, 1), tf.where(is_short, number(at, 2), number(at, 4)))
+    value = tf.concat([tf.boolean_mask(values, is_valid), [1]], axis=0)[0]
     return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
@@ -430,19 +482,28 @@ def _text(*parts: Any) -> tf.Tensor:
     )
 
 
+def _has_all_pixels(data: tf.Tensor, header: _Header) -> tf.Tensor:
+    """Return whether the picture of a JPEG without its end ignores the bytes that follow."""
+    data = tf.strings.substr(data, 0, header.end)
+    ways = (tf.strings.join([data, tail, _END_OF_JPEG]) for tail in (b"", _OTHER_TAIL))
+    first, second = (tf.io.decode_jpeg(way, channels=3) for way in ways)
+    return tf.reduce_all(first == second)
+
+
 def _decode(data: tf.Tensor, header: _Header) -> tf.Tensor:
     """Decode to uint8 (height, width, 3 or 4), upright; fails if the pixels are broken."""
+    whole = tf.strings.join([tf.strings.substr(data, 0, header.end), header.tail])
 
     def decode_jpeg() -> tf.Tensor:
         # The default transform is fast, but off by several levels.
-        return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+        return tf.io.decode_jpeg(whole, channels=3, dct_method="INTEGER_ACCURATE")
 
     def decode_png() -> tf.Tensor:
         is_16_bit = tf.strings.substr(data, 24, 1) == b"\x10"
-        return tf.cond(is_16_bit, decode_png16, lambda: tf.io.decode_png(data, channels=4))
+        return tf.cond(is_16_bit, decode_png16, lambda: tf.io.decode_png(whole, channels=4))
 
     def decode_png16() -> tf.Tensor:
-        values = tf.io.decode_png(data, channels=4, dtype=tf.uint16)
+        values = tf.io.decode_png(whole, channels=4, dtype=tf.uint16)
         # round(x / 257); values + 128 would overflow.
         quotient = values // 257
         return tf.cast(quotient, tf.uint8) + tf.cast(values - quotient * 257 > 128, tf.uint8)

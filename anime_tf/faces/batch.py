@@ -45,7 +45,7 @@ def stylize_pictures(
         stylizer_config = stylizer_config.replace(dtype="uint16")
     if finder is not None and config.faces == "crop":
         crops = _FaceCrops(config, stylizer_config, face_config, finder)
-        return tasks, extract_files(tasks, crops, "face")
+        return tasks, extract_files(tasks, crops, "face", allow_truncated=config.allow_truncated)
     work = _picture_stylizer(config, stylizer_config, face_config, finder)
 
     def stylize(photo: Picture | np.ndarray) -> np.ndarray:
@@ -54,7 +54,8 @@ def stylize_pictures(
         anime = work(array)
         return side_by_side(array, anime) if config.compare else anime
 
-    return tasks, stylize_files(tasks, stylize, quality=config.quality, bits=config.bits)
+    settings = {name: getattr(config, name) for name in ("quality", "bits", "allow_truncated")}
+    return tasks, stylize_files(tasks, stylize, **settings)
 
 
 def _picture_stylizer(

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from absl import logging
 
 from anime_tf.errors import error_line
-from anime_tf.io.folders import PICTURE_SUFFIXES, find_pictures
+from anime_tf.io.folders import Listing, list_files, list_folder
+from anime_tf.io.kinds import PICTURE_SUFFIXES
 from anime_tf.io.paths import check_writable, expand_glob, glob_root, has_wildcard
 from anime_tf.io.pictures import (
     DEEP_SUFFIXES,
@@ -44,10 +45,11 @@ _FAILURES = (ValueError, OSError, MemoryError)
 
 @dataclass(frozen=True)
 class Task:
-    """A picture to read, and the file that it becomes."""
+    """A picture to read, and the file that it becomes; or the reason why it cannot be read."""
 
     source: Path
     target: Path
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def plan(source: str, output: str | None, *, bits: int = 8) -> list[Task]:
     if _is_file(source):
         tasks = [Task(Path(source), _single_target(Path(source), output, suffixes))]
     else:
-        folder, found = _find(source)
+        folder, listing = _find(source)
         root = Path(output)
         if root.suffix.lower() in WRITABLE_SUFFIXES and not root.exists():
             raise ValueError(
@@ -94,7 +96,8 @@ def plan(source: str, output: str | None, *, bits: int = 8) -> list[Task]:
             raise NotADirectoryError(
                 f"{output}: expected a folder for the pictures of {source}, got a file"
             )
-        tasks = _targets(folder, _not_inside(found, folder, root), root, suffixes)
+        tasks = _targets(folder, _not_inside(listing, folder, root), root, suffixes)
+        listing.log_ignored()
     _check_outputs(tasks)
     return tasks
 
@@ -132,31 +135,33 @@ def _single_target(source: Path, output: str, suffixes: Sequence[str]) -> Path:
     return target
 
 
-def _find(source: str) -> tuple[Path, list[Path]]:
-    """Return the root of the output's structure, and the pictures of a folder or glob."""
+def _find(source: str) -> tuple[Path, Listing]:
+    """Return the root of the output's structure, and the files of a folder or glob."""
+    expected = f"{source}: expected pictures ({', '.join(PICTURE_SUFFIXES)}), got"
     if os.path.isdir(source):
-        return Path(source), find_pictures(source)
+        listing = list_folder(source)
+        if not (listing.pictures or listing.unreadable):
+            raise FileNotFoundError(f"{expected} none")
+        return Path(source), listing
     if not has_wildcard(source):
         raise FileNotFoundError(
             f"{source}: no such file or folder; expected a picture, a folder of pictures, or a "
             "pattern such as 'photos/**/*.jpg'"
         )
     matches = expand_glob(source)
-    found = [path for path in matches if path.suffix.lower() in PICTURE_SUFFIXES and _is_file(path)]
-    if not found:
-        raise FileNotFoundError(
-            f"{source}: expected pictures ({', '.join(PICTURE_SUFFIXES)}), got "
-            f"{len(matches)} other files and folders"
-        )
-    return glob_root(source), found
+    listing = list_files(path for path in matches if not path.is_dir())
+    if not (listing.pictures or listing.unreadable):
+        raise FileNotFoundError(f"{expected} {len(matches)} other files and folders")
+    return glob_root(source), listing
 
 
-def _not_inside(found: list[Path], folder: Path, root: Path) -> list[Path]:
-    """Skip what an earlier run wrote to a folder inside the input folder."""
+def _not_inside(listing: Listing, folder: Path, root: Path) -> dict[Path, str]:
+    """Return path -> problem, without what an earlier run wrote to a folder inside the input."""
+    found = {**dict.fromkeys(listing.pictures, ""), **listing.unreadable}
     inner = _real(root)
     if inner == _real(folder):
         return found
-    kept = [path for path in found if inner not in _real(path).parents]
+    kept = {path: why for path, why in found.items() if inner not in _real(path).parents}
     if not kept:
         raise FileNotFoundError(
             f"{folder}: expected pictures outside of the output folder {root}, got none; choose "
@@ -171,7 +176,9 @@ def _written_name(source: Path, suffixes: Sequence[str]) -> str:
     return source.name if known else source.with_suffix(".png").name
 
 
-def _targets(folder: Path, found: list[Path], root: Path, suffixes: Sequence[str]) -> list[Task]:
+def _targets(
+    folder: Path, found: dict[Path, str], root: Path, suffixes: Sequence[str]
+) -> list[Task]:
     """Return distinct targets in the structure of `folder`; unchanged names have priority."""
     places = {path: root / path.relative_to(folder) for path in found}
     targets = {
@@ -185,7 +192,8 @@ def _targets(folder: Path, found: list[Path], root: Path, suffixes: Sequence[str
         names = (place.with_name(f"{stem}.png") for stem in _stems(path))
         targets[path] = next(name for name in names if name not in taken)
         taken.add(targets[path])
-    return [Task(path, targets[path]) for path in found]
+    tasks = [Task(path, targets[path], problem) for path, problem in found.items()]
+    return sorted(tasks, key=lambda task: task.source.relative_to(folder).as_posix())
 
 
 def _stems(path: Path) -> Iterator[str]:
@@ -231,6 +239,7 @@ def stylize_files(
     *,
     quality: int = 95,
     bits: int = 8,
+    allow_truncated: bool = False,
     log: Callable[[str], None] = write_line,
 ) -> BatchReport:
     """Read, stylize and write pictures in parallel; a file that fails does not stop the others.
@@ -241,12 +250,13 @@ def stylize_files(
             of uint16; called from this thread alone.
         quality: Quality of JPEG and WebP, 1..100.
         bits: 8 or 16 bits per channel.
+        allow_truncated: Decode files that are cut in the middle.
         log: Takes the line of each failure at once; by default to stderr.
     """
-    read: Callable[[Path], Any] = read_picture if bits == 8 else read_array
+    read: Callable[..., Any] = read_picture if bits == 8 else read_array
     return run_tasks(
         tasks,
-        read=lambda task: read(task.source),
+        read=lambda task: read(task.source, allow_truncated=allow_truncated),
         work=lambda pictures: [stylize(picture) for picture in pictures],
         write=lambda task, picture: write_picture(task.target, picture, quality=quality),
         log=log,
@@ -258,12 +268,13 @@ def extract_files(
     extract: Callable[[Picture], Sequence[Picture]],
     name: str,
     *,
+    allow_truncated: bool = False,
     log: Callable[[str], None] = write_line,
 ) -> BatchReport:
     """Make any number of pictures from each, such as one per face.
 
     ``out/a.jpg`` becomes ``out/a_NAME1.png`` and so on; a picture without results is neither
-    written nor a failure. `extract` is called from this thread alone; `log` as of `stylize_files`.
+    written nor a failure. `extract` is called from this thread alone; others as `stylize_files`.
     """
     stems = _distinct_stems(tasks)
     inputs = {_real(task.source) for task in tasks}
@@ -282,7 +293,7 @@ def extract_files(
 
     report = run_tasks(
         tasks,
-        read=lambda task: read_picture(task.source),
+        read=lambda task: read_picture(task.source, allow_truncated=allow_truncated),
         work=lambda pictures: [extract(picture) for picture in pictures],
         write=write,
         log=log,
@@ -345,12 +356,17 @@ def run_tasks(
             written.append(task.target)
             progress.update()
 
+    def read_task(task: Task) -> Source:
+        if task.problem:
+            raise ValueError(f"{task.source}: {task.problem}")
+        return read(task)
+
     def put(task: Task, result: Result) -> None:
         task.target.parent.mkdir(parents=True, exist_ok=True)
         write(task, result)
 
     try:
-        ahead = _read_ahead(readers, tasks, read)
+        ahead = _read_ahead(readers, tasks, read_task)
         begun = 0
         while group := list(islice(ahead, batch_size)):
             begun += len(group)

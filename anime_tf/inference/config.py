@@ -88,6 +88,7 @@ class InferConfig(Config):
         bits: Bits per channel of the output. 16 needs .png or .tiff.
         compare: Write the photo and the result side by side.
         quality: Quality of JPEG and WebP files.
+        allow_truncated: Decode files that are cut in the middle; their rest is gray or empty.
     """
 
     input: str = setting()
@@ -96,6 +97,7 @@ class InferConfig(Config):
     bits: int = setting(8, choices=(8, 16))
     compare: bool = setting(False)
     quality: int = setting(95, minimum=1, maximum=100)
+    allow_truncated: bool = setting(False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

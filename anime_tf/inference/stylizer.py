@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from absl import logging
+from PIL import Image
 
 from anime_tf.inference import tiling
 from anime_tf.inference.autotune import open_engine
@@ -20,8 +21,11 @@ from anime_tf.inference.frozen import Freezer, FrozenEngine, can_freeze
 from anime_tf.inference.memory import fits_into_memory
 from anime_tf.inference.postprocess import postprocess
 from anime_tf.io.geometry import limit_array_side
-from anime_tf.io.pixels import as_type, check_finite, from_pm1, to_pm1
+from anime_tf.io.pictures import image_to_array, read_array
+from anime_tf.io.pixels import as_type, check_finite, from_pm1, to_eight_bits, to_pm1
 from anime_tf.styles.registry import style_of, weights_path
+
+Photo = np.ndarray | str | os.PathLike[str] | Image.Image
 
 
 class Stylizer:
@@ -83,22 +87,25 @@ class Stylizer:
         other._check_tiles()
         return other
 
-    def __call__(self, photo_u8: np.ndarray) -> np.ndarray:
+    def __call__(self, photo: Photo) -> np.ndarray:
         """Stylize a photo or a batch of photos.
 
         Args:
-            photo_u8: uint8 in 0..255, or uint16 in 0..65535: RGB (height, width, 3), RGBA
-                (height, width, 4), or a batch (n, height, width, 3). Alpha is kept.
+            photo: uint8 in 0..255, or uint16 in 0..65535: RGB (height, width, 3), RGBA
+                (height, width, 4), or a batch (n, height, width, 3); or the path of a picture
+                file, or an image of Pillow, which are turned upright, converted to sRGB, and read
+                in 8 bits unless `dtype` is uint16. Alpha is kept.
 
         Returns:
             A new array of the same shape, of the type of the photo or of `dtype`; with `max_side`
             of the smaller height and width.
 
         Raises:
-            ValueError: Another type or shape.
+            FileNotFoundError: There is no such file.
+            ValueError: Another type or shape, or a file that cannot be read.
             MemoryError: The picture is too large for the device; see `tile` and `max_side`.
         """
-        photo_u8 = np.asarray(photo_u8)
+        photo_u8 = self._to_array(photo)
         _check(photo_u8)
         max_side = self.config.max_side
         if photo_u8.ndim == 3:
@@ -112,14 +119,21 @@ class Stylizer:
         limited = [limit_array_side(photo, max_side) for photo in photo_u8]
         return self._stylize(np.stack(limited), self._engine)
 
+    def _to_array(self, photo: Photo) -> np.ndarray:
+        if isinstance(photo, str | os.PathLike):
+            array = read_array(photo)
+        elif isinstance(photo, Image.Image):
+            array = image_to_array(photo)
+        else:
+            return np.asarray(photo)
+        return array if self.config.dtype == "uint16" else to_eight_bits(array)
+
     @property
     def can_freeze(self) -> bool:
         """Whether `freeze` works: for archives and built-in styles it does."""
         return self._freezer is not None
 
-    def freeze(
-        self, photo_u8: np.ndarray | Sequence[np.ndarray], passes: int | None = None
-    ) -> Stylizer:
+    def freeze(self, photo: Photo | Sequence[Photo], passes: int | None = None) -> Stylizer:
         """Return a `Stylizer` with frozen norm statistics: those of one or several photos.
 
         A norm uses mean and variance of the whole picture at its layer. Frozen, they are folded
@@ -131,8 +145,9 @@ class Stylizer:
         tiles; see docs/performance.md for the accuracy.
 
         Args:
-            photo_u8: uint8 or uint16 RGB (height, width, 3), or a sequence of such photos of any
-                sizes, which count as one large photo. They are shrunk to `max_side`.
+            photo: uint8 or uint16 RGB (height, width, 3), a path or an image of Pillow, or a
+                sequence of such photos of any sizes, which count as one large photo. They are
+                shrunk to `max_side`.
             passes: Passes over the photo, or over eight megapixels of it, that refine the
                 statistics; each takes as long as stylizing as much. None is 3.
 
@@ -140,12 +155,13 @@ class Stylizer:
             ValueError: Another type or shape, or weights or an engine that cannot be frozen.
             MemoryError: The photo is too large for the device; see `max_side`.
         """
-        photos = [photo_u8] if isinstance(photo_u8, np.ndarray) else list(photo_u8)
-        for photo in photos:
-            _check(photo)
-            if photo.ndim != 3 or photo.shape[2] != 3:
-                raise ValueError(f"expected photos (height, width, 3), got {photo.shape}")
-        limited = [limit_array_side(photo, self.config.max_side) for photo in photos]
+        photos: list[Any] = list(photo) if isinstance(photo, list | tuple) else [photo]
+        arrays = [self._to_array(photo) for photo in photos]
+        for array in arrays:
+            _check(array)
+            if array.ndim != 3 or array.shape[2] != 3:
+                raise ValueError(f"expected photos (height, width, 3), got {array.shape}")
+        limited = [limit_array_side(array, self.config.max_side) for array in arrays]
         frozen = self.with_settings()
         frozen._engine = self._frozen(limited, passes)
         return frozen
@@ -287,8 +303,8 @@ def _check(photo_u8: np.ndarray) -> None:
     batch = len(shape) == 4 and shape[-1] == 3
     if not (single or batch):
         raise ValueError(
-            "expected a picture (height, width, 3 or 4) or a batch (n, height, width, 3), got an "
-            f"array of shape {shape}"
+            "expected a picture (height, width, 3 or 4) or a batch (n, height, width, 3), a path "
+            f"or an image of Pillow, got an array of shape {shape}"
         )
     if photo_u8.dtype not in (np.uint8, np.uint16):
         raise ValueError(

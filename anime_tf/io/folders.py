@@ -5,17 +5,88 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from absl import logging
 
+from anime_tf.io.kinds import PICTURE_SUFFIXES, classify
 from anime_tf.io.plain_file import read_plain_file
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 SMOOTH_RECORD = "smooth.json"  # written by `edge_smooth.smooth_folder` beside its pictures
 
 _SUFFIX_WORDS = ", ".join(PICTURE_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Files of a folder.
+
+    Attributes:
+        pictures: Pictures, sorted by their relative path on every machine.
+        unreadable: Pictures in formats that are not read, videos, and folders and files without
+            permission -> the reason.
+        ignored: Number of other files, hidden ones included.
+    """
+
+    pictures: tuple[Path, ...]
+    unreadable: dict[Path, str] = field(default_factory=dict)
+    ignored: int = 0
+
+    def log(self) -> None:
+        """Log what is not read: a line for each file that looks like a picture or a video."""
+        for path, reason in self.unreadable.items():
+            logging.warning("%s: skipped, %s", path, reason)
+        self.log_ignored()
+
+    def log_ignored(self) -> None:
+        """Log the number of files of other kinds."""
+        if self.ignored:
+            logging.info("ignored %d files of other kinds", self.ignored)
+
+
+def list_files(paths: Iterable[Path]) -> Listing:
+    """Sort files by what they are; see `Listing`."""
+    pictures, unreadable, ignored = [], {}, 0
+    for path in paths:
+        kind, reason = ("other", "") if path.name.startswith(".") else classify(path)
+        if kind == "picture":
+            pictures.append(path)
+        elif kind == "other":
+            ignored += 1
+        else:
+            unreadable[path] = reason
+    return Listing(tuple(pictures), unreadable, ignored)
+
+
+def list_folder(folder: str | os.PathLike[str], *, recursive: bool = True) -> Listing:
+    """List the files of a folder; links to folders are followed, hidden folders skipped.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing"
+        raise FileNotFoundError(f"{folder}: expected a folder of pictures, got {found}")
+    paths: list[Path] = []
+    closed: dict[Path, str] = {}
+    seen = {os.path.realpath(folder)}
+
+    def fail(error: OSError) -> None:
+        closed[Path(error.filename)] = (error.strerror or str(error)).lower()
+
+    for parent, folders, files in os.walk(folder, onerror=fail, followlinks=True):
+        paths += [Path(parent, name) for name in files]
+        found_folders, folders[:] = sorted(folders), []
+        for name in found_folders if recursive else ():
+            real = os.path.realpath(os.path.join(parent, name))
+            if not name.startswith(".") and real not in seen:
+                seen.add(real)
+                folders.append(name)
+    paths.sort(key=lambda path: path.relative_to(folder).as_posix())
+    listing = list_files(paths)
+    return replace(listing, unreadable={**listing.unreadable, **closed})
 
 
 @dataclass(frozen=True)
@@ -28,6 +99,7 @@ class DatasetFolders:
         smooth: Edge-smoothed counterparts of `style`, in its order; empty unless requested.
         val: Validation photos; may be empty.
         paired: Painted counterparts of `train_photo`, in its order; None if there are none.
+        unreadable: Files of these folders that look like pictures or videos -> why not read.
     """
 
     train_photo: tuple[Path, ...]
@@ -35,10 +107,11 @@ class DatasetFolders:
     smooth: tuple[Path, ...]
     val: tuple[Path, ...]
     paired: tuple[Path, ...] | None
+    unreadable: dict[Path, str] = field(default_factory=dict)
 
 
 def find_pictures(folder: str | os.PathLike[str], *, recursive: bool = True) -> list[Path]:
-    """List the pictures of a folder, without hidden files and folders.
+    """List the pictures of a folder, and log what is not read of it.
 
     Returns:
         Paths that begin with `folder`, sorted by their relative path on every machine.
@@ -46,21 +119,15 @@ def find_pictures(folder: str | os.PathLike[str], *, recursive: bool = True) -> 
     Raises:
         FileNotFoundError: There is no such folder, or no picture in it.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing"
-        raise FileNotFoundError(f"{folder}: expected a folder of pictures, got {found}")
-    pictures = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-        pictures += [
-            Path(parent, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
-        ]
-    if not pictures:
+    listing = list_folder(folder, recursive=recursive)
+    listing.log()
+    return list(_some_pictures(listing, Path(folder)))
+
+
+def _some_pictures(listing: Listing, folder: Path) -> tuple[Path, ...]:
+    if not listing.pictures:
         raise FileNotFoundError(f"{folder}: expected pictures ({_SUFFIX_WORDS}), got none")
-    return sorted(pictures, key=lambda path: path.relative_to(folder).as_posix())
+    return listing.pictures
 
 
 def relative_stem(path: Path, folder: Path) -> str:
@@ -148,10 +215,18 @@ def dataset_folders(
         required[smooth_dir] = f"edge-smoothed pictures in the style ({smooth_remedy})"
     if need_paired:
         required[paired_dir] = f"painted counterparts of the pictures of {photo_dir}"
-    found: dict[Path, list[Path]] = {}
+    found: dict[Path, tuple[Path, ...]] = {}
+    unreadable: dict[Path, str] = {}
+
+    def find(folder: Path) -> tuple[Path, ...]:
+        listing = list_folder(folder)
+        listing.log()
+        unreadable.update(listing.unreadable)
+        return _some_pictures(listing, folder)
+
     for folder, content in required.items():
         try:
-            found[folder] = find_pictures(folder)
+            found[folder] = find(folder)
         except FileNotFoundError as error:
             layout = "; ".join(f"{key}: {value}" for key, value in required.items())
             raise FileNotFoundError(
@@ -165,13 +240,13 @@ def dataset_folders(
         broken = [path for path in styles if path.relative_to(style_dir).as_posix() in skipped]
         for path in broken:
             logging.warning("%s: skipped, smoothing could not read it", path)
-        styles = [path for path in styles if path not in broken]
+        styles = tuple(path for path in styles if path not in broken)
         smooths = _counterparts(styles, style_dir, smooth_dir, smooth_remedy + " --overwrite")
     paired = None
     if need_paired or paired_dir.is_dir():
         paired = _counterparts(photos, photo_dir, paired_dir, "add it, or remove the photo")
     try:
-        val = find_pictures(val_dir)
+        val = find(val_dir)
     except FileNotFoundError:
-        val = []
-    return DatasetFolders(tuple(photos), tuple(styles), smooths, tuple(val), paired)
+        val = ()
+    return DatasetFolders(photos, styles, smooths, val, paired, unreadable)

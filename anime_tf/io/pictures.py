@@ -184,6 +184,8 @@ def _decode_with_opencv(container: Container) -> tuple[np.ndarray, np.ndarray | 
     if decoded is None or decoded.dtype not in (np.uint8, np.uint16):
         raise ValueError("OpenCV returns none")
     if decoded.ndim == 2:
+        if container.is_inverted:
+            return np.bitwise_not(decoded), None
         if container.transparent_gray is None:
             return decoded, None
         alpha = np.where(decoded == container.transparent_gray, 0, WHITE[decoded.dtype])

@@ -6,8 +6,9 @@ import os
 from typing import NamedTuple
 
 from anime_tf.inference.batch import BatchReport, Task, plan, run_tasks
-from anime_tf.io import atomic, pictures
+from anime_tf.io import atomic, containers, pictures
 from anime_tf.io.plain_file import read_plain_file
+from anime_tf.io.profiles import srgb_profile
 from anime_tf.serving.client import ServingClient
 from anime_tf.serving.config import (
     SERVER_QUALITY,
@@ -74,7 +75,7 @@ def make_request(task: Task, config: ClientConfig) -> Request:
     suitable = "jpeg" if is_jpeg and config.quality == SERVER_QUALITY else "png"
     answer = suitable if config.format == "auto" else config.format
     data = pictures.read_bytes(task.source)
-    unchanged = _server_decodes(data)
+    unchanged = _server_decodes(data) and _is_plain(data, str(task.source))
     if unchanged and not config.max_side:
         return Request(data, answer)
     picture = pictures.decode_picture(data, str(task.source))
@@ -82,6 +83,12 @@ def make_request(task: Task, config: ClientConfig) -> Request:
     if unchanged and limited is picture:
         return Request(data, answer)
     return Request(pictures.encode_picture(limited, ".png"), answer)
+
+
+def _is_plain(data: bytes, name: str) -> bool:
+    """Tell whether a picture needs no repair and no conversion of colors, which servers skip."""
+    container = containers.parse(data, name, pictures.MAX_PIXELS)
+    return not container.warnings and container.colors in (None, srgb_profile())
 
 
 def _server_decodes(data: bytes) -> bool:

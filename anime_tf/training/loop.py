@@ -40,8 +40,8 @@ def train(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -> 
         from_epoch: Epoch of a kept checkpoint to resume from instead; 0 for the newest.
 
     Returns:
-        0 after all epochs, 1 after a collapse of D, 128 + the signal's number after a signal. Each
-        writes a checkpoint.
+        0 after all epochs, 1 after a collapse of D or if a picture could not be read, 128 + the
+        signal's number after a signal. Each writes a checkpoint.
 
     Raises:
         FileNotFoundError: The data set lacks a folder or pictures, or there is no such checkpoint.
@@ -61,6 +61,7 @@ def train(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -> 
         code = _Loop(config, trainer, pictures, run_dir).run()
     if pictures.broken:
         logging.warning("skipped %d broken pictures", len(pictures.broken))
+        code = code or 1
     return code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import resource
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import keras
 import numpy as np
 import pytest
 from face_pictures import with_faces
-from picture_files import blocks
+from icc_profiles import matrix_profile
+from picture_files import TURNED_HEIC, blocks
+from PIL import Image
 
 from anime_tf import Stylizer
 from anime_tf.cli import app
@@ -24,6 +27,7 @@ from anime_tf.io.pictures import (
     read_picture,
     write_picture,
 )
+from anime_tf.io.profiles import srgb_profile, to_srgb
 from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
 
@@ -152,6 +156,57 @@ def test_a_broken_picture_does_not_stop_the_others(archive, photos, tmp_path, ca
     assert [line.startswith(f"{broken}: broken JPEG") for line in err.splitlines()] == [True, False]
     assert "2 of 3 pictures written" in err
     assert sorted(p.name for p in out.rglob("*.*")) == ["a.jpg", "b.png"]
+
+
+def test_odd_files_of_a_folder(archive, tmp_path, capsys):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    rgb = blocks(32, 48)
+    files = {
+        "cam.jpg": encode_picture(rgb, ".jpg")[:-2],
+        "cut.jpg": encode_picture(rgb, ".jpg")[:-200],
+        "no_suffix": encode_picture(rgb, ".png"),
+        "IMG_1.heic": TURNED_HEIC,
+        "IMG_1.mov": b"",
+        "scan.psd": b"8BPS",
+        "notes.txt": b"notes",
+    }
+    for name, data in files.items():
+        (photos / name).write_bytes(data)
+    assert infer(archive, f"--input={photos}", f"--output={out}") == 1
+    assert sorted(path.name for path in out.iterdir()) == ["IMG_1.png", "cam.jpg", "no_suffix.png"]
+    err = capsys.readouterr().err
+    for words in (
+        "cam.jpg: its end-of-image marker is missing",
+        "cut.jpg: broken JPEG picture, it ends before its end-of-image marker; copy or download it "
+        "again, or use --allow_truncated",
+        "IMG_1.mov: a video; stylize it with: anime-tf video",
+        "scan.psd: a Photoshop picture, which is not supported; convert it to PNG first",
+        "3 of 6 pictures written",
+        "ignored 1 files of other kinds",
+    ):
+        assert words in err
+    cut = photos / "cut.jpg"
+    flags = (f"--input={cut}", f"--output={tmp_path}/c.png", "--allow_truncated", "--strength=0")
+    assert infer(archive, *flags) == 0
+    difference = read_picture(tmp_path / "c.png").rgb_u8[:8].astype(int) - rgb[:8]
+    assert np.abs(difference).mean() < 4  # JPEG's steps
+    capsys.readouterr()
+    (photos / "IMG_1.mov").write_bytes(b"\0\0\0\x14ftypqt  \0\0\0\0qt  ")
+    assert infer(archive, f"--input={photos / 'IMG_1.mov'}", f"--output={tmp_path}/m.png") == 2
+    assert "IMG_1.mov: expected a picture, got a video; stylize it with: anime-tf video" in (
+        capsys.readouterr().err
+    )
+
+
+def test_colors_become_srgb(archive, tmp_path):
+    rgb, file = blocks(16, 16), io.BytesIO()
+    Image.fromarray(rgb).save(file, "PNG", icc_profile=matrix_profile())
+    (tmp_path / "p3.png").write_bytes(file.getvalue())
+    infer(archive, f"--input={tmp_path / 'p3.png'}", f"--output={tmp_path}/o.png", "--strength=0")
+    output = Image.open(tmp_path / "o.png")
+    assert output.info["icc_profile"] == srgb_profile()
+    np.testing.assert_array_equal(np.asarray(output), to_srgb(rgb, matrix_profile()))
 
 
 def test_no_readable_picture_is_exit_code_2(archive, tmp_path, capsys):

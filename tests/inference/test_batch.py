@@ -195,6 +195,24 @@ def test_default_outputs_lie_beside_the_input(root):
         plan("*.jpg", None)
 
 
+def test_unreadable_files_are_tasks_that_fail(root, caplog):
+    touch(root, "in/IMG_1.mov", "in/IMG_1.heic", "in/b.psd", "in/notes.txt")
+    with caplog.at_level("INFO"):
+        tasks = plan("in", "out")
+    assert pairs(tasks, root) == {
+        "in/IMG_1.heic": "out/IMG_1.png",
+        "in/IMG_1.mov": "out/IMG_1_mov.png",
+        "in/b.psd": "out/b.png",
+    }
+    assert "ignored 1 files of other kinds" in caplog.text
+    assert pairs(plan("in/*.psd", "out"), root) == {"in/b.psd": "out/b.png"}
+    lines = []
+    report = stylize_files(tasks, lambda picture: picture, log=lines.append)
+    assert report.written == () and len(report.failures) == 3
+    assert "in/IMG_1.mov: a video; stylize it with: anime-tf video" in lines
+    assert any(line.startswith("in/b.psd: a Photoshop picture, which is not sup") for line in lines)
+
+
 # --- stylize_files ----------------------------------------------------------------------------
 
 

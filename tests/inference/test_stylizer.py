@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tensorflow as tf
+from icc_profiles import matrix_profile
+from PIL import Image
 from tolerances import FEW_ROUNDINGS
 
 from anime_tf import Stylizer
@@ -15,6 +17,7 @@ from anime_tf.inference.postprocess import postprocess
 from anime_tf.inference.tiling import out_of_memory_message
 from anime_tf.io import pictures
 from anime_tf.io.color import luma, match_brightness
+from anime_tf.io.profiles import to_srgb
 
 LEVEL = 1  # of 255: where float rounding lies on the border between two levels
 
@@ -58,6 +61,34 @@ def test_alpha_is_kept(stylizer, photo):
     assert y.shape == x.shape
     np.testing.assert_array_equal(y[..., 3], x[..., 3])
     np.testing.assert_array_equal(y[..., :3], stylizer(np.ascontiguousarray(x[..., :3])))
+
+
+def test_paths_and_images(archive, stylizer, photo, tmp_path):
+    rgba = photo(24, 32, channels=4)
+    path = tmp_path / "a.png"
+    pictures.write_picture(path, rgba)
+    expected = stylizer(rgba)
+    for given in (path, str(path), Image.open(path), Image.fromarray(rgba)):
+        np.testing.assert_array_equal(stylizer(given), expected)
+    turned = Image.fromarray(np.rot90(rgba[..., :3]))
+    block = turned.getexif()
+    block[0x0112] = 6
+    turned.info["icc_profile"] = matrix_profile()
+    upright = to_srgb(np.ascontiguousarray(rgba[..., :3]), matrix_profile())
+    np.testing.assert_array_equal(stylizer(turned), stylizer(upright))
+    gray = Image.fromarray(rgba[..., 0])
+    for image in (gray, gray.convert("I;16"), gray.convert("P")):
+        assert stylizer(image).shape == (24, 32, 3) and stylizer(image).dtype == np.uint8
+    deep = pictures.encode_picture(rgba.astype(np.uint16) * 257, ".png")
+    path.write_bytes(deep)
+    assert stylizer(path).dtype == np.uint8
+    assert stylizer.with_settings(dtype="uint16")(path).dtype == np.uint16
+    with pytest.raises(FileNotFoundError, match=r"gone.png: no such picture"):
+        stylizer("gone.png")
+    with pytest.raises(ValueError, match="mode F"):
+        stylizer(gray.convert("F"))
+    frozen = stylizer.freeze([Image.fromarray(rgba[..., :3])])
+    np.testing.assert_array_equal(frozen(rgba), stylizer.freeze(rgba[..., :3])(rgba))
 
 
 def test_a_batch_equals_its_pictures(stylizer, photo):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from anime_tf.io.folders import dataset_folders, find_pictures
+from anime_tf.io.folders import dataset_folders, find_pictures, list_folder
 
 
 def touch(root, *names):
@@ -23,6 +23,25 @@ def test_find_pictures_sorts_and_ignores_case(tmp_path):
     assert names(find_pictures(tmp_path), tmp_path) == found
     flat = ["a.jpg", "b.PNG", "d.webp", "e.gif", "f.bmp"]
     assert names(find_pictures(str(tmp_path), recursive=False), tmp_path) == flat
+
+
+def test_unreadable_files_are_listed_and_others_counted(tmp_path, caplog):
+    touch(tmp_path, "a.jpg", "in/b.psd", "c.mov", "notes.txt", ".hidden.png", "in/d.heic")
+    listing = list_folder(tmp_path)
+    assert names(listing.pictures, tmp_path) == ["a.jpg", "in/d.heic"]
+    assert names(listing.unreadable, tmp_path) == ["c.mov", "in/b.psd"]
+    assert listing.ignored == 2
+    find_pictures(tmp_path)
+    assert "c.mov: skipped, a video; stylize it with: anime-tf video" in caplog.text
+    assert "b.psd: skipped, a Photoshop picture" in caplog.text
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    touch(tmp_path, "out/a.jpg", "in/b.jpg")
+    (tmp_path / "in/out").symlink_to(tmp_path / "out")
+    (tmp_path / "in/loop").symlink_to(tmp_path / "in")
+    (tmp_path / "out/loop").symlink_to(tmp_path / "out")
+    assert names(list_folder(tmp_path / "in").pictures, tmp_path) == ["in/b.jpg", "in/out/a.jpg"]
 
 
 def test_missing_and_empty_folders_raise(tmp_path):
@@ -60,6 +79,12 @@ def test_optional_folders_may_be_missing(dataset):
     touch(dataset, "val/README.txt")
     assert dataset_folders(dataset, "Ink", need_smooth=False).val == ()
     assert dataset_folders(dataset, "Ink", need_smooth=False).smooth == ()
+
+
+def test_unreadable_files_of_a_data_set(dataset):
+    touch(dataset, "train_photo/raw.cr2", "Ink/style/in/clip.mp4", "Ink/smooth/smooth.json")
+    unreadable = dataset_folders(dataset, "Ink").unreadable
+    assert names(unreadable, dataset) == ["train_photo/raw.cr2", "Ink/style/in/clip.mp4"]
 
 
 def test_missing_folder_error_describes_the_layout(dataset):

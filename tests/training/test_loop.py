@@ -256,10 +256,12 @@ def test_broken_pictures_are_skipped(data, tmp_path, caplog):
     broken = tmp_path / "data"
     shutil.copytree(data, broken)
     (broken / "train_photo" / "bad.png").write_bytes(b"no picture")
+    (broken / "train_photo" / "clip.mov").touch()
     with caplog.at_level("WARNING"):
-        assert train(config(broken, tmp_path / "run", epochs=1)) == 0
+        assert train(config(broken, tmp_path / "run", epochs=1)) == 1
     assert "bad.png" in caplog.text
-    assert "skipped 1 broken pictures" in caplog.text
+    assert "clip.mov: skipped, a video" in caplog.text
+    assert "skipped 2 broken pictures" in caplog.text
 
 
 def test_missing_folders_are_named(tmp_path):

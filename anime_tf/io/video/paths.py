@@ -6,14 +6,11 @@ import os
 import re
 from pathlib import Path
 
-from anime_tf.io.folders import find_pictures
-from anime_tf.io.paths import check_unique_stems, expand_glob, has_wildcard
+from absl import logging
 
-VIDEO_SUFFIXES = (
-    *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
-    *(".mts", ".ogm", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
-)
-"""Suffixes of the videos found in folders; a file named explicitly may have any."""
+from anime_tf.io.folders import find_pictures
+from anime_tf.io.kinds import VIDEO_SUFFIXES, classify
+from anime_tf.io.paths import check_unique_stems, expand_glob, has_wildcard
 
 DEFAULT_PATTERN = "%06d.png"
 """Names of numbered pictures in a folder."""
@@ -53,13 +50,15 @@ def _expand(part: str) -> list[Path]:
     if os.path.lexists(part) and not os.path.isdir(part):  # opening it tells what it is
         return [Path(part)]
     if os.path.isdir(part):
-        videos = sorted(
+        files = sorted(
             path
             for path in Path(part).rglob("*")
-            if path.suffix.lower() in VIDEO_SUFFIXES
-            and not path.is_dir()
+            if not path.is_dir()
             and not any(name.startswith(".") for name in path.relative_to(part).parts)
         )
+        videos = [path for path in files if classify(path)[0] == "video"]
+        if len(videos) < len(files):
+            logging.info("%s: ignored %d other files", part, len(files) - len(videos))
         if not videos:
             raise FileNotFoundError(
                 f"{part}: expected videos ({', '.join(VIDEO_SUFFIXES)}) in this folder, got none"
