@@ -138,6 +138,7 @@ def tolerable_files():
             f"{name} without end": data[:-2],
             f"{name} without half of its end": data[:-1],
             f"{name} zeros for its end": data[:-2] + bytes(300),
+            f"{name} erased memory for its end": data[:-2] + b"\xff" * 300,
             f"{name} two starts": data[:2] + data,
             f"{name} junk": data[:table] + b"   " + data[table:],
         }

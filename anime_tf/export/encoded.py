@@ -325,7 +325,8 @@ def _read_jpeg(file: _File) -> tuple[Any, ...]:
     )
     orientation = _read_orientation(file, state)
     size = file.number(frame + 5, 2), file.number(frame + 7, 2)
-    end = file.size - tf.cast(~has_end & file.has(file.size - 1, b"\xff"), tf.int64)
+    last_but_fill = tf.reduce_max(tf.where(file.bytes_u8[:-1] != 0xFF))
+    end = tf.where(has_end, file.size, last_but_fill + 1)
     tail = _select((has_end, ""), (is_zero_filled, b"\0" + _END_OF_JPEG), otherwise=_END_OF_JPEG)
     return problem, *size, orientation, 3, end, tail
 

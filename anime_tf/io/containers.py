@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -273,8 +274,7 @@ def _end_jpeg(jpeg: _Jpeg, data: bytes) -> Container:
     reason = "it ends before its end-of-image marker"
     if jpeg.size_hw is None or not jpeg.scans:
         raise _TruncatedError(reason)
-    if data.endswith(b"\xff"):
-        data = data[:-1]
+    data = data.rstrip(b"\xff")  # half of the marker, or erased memory of a camera
     container = jpeg.container(data + b"\xff\xd9")
     # Decoded by Pillow, because OpenCV lets libjpeg write to stderr.
     container = dataclasses.replace(container, image=JpegImageFile(io.BytesIO(container.data)))
@@ -336,6 +336,9 @@ def _parse_png(data: bytes) -> Container:
             continue
         if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
             if zlib.crc32(data[start + 4 : at - 4]) != int.from_bytes(data[at - 4 : at], "big"):
+                if kind == b"IEND":
+                    reason = "the checksum of its IEND chunk is wrong"
+                    break
                 raise ValueError(f"the checksum of its {kind.decode()} chunk is wrong")
             kept.append(data[start:at])
     if size_hw is None:
@@ -433,7 +436,7 @@ def _parse_webp(data: bytes) -> Container:
 
 
 def _parse_bmp(data: bytes) -> Container:
-    """Read size and profile; OpenCV itself notices missing rows."""
+    """Read size and profile; OpenCV itself notices missing rows of compressed ones."""
     if len(data) < 26:
         raise ValueError("it ends inside its header")
     header = int.from_bytes(data[14:18], "little")
@@ -450,7 +453,20 @@ def _parse_bmp(data: bytes) -> Container:
         elif kind == b"\0\0\0\0":  # calibrated RGB: end points in 2.30, gammas in 16.16
             numbers = struct.unpack_from("<12i", data, 14 + 60)
             profile = _bmp_colors(numbers)
-    return Container("BMP", (abs(height), width), data, colors=profile)
+    container = Container("BMP", (abs(height), width), data, colors=profile)
+    depth, compression = 0, 0
+    if header >= 40 and len(data) >= 34:
+        depth, compression = struct.unpack_from("<HI", data, 28)
+    end = int.from_bytes(data[10:14], "little") + (width * depth + 31) // 32 * 4 * abs(height)
+    if compression in (0, 3) and len(data) < end and 0 < width * abs(height) < _MAX_COMPARED:
+        try:
+            image = BmpImageFile(io.BytesIO(data))
+        except (OSError, SyntaxError):
+            raise ValueError("its header is damaged") from None
+        raise _TruncatedError(
+            f"it has {len(data)} of its {end} bytes", dataclasses.replace(container, image=image)
+        )
+    return container
 
 
 def _bmp_colors(numbers: tuple[int, ...]) -> Primaries | None:

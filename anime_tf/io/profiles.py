@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
-from anime_tf.io.pixels import WHITE, to_eight_bits
+from anime_tf.io.hdr import HLG, PQ, tone_map
+from anime_tf.io.pixels import WHITE, as_type, to_eight_bits
 
 # A conversion that moves no color further counts as the identity: sRGB by another name.
 _SAME_LEVELS = 1
@@ -57,14 +58,18 @@ class Primaries:
     Attributes:
         points: x and y of red, green, blue and white.
         gamma: Exponent that makes linear light; 0 for the curve of sRGB.
+        hdr: Transfer function and primaries of an HDR picture by ITU-T H.273, or None.
     """
 
     points: tuple[float, ...] = _SRGB_POINTS
     gamma: float = _SRGB_CURVE
+    hdr: tuple[int, int] | None = None
 
     @classmethod
     def from_cicp(cls, primaries: int, transfer: int) -> Primaries | None:
         """Return the colors of code points of ITU-T H.273; None for sRGB and unknown ones."""
+        if transfer in (PQ, HLG):
+            return cls(hdr=(transfer, primaries))
         colors = cls(_PRIMARIES.get(primaries, _SRGB_POINTS), _TRANSFERS.get(transfer, _SRGB_CURVE))
         return None if colors == cls() else colors
 
@@ -105,6 +110,8 @@ def to_srgb(array: np.ndarray, colors: Colors) -> np.ndarray:
     Raises:
         ProfileError: The profile is damaged or of another color space.
     """
+    if isinstance(colors, Primaries) and colors.hdr is not None:
+        return as_type(tone_map(as_type(_as_rgb(array), np.uint16), *colors.hdr), array.dtype)
     if isinstance(colors, Primaries):
         return _through_matrix(_as_rgb(array), *_primaries_matrix(colors))
     if colors == srgb_profile():

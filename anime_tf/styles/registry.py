@@ -268,7 +268,8 @@ def weights_path(name_or_path: str | os.PathLike[str]) -> Path:
     Raises:
         FileNotFoundError: Neither a style nor a path; a style that is not downloaded yet; or the
             file of a style is missing.
-        ValueError: The file of a style is damaged, or the path is that of a photo or video.
+        ValueError: The file of a style is damaged, the path is that of a photo or video, or the
+            weights must be converted first.
     """
     name = os.fspath(name_or_path)
     if name in BUILTIN:
@@ -283,6 +284,7 @@ def weights_path(name_or_path: str | os.PathLike[str]) -> Path:
     styles = {} if os.sep in name else {style.name: style for style in list_styles()}
     if name in styles and styles[name].state == "cached":
         return _cached_file(styles[name])
+    _check_kind(path)
     if path.exists():
         return path
     if name in styles:
@@ -293,6 +295,31 @@ def weights_path(name_or_path: str | os.PathLike[str]) -> Path:
     raise FileNotFoundError(
         f"{name}: no such weights{near}; expected a style (anime-tf styles list) or the path of a "
         ".keras file"
+    )
+
+
+def _check_kind(path: Path) -> None:
+    """Raise ValueError for legacy weights; it names the command that converts them."""
+    suffix, files = path.suffix.lower(), list(path.iterdir()) if path.is_dir() else []
+    suffixes = {file.suffix.lower() for file in files}
+    if suffix in (".pt", ".pth") and path.exists():
+        kind, source = "a PyTorch state dict", "torch"
+    elif (suffix == ".npy" and path.exists()) or ".npy" in suffixes:
+        kind, source = "CartoonGAN's arrays", "cartoongan"
+        path = path if path.is_dir() else path.absolute().parent
+    elif (
+        path.with_name(f"{path.name}.index").is_file()
+        or (path.is_file() and re.fullmatch(r"\.(index|meta|data-\d+-of-\d+)", suffix))
+        or (".index" in suffixes and "saved_model.pb" not in {file.name for file in files})
+    ):
+        kind, source = "a TensorFlow 1 checkpoint", "tf1"
+        if path.is_file():
+            path = path.with_suffix(".index")
+    else:
+        return
+    raise ValueError(
+        f"{path}: expected a .keras archive or an export, got {kind}; convert it first: "
+        f"anime-tf convert --source={source} --input={path} --output={path.stem}.keras"
     )
 
 

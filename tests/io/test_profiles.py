@@ -20,6 +20,7 @@ from picture_files import noise, png, png_chunk
 from PIL import Image, ImageCms
 
 from anime_tf.io import profiles
+from anime_tf.io.hdr import HLG, PQ, tone_map
 from anime_tf.io.pictures import decode_array, decode_picture, encode_picture
 from anime_tf.io.profiles import Primaries, to_srgb
 
@@ -250,6 +251,15 @@ def test_primaries_of_png_chunks():
     srgb = png_chunk(b"cHRM", struct.pack(">8I", *points))
     for chunks in ((gama,), (gama, srgb), (chrm, png_chunk(b"sRGB", b"\0")), (chrm,)):
         np.testing.assert_array_equal(decode(*chunks), rgb)
+
+
+def test_hdr_pictures_are_tone_mapped_as_videos():
+    deep = np.random.default_rng(2).integers(0, 65536, (4, 5, 3), dtype=np.uint16)
+    for transfer in (PQ, HLG):
+        rows = [row.astype(">u2").tobytes() for row in deep]
+        data = png(5, 4, 16, 2, rows, png_chunk(b"cICP", bytes([9, transfer, 0, 1])))
+        got = decode_picture(data, "hdr.png").rgb_u8
+        np.testing.assert_array_equal(got, tone_map(deep, transfer, 9))
 
 
 def test_primaries_by_code_points():

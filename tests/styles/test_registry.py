@@ -131,3 +131,31 @@ def test_a_photo_in_place_of_weights_names_the_command():
         with pytest.raises(ValueError) as error:
             weights_path(name)
         assert f"run anime-tf {verb} {name}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "source", "named"),
+    [
+        (["a.pt"], "a.pt", "torch", "a.pt"),
+        (["a.pth"], "a.pth", "torch", "a.pth"),
+        (["a.npy"], "a.npy", "cartoongan", ""),
+        (["arrays/a.npy"], "arrays", "cartoongan", "arrays"),
+        (["ckpt/checkpoint", "ckpt/m-9.index"], "ckpt", "tf1", "ckpt"),
+        (["m-9.index", "m-9.data-00000-of-00001"], "m-9", "tf1", "m-9"),
+        (["m-9.index"], "m-9.index", "tf1", "m-9.index"),
+        (["m-9.index", "m-9.meta"], "m-9.meta", "tf1", "m-9.index"),
+    ],
+)
+def test_legacy_weights_name_the_command_that_converts_them(names, given, source, named, tmp_path):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError) as raised:
+        weights_path(tmp_path / given)
+    assert f"anime-tf convert --source={source} --input={tmp_path / named} " in str(raised.value)
+
+
+def test_exports_are_no_legacy_weights(tmp_path):
+    for name in ("saved_model.pb", "variables.index"):
+        (tmp_path / name).touch()
+    assert weights_path(tmp_path) == tmp_path

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from absl import logging
 
+from anime_tf.io import hdr
 from anime_tf.io.geometry import resize
 from anime_tf.io.pictures import Picture, flatten_alpha
 from anime_tf.io.video.decoding import VideoDecoding
@@ -22,7 +23,6 @@ from anime_tf.io.video.frames import (
     ColorEncoding,
     ffmpeg_errors,
 )
-from anime_tf.io.video.readers import hdr
 
 if TYPE_CHECKING:
     import av

@@ -1,4 +1,4 @@
-"""Tone mapping of HDR video, HLG and PQ of ITU-R BT.2100, to BT.709.
+"""Tone mapping of HDR pictures and videos, HLG and PQ of ITU-R BT.2100, to BT.709.
 
 1. The code values become display light in cd/m²: PQ by its EOTF; HLG by its inverse OETF and its
    OOTF with a gamma of 1.2 for a display of 1000 cd/m².
@@ -69,7 +69,7 @@ def compress(light: np.ndarray) -> np.ndarray:
 
 
 def tone_map(rgb_u16: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
-    """Tone-map a frame.
+    """Tone-map a picture or frame.
 
     Args:
         rgb_u16: (height, width, 3) uint16, full range.

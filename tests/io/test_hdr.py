@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from av.video.reformatter import Colorspace
 
+from anime_tf.io import hdr
 from anime_tf.io.video.decoding import VideoDecoding
 from anime_tf.io.video.frames import SRGB
 from anime_tf.io.video.open import open_reader
-from anime_tf.io.video.readers import hdr
 
 # The ramp in 10 bits, R = G = B, and three colors as R'G'B' of BT.2020.
 GRAYS = [0.0, 0.1, 0.25, 0.38, 0.5, 0.58, 0.65, 0.75, 0.9, 1.0]
