@@ -230,8 +230,8 @@ class StylizationService(Closeable):
         except UnknownPictureError as error:
             raise HttpError(
                 415,
-                "This file is not a picture that can be read: send a JPEG, PNG, WebP, TIFF, GIF or "
-                "BMP.",
+                "This file is not a picture that can be read: send a JPEG, PNG, WebP, HEIC, AVIF, "
+                "TIFF, GIF or BMP.",
             ) from error
         except TooManyPixelsError as error:
             raise HttpError(
