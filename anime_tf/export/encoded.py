@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from anime_tf.inference.padded_generator import PaddedGenerator
+from anime_tf.io.containers import MIN_ZEROS
 
 PICTURE_BYTES = tf.TensorSpec((None,), tf.string, name="picture_bytes")
 
@@ -308,7 +309,7 @@ def _read_jpeg(file: _File) -> tuple[Any, ...]:
     has_end = tf.reduce_any(is_marker & (marker == 0xD9))
     last = tf.reduce_max(tf.where(file.bytes_u8 > 0))
     zeros = file.size - 1 - last
-    is_zero_filled = (zeros > 1) & (zeros <= file.size // 2)
+    is_zero_filled = (zeros >= MIN_ZEROS) & (zeros <= file.size // 2)
     problem = _select(
         (problem != "", problem),
         (frame == 0, _NO_PICTURE),
@@ -483,9 +484,13 @@ def _text(*parts: Any) -> tf.Tensor:
     )
 
 
+def _head(data: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    return tf.strings.substr(data, tf.constant(0, tf.int64), count)
+
+
 def _has_all_pixels(data: tf.Tensor, header: _Header) -> tf.Tensor:
     """Return whether the picture of a JPEG without its end ignores the bytes that follow."""
-    data = tf.strings.substr(data, 0, header.end)
+    data = _head(data, header.end)
     ways = (tf.strings.join([data, tail, _END_OF_JPEG]) for tail in (b"", _OTHER_TAIL))
     first, second = (tf.io.decode_jpeg(way, channels=3) for way in ways)
     return tf.reduce_all(first == second)
@@ -493,7 +498,7 @@ def _has_all_pixels(data: tf.Tensor, header: _Header) -> tf.Tensor:
 
 def _decode(data: tf.Tensor, header: _Header) -> tf.Tensor:
     """Decode to uint8 (height, width, 3 or 4), upright; fails if the pixels are broken."""
-    whole = tf.strings.join([tf.strings.substr(data, 0, header.end), header.tail])
+    whole = tf.strings.join([_head(data, header.end), header.tail])
 
     def decode_jpeg() -> tf.Tensor:
         # The default transform is fast, but off by several levels.

@@ -30,6 +30,7 @@ from anime_tf.io import kinds
 from anime_tf.io.profiles import Colors, Primaries
 
 _ORIENTATION = 0x0112  # tag of TIFF and EXIF
+MIN_ZEROS = 16  # bytes of zeros at the end of a JPEG that are no compressed data
 _MAX_PROFILE = 1 << 24  # bytes; CMYK profiles have 3 million
 _MAX_COMPARED = 1 << 28  # larger JPEGs without an end marker are not checked for missing pixels
 
@@ -279,7 +280,7 @@ def _end_jpeg(jpeg: _Jpeg, data: bytes) -> Container:
     # Decoded by Pillow, because OpenCV lets libjpeg write to stderr.
     container = dataclasses.replace(container, image=JpegImageFile(io.BytesIO(container.data)))
     zeros = len(data) - len(data.rstrip(b"\0"))
-    if 1 < zeros <= len(data) // 2:  # viewers decode the zeros
+    if MIN_ZEROS <= zeros <= len(data) // 2:  # viewers decode the zeros
         return container.warned(f"its last {zeros} bytes are zeros")
     whole = not any(jpeg.bits.values())
     if whole and container.size_hw[0] * container.size_hw[1] <= _MAX_COMPARED:

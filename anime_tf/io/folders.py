@@ -15,6 +15,7 @@ from anime_tf.io.plain_file import read_plain_file
 
 SMOOTH_RECORD = "smooth.json"  # written by `edge_smooth.smooth_folder` beside its pictures
 
+RECORDS = (SMOOTH_RECORD, "manifest.jsonl", "videos.json")  # of this package
 _SUFFIX_WORDS = ", ".join(PICTURE_SUFFIXES)
 
 
@@ -26,7 +27,7 @@ class Listing:
         pictures: Pictures, sorted by their relative path on every machine.
         unreadable: Pictures in formats that are not read, videos, and folders and files without
             permission -> the reason.
-        ignored: Number of other files, hidden ones included.
+        ignored: Number of other files, hidden ones included, `RECORDS` not.
     """
 
     pictures: tuple[Path, ...]
@@ -49,6 +50,8 @@ def list_files(paths: Iterable[Path]) -> Listing:
     """Sort files by what they are; see `Listing`."""
     pictures, unreadable, ignored = [], {}, 0
     for path in paths:
+        if path.name in RECORDS:
+            continue
         kind, reason = ("other", "") if path.name.startswith(".") else classify(path)
         if kind == "picture":
             pictures.append(path)
