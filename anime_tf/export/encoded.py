@@ -124,7 +124,7 @@ class EncodedPictures:
             is_too_large = size > most
             data = tf.where(is_too_large, "", data)
             is_doubled = tf.strings.substr(data, 0, 4) == b"\xff\xd8\xff\xd8"
-            data = tf.where(is_doubled, tf.strings.substr(data, 2, -1), data)
+            data = tf.cond(is_doubled, lambda: tf.strings.substr(data, 2, size - 2), lambda: data)
             header = _read_header(_File(data))
             error = _select(
                 (
@@ -143,7 +143,10 @@ class EncodedPictures:
         # keeps the many small operations on headers off a GPU.
         undecodable = f"broken picture: its pixels cannot be decoded; {_COPY_AGAIN}"
         result = tf.data.Dataset.from_tensors(data).map(read).ignore_errors()
-        fallback = tf.data.Dataset.from_tensors((empty, tf.constant(undecodable)))
+        is_cut = tf.strings.substr(data, 0, 3) == b"\xff\xd8\xff"
+        is_cut &= tf.size(tf.strings.split(data, b"\xff\xd9")) == 1  # without an end
+        message = tf.where(is_cut, f"JPEG picture: {_CUT}", undecodable)
+        fallback = tf.data.Dataset.from_tensors((empty, message))
         return result.concatenate(fallback).take(1).get_single_element()
 
 

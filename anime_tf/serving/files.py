@@ -87,7 +87,10 @@ def make_request(task: Task, config: ClientConfig) -> Request:
 
 def _is_plain(data: bytes, name: str) -> bool:
     """Tell whether a picture needs no repair and no conversion of colors, which servers skip."""
-    container = containers.parse(data, name, pictures.MAX_PIXELS)
+    try:
+        container = containers.parse(data, name, pictures.MAX_PIXELS)
+    except ValueError:  # which the server finds, too
+        return True
     return not container.warnings and container.colors in (None, srgb_profile())
 
 
