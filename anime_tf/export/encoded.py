@@ -143,9 +143,14 @@ class EncodedPictures:
         # keeps the many small operations on headers off a GPU.
         undecodable = f"broken picture: its pixels cannot be decoded; {_COPY_AGAIN}"
         result = tf.data.Dataset.from_tensors(data).map(read).ignore_errors()
-        is_cut = tf.strings.substr(data, 0, 3) == b"\xff\xd8\xff"
-        is_cut &= tf.size(tf.strings.split(data, b"\xff\xd9")) == 1  # without an end
-        message = tf.where(is_cut, f"JPEG picture: {_CUT}", undecodable)
+        message = tf.constant(undecodable)
+        for kind, start, end in (
+            ("JPEG", b"\xff\xd8\xff", _END_OF_JPEG),
+            ("PNG", b"\x89PNG", _END_OF_PNG[4:]),
+        ):
+            is_kind = tf.strings.substr(data, 0, len(start)) == start
+            is_cut = is_kind & (tf.size(tf.strings.split(data, end)) == 1)
+            message = tf.where(is_cut, f"{kind} picture: {_CUT}", message)
         fallback = tf.data.Dataset.from_tensors((empty, message))
         return result.concatenate(fallback).take(1).get_single_element()
 
