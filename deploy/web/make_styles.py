@@ -27,8 +27,8 @@ import anime_tf
 from anime_tf.export.tflite import convert_tflite
 from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.models.archive import load_generator
-from anime_tf.styles.builtin import BUILTIN, LICENSE_URLS
-from anime_tf.styles.registry import weights_path
+from anime_tf.styles.registry import style_of, weights_path
+from anime_tf.web.styles import UNKNOWN_LICENSE
 
 BASE_HW = (160, 96)
 """Size of the model; no layer has the same height as another one's width."""
@@ -99,7 +99,7 @@ def write_styles(weights: list[str], folder: Path, code: str | None) -> dict:
     """Write a model for each style, and ``styles.json``, whose content is returned.
 
     Args:
-        weights: Names of built-in styles, or paths of ``.keras`` archives, the default first.
+        weights: Names of styles, or paths of ``.keras`` archives, the default first.
         folder: Output folder.
         code: Address of the source code, linked on the page.
     """
@@ -107,22 +107,17 @@ def write_styles(weights: list[str], folder: Path, code: str | None) -> dict:
     styles: list[Mapping[str, object]] = []
     for given in weights:
         path = weights_path(given)
-        built_in = BUILTIN.get(given)
-        name = (
-            given
-            if built_in
-            else re.sub(r"[^A-Za-z0-9._-]+", "-", path.absolute().stem).strip("-.")
-        )
+        known = style_of(given)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.absolute().stem).strip("-.")
         model = load_generator(path)
         data, edits = sized_model(model)
         (folder / f"{name}.tflite").write_bytes(data)
-        license = built_in.license if built_in else "unknown: ask the author of these weights"
         styles.append(
             {
                 "name": name,
-                "title": f"{name}: {built_in.description}" if built_in else name,
-                "license": license,
-                "license_url": LICENSE_URLS.get(license),
+                "title": known.title if known else name,
+                "license": known.license.name if known else UNKNOWN_LICENSE,
+                "license_url": (known.license.url if known else "") or None,
                 "default": not styles,
                 "file": f"{name}.tflite",
                 "bytes": len(data),
