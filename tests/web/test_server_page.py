@@ -87,8 +87,9 @@ def test_a_style_is_downloaded_and_chosen_by_its_thumbnail(page, address, tmp_pa
         page.locator("#zoo-words").filter(has_text="own is here.").wait_for()
         page.locator("#zoo-close").click()
     thumbnail = page.locator("#looks button").filter(has_text="own")
-    thumbnail.locator("img").scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('#looks img[alt=own]').naturalWidth === 192")
+    image = thumbnail.locator("img")
+    image.scroll_into_view_if_needed()
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 192
     thumbnail.click()
     assert page.locator("#style").input_value() == "own"
     page.locator("#about").filter(has_text="Strict").wait_for()
