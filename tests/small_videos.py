@@ -37,6 +37,7 @@ def write_video(
     times=None,
     time_base=Fraction(1, 10),
     audio=None,
+    layout="mono",
     seconds=None,
     set_up=None,
     metadata=None,
@@ -59,7 +60,7 @@ def write_video(
         tone = None
         if audio is not None:
             tone = container.add_stream(audio, rate=48_000)
-            tone.layout = "mono"
+            tone.layout = layout
         for i, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
             picture = picture.reformat(

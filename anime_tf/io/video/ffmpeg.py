@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DEMUXERS = (
     *("aac", "apng", "asf", "avi", "dv", "flac", "flv", "gif", "h264", "hevc", "ivf", "matroska"),
     *("mov", "mp3", "mpeg", "mpegts", "mpegvideo", "m4v", "mxf", "nut", "obu", "ogg", "rm", "wav"),
-    *("jpeg_pipe", "png_pipe", "webp_pipe", "yuv4mpegpipe"),
+    *("mjpeg", "jpeg_pipe", "png_pipe", "webp_pipe", "yuv4mpegpipe"),
 )
 
 STILL_PICTURE = "expected a video, got a still picture; stylize it with: anime-tf infer"

@@ -66,15 +66,47 @@ class _EncodedAudio(PacketStream):
 
     def __init__(self, target: av.AudioStream) -> None:
         self._target = target
+        self._kind: tuple[str, str, int] | None = None
+        self._resampler: Any = None
+        self._end = -(2**62)  # of the last samples
 
     def convert(self, packet: av.Packet) -> list[av.Packet]:
         """Return the packets that the encoder has ready."""
-        frames: list[Any] = packet.decode()
-        return [encoded for frame in frames for encoded in self._target.encode(frame)]
+        return [
+            encoded
+            for frame in cast("list[Any]", packet.decode())
+            for part in self._resampled(frame)
+            for encoded in self._target.encode(part)
+        ]
 
     def flush(self) -> list[av.Packet]:
         """Return the packets that the encoder still holds."""
-        return list(self._target.encode(None))
+        rest = self._resampler.resample(None) if self._resampler else []
+        return [encoded for part in (*rest, None) for encoded in self._target.encode(part)]
+
+    def _resampled(self, frame: Any) -> list[Any]:
+        """Return the frame as the encoder takes it; broadcasts change channels on the way."""
+        import av
+
+        parts: list[Any] = []
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind != self._kind:
+            parts = self._resampler.resample(None) if self._resampler else []
+            target = self._target
+            self._resampler = av.AudioResampler(target.format, target.layout, target.rate)
+            self._kind = kind
+        return [part for part in (*parts, *self._resampler.resample(frame)) if self._is_new(part)]
+
+    def _is_new(self, part: Any) -> bool:
+        """Tell whether samples follow the last ones; joined recordings overlap."""
+        if part.pts is None:
+            return True
+        late = self._end - part.pts
+        if late >= part.samples:
+            return False
+        part.pts += max(0, late)
+        self._end = part.pts + part.samples
+        return True
 
 
 class _EncodedSubtitles(PacketStream):

@@ -161,6 +161,21 @@ def test_mp4_has_audio_that_players_decode(tmp_path, caplog, codec):
         assert abs(np.argmax(loudness) * 48_000 / 38_400 - 440) <= 2
 
 
+def test_channels_may_change_and_recordings_overlap(tmp_path):
+    """As in television captures that were joined."""
+    first, second = tmp_path / "a.ts", tmp_path / "b.ts"
+    write_video(first, moving(5), audio="ac3", seconds=0.6)
+    write_video(second, moving(5), times=[5, 6, 7, 8, 9], audio="ac3", layout="stereo", seconds=1)
+    (tmp_path / "c.ts").write_bytes(first.read_bytes() + second.read_bytes())
+    for suffix in (".webm", ".mp4"):
+        assert copy(tmp_path / "c.ts", tmp_path / f"d{suffix}") is None
+        with av.open(str(tmp_path / f"d{suffix}")) as container:
+            heard = sum(frame.samples for frame in container.decode(audio=0))
+        assert len(read(tmp_path / f"d{suffix}").frames) == 10
+        # The 0.6 seconds that overlap are copied into MP4, and left out where they are encoded.
+        assert 0.8 <= heard / 48_000 <= (1.1 if suffix == ".webm" else 1.7)
+
+
 def test_subtitles_and_fonts_are_copied_if_supported(tmp_path):
     with_subtitles(tmp_path / "a.mkv", tmp_path, attach=True)
     copy(tmp_path / "a.mkv", tmp_path / "b.mkv")
