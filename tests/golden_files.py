@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from golden_recipe import img, value
+from golden_recipe import img, value, value_v3
 
-from anime_tf.conversion.tf1 import TABLES
+from anime_tf.conversion.tf1 import TABLES, v3_tail
+from anime_tf.models.animegan_v3 import DoubleTail
 from anime_tf.models.discriminator import AnimeGANDiscriminator
 from anime_tf.models.registry import GENERATORS
 from anime_tf.models.vgg19 import VGG19Features
@@ -60,14 +62,35 @@ def discriminator_names(model: AnimeGANDiscriminator) -> dict[str, str]:
     }
 
 
-def fill(model: keras.Model, names: dict[str, str]) -> None:
+def fill(
+    model: keras.Model, names: dict[str, str], recipe: Callable[..., np.ndarray] = value
+) -> None:
     for weight in model.weights:
-        weight.assign(value(names[weight.path], tuple(weight.shape)))
+        weight.assign(recipe(names[weight.path], tuple(weight.shape)))
 
 
 def golden_generator(name: str = "animegan_v2", **options: Any) -> keras.Model:
     model = GENERATORS[name](**options)
-    fill(model, generator_names(model))
+    fill(model, generator_names(model), value_v3 if name == "animegan_v3" else value)
+    return model
+
+
+def double_tail_names(model: DoubleTail, batch_norm: str = "training") -> dict[str, str]:
+    """Map the path of each weight of both tails to the original's variable."""
+    names = {}
+    for weight in model.weights:
+        tail = "support" if "support/" in weight.path else "main"
+        inner = weight.path.split(f"{tail}/", 1)[-1]
+        if "/base/" in weight.path:
+            names[weight.path] = generator_names(model.generator)[weight.path]
+        else:
+            names[weight.path] = v3_tail(tail, batch_norm)[inner]
+    return names
+
+
+def golden_double_tail(batch_norm: str = "training") -> DoubleTail:
+    model = DoubleTail(GENERATORS["animegan_v3"]())
+    fill(model, double_tail_names(model, batch_norm), value_v3)
     return model
 
 

@@ -33,6 +33,21 @@ def value(name: str, shape: Sequence[int]) -> np.ndarray:
     return result.astype(np.float32)
 
 
+def value_v3(name: str, shape: Sequence[int]) -> np.ndarray:
+    """Value of a variable of AnimeGANv3's goldens; LADE needs other gains than the other norms."""
+    leaf = name.rsplit("/", 1)[-1]
+    if leaf in ("biases", "u"):
+        return value(name, shape)
+    random = np.random.RandomState(zlib.crc32(name.encode()))
+    normal = np.asarray(random.standard_normal(tuple(shape)))
+    if leaf in ("Variable", "Variable_3"):
+        return (1 + 0.1 * normal).astype(np.float32)
+    if leaf in ("Variable_1", "Variable_2"):
+        return (0.1 * normal).astype(np.float32)
+    gain = 1 if tuple(shape[:2]) == (1, 1) else 0.125 if shape[-1] == 3 else 2
+    return (normal * np.sqrt(gain / np.prod(shape[:-1]))).astype(np.float32)
+
+
 def img(seed: int, shape: Sequence[int] = (2, 64, 64, 3)) -> np.ndarray:
     """Smooth random pictures of the given shape (n, h, w, 3), float32 in [-1, 1]."""
     noise = np.random.RandomState(seed).uniform(-1, 1, tuple(shape)).astype(np.float32)

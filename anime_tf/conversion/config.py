@@ -8,8 +8,14 @@ from anime_tf.config import Config, setting
 
 SOURCES = ("tf1", "torch", "cartoongan")
 
-MODELS = ("animegan_v1", "animegan_v2", "animegan_v2_light", "cartoongan", "whitebox")
+MODELS = (
+    *("animegan_v1", "animegan_v2", "animegan_v2_light", "animegan_v3", "cartoongan"),
+    "whitebox",
+)
 """Generators with a name table in `tf1` or `torch`."""
+
+BATCH_NORMS = ("inference", "training")
+"""Keys of `tf1.BATCH_NORMS`."""
 
 UPSAMPLINGS = ("align_corners", "half_pixel")
 """Upsampling of animegan2-pytorch: of its network by default, and of its script by default."""
@@ -29,6 +35,9 @@ class ConvertConfig(Config):
         model: Generator; by default recognized by the names of the weights.
         upsampling: Upsampling for weights of animegan2-pytorch: that of its network
             (align_corners, the default here, too) or of its script (half_pixel).
+        batch_norm: Values of the attention's batch norm for AnimeGANv3: those of the published
+            inference graph (inference, the default), which training never changed, or those that
+            training learned.
         verify: Read the archive back, compare its weights with the source, and compare a picture
             with the result of TensorFlow 1's operations, or of PyTorch where it is installed.
         training: Convert a whole TF1 training, with discriminator and optimizers, to a run
@@ -43,6 +52,7 @@ class ConvertConfig(Config):
     output: str = setting()
     model: str | None = setting(None, choices=MODELS)
     upsampling: str | None = setting(None, choices=UPSAMPLINGS)
+    batch_norm: str | None = setting(None, choices=BATCH_NORMS)
     verify: bool = setting(True)
     training: bool = setting(False)
     epoch: int | None = setting(None, minimum=0)

@@ -13,7 +13,7 @@ from anime_tf.io.atomic import atomic_file
 from anime_tf.models.archive import save_generator
 
 SOURCES: dict[str, Callable[[ConvertConfig], Conversion]] = {
-    "tf1": lambda config: tf1.convert_tf1(config.input, config.model),
+    "tf1": lambda config: tf1.convert_tf1(config.input, config.model, config.batch_norm),
     "torch": lambda config: torch.convert_torch(config.input, config.model, config.upsampling),
     "cartoongan": lambda config: torch.convert_folder(
         config.input, config.model, config.upsampling

@@ -9,7 +9,7 @@ import glob
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,13 +139,67 @@ def _whitebox() -> dict[str, Source]:
     return sources
 
 
+V3_NORM = {"gamma": "", "beta": "_1", "moving_mean": "_2", "moving_variance": "_3"}
+"""Weight of the attention's batch norm -> suffix of the original's `Variable`."""
+
+BATCH_NORMS = {"inference": "generator_1", "training": "generator"}
+"""Set of batch norm values in an AnimeGANv3 checkpoint -> its scope. The published inference graph
+made a set of its own, which training never changes (y / sqrt(1.001)), and the published models use
+it; the set that training learned was never used for inference."""
+
+
+def v3_tail(tail: str, batch_norm: str) -> dict[str, str]:
+    """Map the weights of a tail of AnimeGANv3 to the original's names."""
+    names = _v3_blocks(f"generator/{tail}", ("u4_0", "u4_1", "u5_0", "u5_1", "u6_0", "u6_1"))
+    names["out_layer/kernel"] = f"generator/{tail}/Conv_12/weights"
+    attention = f"{tail}/External_attention"
+    names["attention/kernel"] = f"generator/{attention}/kernel"
+    names["attention/conv_0/kernel"] = f"generator/{attention}/Conv/weights"
+    names["attention/conv_1/kernel"] = f"generator/{attention}/Conv_1/weights"
+    for weight, suffix in V3_NORM.items():
+        scope = BATCH_NORMS[batch_norm]
+        names[f"attention/norm/{weight}"] = f"{scope}/{attention}/Variable{suffix}"
+    return names
+
+
+def _v3_blocks(scope: str, blocks: Sequence[str]) -> dict[str, str]:
+    names = {}
+    for i, block in enumerate(blocks):  # each has its convolution, then LADE's
+        names[f"{block}/conv/kernel"] = f"{scope}/{_numbered('Conv', 2 * i)}/weights"
+        names[f"{block}/norm/conv/kernel"] = f"{scope}/{_numbered('Conv', 2 * i + 1)}/weights"
+    return names
+
+
+def _animegan_v3(batch_norm: str) -> dict[str, Source]:
+    base = ("x0", "x1_0", "x1_1", "x2_0", "x2_1", "x3_0", "x3_1")
+    names = {f"base/{k}": v for k, v in _v3_blocks("generator/base", base).items()}
+    names |= {f"main/{k}": v for k, v in v3_tail("main", batch_norm).items()}
+    return {ours: Source(theirs) for ours, theirs in names.items()}
+
+
 # Variables of a training checkpoint that the generator does not need.
 TRAINING_ONLY = (
     Ignored(re.compile(r".+/Adam(_\d+)?"), "state of the Adam optimizer"),
     Ignored(re.compile(r"(.+/)?beta[12]_power(_\d+)?"), "state of the Adam optimizer"),
-    Ignored(re.compile(r"discriminator/.+"), "discriminator, needed for training only"),
+    Ignored(re.compile(r"discriminator(_main)?/.+"), "discriminator, needed for training only"),
     Ignored(re.compile(r"(.+/)?global_step"), "count of training steps"),
 )
+
+V3_TABLES = {
+    batch_norm: NameTable(
+        _animegan_v3(batch_norm),
+        (
+            *TRAINING_ONLY,
+            Ignored(re.compile(r"generator(_1)?/support/.+"), "support tail, of training only"),
+            Ignored(
+                re.compile(r"generator(_1)?/main/External_attention/Variable(_\d)?"),
+                "values of the attention's batch norm that were not asked for",
+            ),
+        ),
+    )
+    for batch_norm in BATCH_NORMS
+}
+"""Set of batch norm values -> the name table of AnimeGANv3."""
 
 # Key of a generator in `models.registry` -> its names in TensorFlow 1 checkpoints.
 TABLES: dict[str, NameTable] = {
@@ -153,15 +207,19 @@ TABLES: dict[str, NameTable] = {
     "animegan_v2_light": NameTable(_animegan_v2_light(), TRAINING_ONLY),
     "animegan_v1": NameTable(_animegan_v1(), TRAINING_ONLY),
     "whitebox": NameTable(_whitebox()),
+    "animegan_v3": V3_TABLES["inference"],
 }
 
 
-def convert_tf1(path: str | os.PathLike[str], model: str | None = None) -> Conversion:
+def convert_tf1(
+    path: str | os.PathLike[str], model: str | None = None, batch_norm: str | None = None
+) -> Conversion:
     """Convert the generator of a TensorFlow 1 checkpoint.
 
     Args:
         path: As for `find_checkpoint`.
         model: The generator, a key of `TABLES`; by default the best match of the names.
+        batch_norm: For AnimeGANv3 a key of `BATCH_NORMS`; by default "inference".
 
     Raises:
         FileNotFoundError: There is no checkpoint.
@@ -173,21 +231,45 @@ def convert_tf1(path: str | os.PathLike[str], model: str | None = None) -> Conve
     prefix = find_checkpoint(path)
     shapes, read = open_checkpoint(prefix)
     model = select_model(TABLES, shapes, model)
+    table = TABLES[model]
+    if batch_norm is not None:
+        if model != "animegan_v3":
+            raise ValueError(f"{prefix}: expected no batch_norm for {model}, got {batch_norm!r}")
+        table = V3_TABLES[batch_norm]
+    if model == "animegan_v3":
+        shapes, read = _add_identity_norm(shapes, read)
 
     def reference(pictures: np.ndarray) -> np.ndarray:
         from anime_tf.conversion.tf1_reference import NETWORKS
 
-        return NETWORKS[model]({name: read(name) for name in TABLES[model].names}, pictures)
+        return NETWORKS[model]({name: read(name) for name in table.names}, pictures)
 
     return name_table.convert(
         model,
-        TABLES[model],
+        table,
         shapes,
         read,
         source=str(prefix),
         reference=reference,
         reference_name="TensorFlow 1's operations",
     )
+
+
+def _add_identity_norm(
+    shapes: dict[str, tuple[int, ...]], read: Callable[..., np.ndarray]
+) -> tuple[dict[str, tuple[int, ...]], Callable[..., np.ndarray]]:
+    """Add the inference graph's batch norm to a checkpoint that lacks it: it is the identity."""
+    scope = f"{BATCH_NORMS['inference']}/main/External_attention/Variable"
+    memory = shapes.get("generator/main/External_attention/kernel")
+    if memory is None or any(name.startswith(scope) for name in shapes):
+        return shapes, read
+    values = {f"{scope}{suffix}": float(suffix in ("", "_3")) for suffix in V3_NORM.values()}
+    channels = memory[1:2]
+
+    def read_all(name: str, **options: Any) -> np.ndarray:
+        return np.full(channels, values[name]) if name in values else read(name, **options)
+
+    return {**shapes, **dict.fromkeys(values, channels)}, read_all
 
 
 def find_checkpoint(path: str | os.PathLike[str]) -> Path:

@@ -17,7 +17,8 @@ Arrays = Mapping[str, np.ndarray]
 
 ROOT = "generator/G_MODEL"
 LAYER_AXES, INSTANCE_AXES = (1, 2, 3), (1, 2)
-LAYER_EPSILON, INSTANCE_EPSILON, SEPARABLE_EPSILON = 1e-12, 1e-5, 1e-6
+LAYER_EPSILON, INSTANCE_EPSILON, SEPARABLE_EPSILON, LADE_EPSILON = 1e-12, 1e-5, 1e-6, 1e-5
+V3_ROOTS = ("generator", "generator_1")
 
 
 class _Scope:
@@ -188,10 +189,57 @@ def whitebox(arrays: Arrays, pictures: np.ndarray) -> np.ndarray:
 
 _BOX = np.ones((3, 3, 3, 1), np.float32)
 
+
+def animegan_v3(arrays: Arrays, pictures: np.ndarray) -> np.ndarray:
+    """Run AnimeGANv3's generator."""
+    base, tail = _Scope(arrays, "generator/base"), _Scope(arrays, "generator/main")
+
+    def cll(net: _Scope, x: Any, block: int, stride: int = 1) -> Any:
+        kernel = net(f"{_nth('Conv', 2 * block)}/weights")
+        x = tf.nn.conv2d(_pad_first(x, kernel.shape[0], stride), kernel, stride, "VALID")
+        t = net.conv(x, f"Conv_{2 * block + 1}")
+        (mean, variance), (mean_t, variance_t) = (
+            tf.nn.moments(each, INSTANCE_AXES, keepdims=True) for each in (x, t)
+        )
+        std, std_t = (tf.sqrt(v + LADE_EPSILON) for v in (variance, variance_t))
+        return _lrelu((x - mean) / std * std_t + mean_t)
+
+    x0 = cll(base, tf.constant(pictures, tf.float32), 0)
+    x1 = cll(base, cll(base, x0, 1, 2), 2)
+    x2 = cll(base, cll(base, x1, 3, 2), 4)
+    x3 = cll(base, cll(base, x2, 5, 2), 6)
+
+    attention = tail / "External_attention"
+    memory = attention("kernel")[0]
+    n, height, width, channels = x3.shape
+    scores = tf.reshape(attention.conv(x3, "Conv"), (n, height * width, channels)) @ memory
+    scores = tf.nn.softmax(scores, axis=1)
+    scores = scores / (1e-9 + tf.reduce_sum(scores, axis=2, keepdims=True))
+    y = tf.reshape(scores @ memory.T, x3.shape)
+    # The checkpoint holds two sets of values, of which the caller gives one.
+    (norm,) = (
+        scope
+        for scope in (_Scope(arrays, f"{root}/main/External_attention") for root in V3_ROOTS)
+        if "Variable" in scope
+    )
+    scale, beta, mean, variance = (norm(f"Variable{i}") for i in ("", "_1", "_2", "_3"))
+    y = attention.conv(y, "Conv_1")
+    x = _lrelu(x3 + tf.nn.batch_normalization(y, mean, variance, beta, scale, 1e-3))
+    for i, skipped in enumerate((x2, x1, x0)):
+        x = cll(tail, cll(tail, _up(x), 2 * i) + skipped, 2 * i + 1)
+    return tf.tanh(tail.conv(x, "Conv_12")).numpy()
+
+
+def _pad_first(x: Any, size: int, stride: int) -> Any:
+    """Reflect-pad every side, for a stride of 2 only top and left."""
+    return tf.reverse(_pad(tf.reverse(x, (1, 2)), size, stride), (1, 2))
+
+
 NETWORKS: dict[str, Callable[[Arrays, np.ndarray], np.ndarray]] = {
     "animegan_v1": animegan_v1,
     "animegan_v2": animegan_v2,
     "animegan_v2_light": animegan_v2_light,
     "whitebox": whitebox,
+    "animegan_v3": animegan_v3,
 }
 """Key of a generator in `models.registry` -> its implementation."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from absl import logging
 
+from anime_tf.datasets.workers import cached_superpixels
 from anime_tf.io import pictures
 from anime_tf.io.folders import DatasetFolders
 from anime_tf.io.geometry import resize
@@ -26,12 +27,23 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 FITS = ("resize", "crop")  # ways to fit a picture to the training size
-STREAMS = ("photo", "paired", "anime", "smooth")  # names of the pictures in a batch
+# names of the pictures in a batch
+STREAMS = ("photo", "photo_superpixel", "paired", "anime", "smooth")
 _Pictures = dict[str, np.ndarray]  # stream -> RGB
 _Read = dict[str, tuple[Path, np.ndarray]]
 
+PHOTO_MIN_SIZE = 50  # smallest region of the photos' superpixels, pixels
+
+SALT_SHARE = 0.1  # draws of salt noise, with repetition, per pixel
+
 # A stream shares order and crops with its leader.
-_LEADERS = {"photo": "photo", "paired": "photo", "anime": "anime", "smooth": "anime"}
+_LEADERS = {
+    "photo": "photo",
+    "photo_superpixel": "photo",
+    "paired": "photo",
+    "anime": "anime",
+    "smooth": "anime",
+}
 
 # Purposes of random numbers, which keep order, crop, flip and zoom independent.
 _ORDER, _CROP, _FLIP, _ZOOM = 1, 2, 3, 4
@@ -59,6 +71,17 @@ def steps_per_epoch(folders: DatasetFolders, batch_size: int) -> int:
     return max(1, max(len(folders.train_photo), len(folders.style)) // batch_size)
 
 
+def add_salt(picture_u8: np.ndarray, name: str) -> np.ndarray:
+    """Set random pixels inside a picture (h, w, 3) to white; which follow from `name`."""
+    height, width = picture_u8.shape[:2]
+    random = np.random.RandomState(zlib.crc32(name.encode()))
+    count = int(SALT_SHARE * height * width)
+    rows, columns = (random.randint(1, side - 1, count) for side in (height, width))
+    salted = picture_u8.copy()
+    salted[rows, columns] = 255
+    return salted
+
+
 class TrainingPictures:
     """Batches of photos and style pictures for training.
 
@@ -82,6 +105,7 @@ class TrainingPictures:
         augment_flip: Mirror every second slot, at random, left-right.
         augment_resize: Cut windows of random size and resize them; see `LARGEST_ZOOM`.
         exposed: Expose each whole photo; see `datasets.exposure`.
+        salt: Add AnimeGANv3's salt noise to the smooth pictures, seeded by their file names.
 
     Attributes:
         broken: Path -> reason of the unreadable pictures found so far.
@@ -99,6 +123,7 @@ class TrainingPictures:
         augment_flip: bool = False,
         augment_resize: bool = False,
         exposed: bool = False,
+        salt: bool = False,
     ) -> None:
         size_hw = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         if len(size_hw) != 2 or min(size_hw) < 1:
@@ -124,9 +149,11 @@ class TrainingPictures:
         self.augment_flip = augment_flip
         self.augment_resize = augment_resize
         self.exposed = exposed
+        self.salt = salt
         self.broken: dict[Path, str] = dict(folders.unreadable)
         self._paths: dict[str, tuple[Path, ...]] = {
             "photo": folders.train_photo,
+            "photo_superpixel": folders.train_photo,
             "paired": folders.paired or (),
             "anime": folders.style,
             "smooth": folders.smooth,
@@ -156,10 +183,17 @@ class TrainingPictures:
         for leader in dict.fromkeys(_LEADERS[stream] for stream in streams):
             names = [stream for stream in streams if _LEADERS[stream] == leader]
             # The leader's size determines the crop, so it is read even if it is not asked for.
-            members = dict.fromkeys([leader, *names] if self.fit == "crop" else names)
-            fitted = self._fit(self._read(slot, leader, tuple(members)), slot, leader)
+            derived = "photo_superpixel" in names
+            members = dict.fromkeys([leader, *names] if self.fit == "crop" or derived else names)
+            members.pop("photo_superpixel", None)
+            pictures_read = self._read(slot, leader, tuple(members))
+            fitted = self._fit(pictures_read, slot, leader)
+            if self.salt and "smooth" in fitted:
+                fitted["smooth"] = add_salt(fitted["smooth"], pictures_read["smooth"][0].name)
             if self.augment_flip and _hashes(self.seed, leader, slot, _FLIP, 1)[0] % 2:
                 fitted = {k: np.ascontiguousarray(rgb[:, ::-1]) for k, rgb in fitted.items()}
+            if derived:
+                fitted["photo_superpixel"] = cached_superpixels(fitted["photo"], PHOTO_MIN_SIZE)
             read.update((name, fitted[name]) for name in names)
         return {name: read[name] for name in streams}
 

@@ -21,7 +21,7 @@ def he_normal(seed: int | None = None) -> keras.initializers.Initializer:
 
 
 def make_initializer(norm: str) -> keras.initializers.Initializer:
-    """Make the initializer that goes with a norm: He with layer norm, Xavier with instance norm."""
+    """Make the initializer that goes with a norm: He with layer norm, else Xavier."""
     return he_normal() if norm == "layer" else keras.initializers.GlorotUniform()
 
 
@@ -64,14 +64,18 @@ class ReflectPad(keras.layers.Layer):
         self.after = after
 
     @classmethod
-    def for_conv(cls, kernel_size: int, strides: int, dtype: Any) -> ReflectPad:
+    def for_conv(
+        cls, kernel_size: int, strides: int, dtype: Any, *, top_left: bool = False
+    ) -> ReflectPad:
         """Make the AnimeGAN generators' padding before a convolution.
 
         Stride 1 pads every side by (kernel_size - 1) / 2; stride 2 pads only the bottom and the
-        right, by kernel_size - 2.
+        right, by kernel_size - 2, or with `top_left` only the top and the left.
         """
         half = (kernel_size - 1) // 2
         before, after = (half, half) if strides == 1 else (0, kernel_size - 2)
+        if top_left:
+            before, after = after, before
         return cls(before, after, name="pad", dtype=dtype)
 
     def call(self, inputs: Any) -> Any:
@@ -89,13 +93,14 @@ class ConvNormLReLU(keras.layers.Layer):
     """`CNL`: (upsample,) reflect pad, convolution without bias, norm, leaky ReLU 0.2.
 
     Input (n, h, w, c), output (n, h / strides, w / strides, filters), twice that with upsampling.
-    Weights: `conv/kernel`, `norm/gamma`, `norm/beta`.
+    Weights: `conv/kernel` and those of the norm.
 
     Args:
         filters: Channels of the output.
         kernel_size: Side of the kernel, odd.
         strides: 1 or 2.
-        norm: "layer", or "instance" as in the first version, with its initializer.
+        norm: "layer"; "instance" as in the first version; or "lade" as in the third, whose stride
+            2 pads the top and the left. Each has its initializer.
         epsilon: Epsilon of the norm; None for its default.
         upsampling: Upsample the input by 2 first, with these sample positions; a key of
             `upsampling.UPSAMPLINGS`.
@@ -122,7 +127,7 @@ class ConvNormLReLU(keras.layers.Layer):
         self.upsampling = upsampling
         policy = self.dtype_policy
         self.upsample = Upsample2x(upsampling, name="up", dtype=policy) if upsampling else None
-        self.pad = ReflectPad.for_conv(kernel_size, strides, policy)
+        self.pad = ReflectPad.for_conv(kernel_size, strides, policy, top_left=norm == "lade")
         self.conv = make_conv(filters, kernel_size, "conv", policy, norm, strides)
         self.norm = make_norm(norm, "norm", policy, epsilon)
         self.activation = make_leaky_relu(policy)

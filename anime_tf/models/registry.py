@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import keras
+
 from anime_tf.models.animegan_v1 import AnimeGANv1Generator
 from anime_tf.models.animegan_v2 import AnimeGANv2Generator
 from anime_tf.models.animegan_v2_light import AnimeGANv2LightGenerator
+from anime_tf.models.animegan_v3 import AnimeGANv3Generator
+from anime_tf.models.animegan_v3_discriminator import DoubleDiscriminator
 from anime_tf.models.cartoongan import CartoonGANGenerator
 from anime_tf.models.discriminator import AnimeGANDiscriminator
 from anime_tf.models.generator import Generator
@@ -23,15 +27,17 @@ GENERATORS: dict[str, type[Generator]] = {
     "animegan_v1": AnimeGANv1Generator,
     "animegan_v2": AnimeGANv2Generator,
     "animegan_v2_light": AnimeGANv2LightGenerator,
+    "animegan_v3": AnimeGANv3Generator,
     "cartoongan": CartoonGANGenerator,
     "live": LiveGenerator,
     "live_large": LiveLargeGenerator,
     "ue_animegan_v2": UEAnimeGANv2Generator,
     "whitebox": WhiteboxGenerator,
 }
-DISCRIMINATORS: dict[str, Callable[..., AnimeGANDiscriminator]] = {
+DISCRIMINATORS: dict[str, Callable[..., keras.Model]] = {
     "animegan_v1": partial(AnimeGANDiscriminator, norm="instance"),
     "animegan_v2": AnimeGANDiscriminator,
+    "animegan_v3": DoubleDiscriminator,
     # CartoonGAN's has biases; its recipe has no spectral norm.
     "cartoongan": partial(AnimeGANDiscriminator, norm="instance", use_bias=True),
 }

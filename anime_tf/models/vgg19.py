@@ -14,6 +14,8 @@ from anime_tf.models.tree import ChainModel
 # (convolutions, channels) of the blocks up to conv4_4; 2x2 max pooling between blocks
 BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512))
 
+TAPS = ("conv2_2", "conv3_3", "conv4_4")  # convolutions whose features `pyramid` returns
+
 # means of ImageNet, blue, green, red, subtracted from VGG's inputs
 MEAN_BGR = (103.939, 116.779, 123.68)
 
@@ -59,16 +61,22 @@ class VGG19Features(ChainModel):
         return [conv for block in self.blocks for conv in block]
 
     def call(self, inputs: Any) -> Any:
+        return self.pyramid(inputs)[-1]
+
+    def pyramid(self, inputs: Any) -> list[Any]:
+        """Compute conv2_2, conv3_3 and conv4_4 before activation, at 1/2, 1/4 and 1/8."""
         bgr_255 = (ops.flip(ops.cast(inputs, "float32"), axis=-1) + 1.0) * 127.5
         x = ops.cast(bgr_255 - ops.convert_to_tensor(MEAN_BGR, "float32"), self.compute_dtype)
+        features = []
         for number, block in enumerate(self.blocks):
             if number:
                 x = ops.max_pool(x, 2, 2, padding="valid")
             for conv in block:
                 x = conv(x)
-                if conv.name != "conv4_4":
-                    x = ops.relu(x)
-        return ops.cast(x, "float32")
+                if conv.name in TAPS:
+                    features.append(ops.cast(x, "float32"))
+                x = ops.relu(x)
+        return features
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 # same for every picture, 1 if it is always right. The Wasserstein types have no such bounds.
 LEADS: dict[str, Callable[[float, float], float]] = {
     "lsgan": lambda real, fake: 1.0 - (math.sqrt(real) + math.sqrt(fake)),
+    # AnimeGANv3's targets are 0.9 and 0.1
+    "double_tail": lambda real, fake: 1.0 - (math.sqrt(real) + math.sqrt(fake)) / 0.8,
     "hinge": lambda real, fake: 1.0 - (real + fake) / 2.0,
     "gan": lambda real, fake: math.exp(-real) + math.exp(-fake) - 1.0,
     "dragan": lambda real, fake: math.exp(-real) + math.exp(-fake) - 1.0,
@@ -36,7 +38,7 @@ class CollapseDetector:
     is above `WON`, or below `LOST`, with at least `MINIMUM_UPDATES` updates of D among them.
 
     Args:
-        gan_type: A key of `losses.adversarial.GAN_TYPES`.
+        gan_type: A key of `losses.adversarial.GAN_TYPES`, or "double_tail" for AnimeGANv3.
         epochs: Number of epochs; 0 switches the detection off.
 
     Attributes:

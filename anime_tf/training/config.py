@@ -13,10 +13,10 @@ from anime_tf.datasets.pipeline import FITS
 # Keys of `models.registry` and `losses.adversarial`, repeated because the help of the command line
 # must not wait for the import of Keras.
 MODELS = (
-    *("animegan_v1", "animegan_v2", "animegan_v2_light", "cartoongan"),
+    *("animegan_v1", "animegan_v2", "animegan_v2_light", "animegan_v3", "cartoongan"),
     *("live", "live_large", "ue_animegan_v2", "whitebox"),
 )
-DISCRIMINATORS = ("animegan_v1", "animegan_v2", "cartoongan")
+DISCRIMINATORS = ("animegan_v1", "animegan_v2", "animegan_v3", "cartoongan")
 DECAYS = ("constant", "cosine")
 DISTRIBUTE = ("none", "mirrored", "multi_worker")
 GAN_TYPES = ("gan", "lsgan", "hinge", "wgan-gp", "wgan-lp", "dragan")
@@ -90,10 +90,29 @@ class TrainConfig(Config):
         paired_magnitude_weight: Weight of the L1 distance of gradient magnitudes.
         paired_feature_weight: Weight of the relative L1 distance of MobileNetV1 features at three
             depths; needs perceptual=mobilenetv1.
+        style_2_2_weight: Weight of the decentralized style loss at VGG-19's conv2_2; AnimeGANv3's.
+        style_3_3_weight: Weight of that loss at conv3_3.
+        style_4_4_weight: Weight of that loss at conv4_4.
+        region_photo_weight: Weight of the content distance to the photo's superpixels;
+            AnimeGANv3's region smoothing.
+        region_weight: Weight of that distance to the generated picture's superpixels.
+        region_min_size: Smallest region of those superpixels, pixels.
+        lab_weight: Weight of AnimeGANv3's color loss, in CIE Lab.
+        main_adv_weight: Weight of the main tail's adversarial loss.
+        revision_weight: Weight of the main tail's L1 distance to the revised support picture.
+        revision_content_weight: Weight of the content distance between these.
+        denoise_luma: Strength of denoising that picture, h of non-local means.
+        denoise_chroma: Strength of denoising its colors.
+        denoise_template: Side of the patches that denoising compares, pixels.
+        targets_ahead: Make the targets of a step during the step before it, from G as it was
+            then, so that no step waits for them.
+        init_main_tail: Train both tails in the initialization phase, not only the support tail.
         d_real_weight: Weight of D's loss on anime pictures.
         d_fake_weight: Weight of D's loss on generated pictures.
         d_gray_weight: Weight of D's loss on anime pictures in gray.
         d_smooth_weight: Weight of D's loss on edge-smoothed anime pictures.
+        d_main_weight: Weight of the losses of the main tail's D.
+        smooth_salt: Add salt noise to the edge-smoothed pictures.
         smooth_color: Show D edge-smoothed pictures in color, not in gray.
         style_color: Compare styles with anime pictures in color, not in gray.
         penalty_weight: Weight of the gradient penalty of wgan-gp, wgan-lp and dragan, lambda in the
@@ -159,10 +178,27 @@ class TrainConfig(Config):
     paired_flat_weight: float = setting(0.0, minimum=0)
     paired_magnitude_weight: float = setting(0.0, minimum=0)
     paired_feature_weight: float = setting(0.0, minimum=0)
+    style_2_2_weight: float = setting(0.0, minimum=0)
+    style_3_3_weight: float = setting(0.0, minimum=0)
+    style_4_4_weight: float = setting(0.0, minimum=0)
+    region_photo_weight: float = setting(0.0, minimum=0)
+    region_weight: float = setting(0.0, minimum=0)
+    region_min_size: int = setting(50, minimum=1)
+    lab_weight: float = setting(0.0, minimum=0)
+    main_adv_weight: float = setting(0.0, minimum=0)
+    revision_weight: float = setting(0.0, minimum=0)
+    revision_content_weight: float = setting(0.0, minimum=0)
+    denoise_luma: int = setting(5, minimum=0)
+    denoise_chroma: int = setting(6, minimum=0)
+    denoise_template: int = setting(5, minimum=1)
+    targets_ahead: bool = setting(True, fixed=True)
+    init_main_tail: bool = setting(True)
     d_real_weight: float = setting(1.2, minimum=0)
     d_fake_weight: float = setting(1.2, minimum=0)
     d_gray_weight: float = setting(1.2, minimum=0)
     d_smooth_weight: float = setting(0.8, minimum=0)
+    d_main_weight: float = setting(0.0, minimum=0)
+    smooth_salt: bool = setting(False, fixed=True)
     smooth_color: bool = setting(False)
     style_color: bool = setting(False)
     penalty_weight: float = setting(10.0, minimum=0)
@@ -187,6 +223,16 @@ class TrainConfig(Config):
                 f"{self.perceptual}; its features at three depths are compared"
             )
 
+        if self.is_double_tail and self.model != "animegan_v3":
+            raise ValueError(f"discriminator: expected model=animegan_v3, got {self.model}")
+        if not (self.init_main_tail or self.is_double_tail):
+            raise ValueError("init_main_tail: expected true without discriminator=animegan_v3")
+        if self.needs_pyramid and self.perceptual == "mobilenetv2":
+            raise ValueError(
+                "perceptual: expected vgg19 or mobilenetv1, whose features at three depths the "
+                "decentralized style loss compares, got mobilenetv2"
+            )
+
     @classmethod
     def from_preset(cls, preset: str | None, changes: Mapping[str, Any]) -> TrainConfig:
         """Make a config from a preset, None for `default_preset`, and settings that differ."""
@@ -204,9 +250,21 @@ class TrainConfig(Config):
         return self.model in ("live", "live_large")
 
     @property
+    def is_double_tail(self) -> bool:
+        """Whether AnimeGANv3's two tails are trained, against its two discriminators."""
+        return self.discriminator == "animegan_v3"
+
+    @property
+    def needs_pyramid(self) -> bool:
+        """Whether styles are compared at three depths of the perceptual network."""
+        return any((self.style_2_2_weight, self.style_3_3_weight, self.style_4_4_weight))
+
+    @property
     def needs_features(self) -> bool:
         """Whether a loss compares features of the perceptual network."""
-        return bool(self.content_weight or self.style_weight or self.paired_feature_weight)
+        weights = (self.content_weight, self.style_weight, self.paired_feature_weight)
+        regions = (self.region_weight, self.region_photo_weight, self.revision_content_weight)
+        return any((*weights, *regions)) or self.needs_pyramid
 
 
 # Settings that need painted counterparts.
@@ -236,6 +294,15 @@ PAINTED_LIVE = PAINTED | _changes(
     "model=live generator_width=24 epochs=48 init_epochs=48 init_learning_rate=1e-3"
 )
 
+# Settings common to both recipes of AnimeGANv3 (Liu, Chen, Gao, IEICE 2024), after its code.
+ANIMEGAN_V3 = _changes(
+    "model=animegan_v3 discriminator=animegan_v3 epochs=100 init_epochs=5 batch_size=8 "
+    "g_learning_rate=1e-4 d_learning_rate=1e-4 g_adv_weight=1 d_adv_weight=1 content_weight=0.5 "
+    "style_weight=0 color_weight=0 style_2_2_weight=0.1 main_adv_weight=0.02 revision_weight=50 "
+    "revision_content_weight=0.5 d_real_weight=0.5 d_fake_weight=1 d_gray_weight=0 "
+    "d_main_weight=0.1"
+)
+
 # Changes of each preset to the defaults of `TrainConfig`, which are Hayao's.
 PRESETS: dict[str, dict[str, Any]] = {
     # AnimeGANv2's three styles, as its authors trained them.
@@ -254,6 +321,17 @@ PRESETS: dict[str, dict[str, Any]] = {
         "init_learning_rate=1e-4 g_learning_rate=8e-5 d_learning_rate=16e-5 style_weight=3 "
         "color_weight=10 tv_weight=0 d_real_weight=1 d_fake_weight=1 d_gray_weight=1 "
         "d_smooth_weight=0.1"
+    ),
+    "animegan_v3_hayao": ANIMEGAN_V3
+    | _changes(
+        "style_3_3_weight=5 style_4_4_weight=25 region_weight=0.2 region_photo_weight=0.2 "
+        "lab_weight=10 tv_weight=0.001 d_smooth_weight=2"
+    ),
+    "animegan_v3_shinkai": ANIMEGAN_V3
+    | _changes(
+        "init_main_tail=false style_3_3_weight=2 style_4_4_weight=28 region_weight=0.8 "
+        "region_photo_weight=0.5 region_min_size=100 lab_weight=8 tv_weight=0.0001 denoise_luma=7 "
+        "denoise_template=6 smooth_salt=true d_smooth_weight=5"
     ),
     # Two recipes by others; settings that they do not state are Hayao's. A port to MindSpore:
     "mindspore": _changes(
@@ -309,4 +387,7 @@ def default_preset(model: str | None, style: str) -> str:
     """Return the preset of the generator, else of the style, else `DEFAULT_PRESET`."""
     if model in MODEL_PRESETS:
         return str(model)
+    if model == "animegan_v3":
+        preset = f"animegan_v3_{style.lower()}"
+        return preset if preset in PRESETS else "animegan_v3_hayao"
     return style.lower() if style.lower() in PRESETS else DEFAULT_PRESET

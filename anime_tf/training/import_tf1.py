@@ -17,7 +17,13 @@ import keras
 import numpy as np
 
 from anime_tf.conversion.name_table import Ignored, NameTable, Shapes, Source, fill, select_model
-from anime_tf.conversion.tf1 import TABLES, find_checkpoint, open_checkpoint
+from anime_tf.conversion.tf1 import (
+    TABLES,
+    V3_TABLES,
+    find_checkpoint,
+    open_checkpoint,
+    v3_tail,
+)
 from anime_tf.datasets.pipeline import steps_per_epoch
 from anime_tf.io.atomic import atomic_folder
 from anime_tf.io.folders import dataset_folders
@@ -34,7 +40,6 @@ COUNT_TOLERANCE = 0.25
 class AdamNames(NamedTuple):
     """TensorFlow 1's names of the state of an Adam optimizer."""
 
-    network: str  # network that it trains
     momentum: str  # suffix of the mean of the gradients, after the variable's own name
     velocity: str  # suffix of the mean of their squares
     powers: str  # suffix of the powers of beta 1 and beta 2
@@ -42,9 +47,9 @@ class AdamNames(NamedTuple):
 
 # Prefix of an optimizer of `Trainer` -> its names, numbered in the originals' order.
 OPTIMIZERS = {
-    "init": AdamNames("generator", "Adam", "Adam_1", ""),
-    "g": AdamNames("generator", "Adam_2", "Adam_3", "_1"),
-    "d": AdamNames("discriminator", "Adam", "Adam_1", "_2"),
+    "init": AdamNames("Adam", "Adam_1", ""),
+    "g": AdamNames("Adam_2", "Adam_3", "_1"),
+    "d": AdamNames("Adam", "Adam_1", "_2"),
 }
 
 # Key of a discriminator -> the scopes of its norms: of stage i, and the last one.
@@ -57,6 +62,10 @@ NORMS = {
 COUNTERS = (
     Ignored(re.compile(r"beta[12]_power(_[12])?"), "powers of beta, turned into counts of updates"),
     Ignored(re.compile(r"(.+/)?global_step"), "count of training steps"),
+    Ignored(
+        re.compile(r"generator_1/(main|support)/External_attention/Variable(_\d)?"),
+        "batch norm of the inference graph, which training never changes",
+    ),
 )
 
 
@@ -110,8 +119,12 @@ def read_settings(path: str | os.PathLike[str], model: str | None = None) -> dic
         "discriminator": "animegan_v1" if is_v1 else "animegan_v2",
         "spectral_norm": any(name.endswith("/u") for name in shapes),
     }
+    if any(name.startswith("discriminator_main/") for name in shapes):
+        settings["discriminator"] = "animegan_v3"
+        settings["init_main_tail"] = "generator/main/Conv/weights/Adam_2" in shapes
     # If one of these is missing its default stays, and filling the networks names it.
-    last = shapes.get(TABLES[model].sources["out_layer/kernel"].name)
+    sources = TABLES[model].sources.items()
+    last = shapes.get(next(x.name for path, x in sources if path.endswith("out_layer/kernel")))
     if last:
         settings["generator_width"] = last[2]
     first = shapes.get(_kernel("conv_0", settings["spectral_norm"]))
@@ -152,8 +165,7 @@ def import_training(
     if not config.steps_per_epoch:
         folders = dataset_folders(config.dataset_dir, config.style, need_smooth=False)
         config = config.replace(steps_per_epoch=steps_per_epoch(folders, config.batch_size))
-    # Without these weights no perceptual network is loaded, which takes no part here.
-    trainer = Trainer(config.replace(content_weight=0.0, style_weight=0.0))
+    trainer = Trainer(config, keras.Sequential())  # no perceptual network, which takes no part here
     variables, table = _variables(trainer), _table(trainer)
     target = f"a whole training of {config.model}"
     fill(variables, table, shapes, read, source=str(prefix), target=target)
@@ -195,6 +207,23 @@ def _discriminator(config: TrainConfig) -> dict[str, str]:
     return names
 
 
+def double_discriminator(config: TrainConfig) -> dict[str, str]:
+    """Map the path of each weight of AnimeGANv3's discriminators to the original's variable."""
+    names: dict[str, str] = {}
+    for scope in ("discriminator", "discriminator_main"):
+        layers = {"conv_0": "conv_0", "D_logit": "D_logit"}
+        for i in range(config.discriminator_depth):
+            for letter, conv in (("a", f"conv_s2_{i}"), ("b", f"conv_s1_{i}")):
+                layers[conv] = conv
+                layers[f"{conv}_norm/conv"] = f"{scope}{letter}{i}_conv_IN"
+        for ours, theirs in layers.items():
+            kernel = "kernel" if config.spectral_norm else "conv2d/kernel"
+            names[f"{scope}/{ours}/kernel"] = f"{scope}/{theirs}/{kernel}"
+            if config.spectral_norm:
+                names[f"{scope}/{ours}/u"] = f"{scope}/{theirs}/u"
+    return names
+
+
 def _adam(trainer: Trainer, name: str) -> Any:
     """Return an optimizer of the trainer without its loss scaling."""
     optimizer = getattr(trainer, f"{name}_optimizer")
@@ -203,31 +232,52 @@ def _adam(trainer: Trainer, name: str) -> Any:
 
 def _table(trainer: Trainer) -> NameTable:
     """Make the name table of a whole training."""
-    sources = TABLES[trainer.config.model].sources
-    networks = {
-        "generator": {ours: source.name for ours, source in sources.items()},
-        "discriminator": _discriminator(trainer.config),
-    }
-    names = {f"{network}/{ours}": x for network, t in networks.items() for ours, x in t.items()}
-    for name, optimizer in OPTIMIZERS.items():
-        for ours, theirs in networks[optimizer.network].items():
-            if ours.endswith("/u"):  # not trained
-                continue
-            slot = f"{name}_adam/{optimizer.network}_{ours.replace('/', '_')}"
-            names[f"{slot}_momentum"] = f"{theirs}/{optimizer.momentum}"
-            names[f"{slot}_velocity"] = f"{theirs}/{optimizer.velocity}"
+    config = trainer.config
+    if config.is_double_tail:
+        sources = V3_TABLES["training"].sources
+        discriminator = double_discriminator(config)
+    else:
+        sources = TABLES[config.model].sources
+        discriminator = {f"discriminator/{k}": v for k, v in _discriminator(config).items()}
+    generator = {f"generator/{ours}": source.name for ours, source in sources.items()}
+    if config.is_double_tail:
+        support = v3_tail("support", "training")
+        generator |= {f"support/{ours}": theirs for ours, theirs in support.items()}
+    names = generator | discriminator
+    for name in OPTIMIZERS:
+        for ours, theirs in (discriminator if name == "d" else generator).items():
+            adam = _adam_names(config, name, ours)
+            if adam is not None:
+                slot = f"{name}_adam/{ours.replace('/', '_')}"
+                names[f"{slot}_momentum"] = f"{theirs}/{adam.momentum}"
+                names[f"{slot}_velocity"] = f"{theirs}/{adam.velocity}"
     return NameTable({ours: Source(theirs) for ours, theirs in names.items()}, COUNTERS)
 
 
+def _adam_names(config: TrainConfig, optimizer: str, path: str) -> AdamNames | None:
+    """Return the names of a variable's state in an optimizer; None if it has none."""
+    if path.endswith(("/u", "/moving_mean", "/moving_variance")):  # not trained
+        return None
+    starts_later = config.is_double_tail and not config.init_main_tail and "/main/" in path
+    if starts_later and optimizer != "d":  # the numbers count the optimizers that train it
+        return None if optimizer == "init" else OPTIMIZERS["init"]
+    return OPTIMIZERS[optimizer]
+
+
 def _variables(trainer: Trainer) -> dict[str, keras.Variable]:
-    """Map the path of every variable of the training, except counters and settings, to it."""
-    holders = [trainer.generator, trainer.discriminator]
+    """Map the path of every variable of the training, except counters and settings, to it.
+
+    Where the initialization phase trains no main tail, its optimizer's state of it stays 0.
+    """
+    holders = [trainer.trained, trainer.discriminator]
     holders += [_adam(trainer, name) for name in OPTIMIZERS]
+    unused = () if trainer.config.init_main_tail else ("init_adam/generator_main_",)
     return {
         variable.path: variable
         for holder in holders
         for variable in holder.variables
         if not variable.path.endswith(("/iteration", "/learning_rate"))
+        and not variable.path.startswith(unused)
     }
 
 

@@ -105,6 +105,7 @@ def prepare_pictures(
         augment_flip=config.augment_flip,
         augment_resize=config.augment_resize,
         exposed=config.has_exposure,
+        salt=config.smooth_salt,
     )
 
 
@@ -121,7 +122,8 @@ class _Loop:
         self.step = run_dir.step
         self.saved_at = time.monotonic()
         self.stop_signal = 0
-        self.detector = CollapseDetector(config.gan_type, config.collapse_epochs)
+        gan_type = "double_tail" if config.is_double_tail else config.gan_type
+        self.detector = CollapseDetector(gan_type, config.collapse_epochs)
         self.collapse: str | None = None
 
     def run(self) -> int:
@@ -159,8 +161,8 @@ class _Loop:
             f"epoch {epoch + 1}/{self.config.epochs} {phase}",
             done=self.config.steps_per_epoch - (until - self.step),
         ) as progress:
-            for batch in self._batches(phase, until):
-                losses, seconds = self._train_step(phase, batch)
+            for batch, following in _with_next(self._batches(phase, until)):
+                losses, seconds = self._train_step(phase, batch, following)
                 self.detector.add(losses)
                 self._log(phase, epoch, seconds, losses)
                 pace = f"{seconds:.2f} s/step {self.config.batch_size / seconds:.2f} pictures/s"
@@ -189,14 +191,16 @@ class _Loop:
         for batch in self.pictures.iterate(self.step, until - self.step, streams):
             yield network_inputs(batch)
 
-    def _train_step(self, phase: str, batch: Batch) -> tuple[dict[str, float], float]:
-        """Run a step; return its losses and seconds."""
+    def _train_step(
+        self, phase: str, batch: Batch, following: Batch | None
+    ) -> tuple[dict[str, float], float]:
+        """Run a step, before that of `following`; return its losses and seconds."""
         started_at = time.monotonic()
         if phase == "init":
             terms = self.trainer.init_step(batch)
         else:
             update_discriminator = self.step % self.config.training_rate == 0
-            terms = self.trainer.gan_step(batch, update_discriminator)
+            terms = self.trainer.gan_step(batch, update_discriminator, following)
         losses = {name: float(value) for name, value in terms.items()}
         self.step += 1
         wrong = {name: value for name, value in losses.items() if not math.isfinite(value)}
@@ -212,7 +216,10 @@ class _Loop:
     def _log(self, phase: str, epoch: int, seconds: float, losses: dict[str, float]) -> None:
         if self.step % self.config.log_steps == 0:
             line = {"step": self.step, "epoch": epoch, "phase": phase}
-            self.run_dir.log({**line, "seconds": round(seconds, 4)}, losses)
+            line["seconds"] = round(seconds, 4)
+            if phase == "gan" and self.trainer.targets is not None:
+                line["target_seconds"] = round(self.trainer.targets.maker.seconds, 4)
+            self.run_dir.log(line, losses)
 
     def _checkpoint_is_due(self) -> bool:
         if self.config.checkpoint_steps and self.step % self.config.checkpoint_steps == 0:
@@ -237,6 +244,15 @@ class _Loop:
             if sheet is not None:
                 write_picture(self.run_dir.samples / f"epoch_{epochs:04d}.png", sheet)
                 self.run_dir.log_picture("samples", sheet)
+
+
+def _with_next(batches: Iterator[Batch]) -> Iterator[tuple[Batch, Batch | None]]:
+    """Yield each batch with the next one, the last with None."""
+    batch = next(batches, None)
+    while batch is not None:
+        following = next(batches, None)
+        yield batch, following
+        batch = following
 
 
 def _is_due(every: int, epochs: int) -> bool:

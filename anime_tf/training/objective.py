@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from anime_tf.losses import painting, perceptual
+from anime_tf.losses import double_tail, painting, perceptual
 from anime_tf.losses.adversarial import GAN_TYPES
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.lowering import lower_for_training
@@ -36,6 +36,10 @@ TERM_WEIGHTS = {
     "g/paired_flat": "paired_flat_weight",
     "g/paired_magnitude": "paired_magnitude_weight",
     "g/paired_feature": "paired_feature_weight",
+    "g/style_2_2": "style_2_2_weight",
+    "g/style_3_3": "style_3_3_weight",
+    "g/style_4_4": "style_4_4_weight",
+    "g/region_photo": "region_photo_weight",
 }
 
 # Folded into a picture's seed, so that no two random choices share their numbers; each term's
@@ -112,21 +116,28 @@ class Objective:
     @property
     def gan_streams(self) -> tuple[str, ...]:
         """Streams of the pipeline that the GAN phase reads."""
-        return (*self.init_streams, "anime", "smooth")
+        regions = ("photo_superpixel",) if self.weights["g/region_photo"] else ()
+        return (*self.init_streams, *regions, "anime", "smooth")
 
     def target_features(self, batch: Batch, *, style: bool) -> Batch:
         """Compute the features that the generated pictures' features are compared with.
 
-        Of `photo`, and with `style` also of `anime_gray` (or `anime` for `style_color`), by term.
+        Of `photo`, and with `style` also of `anime_gray`, `anime` or `photo_superpixel`, by term.
         """
         targets = {"g/content": batch["photo"]}
         if style:
             targets["g/style"] = batch["anime" if self._config.style_color else "anime_gray"]
+            if self.weights["g/region_photo"]:
+                targets["g/region_photo"] = batch["photo_superpixel"]
         targets = {term: x for term, x in targets.items() if self.weights[term]}
-        if not targets:
-            return {}
-        features = tf.split(self.features(tf.concat(list(targets.values()), 0)), len(targets))
-        return dict(zip(targets, features, strict=True))
+        features = {}
+        if targets:
+            joined = self.features(tf.concat(list(targets.values()), 0))
+            features = dict(zip(targets, tf.split(joined, len(targets)), strict=True))
+        if style and self._config.needs_pyramid:
+            pyramid = self.features.pyramid(double_tail.to_gray(batch["anime"]))
+            features |= dict(zip(double_tail.STYLES, pyramid, strict=True))
+        return features
 
     def init_loss(
         self, batch: Batch, targets: Batch, generated: tf.Tensor
@@ -212,11 +223,20 @@ class Objective:
         return sum((self.weights[term] * loss for term, loss in terms.items()), tf.zeros(()))
 
     def _perceptual_terms(self, targets: Batch, generated: tf.Tensor) -> Terms:
-        if not targets:
-            return {}
-        features = self.features(generated)
-        losses = {"g/content": perceptual.content_loss, "g/style": perceptual.style_loss}
-        return {term: losses[term](target, features) for term, target in targets.items()}
+        losses = {
+            "g/content": perceptual.content_loss,
+            "g/style": perceptual.style_loss,
+            "g/region_photo": perceptual.content_loss,
+        }
+        terms: Terms = {}
+        if any(term in losses for term in targets):
+            features = self.features(generated)
+            terms = {k: losses[k](target, features) for k, target in targets.items() if k in losses}
+        if double_tail.STYLES[0] in targets:
+            pyramid = self.features.pyramid(double_tail.to_gray(generated))
+            for term, features in zip(double_tail.STYLES, pyramid, strict=True):
+                terms[term] = double_tail.decentralized_style_loss(targets[term], features)
+        return {term: loss for term, loss in terms.items() if self.weights[term]}
 
     def _paired_terms(self, batch: Batch, generated: tf.Tensor) -> Terms:
         if not self._config.is_paired:

@@ -200,7 +200,7 @@ class RunDir:
         if not self.writes:
             return
         with self._events.as_default(step=int(self.trainer.step.numpy())):
-            for network in (self.trainer.generator, self.trainer.discriminator):
+            for network in (self.trainer.trained, self.trainer.discriminator):
                 for weight in network.weights:
                     tf.summary.histogram(weight.path, weight.value)
 
@@ -219,7 +219,7 @@ class RunDir:
             ValueError: A weight is not finite; the checkpoint before it stays the newest.
         """
         step = int(self.trainer.step.numpy())
-        for network in (self.trainer.generator, self.trainer.discriminator):
+        for network in (self.trainer.trained, self.trainer.discriminator):
             for weight in network.weights:
                 if not bool(tf.reduce_all(tf.math.is_finite(weight.value))):
                     raise ValueError(

@@ -8,13 +8,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from anime_tf.conversion.perceptual import load_perceptual
+from anime_tf.models.animegan_v3 import DoubleTail
 from anime_tf.models.archive import load_generator
 from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import worker_rank
+from anime_tf.training.double_tail import DoubleTailObjective, TargetQueue
 from anime_tf.training.lowering import lower_for_training
 from anime_tf.training.objective import Batch, Objective, Terms
 
@@ -23,7 +26,7 @@ RATE_WARMUP = 200  # steps in which a decaying learning rate rises to its peak
 LAST_RATE = 0.02  # share of the peak at which a cosine ends
 EMA_WARMUP = 10  # the moving average's decay in step t is at most t / (EMA_WARMUP + t)
 
-Pass = tuple[tf.GradientTape, tf.Tensor]  # tape and generated pictures of a pass of G
+Pass = tuple[tf.GradientTape, Any]  # tape and generated pictures, of each tail if there are two
 Gradients = tuple[tf.Tensor, Terms, list[tf.Tensor]]  # loss, its unweighted terms, its gradients
 
 
@@ -44,7 +47,9 @@ class Trainer:
         generator: The trained generator.
         exported: The generator to save, sample and export: the moving average of `generator` for
             `config.ema_decay` above 0, else `generator` itself.
-        discriminator: The discriminator.
+        trained: `generator`, or it and the support tail of AnimeGANv3.
+        discriminator: The discriminator, or AnimeGANv3's two in one model.
+        targets: Makes the targets of AnimeGANv3's steps; None without.
         objective: The losses.
         step: Steps done, int64 variable.
 
@@ -72,12 +77,16 @@ class Trainer:
         options = {"autograph": False, "jit_compile": config.xla or None}
         self._compiled_init_step = tf.function(self._init_step, **options)
         self._compiled_gan_step = tf.function(self._gan_step, **options)
+        self._compiled_drafts = tf.function(self._drafts, **options)
         self._compiled_sum = tf.function(self._sum, autograph=False)
 
     def _build(self, config: TrainConfig, perceptual_network: keras.Model | None) -> None:
         keras.utils.set_random_seed(config.seed)
         self.generator = self._make_generator()
-        self._lowered_generator = lower_for_training(self.generator, exposed=config.has_exposure)
+        self.trained: keras.Model = self.generator
+        if config.is_double_tail:
+            self.trained = DoubleTail(self.generator, name="double_tail", dtype=config.precision)
+        self._lowered_generator = lower_for_training(self.trained, exposed=config.has_exposure)
         self.discriminator = DISCRIMINATORS[config.discriminator](
             width=config.discriminator_width,
             depth=config.discriminator_depth,
@@ -90,9 +99,11 @@ class Trainer:
             perceptual_network = load_perceptual(
                 config.perceptual, config.perceptual_weights, config.seed, config.precision
             )
-        self.objective = Objective(config, perceptual_network, self.discriminator)
-        self.init_optimizer = self._make_adam("init", config.init_learning_rate, self.generator)
-        self.g_optimizer = self._make_adam("g", config.g_learning_rate, self.generator)
+        kind = DoubleTailObjective if config.is_double_tail else Objective
+        self.objective: Any = kind(config, perceptual_network, self.discriminator)
+        self.targets = TargetQueue(config) if config.is_double_tail else None
+        self.init_optimizer = self._make_adam("init", config.init_learning_rate, self.trained)
+        self.g_optimizer = self._make_adam("g", config.g_learning_rate, self.trained)
         self.d_optimizer = self._make_adam("d", config.d_learning_rate, self.discriminator)
         self.exported = self.generator
         if config.ema_decay:
@@ -142,10 +153,13 @@ class Trainer:
         Every random choice of a run (order, crops, dropout) is a function of `seed` and `step`, so
         these two are its random state.
         """
-        names = ("generator", "discriminator", "init_optimizer", "g_optimizer", "d_optimizer")
-        holders = {name: getattr(self, name) for name in names}
+        names = ("discriminator", "init_optimizer", "g_optimizer", "d_optimizer")
+        holders = {"generator": self.trained, **{name: getattr(self, name) for name in names}}
         if self.exported is not self.generator:
             holders["average"] = self.exported
+        others: dict[str, Any] = {"step": self.step, "epoch": self.epoch, "seed": self.seed}
+        if self.targets is not None:
+            others["targets"] = self.targets.variables
         # Variable by variable: tf.train.Checkpoint does not look into the lists of a Keras model
         # and would silently omit their spectral norms' u. Learning rates are settings, which may
         # change when a run is resumed.
@@ -157,7 +171,7 @@ class Trainer:
             }
             for name, holder in holders.items()
         }
-        return {**variables, "step": self.step, "epoch": self.epoch, "seed": self.seed}
+        return {**variables, **others}
 
     def init_step(self, batch: Batch) -> Terms:
         """Update G on the content and paired losses alone.
@@ -171,18 +185,44 @@ class Trainer:
         """
         return self._run(self._compiled_init_step, batch)
 
-    def gan_step(self, batch: Batch, update_discriminator: bool = True) -> Terms:
-        """Update D, then G against the new D.
+    def gan_step(
+        self, batch: Batch, update_discriminator: bool = True, following: Batch | None = None
+    ) -> Terms:
+        """Update D, then G against the new D; of AnimeGANv3 make the targets, update G, then D.
 
         Args:
-            batch: `photo`, `anime`, `anime_gray`, `smooth_gray` (or `smooth`, in color), and
-                `paired` where it has a weight, float32 (n, h, w, 3) in [-1, 1].
+            batch: The objective's `gan_streams` as of `network_inputs`, float32 (n, h, w, 3) in
+                [-1, 1].
             update_discriminator: Whether to update D.
+            following: The batch of the next step, whose targets are begun with
+                `config.targets_ahead`.
 
         Returns:
             All unweighted terms and the minimized `g/loss` and `d/loss`; D's only if updated.
         """
+        if self.targets is not None:
+            step = int(self.step.numpy())
+            tasks = self.targets.targets(step, lambda: self._make_drafts(batch))
+            # The variables of a run on several machines are those of the first.
+            alone = worker_rank(self.strategy)[1] == 1
+            if following is not None and self.config.targets_ahead and alone:
+                self.targets.begin(step + 1, self._make_drafts(following))
+            batch = {**batch, **self.targets.maker.collect(tasks)}
         return self._run(self._compiled_gan_step, batch, update_discriminator)
+
+    def _make_drafts(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Compute this worker's drafts of the targets."""
+        drafts = self._run(self._compiled_drafts, {"photo": batch["photo"]})
+        local = self.strategy.experimental_local_results
+        return {k: np.concatenate([x.numpy() for x in local(v)]) for k, v in drafts.items()}
+
+    def _drafts(self, batch: Batch) -> Batch:
+        return self.strategy.run(self._replica_drafts, (batch,))
+
+    def _replica_drafts(self, batch: Batch) -> Batch:
+        return self.objective.drafts(
+            self._lowered_generator.support_picture(batch["photo"], training=True)
+        )
 
     def any_worker(self, flag: bool) -> bool:
         """Return whether a flag is set on any of the machines that train together."""
@@ -220,29 +260,35 @@ class Trainer:
         loss, terms, gradients = self._accumulate(self._init_gradients, self._chunks(batch))
         if self.config.init_decay == "cosine":
             self.init_optimizer.learning_rate.assign(self._decayed_rate())
-        self.init_optimizer.apply(gradients, self.generator.trainable_variables)
+        self.init_optimizer.apply(gradients, self.trained.trainable_variables)
         return {**terms, "g/loss": loss}
 
     def _replica_gan_step(self, batch: Batch, update_discriminator: bool) -> Terms:
         chunks = self._chunks(batch)
-
-        # 1. Generate.
+        if self.config.is_double_tail:  # updates G first
+            g_log = self._update_generator(chunks, [None] * len(chunks))
+            if not update_discriminator:
+                return g_log
+            generated = [self._generate(chunk)[1] for chunk in chunks]
+            return {**g_log, **self._update_discriminator(chunks, generated)}
         passes = [self._generate(chunk) for chunk in chunks]
-        generated = [pictures for _, pictures in passes]
-
-        # 2. Update D.
         d_log: Terms = {}
         if update_discriminator:
-            loss, terms, gradients = self._accumulate(self._d_gradients, chunks, generated)
-            self.d_optimizer.apply(gradients, self.discriminator.trainable_variables)
-            d_log = {**terms, "d/loss": loss}
-
-        # 3. Update G against the new D. A single chunk needs no second pass of G; of several, the
-        # first passes would all have to stay in memory until here.
+            d_log = self._update_discriminator(chunks, [pictures for _, pictures in passes])
+        # A single chunk needs no second pass of G; of several, the first passes would all have to
+        # stay in memory until here.
         reused = passes if len(chunks) == 1 else [None] * len(chunks)
+        return {**self._update_generator(chunks, reused), **d_log}
+
+    def _update_discriminator(self, chunks: list[Batch], generated: list[Any]) -> Terms:
+        loss, terms, gradients = self._accumulate(self._d_gradients, chunks, generated)
+        self.d_optimizer.apply(gradients, self.discriminator.trainable_variables)
+        return {**terms, "d/loss": loss}
+
+    def _update_generator(self, chunks: list[Batch], reused: list[Any]) -> Terms:
         loss, terms, gradients = self._accumulate(self._g_gradients, chunks, reused)
-        self.g_optimizer.apply(gradients, self.generator.trainable_variables)
-        return {**terms, "g/loss": loss, **d_log}
+        self.g_optimizer.apply(gradients, self.trained.trainable_variables)
+        return {**terms, "g/loss": loss}
 
     def _decayed_rate(self) -> tf.Tensor:
         step = tf.cast(self.step, tf.float32)
@@ -259,13 +305,18 @@ class Trainer:
 
     def _init_gradients(self, chunk: Batch) -> Gradients:
         targets = self.objective.target_features(chunk, style=False)
-        tape, generated = self._generate(chunk)
+        if self.config.init_main_tail:
+            tape, generated = self._generate(chunk)
+        else:  # the main tail's moving averages must not move either
+            with tf.GradientTape() as tape:
+                run = self._lowered_generator.support_picture
+                generated = (run(chunk["photo"], training=True), None)
         with tape:  # resumes recording
             loss, terms = self.objective.init_loss(chunk, targets, generated)
             scaled = self.init_optimizer.scale_loss(loss / self._shares)
-        return loss, terms, _gradients(tape, scaled, self.generator)
+        return loss, terms, _gradients(tape, scaled, self.trained)
 
-    def _d_gradients(self, chunk: Batch, generated: tf.Tensor) -> Gradients:
+    def _d_gradients(self, chunk: Batch, generated: Any) -> Gradients:
         with tf.GradientTape() as tape:
             loss, terms = self.objective.discriminator_loss(chunk, generated)
             scaled = self.d_optimizer.scale_loss(loss / self._shares)
@@ -277,7 +328,7 @@ class Trainer:
         with tape:  # resumes recording
             loss, terms = self.objective.generator_loss(chunk, targets, generated)
             scaled = self.g_optimizer.scale_loss(loss / self._shares)
-        return loss, terms, _gradients(tape, scaled, self.generator)
+        return loss, terms, _gradients(tape, scaled, self.trained)
 
     def _accumulate(
         self, step: Callable[..., Gradients], chunks: Sequence[Batch], *columns: Sequence[Any]

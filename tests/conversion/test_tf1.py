@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from golden_recipe import value
+from golden_recipe import value, value_v3
 
 from anime_tf.conversion.name_table import Ignored, NameTable, Source, fill
 from anime_tf.conversion.tf1 import TABLES, convert_tf1, find_checkpoint
@@ -84,6 +84,29 @@ def test_other_generators_are_recognized_by_their_names(name, golden, parity, tm
     found = np.load(GOLDEN / f"{golden}.npz")
     difference = np.abs(np.asarray(result.model(found["input_0"])) - found["output_0"])
     assert difference.max() <= parity, f"off by {difference.max():.2e}"
+
+
+@pytest.mark.parametrize("batch_norm", [None, "inference", "training", "absent"])
+def test_batch_norms_of_animegan_v3(batch_norm, tmp_path):
+    shapes = json.loads((GOLDEN / "animegan_v3_generator_variables.json").read_text())
+    variables = {variable: value_v3(variable, shape) for variable, shape in shapes.items()}
+    scope = "generator" if batch_norm == "training" else "generator_1"
+    scale = variables[f"{scope}/main/External_attention/Variable"]
+    if batch_norm == "absent":
+        variables = {k: v for k, v in variables.items() if not k.startswith("generator_1/")}
+        batch_norm, scale = None, np.ones_like(scale)
+    result = convert_tf1(save(tmp_path / "Test-1.ckpt", variables), batch_norm=batch_norm)
+    assert isinstance(result.model, GENERATORS["animegan_v3"])
+    assert (len(result.values), sum(result.ignored.values())) == (34, 4)
+    np.testing.assert_array_equal(result.values["main/attention/norm/gamma"], scale)
+    photo = np.random.default_rng(0).uniform(-1, 1, (1, 32, 48, 3)).astype(np.float32)
+    difference = np.abs(np.asarray(result.model(photo)) - result.reference(photo))
+    assert difference.max() <= PARITY
+
+
+def test_batch_norm_belongs_to_animegan_v3(checkpoint):
+    with pytest.raises(ValueError, match="expected no batch_norm for animegan_v2"):
+        convert_tf1(checkpoint, batch_norm="training")
 
 
 def test_the_table_is_one_to_one(generator_variables):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,16 +12,22 @@ from golden_files import (
     assert_close,
     assert_trajectory,
     discriminator_names,
+    double_tail_names,
     generator_names,
     golden_vgg19,
     numbers,
 )
-from golden_recipe import value
+from golden_recipe import value, value_v3
 from small_data_set import make_data_set
 from tf1_trainings import power, save, state_of, write
 
 from anime_tf.training.config import TrainConfig
-from anime_tf.training.import_tf1 import count_updates, import_training, read_settings
+from anime_tf.training.import_tf1 import (
+    count_updates,
+    double_discriminator,
+    import_training,
+    read_settings,
+)
 from anime_tf.training.run_dir import RunDir, resumed_config
 from anime_tf.training.trainer import Trainer
 
@@ -93,6 +100,49 @@ def test_six_steps_of_a_converted_training_equal_the_originals(tmp_path):
     assert_trajectory(
         resumed(tmp_path / "run", golden_vgg19()), numbers("animegan_v2_training")["lsgan"]
     )
+
+
+@pytest.mark.parametrize("style", ["hayao", "shinkai"])
+def test_trainings_of_animegan_v3(style, tmp_path):
+    """Every variable of the originals' lists, which differ in the state of the main tail."""
+    shapes = numbers(f"animegan_v3_training_checkpoint_variables_{style}")
+    variables = {
+        name: power(0.5 if name.startswith("beta1") else 0.999, 0)
+        if "_power" in name
+        else value_v3(name, shape)
+        for name, shape in shapes.items()
+    }
+    checkpoint = write(tmp_path / "AnimeGANv3.model-0", variables)
+    found = read_settings(checkpoint)
+    assert found == {
+        "model": "animegan_v3",
+        "discriminator": "animegan_v3",
+        "spectral_norm": True,
+        "generator_width": 32,
+        "discriminator_width": 64,
+        "discriminator_depth": 3,
+        "init_main_tail": style == "hayao",
+    }
+    settings = {**found, "steps_per_epoch": 2, "run_dir": str(tmp_path / "run")}
+    config = TrainConfig.from_preset(f"animegan_v3_{style}", settings)
+    assert config.init_main_tail == (style == "hayao")
+    done = import_training(checkpoint, config)
+    unused = [name for name in shapes if "_power" in name or name.startswith("generator_1/")]
+    assert (done.step, done.variables) == (0, len(shapes) - len(unused))
+    trainer = resumed(tmp_path / "run", keras.Sequential())
+    for weight in (*trainer.trained.weights, *trainer.discriminator.weights):
+        name = (double_tail_names(trainer.trained) | double_discriminator(config))[weight.path]
+        np.testing.assert_array_equal(weight.numpy(), variables[name])
+    slots = {variable.path: variable.numpy() for variable in trainer.g_optimizer.variables}
+    momentum = "Adam_2" if style == "hayao" else "Adam"
+    np.testing.assert_array_equal(
+        slots["g_adam/generator_main_out_layer_kernel_momentum"],
+        variables[f"generator/main/Conv_12/weights/{momentum}"],
+    )
+    missing = {k: v for k, v in variables.items() if k != "generator/support/Conv_3/weights"}
+    broken = write(tmp_path / "broken", missing)
+    with pytest.raises(ValueError, match="generator/support/Conv_3/weights"):
+        import_training(broken, config.replace(run_dir=str(tmp_path / "other")))
 
 
 def batch() -> dict[str, tf.Tensor]:

@@ -117,7 +117,10 @@ def test_generators(name):
     # Half-pixel upsampling by one operation rounds in another order; the others are equal.
     tolerance = ROUNDING if name in ("live", "live_large") else 0
     np.testing.assert_allclose(
-        lower_for_training(model)(x, training=True), model(x), rtol=0, atol=tolerance
+        lower_for_training(model)(x, training=True),
+        model(x, training=True),
+        rtol=0,
+        atol=tolerance,
     )
 
 

@@ -25,6 +25,11 @@ TERMS = {
     "animegan_v1": {"g/adv", "g/content", "g/style", "g/color"},
     "animegan_v2": {"g/adv", "g/content", "g/style", "g/color", "g/tv"},
     "animegan_v2_light": {"g/adv", "g/content", "g/style", "g/color", "g/tv"},
+    "animegan_v3": {
+        *("g/adv", "g/content", "g/style_2_2", "g/style_3_3", "g/style_4_4", "g/region"),
+        *("g/region_photo", "g/lab", "g/tv", "g/tv_main", "g/revision", "g/revision_content"),
+        *("g/adv_main", "d/real_main", "d/fake_main"),
+    },
     "live": {"g/adv", "g/content", "g/style", "g/color", "g/tv"},
     "live_large": {"g/adv", "g/content", "g/style", "g/color", "g/tv"},
     "whitebox": {"g/adv", "g/content", "g/style", "g/color", "g/tv"},
@@ -44,6 +49,7 @@ def test_fifty_steps(name):
     waves = [np.sin(x * a + y * b) * 100 + 127 for a, b in ((0.3, 0.1), (0.1, 0.4), (0.2, -0.2))]
     photo = np.stack(waves, -1)[None].astype(np.uint8)
     batch = {"photo": photo, "anime": photo[:, ::-1] // 64 * 64, "smooth": photo[:, ::-1]}
+    batch["photo_superpixel"] = photo // 64 * 64
     inputs = network_inputs({key: tf.constant(value) for key, value in batch.items()})
 
     init = [trainer.init_step(inputs) for _ in range(INIT_STEPS)]
@@ -51,7 +57,9 @@ def test_fifty_steps(name):
     gan = [trainer.gan_step(inputs) for _ in range(GAN_STEPS)]
     for row in (*init, *gan):
         assert all(np.isfinite(value) for value in row.values())
-    d_terms = {"d/real", "d/fake", "d/smooth"} | ({"d/gray"} if name != "cartoongan" else set())
+    d_terms = {"d/real", "d/fake", "d/smooth"} | (
+        {"d/gray"} if "cartoongan" != name != "animegan_v3" else set()
+    )
     assert set(gan[0]) == TERMS[name] | d_terms | {"g/loss", "d/loss"}
     picture = trainer.generator(inputs["photo"])
     assert picture.shape == inputs["photo"].shape

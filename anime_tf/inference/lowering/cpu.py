@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from anime_tf.models.layers import ReflectPad
-from anime_tf.models.norms import Moments, PictureNorm
+from anime_tf.models.norms import LADE, DoubleNorm, Moments, PictureNorm
 
 # largest block summed in float32; keeps the relative error of a variance below 3e-7
 MAX_SUMMED = 1 << 14
@@ -33,6 +33,26 @@ class CpuPictureNorm(PictureNorm):
 
     def call(self, inputs: Any) -> Any:
         return self.normalize(inputs, *self.measure(inputs))
+
+
+class CpuLADE(LADE):
+    """`LADE` by the operation of batch norm."""
+
+    def moments(self, x: Any) -> Moments:
+        return moments(x, False)
+
+    def normalize(self, x: Any, mean: Any, variance: Any) -> Any:
+        (mean_x, mean_t), (variance_x, variance_t) = (
+            tf.split(moment, 2, axis=-1) for moment in (mean, variance)
+        )
+        scale = tf.sqrt((variance_t + self.epsilon) / (variance_x + self.epsilon))
+        return ops.cast(_scale(x, mean_x, scale, mean_t), self.compute_dtype)
+
+
+class CpuDoubleNorm(DoubleNorm):
+    """`DoubleNorm` over all positions of a batch together."""
+
+    AXES = (2, 1, 0)
 
 
 class CpuReflectPad(ReflectPad):

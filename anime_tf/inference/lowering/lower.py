@@ -7,7 +7,12 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from anime_tf.inference.lowering.cpu import CpuPictureNorm, CpuReflectPad
+from anime_tf.inference.lowering.cpu import (
+    CpuDoubleNorm,
+    CpuLADE,
+    CpuPictureNorm,
+    CpuReflectPad,
+)
 from anime_tf.inference.lowering.norm_statistics import (
     Choose,
     fuse_norm_statistics,
@@ -21,7 +26,7 @@ from anime_tf.inference.lowering.upsample_conv import (
 )
 from anime_tf.models.generator import Generator
 from anime_tf.models.layers import ConvNormLReLU, ReflectPad
-from anime_tf.models.norms import PictureNorm
+from anime_tf.models.norms import LADE, DoubleNorm, PictureNorm
 from anime_tf.models.tree import Replace, recast, swap_layers
 from anime_tf.models.upsampling import Upsample2x
 
@@ -73,6 +78,8 @@ def lower(
     table: dict[Any, Replace] = {Upsample2x: lambda layer: _upsample(layer, config, tile)}
     if config.cpu_optimized:
         table[PictureNorm] = recast(CpuPictureNorm)
+        table[LADE] = recast(CpuLADE)
+        table[DoubleNorm] = recast(CpuDoubleNorm)
         table[ReflectPad] = recast(CpuReflectPad)
     if config.fused_upsample_conv is not None:
         block = {"phases": PhasesConvNormLReLU, "transposed": TransposedConvNormLReLU}

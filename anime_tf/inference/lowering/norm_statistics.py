@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from anime_tf.models.norms import Moments, PictureNorm, StatisticsLayer
+from anime_tf.models.norms import LADE, Moments, PictureNorm, StatisticsLayer
 from anime_tf.models.tree import Replace, walk
 
 # Function of the span of a norm's statistics, and of a function that measures them, in two passes
@@ -65,10 +65,12 @@ def fuse_norm_statistics(
     """Make replacements for `swap_layers` that fuse norms into the convolutions before them.
 
     With scale = gamma / sqrt(variance + epsilon), convolution and norm are the convolution with
-    kernel * scale and the bias (bias - mean) * scale + beta. Other layers with statistics, and
-    norms without a convolution defined before them, use the given statistics without being fused.
-    An array (k,) makes constants of the graph; a float32 tensor of known length is computed in it.
-    `choose` gets the given statistics in place of measured ones.
+    kernel * scale and the bias (bias - mean) * scale + beta. LADE has sqrt(variance(t) + epsilon)
+    and mean(t) for gamma and beta, so that its own convolution disappears. Batch norms, whose
+    statistics are weights, are fused likewise. Other layers with statistics, and norms without a
+    convolution defined before them, use the given statistics without being fused. An array (k,)
+    makes constants of the graph; a float32 tensor of known length is computed in it. `choose` gets
+    the given statistics in place of measured ones.
 
     Raises:
         ValueError: The number of statistics does not fit the network.
@@ -87,10 +89,15 @@ def fuse_norm_statistics(
     for layer in walk(network):
         if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
             conv = layer
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            moments = (_constant(layer.moving_mean), _constant(layer.moving_variance))
+            replacements[id(conv)] = _replace_by(FusedConv(conv, layer, *moments))
+            replacements[id(layer)] = _replace_by(lambda x: x)
+            conv = None
         elif isinstance(layer, StatisticsLayer):
             given = _given_moments(layer, statistics, span_of[id(layer)], choose)
             is_plain = conv is not None and conv.activation is keras.activations.linear
-            if isinstance(layer, PictureNorm) and is_plain:
+            if isinstance(layer, PictureNorm | LADE) and is_plain:
                 replacements[id(conv)] = _replace_by(FusedConv(conv, layer, *given))
                 replacements[id(layer)] = _replace_by(lambda x: x)
             else:
@@ -129,14 +136,20 @@ class FusedConv:
     Mean and variance are (size,) arrays or tensors, and so is the float32 `kernel`.
     """
 
-    def __init__(self, conv: Any, norm: PictureNorm, mean: Any, variance: Any) -> None:
+    def __init__(self, conv: Any, norm: Any, mean: Any, variance: Any) -> None:
         is_constant = isinstance(mean, np.ndarray)
         # Constants are computed in float64 and rounded once.
         by: Any = np if is_constant else ops
         values = _constant if is_constant else lambda weight: ops.cast(weight, "float32")
-        scale = values(norm.gamma) / by.sqrt(variance + norm.epsilon)
+        if isinstance(norm, LADE):
+            size = norm.statistics_size // 2
+            gamma, beta = by.sqrt(variance[size:] + norm.epsilon), mean[size:]
+            mean, variance = mean[:size], variance[:size]
+        else:
+            gamma, beta = values(norm.gamma), values(norm.beta)
+        scale = gamma / by.sqrt(variance + norm.epsilon)
         bias = values(conv.bias) if conv.use_bias else 0.0
-        self._bias = (bias - mean) * scale + values(norm.beta)
+        self._bias = (bias - mean) * scale + beta
         self._is_depthwise = isinstance(conv, keras.layers.DepthwiseConv2D)
         kernel = values(conv.kernel)
         kernel = kernel * (by.reshape(scale, kernel.shape[2:]) if self._is_depthwise else scale)

@@ -1,0 +1,230 @@
+"""`DoubleTailObjective`: AnimeGANv3's losses, and the targets that are made outside the graph."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from anime_tf.datasets.superpixels import revise, superpixels
+from anime_tf.datasets.workers import worker_pool
+from anime_tf.losses import double_tail as losses
+from anime_tf.losses.perceptual import l1_loss, total_variation_loss
+from anime_tf.training.config import TrainConfig
+from anime_tf.training.lowering import lower_for_training
+from anime_tf.training.objective import Batch, Terms
+
+TERM_WEIGHTS = {
+    "g/content": "content_weight",
+    "g/style_2_2": "style_2_2_weight",
+    "g/style_3_3": "style_3_3_weight",
+    "g/style_4_4": "style_4_4_weight",
+    "g/region": "region_weight",
+    "g/region_photo": "region_photo_weight",
+    "g/lab": "lab_weight",
+    "g/tv": "tv_weight",
+    "g/adv": "g_adv_weight",
+    "g/tv_main": "tv_weight",
+    "g/revision": "revision_weight",
+    "g/revision_content": "revision_content_weight",
+    "g/adv_main": "main_adv_weight",
+    "d/real": "d_real_weight",
+    "d/fake": "d_fake_weight",
+    "d/smooth": "d_smooth_weight",
+    "d/real_main": "d_main_weight",
+    "d/fake_main": "d_main_weight",
+}
+"""Name of each loss term in the log -> the setting that holds its weight."""
+
+DRAFTS = ("draft", "smooth_draft")
+"""Pictures of which targets are made."""
+
+SUPPORT_REAL, SUPPORT_FAKE = 0.9, 0.1
+"""Targets of the support tail's discriminator; G aims at the first."""
+
+Tails = tuple[tf.Tensor, tf.Tensor]
+"""Pictures of the support tail, unfiltered, and of the main tail."""
+
+
+class DoubleTailObjective:
+    """Maps the pictures of both tails to losses; the counterpart of `Objective`.
+
+    The support tail learns style and content from photos and anime pictures; its picture is
+    smoothed by a guided filter first. The main tail learns the support tail's picture, revised.
+    `target_features` and the three losses are those of `Objective`.
+    """
+
+    init_streams = ("photo",)
+    gan_streams = ("photo", "photo_superpixel", "anime", "smooth")
+
+    def __init__(self, config: TrainConfig, features: Any, discriminator: keras.Model) -> None:
+        self.weights = {term: getattr(config, name) for term, name in TERM_WEIGHTS.items()}
+        self.features = features
+        self._config = config
+        self._discriminator = lower_for_training(discriminator)
+
+    def drafts(self, support: tf.Tensor) -> Batch:
+        """Convert the support tail's picture to what targets are made of, uint8: both rounded down.
+
+        Returns:
+            `draft`, the picture itself, and `smooth_draft`, after the guided filter.
+        """
+        drafts = {"draft": support, "smooth_draft": losses.smooth_guided(support)}
+        return {
+            name: tf.cast(tf.clip_by_value((x + 1.0) * 127.5, 0.0, 255.0), tf.uint8)
+            for name, x in drafts.items()
+        }
+
+    def target_features(self, batch: Batch, *, style: bool) -> dict[str, list[tf.Tensor]]:
+        """Compute the pyramids of the pictures that generated ones are compared with."""
+        pictures = {"g/content": batch["photo"]}
+        if style:
+            pictures["style"] = losses.to_gray(batch["anime"])
+            pictures["g/region"] = batch["superpixel"]
+            pictures["g/region_photo"] = batch["photo_superpixel"]
+            pictures["g/revision_content"] = batch["revised"]
+        return self._pyramids(pictures)
+
+    def _pyramids(self, pictures: Batch) -> dict[str, list[tf.Tensor]]:
+        joined = self.features.pyramid(tf.concat(list(pictures.values()), 0))
+        split = [tf.split(level, len(pictures)) for level in joined]
+        return {name: [level[i] for level in split] for i, name in enumerate(pictures)}
+
+    def init_loss(
+        self, _: Batch, targets: Mapping[str, Any], generated: Tails
+    ) -> tuple[tf.Tensor, Terms]:
+        """Compute G's loss in the initialization phase: content, unweighted."""
+        pictures = {"g/content": losses.smooth_guided(generated[0])}
+        if self._config.init_main_tail:
+            pictures["g/content_main"] = generated[1]
+        photo = targets["g/content"][-1]
+        terms = {
+            term: losses.feature_distance(photo, pyramid[-1])
+            for term, pyramid in self._pyramids(pictures).items()
+        }
+        return sum(terms.values(), tf.zeros(())), terms
+
+    def generator_loss(
+        self, batch: Batch, targets: Mapping[str, Any], generated: Tails
+    ) -> tuple[tf.Tensor, Terms]:
+        """Compute G's loss against the discriminators as they are now."""
+        support, main = losses.smooth_guided(generated[0]), generated[1]
+        gray = losses.to_gray(support)
+        pyramids = self._pyramids({"support": support, "gray": gray, "main": main})
+        terms = {
+            term: losses.feature_distance(targets[term][-1], pyramids["support"][-1])
+            for term in ("g/content", "g/region", "g/region_photo")
+        }
+        for level, term in enumerate(losses.STYLES):
+            terms[term] = losses.decentralized_style_loss(
+                targets["style"][level], pyramids["gray"][level]
+            )
+        terms["g/lab"] = losses.lab_loss(batch["photo"], support)
+        terms["g/tv"] = total_variation_loss(support)
+        terms["g/adv"] = losses.square_loss(
+            self._discriminator.support(gray, training=True), SUPPORT_REAL
+        )
+        terms["g/tv_main"] = total_variation_loss(main)
+        terms["g/revision"] = l1_loss(batch["revised"], main)
+        terms["g/revision_content"] = losses.feature_distance(
+            targets["g/revision_content"][-1], pyramids["main"][-1]
+        )
+        terms["g/adv_main"] = losses.square_loss(self._discriminator.main(main, training=True), 1.0)
+        return self._weighted_sum(terms), terms
+
+    def discriminator_loss(self, batch: Batch, generated: Tails) -> tuple[tf.Tensor, Terms]:
+        """Compute the loss of both discriminators."""
+        support, main = losses.smooth_guided(generated[0]), generated[1]
+        # One call of each, so that spectral norm makes one power iteration.
+        judged = [losses.to_gray(x) for x in (batch["anime"], support, batch["smooth"])]
+        logits = self._discriminator.support(tf.concat(judged, 0), training=True)
+        real, fake, smooth = tf.split(logits, 3)
+        logits = self._discriminator.main(tf.concat([batch["revised"], main], 0), training=True)
+        real_main, fake_main = tf.split(logits, 2)
+        terms = {
+            "d/real": losses.square_loss(real, SUPPORT_REAL),
+            "d/fake": losses.square_loss(fake, SUPPORT_FAKE),
+            "d/smooth": losses.square_loss(smooth, SUPPORT_FAKE),
+            "d/real_main": losses.square_loss(real_main, 1.0),
+            "d/fake_main": losses.square_loss(fake_main, 0.0),
+        }
+        return self._config.d_adv_weight * self._weighted_sum(terms), terms
+
+    def _weighted_sum(self, terms: Terms) -> tf.Tensor:
+        return sum((self.weights[term] * loss for term, loss in terms.items()), tf.zeros(()))
+
+
+class TargetMaker:
+    """Makes the targets of a step from drafts, on other cores, a picture a task.
+
+    Attributes:
+        seconds: Time that the last call waited for targets.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.seconds = 0.0
+        self._min_size = config.region_min_size
+        self._denoise = (config.denoise_luma, config.denoise_chroma, config.denoise_template)
+
+    def submit(self, drafts: Mapping[str, np.ndarray]) -> list[list[Future[np.ndarray]]]:
+        """Begin to make the targets of drafts."""
+        submit = worker_pool().submit
+        return [
+            [submit(superpixels, x, self._min_size) for x in drafts["smooth_draft"]],
+            [submit(revise, x, *self._denoise) for x in drafts["draft"]],
+        ]
+
+    def collect(self, tasks: list[list[Future[np.ndarray]]]) -> Batch:
+        """Return `superpixel` of the smooth drafts, and `revised` of the drafts; in [-1, 1]."""
+        started_at = time.monotonic()
+        superpixel_u8, revised = (np.stack([task.result() for task in row]) for row in tasks)
+        self.seconds = time.monotonic() - started_at
+        return {
+            "superpixel": tf.constant(superpixel_u8.astype(np.float32) / 127.5 - 1.0),
+            "revised": tf.constant(revised),
+        }
+
+
+class TargetQueue:
+    """The targets of a step, and those of the next, begun ahead.
+
+    Drafts made ahead are kept in variables, so that a resumed run makes the same targets of them.
+
+    Attributes:
+        maker: Makes targets of drafts.
+        variables: Name -> variable, for checkpoints; empty unless targets are made ahead.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.maker = TargetMaker(config)
+        self.variables: dict[str, tf.Variable] = {}
+        self._tasks: tuple[int, Any] | None = None  # step and what makes its targets
+        if config.targets_ahead:
+            shape = (config.batch_size, config.image_size, config.image_size, 3)
+            self.variables = {
+                name: tf.Variable(tf.zeros(shape, tf.uint8), trainable=False, name=name)
+                for name in DRAFTS
+            }
+            self.variables["step"] = tf.Variable(-1, dtype=tf.int64, trainable=False, name="step")
+
+    def targets(self, step: int, make_drafts: Callable[[], dict[str, np.ndarray]]) -> Any:
+        """Return what makes the targets of a step: begun ahead, or else begun now."""
+        if self._tasks is not None and self._tasks[0] == step:
+            return self._tasks[1]
+        if self.variables and int(self.variables["step"]) == step:  # resumed
+            drafts = {name: self.variables[name].numpy() for name in DRAFTS}
+        else:
+            drafts = make_drafts()
+        return self.maker.submit(drafts)
+
+    def begin(self, step: int, drafts: Mapping[str, np.ndarray]) -> None:
+        """Begin the targets of a later step."""
+        for name in DRAFTS:
+            self.variables[name].assign(drafts[name])
+        self.variables["step"].assign(step)
+        self._tasks = (step, self.maker.submit(drafts))
