@@ -104,6 +104,8 @@ class TrainConfig(Config):
         denoise_luma: Strength of denoising that picture, h of non-local means.
         denoise_chroma: Strength of denoising its colors.
         denoise_template: Side of the patches that denoising compares, pixels.
+        identity_batch_norm: Export AnimeGANv3's attention with its batch norm as the identity, as
+            the published inference graph has it, not with what training learned.
         targets_ahead: Make the targets of a step during the step before it, from G as it was
             then, so that no step waits for them.
         init_main_tail: Train both tails in the initialization phase, not only the support tail.
@@ -191,6 +193,7 @@ class TrainConfig(Config):
     denoise_luma: int = setting(5, minimum=0)
     denoise_chroma: int = setting(6, minimum=0)
     denoise_template: int = setting(5, minimum=1)
+    identity_batch_norm: bool = setting(False)
     targets_ahead: bool = setting(True, fixed=True)
     init_main_tail: bool = setting(True)
     d_real_weight: float = setting(1.2, minimum=0)
@@ -227,6 +230,8 @@ class TrainConfig(Config):
             raise ValueError(f"discriminator: expected model=animegan_v3, got {self.model}")
         if not (self.init_main_tail or self.is_double_tail):
             raise ValueError("init_main_tail: expected true without discriminator=animegan_v3")
+        if self.identity_batch_norm and self.model != "animegan_v3":
+            raise ValueError(f"identity_batch_norm: expected model=animegan_v3, got {self.model}")
         if self.needs_pyramid and self.perceptual == "mobilenetv2":
             raise ValueError(
                 "perceptual: expected vgg19 or mobilenetv1, whose features at three depths the "

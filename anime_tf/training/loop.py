@@ -240,7 +240,7 @@ class _Loop:
         if self.config.samples and _is_due(self.config.sample_epochs, epochs):
             folders = self.pictures.folders
             photos = (folders.val or folders.train_photo)[: self.config.samples]
-            sheet = sample_sheet(self.trainer.exported, photos)
+            sheet = sample_sheet(self.trainer.exportable(), photos)
             if sheet is not None:
                 write_picture(self.run_dir.samples / f"epoch_{epochs:04d}.png", sheet)
                 self.run_dir.log_picture("samples", sheet)

@@ -234,13 +234,13 @@ class RunDir:
             kept = self.path / "checkpoints" / "kept" / keep_as
             kept.parent.mkdir(exist_ok=True, parents=True)
             self._checkpoint.write(os.fspath(kept))
-            save_generator(self.trainer.exported, kept.with_name(f"{keep_as}.keras"))
+            save_generator(self.trainer.exportable(), kept.with_name(f"{keep_as}.keras"))
         self._save_newest()
         self._events.flush()
 
     def _save_newest(self) -> None:
         self._manager.save(checkpoint_number=int(self.trainer.step.numpy()))
-        save_generator(self.trainer.exported, self.path / GENERATOR)
+        save_generator(self.trainer.exportable(), self.path / GENERATOR)
 
 
 def check_unused(run_dir: Path) -> None:

@@ -126,6 +126,17 @@ class Trainer:
         for network in {id(x): x for x in (self.generator, self.exported)}.values():
             network.set_weights(source.get_weights())
 
+    def exportable(self) -> keras.Model:
+        """Return `exported`, or a copy with the batch norm of `config.identity_batch_norm`."""
+        if not self.config.identity_batch_norm:
+            return self.exported
+        copy = self._make_generator()
+        copy.set_weights(self.exported.get_weights())
+        norm = copy.main.attention.norm
+        values = zip(norm.weights, (1, 0, 0, 1), strict=True)
+        norm.set_weights([np.full(weight.shape, value) for weight, value in values])
+        return copy
+
     def _make_generator(self) -> keras.Model:
         return GENERATORS[self.config.model](
             width=self.config.generator_width, name="generator", dtype=self.config.precision

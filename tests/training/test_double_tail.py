@@ -217,3 +217,16 @@ def test_options_for_other_networks():
     assert "g/style_2_2" not in found
     assert all(np.isfinite(value) for value in found.values())
     assert "photo_superpixel" not in Trainer(TrainConfig(**TINY)).objective.gan_streams
+
+
+def test_export_with_the_batch_norm_of_the_published_graph():
+    trainer = Trainer(TrainConfig.from_preset("animegan_v3_hayao", TINY))
+    trainer.init_step(tiny_batch())
+    assert trainer.exportable() is trainer.generator
+    trainer.config = trainer.config.replace(identity_batch_norm=True)
+    copy = trainer.exportable()
+    for weight, value in zip(copy.main.attention.norm.weights, (1, 0, 0, 1), strict=True):
+        assert_close(weight, np.full(weight.shape, value))
+    assert_close(copy.base.weights[0], trainer.generator.base.weights[0])
+    with pytest.raises(ValueError, match="identity_batch_norm: expected model=animegan_v3"):
+        TrainConfig(identity_batch_norm=True)
