@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FITS = ("resize", "crop")  # ways to fit a picture to the training size
 # names of the pictures in a batch
-STREAMS = ("photo", "photo_superpixel", "paired", "anime", "smooth")
+STREAMS = ("photo", "paired", "anime", "smooth", "photo_superpixel")
 _Pictures = dict[str, np.ndarray]  # stream -> RGB
 _Read = dict[str, tuple[Path, np.ndarray]]
 

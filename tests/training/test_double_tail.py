@@ -51,6 +51,14 @@ TINY = {
 }
 
 
+@pytest.fixture
+def eagerly():
+    """Run steps without compiling them, which takes longer than a few steps of tiny networks."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def stored_targets(stored, step):
     nlm = stored[f"nlm_{step}"] / 255.0
     revised = np.stack([np.clip(2 * l0_smooth(x) - 1, -1, 1) for x in nlm])
@@ -124,6 +132,7 @@ def tiny_batch(seed=0):
     }
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_targets_are_made_on_other_cores():
     trainer = Trainer(TrainConfig.from_preset("animegan_v3_hayao", TINY))
     photo = tiny_batch()["photo"]
@@ -137,6 +146,7 @@ def test_targets_are_made_on_other_cores():
         np.testing.assert_array_equal(targets[name], again[name])
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("style", ["hayao", "shinkai"])
 def test_initialization_trains_the_tails_of_the_recipe(style):
     trainer = Trainer(TrainConfig.from_preset(f"animegan_v3_{style}", TINY))
@@ -149,6 +159,7 @@ def test_initialization_trains_the_tails_of_the_recipe(style):
         assert any(part in path for path in moved) == moves
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_accumulation_equals_the_whole_batch():
     # But for batch norm, whose statistics are those of a chunk: identical pictures hide that.
     steps = {}
@@ -165,6 +176,7 @@ def test_accumulation_equals_the_whole_batch():
             assert_close(one[name], two[name], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_is_finite(precision):
     trainer = Trainer(TrainConfig.from_preset("animegan_v3_hayao", TINY | {"precision": precision}))
@@ -185,6 +197,7 @@ def test_recipe_follows_from_model_and_style():
     assert (shinkai.region_min_size, shinkai.smooth_salt) == (100, True)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_targets_made_ahead_survive_a_checkpoint():
     config = TrainConfig.from_preset("animegan_v3_hayao", TINY)
     batches = [tiny_batch(seed) for seed in range(3)]
@@ -206,6 +219,7 @@ def test_targets_made_ahead_survive_a_checkpoint():
     assert late["targets"] == {}
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_options_for_other_networks():
     tiny = TINY | {"style_3_3_weight": 1.0, "region_photo_weight": 1.0}
     trainer = Trainer(TrainConfig(**tiny))
@@ -219,6 +233,7 @@ def test_options_for_other_networks():
     assert "photo_superpixel" not in Trainer(TrainConfig(**TINY)).objective.gan_streams
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_export_with_the_batch_norm_of_the_published_graph():
     trainer = Trainer(TrainConfig.from_preset("animegan_v3_hayao", TINY))
     trainer.init_step(tiny_batch())
