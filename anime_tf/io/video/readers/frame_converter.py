@@ -50,8 +50,10 @@ class FrameConverter:
         self._stream, self._decoding = stream, decoding
         self.name = f"{path}: stream {stream.index} (video, {context.name})"
         self._warned, self._turn = False, (1, 0, 0, 1)
-        transfer = context.color_trc
-        self._tone_maps = decoding.hdr == "tonemap" and transfer in (hdr.PQ, hdr.HLG)
+        # Decoders forget what only the container says.
+        self._matrix_number, self._range = context.colorspace, context.color_range
+        self._transfer, self._primaries = context.color_trc, context.color_primaries
+        self._tone_maps = decoding.hdr == "tonemap" and self._transfer in (hdr.PQ, hdr.HLG)
         self.colors = SRGB if self._tone_maps else _color_encoding(stream)
 
     def __call__(self, frame: av.VideoFrame) -> tuple[np.ndarray, np.ndarray | None]:
@@ -66,9 +68,8 @@ class FrameConverter:
         remedy = "convert the video: ffmpeg -i INPUT -pix_fmt yuv420p OUTPUT.mp4"
         with ffmpeg_errors(self.name, f"cannot convert {frame.format.name} to RGB", remedy):
             if self._tone_maps:
-                context = self._stream.codec_context
                 rgb_u16 = frame.to_ndarray(format="rgb48le", **options)
-                rgb_u8 = hdr.tone_map(rgb_u16, context.color_trc, context.color_primaries)
+                rgb_u8 = hdr.tone_map(rgb_u16, self._transfer, self._primaries)
             elif _has_alpha(frame.format):
                 rgba_u8 = frame.to_ndarray(format="rgba", **options)
                 alpha_u8 = np.ascontiguousarray(rgba_u8[..., 3])
@@ -90,6 +91,9 @@ class FrameConverter:
         if frame.format.is_rgb:
             frame.colorspace = UNSPECIFIED
             return None
+        if number == UNSPECIFIED:
+            number = frame.colorspace = self._matrix_number
+        frame.color_range = frame.color_range or self._range
         if number == 10:  # constant luminance, which FFmpeg does not convert either
             number = frame.colorspace = 9
         if number in _READABLE:

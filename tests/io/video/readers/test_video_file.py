@@ -70,6 +70,22 @@ def test_tagged_matrix_and_range_are_used(tmp_path, matrix, color_range):
     assert np.abs(corners(frame.rgb_u8) - [TOP_LEFT, REST, REST, REST]).max() <= YUV_STEPS
 
 
+@pytest.mark.parametrize("color_range", [1, 2])
+def test_tags_of_the_container_alone_are_used(tmp_path, color_range):
+    """MPEG-4 Part 2 has none of its own here."""
+    colors = ("ITU709", color_range)
+    video = tmp_path / "video.mkv"
+    options = {"b": "8000000", "qmax": "1", "qmin": "1"}
+    write_video(
+        video, [marked()] * 3, codec="mpeg4", colors=colors, named_colors=True, options=options
+    )
+    with VideoFileReader(video) as reader:
+        frames = list(reader.frames())
+        assert (reader.colors.matrix, reader.colors.range_number) == colors
+    for frame in frames:
+        assert np.abs(corners(frame.rgb_u8) - [TOP_LEFT, REST, REST, REST]).max() <= 2 * YUV_STEPS
+
+
 @pytest.mark.parametrize(("height", "matrix"), [(64, "ITU601"), (720, "ITU709")])
 def test_untagged_matrix_follows_from_height(tmp_path, height, matrix):
     video = tmp_path / "video.mkv"
