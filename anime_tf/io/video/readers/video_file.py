@@ -195,13 +195,14 @@ class VideoFileReader(VideoReader):
                 yield frame
         if not over:
             for frame in (*self._shown(self._deinterlacer.push(None)), *self._replacements(None)):
-                self.count += 1
-                yield frame
+                if self._end is None or frame.pts * self.time_base < self._end - self._start:
+                    self.count += 1
+                    yield frame
         if self.count == 0:
             self._raise_no_frames()
         for seconds, count in self._doubts:
             if all(abs(seconds - splice) > _SPLICE_SECONDS for splice in self._splices):
-                self.note_damage(f"damaged after {count} frames (a packet is not whole)")
+                self._note_damaged("a packet is not whole", count)
         if self.replaced:
             # Replaces the message about the first of them.
             self.damage = (
@@ -263,8 +264,12 @@ class VideoFileReader(VideoReader):
         self._broken += 1
         self._note_damaged(reason)
 
-    def _note_damaged(self, reason: str | None) -> None:
-        self.note_damage(f"damaged after {self.count} frames ({reason})")
+    def _note_damaged(self, reason: str | None, count: int | None = None) -> None:
+        count = self.count if count is None else count
+        self.note_damage(
+            f"damaged after {count} frames (stream {self._stream.index}, {self._context.name}: "
+            f"{reason}); its whole frames are kept, another copy may have all"
+        )
 
     def _replacements(self, before: int | None) -> Iterator[Frame]:
         """Yield the last good frame at the times of broken ones before `before` (None: the end).
