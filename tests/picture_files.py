@@ -166,8 +166,18 @@ TURNED_HEIC = base64.b64decode(
 )
 
 
-def tiff_file(array, colors=2, *, extra=(), order="<", big=False, orientation=None, format_=1):
-    """Write (height, width, channels) as a TIFF of one strip.
+def tiff_file(
+    array,
+    colors=2,
+    *,
+    extra=(),
+    order="<",
+    big=False,
+    orientation=None,
+    format_=1,
+    separate_planes=False,
+):
+    """Write (height, width, channels) as a TIFF of one strip, or of one for each channel.
 
     Args:
         array: uint8, uint16 or float32.
@@ -177,38 +187,40 @@ def tiff_file(array, colors=2, *, extra=(), order="<", big=False, orientation=No
         big: BigTIFF.
         orientation: (type, value) of the tag.
         format_: The tag SampleFormat.
+        separate_planes: Whether each channel has a strip of its own.
     """
     height, width, channels = array.shape
-    raw = array.astype(array.dtype.newbyteorder(order)).tobytes()
-    bits = [array.dtype.itemsize * 8] * channels
-    entries = {
-        256: (4, [width]), 257: (4, [height]), 258: (3, bits), 259: (3, [1]), 262: (3, [colors]),
-        273: (4, [0]), 277: (3, [channels]), 278: (4, [height]), 279: (4, [len(raw)]),
-        339: (3, [format_] * channels),
-    }  # fmt: skip
-    if extra:
-        entries[338] = (3, list(extra))
-    if orientation:
-        entries[274] = (orientation[0], [orientation[1]])
-    room, number, head = (8, "Q", 16) if big else (4, "I", 8)
-    count = "Q" if big else "H"
-    entry = 20 if big else 12
-    start = head + struct.calcsize("<" + count) + entry * len(entries) + room
-    directory, behind = struct.pack(order + count, len(entries)), b""
-    places = {}
-    for tag, (kind, values) in sorted(entries.items()):
-        codes = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
-        data = struct.pack(f"{order}{len(values)}{codes[kind]}", *values)
-        directory += struct.pack(f"{order}HH{number}", tag, kind, len(values))
-        if tag == 273:
-            places[tag] = len(directory)
-        if len(data) > room:
-            directory += struct.pack(order + number, start + len(behind))
-            behind += data
-        else:
-            directory += data.ljust(room, b"\0")
-    strip = struct.pack(order + "I", start + len(behind)).ljust(room, b"\0")
-    directory = directory[: places[273]] + strip + directory[places[273] + room :] + bytes(room)
+    array = array.astype(array.dtype.newbyteorder(order))
+    strips = [array[..., c].tobytes() for c in range(channels)] if separate_planes else None
+    strips = strips or [array.tobytes()]
+    room, number, count, top = (8, "Q", "Q", 16) if big else (4, "I", "H", 8)
+
+    def head(offsets):
+        entries = {
+            256: (4, [width]), 257: (4, [height]), 258: (3, [array.dtype.itemsize * 8] * channels),
+            259: (3, [1]), 262: (3, [colors]), 273: (4, offsets), 277: (3, [channels]),
+            278: (4, [height]), 279: (4, [len(strip) for strip in strips]),
+            284: (3, [2 if separate_planes else 1]), 339: (3, [format_] * channels),
+        }  # fmt: skip
+        if extra:
+            entries[338] = (3, list(extra))
+        if orientation:
+            entries[274] = (orientation[0], [orientation[1]])
+        directory, behind = struct.pack(order + count, len(entries)), b""
+        start = top + len(directory) + (4 + 2 * room) * len(entries) + room
+        for tag, (kind, values) in sorted(entries.items()):
+            codes = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
+            data = struct.pack(f"{order}{len(values)}{codes[kind]}", *values)
+            directory += struct.pack(f"{order}HH{number}", tag, kind, len(values))
+            if len(data) > room:
+                directory += struct.pack(order + number, start + len(behind))
+                behind += data
+            else:
+                directory += data.ljust(room, b"\0")
+        return directory + bytes(room) + behind
+
     mark = b"II" if order == "<" else b"MM"
-    top = struct.pack(order + "HHHQ", 43, 8, 0, 16) if big else struct.pack(order + "HI", 42, 8)
-    return mark + top + directory + behind + raw
+    mark += struct.pack(order + "HHHQ", 43, 8, 0, 16) if big else struct.pack(order + "HI", 42, 8)
+    start = len(mark) + len(head([0] * len(strips)))
+    offsets = [start + i * len(strips[0]) for i in range(len(strips))]
+    return mark + head(offsets) + b"".join(strips)

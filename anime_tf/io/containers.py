@@ -23,7 +23,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+from PIL.TiffImagePlugin import COMPRESSION_INFO, ImageFileDirectory_v2, TiffImageFile
 
 from anime_tf.errors import first_line, import_optional, printable
 from anime_tf.io import kinds
@@ -195,6 +195,10 @@ class _Jpeg:
         if marker in _JPEG_FRAMES and len(body) >= 6:
             self.size_hw = struct.unpack_from(">HH", body, 1)
             self.channels = body[5]
+            if body[0] != 8:
+                raise _UnsupportedError(f"{body[0]} bits per channel")
+            if marker not in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA):
+                raise _UnsupportedError("lossless or hierarchical compression")
             components = body[6 : 6 + 3 * self.channels : 3]
             self.bits = {(c, k): 99 for c in components for k in range(64)}
         elif marker == 0xE1 and body[:6] == b"Exif\0\0" and self.orientation == 1:
@@ -321,6 +325,8 @@ def _parse_png(data: bytes) -> Container:
         if reason:
             break
         if size_hw is None:
+            if kind == b"CgBI":
+                raise _UnsupportedError("Apple's changes for the iPhone")
             if kind != b"IHDR" or len(body) != 13:
                 raise ValueError("it does not begin with an IHDR chunk")
             width, height, depth, color_type = struct.unpack_from(">IIBB", body)
@@ -515,8 +521,11 @@ def _parse_gif(data: bytes) -> Container:
     raise _TruncatedError("it ends inside its first frame")
 
 
-_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLES, _FORMAT = 256, 257, 258, 262, 277, 339
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANES, _FORMAT = (
+    *(256, 257, 258, 259, 262, 277, 284, 339),
+)
 _EXTRA_SAMPLES, _SUBFILE, _SUB_DIRECTORIES, _DNG_VERSION, _PROFILE = 338, 254, 330, 50706, 34675
+_WEBP_COMPRESSION = 50001  # which the libtiff of Pillow lacks
 _TIFF_COLORS = {
     4: "a transparency mask", 9: "ICC Lab colors", 10: "ITU Lab colors", 32803: "raw sensor data",
     32844: "LogL values", 32845: "LogLuv colors", 34892: "raw sensor data",
@@ -543,6 +552,7 @@ def _parse_tiff(data: bytes) -> Container:
         bits = max(tags.get(_BITS, (1,)))
         colors, samples = int(tags.get(_PHOTOMETRIC, 2)), int(tags.get(_SAMPLES, 1))
         kinds_of_values = set(tags.get(_FORMAT, (1,)))
+        compression, planes = int(tags.get(_COMPRESSION, 1)), int(tags.get(_PLANES, 1))
         profile, extra = tags.get(_PROFILE), tuple(tags.get(_EXTRA_SAMPLES, ()))
         orientation = tags.get(_ORIENTATION, 1)
         is_raw = _DNG_VERSION in tags or (
@@ -565,6 +575,8 @@ def _parse_tiff(data: bytes) -> Container:
         raise _UnsupportedError("float values" if 3 in kinds_of_values else "signed values")
     if bits > 16:
         raise _UnsupportedError(f"{bits} bits per channel")
+    if compression not in COMPRESSION_INFO or compression == _WEBP_COMPRESSION:
+        raise _UnsupportedError(f"compression of type {compression}")
     container = Container(
         "TIFF",
         size_hw,
@@ -588,6 +600,8 @@ def _parse_tiff(data: bytes) -> Container:
         container = dataclasses.replace(container, image=image)
     elif samples not in (1, 3, 4):
         raise _UnsupportedError(f"{samples} channels of 16 bits")
+    elif samples > 1 and planes != 1:  # OpenCV mixes them up
+        raise _UnsupportedError("separate planes of 16 bits")
     if ends and max(ends) > len(data):
         raise _TruncatedError(f"it has {len(data)} of its {max(ends)} bytes", container)
     return container

@@ -131,7 +131,11 @@ def to_srgb(array: np.ndarray, colors: Colors) -> np.ndarray:
         return convert(array)
     if space == "CMYK":
         return convert(to_eight_bits(array)).astype(np.uint16) * np.uint16(257)
-    if space == "RGB" and (parsed := _icc_matrix(colors)) is not None:
+    try:
+        parsed = _icc_matrix(colors) if space == "RGB" else None
+    except (IndexError, ValueError, struct.error):  # odd curves, which littlecms may know
+        parsed = None
+    if parsed is not None and np.isfinite(parsed[0]).all():
         return _through_matrix(array, *parsed)
     return _through_grid(array, *_grid(colors, space))
 
@@ -265,9 +269,9 @@ def _icc_curve(tag: bytes) -> np.ndarray:
         return x**g
     power = np.maximum(a * x + b, 0) ** g
     if kind == 1:
-        return np.where(x >= -b / a, power, 0)
+        return np.where(a * x + b >= 0, power, 0)
     if kind == 2:
-        return np.where(x >= -b / a, power + c, c)
+        return np.where(a * x + b >= 0, power + c, c)
     if kind == 3:
         return np.where(x >= d, power, c * x)
     return np.where(x >= d, power + e, c * x + f)

@@ -1,4 +1,5 @@
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from picture_files import (
     exif,
     jpeg_with_exif,
     noise,
+    png_chunk,
     png_with_exif,
     smooth_noise,
     tiff_file,
@@ -243,3 +245,34 @@ def test_white_is_zero_in_8_and_16_bits():
         np.testing.assert_array_equal(
             decode_array(data, "a.tif")[..., 0], white - gray[..., 0].astype(int)
         )
+
+
+# --- variants that are not supported --------------------------------------------------------
+
+
+def test_jpeg_and_png_variants_that_are_not_supported():
+    jpeg, png = whole_files()["color.jpg"], whole_files()["color.png"]
+    frame = jpeg.index(b"\xff\xc0")
+    twelve_bits = jpeg[: frame + 4] + b"\x0c" + jpeg[frame + 5 :]
+    lossless = jpeg.replace(b"\xff\xc0", b"\xff\xc3")
+    apple = png[:8] + png_chunk(b"CgBI", bytes(4)) + png[8:]
+    compressed = tiff_file(RGBA).replace(
+        struct.pack("<HHII", 259, 3, 1, 1), struct.pack("<HHII", 259, 3, 1, 34712)
+    )
+    for data, words in (
+        (twelve_bits, "JPEG picture with 12 bits per channel"),
+        (lossless, "JPEG picture with lossless or hierarchical compression"),
+        (apple, "PNG picture with Apple's changes"),
+        (compressed, "TIFF picture with compression of type 34712"),
+    ):
+        with pytest.raises(ValueError, match=f"^a.file: {words}.*, which is not supported"):
+            decode_array(data, "a.file")
+
+
+def test_tiff_of_separate_planes():
+    rgb = noise(6, 8)
+    data = tiff_file(rgb, separate_planes=True)
+    np.testing.assert_array_equal(decode_array(data, "planes.tif"), rgb)
+    data = tiff_file(rgb.astype(np.uint16), separate_planes=True)
+    with pytest.raises(ValueError, match="separate planes of 16 bits, which is not supported"):
+        decode_array(data, "planes.tif")
