@@ -226,11 +226,11 @@ def _decode_with_pillow(container: Container) -> tuple[np.ndarray, np.ndarray | 
     image = container.image or JpegImageFile(io.BytesIO(container.data))
     if container.is_truncated:
         with _pillow_lock:
-            ImageFile.LOAD_TRUNCATED_IMAGES = True
+            previous, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
             try:
                 image.load()
             finally:
-                ImageFile.LOAD_TRUNCATED_IMAGES = False
+                ImageFile.LOAD_TRUNCATED_IMAGES = previous
     if isinstance(image, Image.Image):
         return split_image(image)
     array = np.asarray(image)  # of pi_heif, in 8 or 16 bits
@@ -268,10 +268,13 @@ def split_image(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
             return values.astype(np.uint16), None
     if mode in ("F", "I"):
         raise ValueError(f"expected colors of 8 or 16 bits, got mode {mode}")
+    if mode == "La":
+        gray, alpha = np.moveaxis(np.asarray(image), 2, 0)
+        return _divide_by_alpha(gray[..., None], alpha)[..., 0], alpha
     if mode == "RGBa":
         array = np.asarray(image)
         return _divide_by_alpha(array[..., :3], array[..., 3]), array[..., 3]
-    if mode in ("LA", "La", "PA", "RGBA") or "transparency" in image.info:
+    if mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         rgba = np.asarray(image.convert("RGBA"))
         return rgba[..., :3], rgba[..., 3]
     if mode in ("1", "L"):

@@ -180,6 +180,11 @@ def test_tiff_of_rgba_keeps_straight_colors(extra, depth, order, big):
     assert np.abs(array.astype(int) - RGBA.astype(int) * scale).max() <= steps * scale
 
 
+def test_tiff_of_gray_with_premultiplied_alpha():
+    data = tiff_file(np.tile(np.uint8([60, 128]), (3, 4, 1)), 1, extra=(1,))
+    np.testing.assert_array_equal(decode_array(data, "a.tif")[0, 0], [120, 120, 120, 128])
+
+
 def test_unspecified_channel_of_zeros_is_padding():
     stored = RGBA.copy()
     stored[..., 3] = 0
