@@ -269,3 +269,26 @@ def test_on_a_phone_in_the_dark_nothing_runs_out_of_the_screen(chromium, static_
         for button in page.locator("main button:visible, main label.button").all():
             assert button.bounding_box()["height"] >= 42, "a finger finds it"
         assert wrong == []
+
+
+def test_the_keyboard_reaches_everything_and_axe_finds_nothing(page, static_site, photo_file):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page.goto(static_site)
+    page.locator("#about a").first.wait_for()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    reached = set()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate("document.activeElement.id || document.activeElement.dataset.sample")
+        )
+    assert reached >= {"pick", "camera", "portrait", "lake", "colosseum", "osprey"}
+    page.locator("[data-sample=portrait]").press("Enter")
+    page.locator("li.card .compare, li.card .problem").first.wait_for(timeout=SECONDS)
+    assert page.locator("#facts").is_hidden()
+    for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390)):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # no half-way colors
+        page.set_viewport_size({"width": width, "height": 844})
+        found = axe.run(page).response["violations"]
+        assert not found, [(one["id"], one["nodes"][0]["html"]) for one in found]

@@ -220,6 +220,7 @@ function drop(card: Card): void {
 
 function refresh(): void {
   at('work').hidden = cards.size === 0;
+  at('facts').hidden = cards.size > 0;
   zipButton.disabled = ![...cards].some((card) => card.after);
 }
 
@@ -422,13 +423,13 @@ function link(text: string, address: string): HTMLAnchorElement {
 
 /** Shows the style, its license, and a link to the code. */
 function about(): void {
+  for (const choose of at('looks').querySelectorAll<HTMLElement>('button')) {
+    choose.setAttribute('aria-pressed', String(choose.dataset['style'] === style.value));
+  }
   const chosen = backend.styles.find(({name}) => name === style.value)!;
   const license = chosen.license_url ? link(chosen.license, chosen.license_url) : chosen.license;
-  const parts: (string | Node)[] = [`Style “${chosen.name}”, license `, license, '. '];
-  const [made, page] = backend.code
-    ? [link('anime_tf', backend.code), link('deploy/web', backend.code)]
-    : ['anime_tf', 'its folder deploy/web'];
-  parts.push('Drawn by ', made, ` ${backend.version}; this page’s code is in `, page, '.');
+  const made = backend.code ? link('anime_tf', backend.code) : 'anime_tf';
+  const parts = [`Style “${chosen.name}”, license `, license, '. Made with ', made, ` ${backend.version}.`];
   at('about').replaceChildren(...parts);
 }
 
@@ -444,9 +445,10 @@ function listStyles(): void {
     const choose = document.createElement('button');
     choose.type = 'button';
     choose.title = title;
+    choose.dataset['style'] = name;
     const image = new Image(96, 54);
     image.src = backend.thumbnail!(name);
-    image.alt = name;
+    image.alt = '';
     image.loading = 'lazy';
     choose.append(image, name);
     choose.addEventListener('click', () => {
@@ -507,7 +509,11 @@ async function begin(): Promise<void> {
   side.replaceChildren(...backend.sides.map((n) => new Option(`${n} pixels`, String(n), n === 1024, n === 1024)));
   at('side-field').hidden = backend.sides.length === 0;
   at('faces-field').hidden = !backend.faces;
-  if (backend.clipBytes) pick.accept = 'image/*,video/*';
+  if (backend.clipBytes) {
+    pick.accept = 'image/*,video/*';
+    at('pick-words').textContent = 'Choose photos or videos';
+    at('fact-files').textContent = 'Photos and videos from this device or the camera, many at once: JPEG, PNG, WebP, GIF, MP4, MOV, WebM.';
+  }
   at('where').textContent = backend.words;
   if (backend.code) {
     at<HTMLAnchorElement>('code-top').href = backend.code;
