@@ -481,6 +481,7 @@ async function showZoo(): Promise<void> {
         await backend.get!(name);
         item.remove();
         listStyles();
+        about();
         words.textContent = `${name} is here.`;
       } catch (error) {
         get.disabled = false;
