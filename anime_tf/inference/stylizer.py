@@ -51,6 +51,11 @@ class Stylizer:
     def __init__(
         self, config: StylizerConfig | str | os.PathLike[str] = "cel", **settings: Any
     ) -> None:
+        if not isinstance(config, (StylizerConfig, str, os.PathLike)):
+            raise ValueError(
+                f"expected a style or the path of weights, got {type(config).__name__}; "
+                'make stylizer = Stylizer("cel"), then anime = stylizer(photo)'
+            )
         if not isinstance(config, StylizerConfig):
             style = style_of(config)
             known = {} if style is None else style.settings

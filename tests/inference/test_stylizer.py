@@ -272,6 +272,12 @@ def test_missing_weights():
         Stylizer("none.keras")
 
 
+def test_a_photo_in_place_of_weights(photo):
+    for wrong in (photo, "me.jpg"):
+        with pytest.raises(ValueError, match=r'Stylizer\("cel"\)'):
+            Stylizer(wrong)
+
+
 def test_averaged_statistics_of_frames(stylizer, photo):
     small = stylizer.with_settings(max_side=32, strength=0.5, match_brightness=True)
     first, second = photo(40, 48), photo(40, 48, seed=1)
