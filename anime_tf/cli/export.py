@@ -11,7 +11,7 @@ from absl import flags, logging
 from anime_tf.cli import app
 from anime_tf.cli.flags import make_config
 from anime_tf.export.config import ExportConfig
-from anime_tf.styles.registry import style_of, weights_path
+from anime_tf.styles.registry import weights_path
 
 if TYPE_CHECKING:
     from anime_tf.export.exporter import ExportResult
@@ -25,8 +25,6 @@ def main(values: flags.FlagValues) -> int:
     # Finds wrong inputs before TensorFlow takes its seconds to load.
     check_request(config)
     weights_path(config.weights)
-    if (style := style_of(config.weights)) is not None:
-        logging.info("style %s: license %s", style.name, style.license.name)
     app.import_tensorflow()
     with _converters_silenced():
         parts = export(config)

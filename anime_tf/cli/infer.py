@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def main(values: flags.FlagValues) -> int:
     """Stylize pictures; return the exit code."""
-    apply_style(values)
+    licenses = apply_style(values)
     config = make_config(values, InferConfig)
     stylizer, faces = make_config(values, StylizerConfig), make_config(values, FaceConfig)
     from anime_tf.faces.batch import stylize_pictures
@@ -29,11 +29,12 @@ def main(values: flags.FlagValues) -> int:
     tasks, report = stylize_pictures(config, stylizer, faces)
     items = "faces of %d" if config.faces == "crop" else "of %d"
     logging.info(
-        f"%d {items} pictures written to %s in %.1f s",
+        f"%d {items} pictures written to %s in %.1f s%s",
         len(report.written),
         len(tasks),
         config.output or default_output(config.input),
         time.perf_counter() - start,
+        licenses,
     )
     # A picture without a face to cut out is no failure.
     if len(report.failures) == len(tasks):

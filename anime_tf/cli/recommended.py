@@ -1,4 +1,4 @@
-"""Settings that a style recommends, and the line about its license."""
+"""Settings that a style recommends, and its license in logs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from anime_tf.errors import first_line
 from anime_tf.styles.registry import Style, format_settings, style_of
 
 
-def apply_style(values: flags.FlagValues) -> None:
-    """Use the settings that the style of --weights recommends, unless a flag is given.
+def apply_style(values: flags.FlagValues) -> str:
+    """Use, and log, the settings that the style of --weights recommends, unless a flag is given.
 
-    Logs them, and the license of every style.
+    Returns words about the license of each style, for the end of the last log line.
     """
+    words = ""
     for weights in filter(None, (values.face_weights, values.weights)):
         style = style_of(weights)
         if style is not None:
-            logging.info("style %s: license %s", style.name, style.license.name)
+            words += f"; style {style.name}, license {style.license.name}"
             if weights is values.weights:
                 _recommend(values, style)
+    return words
 
 
 def _recommend(values: flags.FlagValues, style: Style) -> None:

@@ -52,7 +52,7 @@ class _Stop:
 
 def main(values: flags.FlagValues) -> int:
     """Stylize a video; return the exit code."""
-    apply_style(values)
+    licenses = apply_style(values)
     config = make_config(values, VideoConfig)
     from anime_tf.video.stylize import stylize_video
 
@@ -75,7 +75,9 @@ def main(values: flags.FlagValues) -> int:
         app.complain(_interrupted(config, report, expected))
         return 128 + stop.number
     seconds = time.perf_counter() - start
-    logging.info("%d frames written to %s in %.1f s", report.frames, config.output, seconds)
+    logging.info(
+        "%d frames written to %s in %.1f s%s", report.frames, config.output, seconds, licenses
+    )
     if report.damage is not None:
         logging.warning("%s", report.damage)
         return app.EXIT_SOME_FAILED
