@@ -1,7 +1,5 @@
 """AnimeGANv3's training: both recipes against the original trajectories, and their options."""
 
-import itertools
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -44,6 +42,7 @@ STREAMS = ("photo", "anime", "smooth", "photo_superpixel")
 TINY = {
     "generator_width": 2,
     "discriminator_width": 4,
+    "discriminator_depth": 1,
     "batch_size": 2,
     "image_size": 32,
     "perceptual": "mobilenetv1",
@@ -200,21 +199,19 @@ def test_recipe_follows_from_model_and_style():
 @pytest.mark.usefixtures("eagerly")
 def test_targets_made_ahead_survive_a_checkpoint():
     config = TrainConfig.from_preset("animegan_v3_hayao", TINY)
-    batches = [tiny_batch(seed) for seed in range(3)]
-    unbroken = Trainer(config)
-    for batch, following in zip(batches, [*batches[1:], None], strict=True):
-        expected = unbroken.gan_step(batch, following=following)
-    broken = Trainer(config)
-    for batch, following in itertools.pairwise(batches):
-        broken.gan_step(batch, following=following)
-    resumed = Trainer(config)
+    unbroken, resumed = Trainer(config), Trainer(config)
+    unbroken.gan_step(tiny_batch(0), following=tiny_batch(1))
     for new, old in zip(
-        tf.nest.flatten(resumed.trackables), tf.nest.flatten(broken.trackables), strict=True
+        tf.nest.flatten(resumed.trackables), tf.nest.flatten(unbroken.trackables), strict=True
     ):
         new.assign(old)
-    found = resumed.gan_step(batches[2])
-    for name, value in expected.items():
-        assert_close(found[name], value, rtol=1e-4, atol=1e-6)
+    expected, found = (
+        # There are drafts for step 1: making others would fail.
+        trainer.targets.maker.collect(trainer.targets.targets(1, None))
+        for trainer in (unbroken, resumed)
+    )
+    for name, target in expected.items():
+        np.testing.assert_array_equal(found[name], target)
     late = Trainer(config.replace(targets_ahead=False)).trackables
     assert late["targets"] == {}
 
