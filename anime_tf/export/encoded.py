@@ -149,7 +149,7 @@ class EncodedPictures:
             ("PNG", b"\x89PNG", _END_OF_PNG[4:]),
         ):
             is_kind = tf.strings.substr(data, 0, len(start)) == start
-            is_cut = is_kind & (tf.size(tf.strings.split(data, end)) == 1)
+            is_cut = is_kind & ~_contains(data, end)
             message = tf.where(is_cut, f"{kind} picture: {_CUT}", message)
         fallback = tf.data.Dataset.from_tensors((empty, message))
         return result.concatenate(fallback).take(1).get_single_element()
@@ -490,6 +490,13 @@ def _text(*parts: Any) -> tf.Tensor:
     return tf.strings.join(
         [x if x.dtype == tf.string else tf.strings.as_string(x) for x in tensors]
     )
+
+
+def _contains(data: tf.Tensor, text: bytes) -> tf.Tensor:
+    values = tf.io.decode_raw(data, tf.uint8)
+    count = tf.maximum(tf.size(values) - len(text) + 1, 0)
+    equal = [values[i : count + i] == byte for i, byte in enumerate(text)]
+    return tf.reduce_any(tf.reduce_all(tf.stack(equal), axis=0))
 
 
 def _head(data: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
