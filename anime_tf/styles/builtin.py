@@ -36,6 +36,11 @@ class BuiltinStyle:
     recipe: str
 
 
+_LIVE_DATA = (
+    "346 photos, CC0 or public domain, listed in recipes/photos.json of anime_tf, and what the "
+    "painter of anime_tf makes of them"
+)
+
 BUILTIN: dict[str, BuiltinStyle] = {
     "cel": BuiltinStyle(
         model="animegan_v2_light",
@@ -46,6 +51,24 @@ BUILTIN: dict[str, BuiltinStyle] = {
         training_data="photos in the public domain, listed in docs/cel.md of anime_tf, and what "
         "the painter of anime_tf makes of them",
         recipe="docs/cel.md",
+    ),
+    "gouache_live": BuiltinStyle(
+        model="live",
+        file="gouache_live.keras",
+        sha256="cb0a6e2ddcbbe79b9fb5f05ed04f1cceab872414816be8522050c38016343c32",
+        description="painted backgrounds: clear colors, broad flat strokes, soft borders; fast",
+        license="Apache-2.0",
+        training_data=_LIVE_DATA,
+        recipe="docs/live.md",
+    ),
+    "cel_live": BuiltinStyle(
+        model="live",
+        file="cel_live.keras",
+        sha256="7e7a59d24008b7dae6d18db034577abaf9353dca269ad73d0e3633c7abebf89c",
+        description="as gouache_live, with ink lines and tones in steps; fast",
+        license="Apache-2.0",
+        training_data=_LIVE_DATA,
+        recipe="docs/live.md",
     ),
 }
 """Name -> style. A new style is a file in `STYLES_DIR` and an entry here."""

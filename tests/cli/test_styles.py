@@ -11,6 +11,7 @@ from PIL import Image
 from published_styles import STRICT, add_hashes, publish, write_registry
 
 from anime_tf.cli import app
+from anime_tf.styles.builtin import BUILTIN
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,8 @@ def test_list_and_show(capsys):
     out = capsys.readouterr().out
     assert all(word in out for word in ("cel", "built in", "whitebox", "CC BY-NC-SA 4.0", "5.9 MB"))
     assert run("list", "--json", "--state=built in") == 0
-    (cel,) = json.loads(capsys.readouterr().out)
+    cel, *others = json.loads(capsys.readouterr().out)
+    assert {one["name"] for one in (cel, *others)} == set(BUILTIN)
     assert (cel["name"], cel["state"], cel["license"]["name"]) == ("cel", "built in", "Apache-2.0")
     assert run("show", "hayao", "whitebox") == 0
     out = capsys.readouterr().out

@@ -8,6 +8,7 @@ import pytest
 
 from anime_tf import styles
 from anime_tf.models.registry import GENERATORS
+from anime_tf.styles.builtin import BUILTIN
 from anime_tf.styles.registry import (
     SETTINGS,
     Style,
@@ -34,7 +35,7 @@ def data(tmp_path, monkeypatch):
 
 def test_published_styles():
     found = {style.name: style for style in styles.list()}
-    assert len(found) == 14 and next(iter(found)) == "cel"
+    assert len(found) == 13 + len(BUILTIN) and next(iter(found)) == "cel"
     assert found["cel"].state == "built in" and found["hayao"].state == "available"
     for style in found.values():
         assert style.model in GENERATORS

@@ -11,6 +11,7 @@ pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed"
 
 from web_server import WebServer
 
+from anime_tf.styles.builtin import BUILTIN
 from anime_tf.styles.registry import find_style
 from anime_tf.web.config import Limits
 from anime_tf.web.styles import find_styles
@@ -46,12 +47,12 @@ def test_a_style_is_downloaded_and_used(page):
         assert answer.status_code == 403 and "Strict, is not accepted" in answer.json()["error"]
     assert requests.post(f"{url}/own", data="[", timeout=10).status_code == 400
     assert requests.post(f"{url}/none", data="{}", timeout=10).status_code == 404
-    assert names(url) == ["small", "cel"]
+    assert names(url) == ["small", *BUILTIN]
 
     assert requests.post(f"{url}/own", data='{"accept": true}', timeout=60).json() == {
         "name": "own"
     }
-    assert names(url) == ["small", "cel", "own"]
+    assert names(url) == ["small", *BUILTIN, "own"]
     assert "own" not in [one["name"] for one in requests.get(f"{url}/available", timeout=9).json()]
     for name in ("own", "cel"):
         answer = requests.get(f"{url}/{name}/thumbnail", timeout=60)

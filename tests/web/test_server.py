@@ -13,6 +13,7 @@ from small_videos import moving, read, write_video
 
 from anime_tf.inference.stylizer import Stylizer
 from anime_tf.io.pictures import decode_picture, encode_picture
+from anime_tf.styles.builtin import BUILTIN
 
 pytest.importorskip("aiohttp", reason="aiohttp (the extra web) is not installed")
 
@@ -91,8 +92,8 @@ def stylizer(weights):
 class TestStyles:
     def test_styles_and_limits(self, server):
         told = requests.get(f"{server.url}/api/styles", timeout=10).json()
-        assert [style["name"] for style in told["styles"]] == ["small", "cel"]
-        assert [style["default"] for style in told["styles"]] == [True, False]
+        assert [style["name"] for style in told["styles"]] == ["small", *BUILTIN]
+        assert [style["default"] for style in told["styles"]] == [True, *(False for _ in BUILTIN)]
         assert told["styles"][1]["license"] == "Apache-2.0"
         assert told["styles"][1]["license_url"].startswith("https://www.apache.org/")
         assert (told["limits"]["bytes"], told["limits"]["pixels"]) == (200_000, 1_000_000)
