@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 
 from anime_tf.conversion import name_table
-from anime_tf.conversion.name_table import Conversion, Ignored, NameTable, Source, select_model
+from anime_tf.conversion.name_table import (
+    Conversion,
+    Ignored,
+    NameTable,
+    Shapes,
+    Source,
+    select_model,
+)
 from anime_tf.errors import reading
 
 
@@ -347,6 +354,14 @@ def _index(prefix: Path) -> Path:
     return prefix.with_name(prefix.name + ".index")
 
 
+def check_declared(prefix: Path, shapes: Shapes) -> None:
+    """Raise ValueError if the variables of a checkpoint have more values than its files bytes."""
+    files = prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*")
+    count, size = sum(map(math.prod, shapes.values())), sum(file.stat().st_size for file in files)
+    if count > size + len(shapes):  # strings may be empty
+        raise ValueError(f"expected variables within {size} bytes, got {count} values")
+
+
 def open_checkpoint(prefix: Path) -> tuple[dict[str, tuple[int, ...]], Callable[..., np.ndarray]]:
     """Open a checkpoint by its prefix.
 
@@ -361,17 +376,14 @@ def open_checkpoint(prefix: Path) -> tuple[dict[str, tuple[int, ...]], Callable[
 
     def read(name: str, integer: bool = False) -> np.ndarray:
         with reading(prefix, expected, remedy):
-            if math.prod(shapes[name]) > size:
-                raise ValueError(f"expected values within the file, got {shapes[name]} of {name}")
             value: Any = reader.get_tensor(name)
         if not np.issubdtype(value.dtype, np.integer if integer else np.floating):
             kind = "integers" if integer else "floats"
             raise ValueError(f"{prefix}: {name}: expected {kind}, got {value.dtype}")
         return value
 
-    files = prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*")
-    size = sum(file.stat().st_size for file in files)
     with reading(prefix, expected, remedy):
         reader = tf.train.load_checkpoint(os.fspath(prefix))
         shapes = reader.get_variable_to_shape_map()
+        check_declared(prefix, shapes)
     return {name: tuple(shape) for name, shape in shapes.items()}, read

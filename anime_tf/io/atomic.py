@@ -50,10 +50,10 @@ def replace_file(temporary: Path, path: str | os.PathLike[str], *, durable: bool
             new one. It takes 10 ms; results that a second run makes again go without.
     """
     if durable:
-        _sync(temporary)
+        sync(temporary)
     os.replace(temporary, path)
     if durable:
-        _sync(Path(path).parent)
+        sync(Path(path).parent)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:
@@ -120,8 +120,8 @@ def atomic_folder(
 def _replace_folder(temporary: Path, final: Path, replace: bool, durable: bool) -> None:
     for parent, _, files in os.walk(temporary, topdown=False) if durable else ():
         for name in files:
-            _sync(Path(parent, name))
-        _sync(Path(parent))
+            sync(Path(parent, name))
+        sync(Path(parent))
     previous = None
     if replace and final.exists():
         previous = temporary_path(final, OLD)
@@ -133,7 +133,7 @@ def _replace_folder(temporary: Path, final: Path, replace: bool, durable: bool) 
             os.rename(previous, final)
         raise
     if durable:
-        _sync(final.parent)
+        sync(final.parent)
     if previous is not None:
         shutil.rmtree(previous, ignore_errors=True)
 
@@ -154,7 +154,7 @@ def errors_naming(path: str | os.PathLike[str], temporary: Path) -> Iterator[Non
         raise OSError(error.errno, reason, told.replace(str(temporary), name)) from error
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Flush a file or a folder to the disk; a no-op for folders on Windows."""
     if os.name == "nt" and path.is_dir():
         return

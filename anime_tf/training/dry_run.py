@@ -15,7 +15,7 @@ from anime_tf.datasets.pipeline import TrainingPictures
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.loop import prepare_pictures
 from anime_tf.training.objective import network_inputs
-from anime_tf.training.run_dir import check_unused, kept_checkpoint
+from anime_tf.training.run_dir import check_unused, kept_checkpoint, list_checkpoints
 from anime_tf.training.trainer import Trainer
 
 TIMED_STEPS = 2  # of each phase, after one that compiles it
@@ -56,8 +56,8 @@ def dry_run(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -
         kept_checkpoint(run_dir, from_epoch)
         done = from_epoch * per_epoch
     elif resume:
-        newest = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
-        done = int(newest.rsplit("-", 1)[1]) if newest else 0
+        steps = [p.name for p in list_checkpoints(run_dir) if p.name.startswith("step-")]
+        done = int(steps[0].rpartition("-")[2]) if steps else 0
     begin_gan = min(config.init_epochs, config.epochs) * per_epoch
     end = config.epochs * per_epoch
     steps = {"init": max(0, begin_gan - done), "gan": max(0, end - max(done, begin_gan))}

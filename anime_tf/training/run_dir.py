@@ -2,7 +2,7 @@
 
 config.json      settings: enough to resume or audit, together with the checkpoints
 stats.jsonl      one line per logged step: step, epoch, phase, seconds, loss terms
-checkpoints/     newest checkpoints, step-N; in kept/ permanent ones, epoch-N
+checkpoints/     newest checkpoints, step-N, and a copy of config.json; in kept/ permanent ones
 samples/         photos of `val` and their stylized versions
 events/          TensorBoard events
 generator.keras  generator of the newest checkpoint
@@ -14,7 +14,9 @@ import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,32 +24,39 @@ import tensorflow as tf
 from absl import logging
 
 from anime_tf.config import settings
-from anime_tf.errors import first_line
-from anime_tf.io.atomic import write_bytes
+from anime_tf.conversion.tf1 import check_declared
+from anime_tf.errors import error_line, first_line, reading
+from anime_tf.io.atomic import sync, write_bytes
+from anime_tf.io.locks import locked
 from anime_tf.models.archive import save_generator
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import is_chief
 from anime_tf.training.trainer import Trainer
 
 CONFIG, STATS, GENERATOR = "config.json", "stats.jsonl", "generator.keras"
+LOCK = ".lock"
+CONFIG_BYTES = 2**20  # largest config.json that is read
 
 
 def resumed_config(run_dir: str | os.PathLike[str], changes: Mapping[str, Any]) -> TrainConfig:
     """Return the settings of the run in `run_dir` with `changes` applied.
 
+    Reads the copy in ``checkpoints`` where config.json is damaged.
+
     Raises:
         FileNotFoundError: `run_dir` holds no run.
         ValueError: Its config cannot be read, or a change is not allowed in a resumed run.
     """
-    path = Path(run_dir) / CONFIG
-    if not path.is_file():
+    path, copy = Path(run_dir) / CONFIG, Path(run_dir) / "checkpoints" / CONFIG
+    if not path.is_file() and not copy.is_file():
         raise FileNotFoundError(f"{path}: no such file; --resume needs an existing run")
     try:
-        config = TrainConfig.from_dict(json.loads(path.read_text()))
-    except (json.JSONDecodeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: expected the config of a run, got another file ({error})"
-        ) from error
+        config = _read_config(path)
+    except (ValueError, OSError) as error:
+        if not copy.is_file():
+            raise
+        logging.warning("%s; reading the copy %s", error_line(error), copy)
+        config = _read_config(copy)
     for name, value in changes.items():
         old = getattr(config, name)
         if value == old or name == "run_dir":
@@ -59,6 +68,19 @@ def resumed_config(run_dir: str | os.PathLike[str], changes: Mapping[str, Any]) 
             )
         logging.info("%s changes from %s to %s", name, old, value)
     return config.replace(**{**changes, "run_dir": os.fspath(run_dir)})
+
+
+def _read_config(path: Path) -> TrainConfig:
+    with reading(path, "the config of a run"):
+        size = path.stat().st_size
+        if size > CONFIG_BYTES:
+            raise ValueError(f"expected at most {CONFIG_BYTES} bytes of settings, got {size}")
+        try:
+            return TrainConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise ValueError(
+                f"expected the config of a run, got another file ({first_line(error)})"
+            ) from error
 
 
 class RunDir:
@@ -105,13 +127,10 @@ class RunDir:
         self._resume = resume
         self._from_epoch = from_epoch
         self._open = contextlib.ExitStack()
+        self._stats: TextIO | None = None
         self._checkpoint = tf.train.Checkpoint(**trainer.trackables)
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint,
-            os.fspath(self.path / "checkpoints"),
-            max_to_keep=config.keep_checkpoints,
-            checkpoint_name="step",
-        )
+        self._folder = self.path / "checkpoints"
+        self._saved: list[Path] = []  # prefixes of the checkpoints to rotate, the newest last
 
     def __enter__(self) -> RunDir:
         if not self.writes:
@@ -123,14 +142,18 @@ class RunDir:
             check_unused(self.path)
         self.samples.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_locked(self.path))
+            stack.enter_context(locked(self.path / LOCK, self.path, "trains"))
+            for folder in self._folder.rglob("*_temp"):  # of a save that was killed
+                shutil.rmtree(folder, ignore_errors=True)
             if self._resume:
                 self._restore()
                 if self._from_epoch:
                     # Before the log is truncated: if the process ends here, both still agree.
                     self._save_newest()
-            settings = json.dumps(dataclasses.asdict(self._config), indent=1)
-            write_bytes(self.path / CONFIG, settings.encode())
+            settings = json.dumps(dataclasses.asdict(self._config), indent=1).encode()
+            self._folder.mkdir(exist_ok=True)
+            for folder in (self._folder, self.path):  # one after the other: one of them is whole
+                write_bytes(folder / CONFIG, settings)
             self.step = int(self.trainer.step.numpy())
             self._stats = stack.enter_context(self._open_stats())
             self._events = tf.summary.create_file_writer(os.fspath(self.path / "events"))
@@ -144,27 +167,39 @@ class RunDir:
     @property
     def newest_checkpoint(self) -> str | None:
         """Prefix of the newest checkpoint; None before the first."""
-        return self._manager.latest_checkpoint
+        return os.fspath(self._saved[-1]) if self._saved else None
 
     def _restore(self) -> None:
-        if self._from_epoch:
-            # Kept checkpoints carry no save counter, unlike the manager's.
-            prefix = os.fspath(kept_checkpoint(self.path, self._from_epoch))
-            read = self._checkpoint.read
-            remedy = "resume from another"
-        elif self.newest_checkpoint:
-            prefix, read = self.newest_checkpoint, self._checkpoint.restore
-            remedy = "remove it to resume from the one before"
-        else:
-            logging.info("%s: no checkpoint yet, starting from step 0", self.path)
-            return
-        expected = int(self.trainer.seed.numpy())
+        """Restore the newest whole checkpoint, and log which were skipped and why."""
+        listed = list_checkpoints(self.path)
+        kept = [kept_checkpoint(self.path, self._from_epoch)] if self._from_epoch else None
+        skipped: dict[Path, str] = {}
+        for prefix in kept or listed:
+            try:
+                self._read(prefix)
+            except ValueError as error:
+                logging.warning("skipped: %s", error)
+                skipped[prefix] = str(error)
+            else:
+                # Damaged ones are neither counted nor deleted.
+                whole = [path for path in reversed(listed) if path not in skipped]
+                self._saved = [path for path in whole if path.parent == self._folder]
+                return
+        if skipped:
+            remedy = "resume from another" if kept else "no checkpoint of the run can be read"
+            raise ValueError(f"{next(iter(skipped.values()))}; {remedy}")
+        logging.info("%s: no checkpoint yet, starting from step 0", self.path)
+
+    def _read(self, prefix: Path) -> None:
+        """Read a checkpoint: TensorFlow verifies the checksum of every tensor."""
+        expected = self._config.seed
         try:
-            read(prefix).assert_consumed()
-        except (tf.errors.OpError, AssertionError, ValueError) as error:
+            reader = tf.train.load_checkpoint(os.fspath(prefix))
+            check_declared(prefix, reader.get_variable_to_shape_map())
+            self._checkpoint.read(os.fspath(prefix)).assert_consumed()
+        except Exception as error:  # TensorFlow raises anything
             raise ValueError(
-                f"{prefix}: does not fit this run's networks, or is damaged "
-                f"({first_line(error)}); {remedy}"
+                f"{prefix}: does not fit this run's networks, or is damaged ({first_line(error)})"
             ) from error
         seed = int(self.trainer.seed.numpy())
         if seed != expected:
@@ -174,20 +209,23 @@ class RunDir:
         """Open the log without the lines after the checkpoint, whose steps will run again."""
         path = self.path / STATS
         if path.exists():
-            kept = []
-            for line in path.read_text().splitlines():
+            kept, damaged = [], []
+            for number, line in enumerate(path.read_bytes().splitlines(), 1):
                 try:
                     known = json.loads(line)["step"] <= self.step
-                except (json.JSONDecodeError, KeyError):
-                    known = False  # the run was killed while writing it
+                except (ValueError, KeyError, TypeError, RecursionError):
+                    damaged.append(number)  # the machine stopped while the run wrote it
+                    continue
                 if known:
-                    kept.append(line + "\n")
-            write_bytes(path, "".join(kept).encode())
+                    kept.append(line + b"\n")
+            if damaged:
+                logging.warning("%s: removed the damaged lines %s", path, damaged)
+            write_bytes(path, b"".join(kept))
         return path.open("a", encoding="utf-8")
 
     def log(self, line: Mapping[str, Any], losses: Mapping[str, float]) -> None:
         """Write a step's line to the log and its losses to TensorBoard."""
-        if not self.writes:
+        if self._stats is None:
             return
         self._stats.write(json.dumps({**line, **losses}) + "\n")
         self._stats.flush()
@@ -231,24 +269,72 @@ class RunDir:
             return
         if keep_as is not None:
             # First, so that a run killed in between repeats it after a resume.
-            kept = self.path / "checkpoints" / "kept" / keep_as
+            kept = self._folder / "kept" / keep_as
             kept.parent.mkdir(exist_ok=True, parents=True)
-            self._checkpoint.write(os.fspath(kept))
+            self._write(kept)
             save_generator(self.trainer.exportable(), kept.with_name(f"{keep_as}.keras"))
         self._save_newest()
         self._events.flush()
 
     def _save_newest(self) -> None:
-        self._manager.save(checkpoint_number=int(self.trainer.step.numpy()))
+        """Write a checkpoint; all of it is on the disk before older ones are deleted."""
+        if self._stats is not None:
+            os.fsync(self._stats.fileno())
+        prefix = self._folder / f"step-{int(self.trainer.step.numpy())}"
+        self._write(prefix)
+        self._saved = [*(p for p in self._saved if p != prefix), prefix]
+        kept = self._saved[-self._config.keep_checkpoints :]
+        lines = [f'model_checkpoint_path: "{prefix.name}"']
+        lines += [f'all_model_checkpoint_paths: "{path.name}"' for path in kept]
+        write_bytes(self._folder / "checkpoint", "\n".join([*lines, ""]).encode())
         save_generator(self.trainer.exportable(), self.path / GENERATOR)
+        for old in self._saved[: -self._config.keep_checkpoints]:
+            for file in _files(old):
+                file.unlink(missing_ok=True)
+        self._saved = kept
+
+    def _write(self, prefix: Path) -> None:
+        self._checkpoint.write(os.fspath(prefix))
+        for path in (*_files(prefix), prefix.parent):
+            sync(path)
 
 
 def check_unused(run_dir: Path) -> None:
     """Raise FileExistsError if a folder holds a run."""
-    if (run_dir / CONFIG).exists():
+    if (run_dir / CONFIG).exists() or list_checkpoints(run_dir):
         raise FileExistsError(
             f"{run_dir}: already holds a run; continue it with --resume, or choose another run_dir"
         )
+
+
+def list_checkpoints(run_dir: Path) -> list[Path]:
+    """Return the prefixes of all checkpoints of a run, whole or not, the newest first.
+
+    The file ``checkpoint`` gives their order; those that it does not name come by their time,
+    before the others if they are newer than it. Permanent checkpoints come last.
+    """
+    folder = run_dir / "checkpoints"
+    record = folder / "checkpoint"
+    text = record.read_text(encoding="utf-8", errors="replace") if record.is_file() else ""
+    named = re.findall(r'^all_model_checkpoint_paths: "(step-\d+)"$', text, re.MULTILINE)
+    saved_at = record.stat().st_mtime_ns if named else 0
+
+    def order(index: Path) -> tuple[int, int, int, int]:
+        changed_at, step = index.stat().st_mtime_ns, int(index.stem.rpartition("-")[2])
+        place = named.index(index.stem) if index.stem in named else -1
+        return place < 0 and changed_at > saved_at, place, changed_at, step
+
+    found: list[Path] = []
+    for place, pattern in ((folder, "step-*.index"), (folder / "kept", "epoch-*.index")):
+        indices = [file for file in place.glob(pattern) if file.stem.rpartition("-")[2].isdigit()]
+        found += sorted(indices, key=order, reverse=True)
+    return [index.with_suffix("") for index in found]
+
+
+def _files(prefix: Path) -> list[Path]:
+    """List the files of a checkpoint, the index last."""
+    data = sorted(prefix.parent.glob(f"{prefix.name}.data-?????-of-?????"))
+    return [*data, prefix.with_name(f"{prefix.name}.index")]
 
 
 def kept_checkpoint(run_dir: Path, epoch: int) -> Path:
@@ -267,26 +353,3 @@ def kept_checkpoint(run_dir: Path, epoch: int) -> Path:
             f"after epochs: {there}"
         )
     return path
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Lock a run directory against a second process.
-
-    The operating system releases the lock when the process ends, however it ends.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows cannot lock a folder
-        yield
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise BlockingIOError(
-            f"{path}: another process trains here; wait until it ends, or choose another run_dir"
-        ) from error
-    finally:
-        os.close(descriptor)

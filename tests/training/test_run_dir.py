@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -107,7 +109,7 @@ def test_two_processes_cannot_train_in_one_directory(tmp_path):
     settings = config(tmp_path)
     with (
         RunDir(settings, Trainer(settings), resume=False),
-        pytest.raises(BlockingIOError, match="another process trains here"),
+        pytest.raises(BlockingIOError, match=rf"process {os.getpid()} trains here"),
         RunDir(settings, Trainer(settings), resume=True),
     ):
         pass
@@ -124,3 +126,80 @@ def test_only_the_newest_checkpoints_stay(tmp_path):
             run.save()
     names = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
     assert names == ["step-2.index", "step-3.index"]
+
+
+def saved_twice(run_dir):
+    """Write a run with whole checkpoints of steps 1 and 2, and a logged step after them."""
+    settings = config(run_dir)
+    trainer = Trainer(settings)
+    with RunDir(settings, trainer, resume=False) as run:
+        for step in (1, 2):
+            trainer.step.assign(step)
+            trainer.generator.weights[0].assign(tf.fill(trainer.generator.weights[0].shape, step))
+            run.log({"step": step}, {"g/loss": step / 2})
+            run.save()
+    return run_dir
+
+
+def damaged_copies(path):
+    """Yield the contents that a power loss can leave of a file; None for no file."""
+    data = path.read_bytes()
+    yield from (None, b"", data[: len(data) // 2], data[:-1], bytes(len(data)))
+
+
+def test_a_power_loss_resumes_from_the_newest_whole_checkpoint(tmp_path, caplog):
+    whole = saved_twice(tmp_path / "whole")
+    state = [path for path in whole.rglob("*") if path.is_file() and path.parent.name != "events"]
+    names = {path.relative_to(whole).as_posix() for path in state}
+    assert {"config.json", "stats.jsonl", "generator.keras", "checkpoints/checkpoint"} < names
+    trainer = Trainer(config(whole))
+    cases = 0
+    for path in sorted(state):
+        name = path.relative_to(whole).as_posix()
+        for content in damaged_copies(path):
+            run_dir = tmp_path / "run"
+            shutil.rmtree(run_dir, ignore_errors=True)
+            shutil.copytree(whole, run_dir)
+            caplog.clear()
+            if content is None:
+                (run_dir / name).unlink()
+            else:
+                (run_dir / name).write_bytes(content)
+            newest = 1 if name.startswith("checkpoints/step-2.") else 2
+            with RunDir(resumed_config(run_dir, {}), trainer, resume=True) as run:
+                case = f"{name}: {None if content is None else len(content)} bytes"
+                assert run.step == newest, case
+                assert np.all(trainer.generator.weights[0] == newest), case
+                assert run.newest_checkpoint.endswith(f"step-{newest}"), case
+            if newest == 1 and content is not None:
+                assert f"skipped: {run_dir / 'checkpoints/step-2'}" in caplog.text, case
+            steps = [json.loads(line)["step"] for line in (run_dir / "stats.jsonl").open()]
+            assert steps == ([1, 2][:newest] if name != "stats.jsonl" else steps), case
+            assert resumed_config(run_dir, {}) == config(run_dir), case
+            cases += 1
+    assert cases == 45
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_left_alone(tmp_path):
+    run_dir = saved_twice(tmp_path)
+    log = (run_dir / "stats.jsonl").read_bytes()
+    for path in (run_dir / "checkpoints").glob("*.index"):
+        path.write_bytes(b"")
+    settings = resumed_config(run_dir, {})
+    with pytest.raises(ValueError, match="step-2: .* no checkpoint of the run can be read$"):
+        RunDir(settings, Trainer(settings), resume=True).__enter__()
+    assert (run_dir / "stats.jsonl").read_bytes() == log
+    (run_dir / "config.json").unlink()
+    with pytest.raises(FileExistsError, match="already holds a run"):
+        RunDir(settings, Trainer(settings), resume=False).__enter__()
+
+
+def test_damaged_lines_of_the_log_are_named(tmp_path, caplog):
+    run_dir = saved_twice(tmp_path)
+    path = run_dir / "stats.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[1] + bytes(40) + b"\n[3]\n")
+    settings = resumed_config(run_dir, {})
+    with RunDir(settings, Trainer(settings), resume=True):
+        pass
+    assert f"{path}: removed the damaged lines [2, 3]" in caplog.text
+    assert [json.loads(line)["step"] for line in path.open()] == [2]
