@@ -13,6 +13,7 @@ import inspect
 import numbers
 import os
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from typing import Any, ClassVar, TypeVar
 _ConfigT = TypeVar("_ConfigT", bound="Config")
 
 _ENTRY = re.compile(r"^    (\w+): (.*(?:\n {6,}.*)*)", re.MULTILINE)
+_WIDEST = {int: 2**63 - 1, float: sys.float_info.max}  # integers fit TensorFlow's
 _TRUE, _FALSE = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
 
 
@@ -91,22 +93,20 @@ class Setting:
             return None
         if self.convert is not None:
             return self.convert(value)
-        if self.type is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-            value = float(value)
-        elif (
-            self.type is int and isinstance(value, numbers.Integral) and value not in (True, False)
-        ):
-            value = int(value)
-        elif self.type is tuple and isinstance(value, list):
-            value = tuple(value)
-        kinds = (str, os.PathLike) if self.type is str else (self.type,)
-        bad = not isinstance(value, kinds) or (self.type is int and isinstance(value, bool))
-        if not bad and self.type in (int, float):
-            bad = (
-                (self.minimum is not None and not value >= self.minimum)
-                or (self.maximum is not None and not value <= self.maximum)
-                or (self.below is not None and not value < self.below)
-            )
+        number = {int: numbers.Integral, float: numbers.Real}.get(self.type)
+        if number is not None:
+            widest = _WIDEST[self.type]
+            low = -widest if self.minimum is None else self.minimum
+            high = widest if self.maximum is None else self.maximum
+            bad = isinstance(value, bool) or not isinstance(value, number)
+            bad = bad or not low <= value <= min(high, widest)  # NaN is in no range
+            if not bad:
+                value = self.type(value)
+                bad = self.below is not None and value >= self.below
+        else:
+            if self.type is tuple and isinstance(value, list):
+                value = tuple(value)
+            bad = not isinstance(value, (str, os.PathLike) if self.type is str else self.type)
         if bad:
             raise ValueError(f"expected {self.expected}")
         if self.choices:

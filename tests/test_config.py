@@ -42,6 +42,8 @@ class More(Base):
         words: Words.
         size: A size.
         secret: Without a flag.
+        free: A number without limits.
+        whole: An integer without limits.
     """
 
     FLAG_PREFIX: ClassVar[str] = "more_"
@@ -50,11 +52,13 @@ class More(Base):
     words: tuple[str, ...] = setting(("a",), choices=("a", "bee"))
     size: int = setting(2, convert=even)
     secret: bool = setting(False, flag=False)
+    free: float = setting(0.0, flag=False)
+    whole: int = setting(0, flag=False)
 
 
 def test_settings_are_described_by_their_fields_and_docstrings():
     found = settings(More)
-    assert list(found) == ["path", "ratio", "count", "words", "size", "secret"]
+    assert list(found) == ["path", "ratio", "count", "words", "size", "secret", "free", "whole"]
     assert found["path"].required
     assert found["ratio"].help == "A number, whose text goes on in a second line."
     assert [one.flag for one in found.values()] == [
@@ -63,7 +67,7 @@ def test_settings_are_described_by_their_fields_and_docstrings():
         "n",
         "more_words",
         "more_size",
-        "",
+        *("", "", ""),
     ]
     assert (found["count"].type, found["count"].optional) == (int, True)
     assert found["count"].expected == "an integer from 1 to 9"
@@ -87,6 +91,14 @@ def test_values_are_converted():
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
+        ("ratio", float("nan"), "ratio: expected a number of at least 0 and below 1, got nan"),
+        ("free", float("nan"), "free: expected a number, got nan"),
+        ("free", -float("inf"), "free: expected a number, got -inf"),
+        ("free", 10**400, "free: expected a number, got 1000"),
+        ("free", True, "free: expected a number, got True"),
+        ("whole", 1.5, "whole: expected an integer, got 1.5"),
+        ("whole", 2**63, "whole: expected an integer, got 9223372036854775808"),
+        ("path", 5, "path: expected a string, got 5"),
         ("ratio", 1.0, "ratio: expected a number of at least 0 and below 1, got 1.0"),
         ("ratio", float("nan"), "ratio: expected a number"),
         ("ratio", True, "ratio: expected a number"),

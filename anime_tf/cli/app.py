@@ -16,14 +16,16 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 
 from absl import flags, logging
 
 from anime_tf import __version__
 from anime_tf.cli.flags import Flags, UsageError, check_required, define, parse
 from anime_tf.config import Config, Setting, did_you_mean
-from anime_tf.errors import error_line, printable
+from anime_tf.errors import error_line, first_line, printable
 from anime_tf.io import native_stderr
+from anime_tf.io.locks import locked_output
 
 EXIT_DONE = 0
 EXIT_SOME_FAILED = 1
@@ -59,8 +61,8 @@ class Command:
         summary: One line of help.
         example: Arguments of example calls, one call a line.
         configs: Classes whose settings are its flags.
-        main: Does the work and returns the exit code; None counts as 0. A ValueError or OSError
-            becomes one line on stderr and exit code 2.
+        main: Does the work and returns the exit code; None counts as 0. An error becomes one line
+            on stderr and exit code 2. The value of a flag ``output`` is locked meanwhile.
         positional: Flags whose values may be given without their names, in order.
     """
 
@@ -148,7 +150,8 @@ def run(command: Command | Group, argv: Sequence[str], program: str = "") -> int
         parse(values, arguments, command.positional)
         check_required(values, command.groups)
         _start_logging(values.debug)
-        return command.main(values) or EXIT_DONE
+        with locked_output(values.output) if values.get_flag_value("output", "") else nullcontext():
+            return command.main(values) or EXIT_DONE
     except KeyboardInterrupt:
         complain(f"{program}: interrupted")
         return EXIT_INTERRUPTED
@@ -157,10 +160,15 @@ def run(command: Command | Group, argv: Sequence[str], program: str = "") -> int
         shown = f"example: {program} {example}; " if example else ""
         complain(f"{program}: {error} ({shown}{program} --help lists every flag)")
         return EXIT_NOTHING_DONE
-    except (ValueError, OSError) as error:
+    except Exception as error:  # the last resort: whatever happens is told in one line
         if values.debug:
             logging.exception("%s failed", program)
-        complain(f"{program}: {error_line(error)}")
+        line = error_line(error)
+        if isinstance(error, MemoryError):
+            line = f"out of memory: {first_line(error)}"
+        elif not isinstance(error, (ValueError, OSError)):
+            line = f"{type(error).__name__}: {first_line(error)}; please report this (see --debug)"
+        complain(f"{program}: {line}")
         return EXIT_NOTHING_DONE
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from anime_tf.config import Config, setting
 
+MAX_SIDE = 4096  # largest side of a training picture, pixels
 RESAMPLINGS = ("area", "linear")
 """Ways to resize before or while smoothing; see `edge_smooth.smooth_folder`."""
 
@@ -45,10 +46,10 @@ class SmoothConfig(Config):
 
     style_dir: str = setting()
     output: str | None = setting(None)
-    image_size: int = setting(256, minimum=0)
+    image_size: int = setting(256, minimum=0, maximum=MAX_SIDE)
     resampling: str = setting("area", choices=RESAMPLINGS)
     overwrite: bool = setting(False)
-    workers: int = setting(0, minimum=0)
+    workers: int = setting(0, minimum=0, maximum=256)
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,6 @@ class CheckConfig(Config):
 
     dataset_dir: str = setting()
     style: str = setting()
-    image_size: int = setting(256, minimum=1)
+    image_size: int = setting(256, minimum=1, maximum=MAX_SIDE)
     json: str | None = setting(None)
-    workers: int = setting(0, minimum=0)
+    workers: int = setting(0, minimum=0, maximum=256)

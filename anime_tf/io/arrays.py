@@ -72,8 +72,6 @@ def check_hdf5(file: h5py.File, size: int) -> int:
                 raise ValueError(f"expected values within the file, got the link {name}")
             member = group[name]
             if isinstance(member, h5py.Dataset):
-                if member.is_virtual or member.external:
-                    raise ValueError(f"expected values within the file, got others for {name}")
                 datasets[h5py.h5o.get_info(member.id).addr] = member
             elif isinstance(member, h5py.Group):
                 address = h5py.h5o.get_info(member.id).addr
@@ -83,11 +81,18 @@ def check_hdf5(file: h5py.File, size: int) -> int:
 
     groups: set[int] = set()
     visit(file)
-    _check_declared(sum(dataset.nbytes for dataset in datasets.values()), size)
+    _check_datasets(list(datasets.values()), size)
     return sum(dataset.size for dataset in datasets.values())
+
+
+def _check_datasets(datasets: list[h5py.Dataset], size: int) -> None:
+    for dataset in datasets:
+        if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
+            raise ValueError(f"expected values within the file, got others for {dataset.name}")
+    _check_declared(sum(dataset.nbytes for dataset in datasets), size)
 
 
 def read_hdf5(layers: list[list[h5py.Dataset]], size: int) -> list[list[np.ndarray]]:
     """Read the datasets of layers from an HDF5 file of `size` bytes."""
-    _check_declared(sum(dataset.nbytes for layer in layers for dataset in layer), size)
+    _check_datasets([dataset for layer in layers for dataset in layer], size)
     return [[dataset[()] for dataset in layer] for layer in layers]

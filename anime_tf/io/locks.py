@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+import platformdirs
 
 
 @contextlib.contextmanager
@@ -55,11 +58,14 @@ def locked(lock: Path, path: str | os.PathLike[str], verb: str = "writes") -> It
 
 @contextlib.contextmanager
 def locked_output(output: str | os.PathLike[str]) -> Iterator[None]:
-    """Lock an output, a file or a folder, by a hidden file beside it."""
-    path = Path(output)
-    path = path.resolve() if path.name in ("", "..") else path
-    if not os.access(path.parent, os.W_OK):  # the writer makes the folder, or says why not
+    """Lock an output, a file or a folder, which need not exist, against this user's processes."""
+    name = hashlib.sha256(os.fsencode(os.path.realpath(output))).hexdigest()[:32]
+    try:
+        folder = platformdirs.user_runtime_path("anime_tf", appauthor=False, ensure_exists=True)
+        if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+            raise PermissionError
+    except OSError:  # no place for locks, or one of somebody else
         yield
         return
-    with locked(path.with_name(f".{path.name[:100]}.lock"), output):
+    with locked(folder / f"{name}.lock", output):
         yield

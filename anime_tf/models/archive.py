@@ -7,17 +7,19 @@ arguments of a known class.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 
 from anime_tf.errors import first_line
+from anime_tf.io.arrays import check_hdf5, check_zip
 from anime_tf.io.atomic import atomic_file
 from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, open_plain_file
 from anime_tf.models.generator import Generator
@@ -26,6 +28,8 @@ from anime_tf.models.registry import GENERATORS
 STORAGES = ("float32", "float16")  # dtypes that an archive can store its weights in
 FLOAT16_MAX = float(np.finfo(np.float16).max)
 
+CONFIG_BYTES = 2**20  # largest config.json
+CHECKED_WIDTH = 64  # wider networks are checked before memory is taken for them
 _PARTS = frozenset({"config.json", "model.weights.h5"})
 
 
@@ -84,21 +88,46 @@ def load_generator(path: str | os.PathLike[str], *, precision: str = "float32") 
     path = Path(path)
     policy = keras.DTypePolicy(precision)
     kind, config = _read_config(path)
+    count = _count_weights(path, kind)
     try:
+        _check_width(kind, config, count)
         model = kind(**{**config, "dtype": policy})
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # Keras raises anything
         raise ValueError(
             f"{path}: its config does not fit {kind.__name__} ({first_line(error)}); "
             "re-create it with this version of anime_tf"
         ) from error
     try:
         model.load_weights(path)
-    except (ValueError, KeyError, OSError, RuntimeError) as error:
+    except Exception as error:
         raise ValueError(
             f"{path}: its weights do not fit {kind.__name__} ({first_line(error)}); "
             "re-create it with this version of anime_tf"
         ) from error
     return model
+
+
+def _count_weights(path: Path, kind: type[Generator]) -> int:
+    """Check the declared sizes of the weights of an archive; return how many there are."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            data = archive.read("model.weights.h5")
+        with h5py.File(io.BytesIO(data), "r") as file:
+            return check_hdf5(file, len(data))
+    except Exception as error:  # HDF5 raises anything
+        raise ValueError(
+            f"{path}: its weights do not fit {kind.__name__} ({first_line(error)}); "
+            "re-create it with this version of anime_tf"
+        ) from error
+
+
+def _check_width(kind: type[Generator], config: dict[str, Any], count: int) -> None:
+    """Raise ValueError for a width whose network takes far more memory than the file's weights."""
+    width = config.get("width", 0)
+    if isinstance(width, int) and width > CHECKED_WIDTH:
+        expected = kind(width=CHECKED_WIDTH).count_params() * (width / CHECKED_WIDTH) ** 2
+        if expected > 2 * count:
+            raise ValueError(f"expected a width for {count} weights, got {width}")
 
 
 def _read_config(path: Path) -> tuple[type[Generator], dict[str, Any]]:
@@ -119,15 +148,22 @@ def _read_config(path: Path) -> tuple[type[Generator], dict[str, Any]]:
                     f"{path}: expected a .keras archive, got a zip file without "
                     f"{' and '.join(sorted(missing))}"
                 )
+            check_zip(path, archive)
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile("wrong checksum")
-            content = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            if archive.getinfo("config.json").file_size > CONFIG_BYTES:
+                raise ValueError(f"{path}: expected a config.json of at most {CONFIG_BYTES} bytes")
+            text = archive.read("config.json")
+    except Exception as error:
+        if isinstance(error, ValueError) and str(path) in str(error):
+            raise
         raise ValueError(
             f"{path}: the .keras archive is incomplete or damaged ({first_line(error)}); "
             "copy or create it again"
         ) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: its config.json is not JSON ({first_line(error)})") from error
 
     known = {keras.saving.get_registered_name(kind): kind for kind in GENERATORS.values()}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anime_tf.config import Config, setting, settings
+from anime_tf.datasets.config import MAX_SIDE
 from anime_tf.datasets.pipeline import FITS
 
 # Keys of `models.registry` and `losses.adversarial`, repeated because the help of the command line
@@ -141,7 +142,7 @@ class TrainConfig(Config):
     init_epochs: int = setting(10, minimum=0)
     steps_per_epoch: int = setting(0, minimum=0, fixed=True)
     batch_size: int = setting(12, minimum=1, fixed=True)
-    image_size: int = setting(256, minimum=32, fixed=True)
+    image_size: int = setting(256, minimum=32, maximum=MAX_SIDE, fixed=True)
     fit: str = setting("resize", choices=FITS, fixed=True)
     augment_flip: bool = setting(False, fixed=True)
     augment_resize: bool = setting(False, fixed=True)
@@ -158,9 +159,9 @@ class TrainConfig(Config):
     xla: bool = setting(False)
     distribute: str = setting("none", choices=DISTRIBUTE)
     init_weights: str = setting("", fixed=True)
-    generator_width: int = setting(32, minimum=1, fixed=True)
-    discriminator_width: int = setting(64, minimum=2, fixed=True)
-    discriminator_depth: int = setting(3, minimum=1, fixed=True)
+    generator_width: int = setting(32, minimum=1, maximum=512, fixed=True)
+    discriminator_width: int = setting(64, minimum=2, maximum=512, fixed=True)
+    discriminator_depth: int = setting(3, minimum=1, maximum=8, fixed=True)
     spectral_norm: bool = setting(True, fixed=True)
     discriminator_dropout: float = setting(0.0, minimum=0, below=1, fixed=True)
     perceptual: str = setting("vgg19", choices=PERCEPTUAL, fixed=True)
@@ -210,7 +211,7 @@ class TrainConfig(Config):
     keep_checkpoints: int = setting(3, minimum=1)
     keep_every_epochs: int = setting(0, minimum=0)
     log_steps: int = setting(1, minimum=1)
-    samples: int = setting(4, minimum=0)
+    samples: int = setting(4, minimum=0, maximum=256)
     sample_epochs: int = setting(1, minimum=1)
     histogram_epochs: int = setting(0, minimum=0)
     collapse_epochs: int = setting(3, minimum=0)

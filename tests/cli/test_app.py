@@ -156,12 +156,30 @@ def test_errors_of_a_verb(error, line, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_other_errors_are_not_hidden():
+def test_other_errors_are_one_line_and_no_traceback(capsys):
     def main(values):
         raise KeyError("a fault of the program")
 
-    with pytest.raises(KeyError):
-        app.run(command(main), GOOD)
+    assert app.run(command(main), GOOD) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("KeyError: 'a fault of the program'; please report this (see --debug)")
+    assert app.run(command(main), [*GOOD, "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_two_processes_cannot_write_one_output(tmp_path, capsys):
+    @dataclass(frozen=True)
+    class Output(Config):
+        output: str = setting()
+
+    def main(values):
+        return app.run(app.Command("infer", "", "", (Output,), lambda _: 0), arguments)
+
+    arguments = [f"--output={tmp_path / 'new' / 'out.png'}"]
+    assert app.run(app.Command("infer", "", "", (Output,), main), arguments) == 2
+    told = capsys.readouterr().err
+    assert f"out.png: process {os.getpid()} writes here; wait until it ends" in told
+    assert app.run(app.Command("infer", "", "", (Output,), lambda _: 0), arguments) == 0
 
 
 def test_interrupt(capsys):

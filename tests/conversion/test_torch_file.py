@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -92,3 +93,28 @@ def test_tensors_beyond_their_values_are_refused(tmp_path):
         for name, part in (parts | {"archive/data/0": bytes(20)}).items():
             archive.writestr(name, part)
     assert "expected 24 bytes, got 20" in refused(path)
+
+
+def test_declared_sizes_take_no_memory(tmp_path):
+    """A memo of 4 billion entries, overlapping strides, a billion values of one storage."""
+    path = write_state_dict(tmp_path / "x.pt", {"a": np.zeros((2, 3), np.float32)})
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    pickled = parts["archive/data.pkl"]
+    sizes = b"(J\x02\x00\x00\x00J\x03\x00\x00\x00t(J\x03\x00\x00\x00J\x01\x00\x00\x00t"
+    assert sizes in pickled
+    number = (2**30).to_bytes(4, "little")
+    overlapping = pickled.replace(sizes, b"(J%bJ%bt(K\x00K\x00t" % (number, number))
+    memo = pickled[:2] + b"}r\xff\xff\xff\xff0" + pickled[2:]
+    long = pickled[:2] + b"\x8e" + (2**40).to_bytes(8, "little")
+    for damaged in (overlapping, memo, long):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, part in (parts | {"archive/data.pkl": damaged}).items():
+                archive.writestr(name, part)
+        tracemalloc.start()
+        if damaged is memo:
+            assert list(read_state_dict(path)) == ["a"]
+        else:
+            refused(path)
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+        tracemalloc.stop()

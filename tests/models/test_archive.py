@@ -190,6 +190,9 @@ def test_a_zip_that_is_no_archive_of_ours(archive, tmp_path):
     wider = {**config, "config": {**config["config"], "width": WIDTH + 1}}
     expect("weights do not fit AnimeGANv2Generator", config_json=json.dumps(wider).encode())
     expect("weights do not fit AnimeGANv2Generator", model_weights_h5=b"not HDF5")
+    vast = {**config, "config": {**config["config"], "width": 10**6}}
+    expect("expected a width for .* weights, got 1000000", config_json=json.dumps(vast).encode())
+    expect("config.json of at most", config_json=bytes(2**20 + 1))
 
 
 def test_code_in_an_archive_is_never_run(archive, tmp_path):

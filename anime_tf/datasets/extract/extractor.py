@@ -44,7 +44,7 @@ def _check_trim(value: Any) -> tuple[float, ...]:
         trim = tuple(float(word) for word in words)
     except (TypeError, ValueError):
         trim = ()
-    if len(trim) != 4 or min(trim) < 0 or max(trim[0] + trim[1], trim[2] + trim[3]) >= 90:
+    if len(trim) != 4 or not min(trim) >= 0 or not max(trim[0] + trim[1], trim[2] + trim[3]) < 90:
         raise ValueError(
             "expected four percents of at least 0, for top, bottom, left and right, below 90 along "
             "one side, as in 0,15,0,0"
@@ -76,7 +76,7 @@ class FrameSettings(Config):
     min_distance: int = setting(10, minimum=0, maximum=HASH_BITS)
     remove_letterbox: bool = setting(True)
     trim: tuple[float, ...] = setting((0.0, 0.0, 0.0, 0.0), convert=_check_trim)
-    crops: int = setting(0, minimum=0)
+    crops: int = setting(0, minimum=0, maximum=1000)
     crop_size: int = setting(256, minimum=1)
     crop_mode: str = setting(CROP_MODES[0], choices=CROP_MODES)
     seed: int = setting(0, minimum=0)

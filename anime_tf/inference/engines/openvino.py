@@ -153,7 +153,7 @@ def read_model(path: Path) -> Any:
             from anime_tf.models.archive import load_generator
 
             model = _convert(PaddedGenerator(load_generator(path), lowering=OPENVINO))
-    except RuntimeError as error:  # the class of OpenVINO's own errors
+    except Exception as error:
         raise ValueError(
             f"{path}: expected a .keras archive, or a SavedModel or ONNX model of export.py, got "
             f"a damaged one or another kind ({first_line(error)})"

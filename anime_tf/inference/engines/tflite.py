@@ -51,7 +51,7 @@ class TFLiteEngine:
             self._interpreter = interpreter_class(model_content=data, num_threads=os.cpu_count())
             (inputs,) = self._interpreter.get_input_details()
             (outputs,) = self._interpreter.get_output_details()
-        except (ValueError, RuntimeError) as error:
+        except Exception as error:  # of damaged models it raises anything
             raise ValueError(
                 f"{name}: the TFLite model is truncated, damaged or not from export.py "
                 f"({first_line(error)}); export it again"
