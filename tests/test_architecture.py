@@ -111,14 +111,14 @@ def test_there_is_no_ambient_state():
 
 
 def test_tests_mirror_the_package():
-    """`tests/a/test_b.py` or `test_b_topic.py` tests `a/b` of the package or of the repository."""
+    """`tests/a/test_b.py` or `test_b_topic.py` tests `a/b` of the package, repository or tests."""
     tests = ROOT / "tests"
     wrong = []
     for path in tests.rglob("test_*.py"):
         part, words = path.parent.relative_to(tests), path.stem.split("_")[1:]
         names = ["_".join(words[:count]) for count in range(1, len(words) + 1)]
         names += [f"__{one}__" for one in names]  # __main__
-        tested = [base / part / one for base in (PACKAGE, ROOT) for one in names]
+        tested = [base / part / one for base in (PACKAGE, ROOT, tests) for one in names]
         own = part == Path()  # architecture and project have no module
         if not own and not any(one.is_dir() or one.with_suffix(".py").exists() for one in tested):
             wrong.append(name(path))

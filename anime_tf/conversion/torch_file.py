@@ -67,13 +67,9 @@ class _Tensor:
     def array(self) -> np.ndarray:
         """Return a copy of the values."""
         values = self.storage.values()
-        if len(self.shape) != len(self.strides):
-            raise ValueError(
-                f"expected as many strides as sides, got {self.strides} and {self.shape}"
-            )
-        last = self.offset + sum(
-            (side - 1) * stride for side, stride in zip(self.shape, self.strides, strict=True)
-        )
+        # zip raises ValueError for another number of strides than sides.
+        sides = zip(self.shape, self.strides, strict=True)
+        last = self.offset + sum((side - 1) * stride for side, stride in sides)
         parts = (self.offset, *self.shape, *self.strides)
         # More elements than values: overlapping strides, which take memory for every element.
         too_many = math.prod(self.shape) > len(values)
@@ -158,8 +154,9 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise FileNotFoundError(f"{path}: no such file; {expected}")
     with reading(path, expected.removeprefix("expected ")), path.open("rb") as file:
         try:
-            content = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(file)
-            return _arrays(content, path.stat().st_size)
+            size = path.stat().st_size
+            content = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(file, size)
+            return _arrays(content, size)
         except pickle.UnpicklingError as error:
             raise ValueError(_refusal(str(error))) from error
 
@@ -196,7 +193,7 @@ def _read_zip(path: Path) -> Any:
             return InertUnpickler(file, STAND_INS, _Storages(read)).load()
 
 
-def _read_legacy(file: IO[bytes]) -> Any:
+def _read_legacy(file: IO[bytes], size: int) -> Any:
     """Read pickles of magic number, version and machine, the content, then the storages."""
     unknown = "expected a file of torch.save, got another kind of file or one cut off"
     try:
@@ -216,6 +213,8 @@ def _read_legacy(file: IO[bytes]) -> Any:
         count = int.from_bytes(file.read(8), "little")
         if count != storage.count:
             raise ValueError(f"expected {storage.count} values of a tensor, got {count}")
+        if storage.nbytes > size - file.tell():
+            raise ValueError(f"expected {storage.nbytes} bytes of values, got a file cut off")
         storage.data = file.read(storage.nbytes)
     return content
 

@@ -56,8 +56,8 @@ def dry_run(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -
         kept_checkpoint(run_dir, from_epoch)
         done = from_epoch * per_epoch
     elif resume:
-        steps = [p.name for p in list_checkpoints(run_dir) if p.name.startswith("step-")]
-        done = int(steps[0].rpartition("-")[2]) if steps else 0
+        names = [p.name for p in list_checkpoints(run_dir) if p.name.startswith("step-")]
+        done = int(names[0].rpartition("-")[2]) if names else 0
     begin_gan = min(config.init_epochs, config.epochs) * per_epoch
     end = config.epochs * per_epoch
     steps = {"init": max(0, begin_gan - done), "gan": max(0, end - max(done, begin_gan))}

@@ -107,7 +107,8 @@ def test_declared_sizes_take_no_memory(tmp_path):
     overlapping = pickled.replace(sizes, b"(J%bJ%bt(K\x00K\x00t" % (number, number))
     memo = pickled[:2] + b"}r\xff\xff\xff\xff0" + pickled[2:]
     long = pickled[:2] + b"\x8e" + (2**40).to_bytes(8, "little")
-    for damaged in (overlapping, memo, long):
+    array = long.replace(b"\x8e", b"\x96")
+    for damaged in (overlapping, memo, long, array):
         with zipfile.ZipFile(path, "w") as archive:
             for name, part in (parts | {"archive/data.pkl": damaged}).items():
                 archive.writestr(name, part)
