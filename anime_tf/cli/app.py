@@ -150,7 +150,8 @@ def run(command: Command | Group, argv: Sequence[str], program: str = "") -> int
         parse(values, arguments, command.positional)
         check_required(values, command.groups)
         _start_logging(values.debug)
-        with locked_output(values.output) if values.get_flag_value("output", "") else nullcontext():
+        output = values.output if "output" in values else None
+        with locked_output(output) if output else nullcontext():
             return command.main(values) or EXIT_DONE
     except KeyboardInterrupt:
         complain(f"{program}: interrupted")

@@ -107,7 +107,7 @@ def _check_replaceable(folder: Path, output: str | os.PathLike[str]) -> None:
 def _is_record(path: Path) -> bool:
     try:
         content = json.loads(read_plain_file(path, "the record of an export"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(content, dict) and content.get("kind") == RECORD_KIND
 

@@ -58,7 +58,7 @@ def load_model(kind: str, path: Path) -> Any:
     dlib = import_dlib()
     try:
         return getattr(dlib, kind)(str(path))
-    except RuntimeError as error:
+    except Exception as error:  # of damaged files dlib raises anything
         raise ValueError(
             f"{path}: expected a {kind} of dlib, got another file ({first_line(error)})"
         ) from error

@@ -31,6 +31,7 @@ from anime_tf.inference.engines.factory import (
 )
 from anime_tf.inference.engines.openvino import OpenVinoEngine, supports_bfloat16
 from anime_tf.inference.engines.saved_model import SavedModelEngine
+from anime_tf.io.arrays import read_member
 from anime_tf.metrics.similarity import psnr
 
 # environment variable; "0" disables measuring, so that "auto" depends on the weights alone
@@ -195,9 +196,9 @@ def _network_digest(path: Path) -> str:
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
-                return sha256(archive.read("config.json")).hexdigest()
-        except (zipfile.BadZipFile, KeyError, OSError, NotImplementedError):
-            pass  # the engine reports the error
+                return sha256(read_member(archive, "config.json")).hexdigest()
+        except Exception as error:  # the engine reports it
+            logging.debug("%s: %s", path, first_line(error))
     return cache.digest(path)
 
 

@@ -83,7 +83,7 @@ def load_json(key: str) -> Any:
     data = load(key)
     try:
         return None if data is None else json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

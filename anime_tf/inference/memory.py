@@ -7,6 +7,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from anime_tf.io.arrays import read_member
+
 MAX_BYTES_PER_PIXEL = 3000  # more than every network takes
 BFLOAT16_SHARE = 0.65  # memory that networks take in bfloat16, as a share of float32
 USABLE_SHARE = 0.7  # share of the free memory that a picture may take
@@ -27,8 +29,8 @@ def bytes_per_pixel(path: Path, precision: str) -> float:
 
     try:
         with zipfile.ZipFile(path) as archive:
-            name = json.loads(archive.read("config.json")).get("class_name")
-    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile):
+            name = json.loads(read_member(archive, "config.json")).get("class_name")
+    except Exception:
         name = None  # opening the archive reports what is wrong with it
     kinds = {kind.__name__: kind for kind in GENERATORS.values()}
     needed = kinds.get(name, Generator).BYTES_PER_PIXEL

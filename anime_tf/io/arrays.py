@@ -5,20 +5,31 @@ from __future__ import annotations
 import math
 import os
 import zipfile
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-import h5py
 import numpy as np
+
+if TYPE_CHECKING:
+    import h5py
 
 # Largest ratio of the declared size of compressed data to the size of its file. Weights hardly
 # compress; a deflated file of zeros has 1000.
 COMPRESSION_LIMIT = 8
+TEXT_LIMIT = 2**20  # bytes of settings
 
 
 def check_zip(path: str | os.PathLike[str], archive: zipfile.ZipFile) -> None:
     """Raise ValueError if the members of a zip file declare far more bytes than the file has."""
     declared = sum(member.file_size for member in archive.infolist())
     _check_declared(declared, os.path.getsize(path))
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Read a small text from a zip file; ValueError if it is larger than `TEXT_LIMIT`."""
+    size = archive.getinfo(name).file_size
+    if size > TEXT_LIMIT:
+        raise ValueError(f"expected a {name} of at most {TEXT_LIMIT} bytes, got {size}")
+    return archive.read(name)
 
 
 def _check_declared(declared: int, size: int) -> None:
@@ -63,6 +74,8 @@ def check_hdf5(file: h5py.File, size: int) -> int:
     Raises:
         ValueError: It links to other files, or declares far more bytes than it has.
     """
+    import h5py  # not for start-ups that read no HDF5
+
     datasets: dict[int, h5py.Dataset] = {}
 
     def visit(group: h5py.Group) -> None:
@@ -86,6 +99,8 @@ def check_hdf5(file: h5py.File, size: int) -> int:
 
 
 def _check_datasets(datasets: list[h5py.Dataset], size: int) -> None:
+    import h5py
+
     for dataset in datasets:
         if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
             raise ValueError(f"expected values within the file, got others for {dataset.name}")

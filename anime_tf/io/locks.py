@@ -61,10 +61,11 @@ def locked_output(output: str | os.PathLike[str]) -> Iterator[None]:
     """Lock an output, a file or a folder, which need not exist, against this user's processes."""
     name = hashlib.sha256(os.fsencode(os.path.realpath(output))).hexdigest()[:32]
     try:
-        folder = platformdirs.user_runtime_path("anime_tf", appauthor=False, ensure_exists=True)
-        if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+        folder = platformdirs.user_cache_path("anime_tf", appauthor=False, opinion=False) / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
             raise PermissionError
-    except OSError:  # no place for locks, or one of somebody else
+    except OSError:  # no place for locks
         yield
         return
     with locked(folder / f"{name}.lock", output):

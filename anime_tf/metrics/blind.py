@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from anime_tf.errors import reading
 from anime_tf.io import atomic, pictures
 from anime_tf.io.geometry import resize, side_by_side
 from anime_tf.metrics.report import PictureSet
@@ -95,13 +96,11 @@ def count_votes(key: Path, votes: Path) -> Count:
     Raises:
         ValueError: A file is no key or table; a pair is unknown, voted twice or missing.
     """
-    try:
+    with reading(key, "a key of blind pairs"):
         document = json.loads(key.read_bytes())
         pairs = {pair["pair"]: pair for pair in document["pairs"]}
         first, second = document["sets"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{key}: expected a key of blind pairs, got {error!r}") from None
-    with votes.open(encoding="utf-8", newline="") as lines:
+    with reading(votes, "a table of votes"), votes.open(encoding="utf-8", newline="") as lines:
         table = [(row.get("pair"), row.get("choice")) for row in csv.DictReader(lines)]
     names = Counter(name for name, _ in table)
     wrong = [name for name in names if name not in pairs or names[name] > 1]

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from anime_tf.errors import first_line
-from anime_tf.io.arrays import check_hdf5, check_zip
+from anime_tf.io.arrays import check_hdf5, check_zip, read_member
 from anime_tf.io.atomic import atomic_file
 from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, open_plain_file
 from anime_tf.models.generator import Generator
@@ -28,7 +28,6 @@ from anime_tf.models.registry import GENERATORS
 STORAGES = ("float32", "float16")  # dtypes that an archive can store its weights in
 FLOAT16_MAX = float(np.finfo(np.float16).max)
 
-CONFIG_BYTES = 2**20  # largest config.json
 CHECKED_WIDTH = 64  # wider networks are checked before memory is taken for them
 _PARTS = frozenset({"config.json", "model.weights.h5"})
 
@@ -151,9 +150,7 @@ def _read_config(path: Path) -> tuple[type[Generator], dict[str, Any]]:
             check_zip(path, archive)
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile("wrong checksum")
-            if archive.getinfo("config.json").file_size > CONFIG_BYTES:
-                raise ValueError(f"{path}: expected a config.json of at most {CONFIG_BYTES} bytes")
-            text = archive.read("config.json")
+            text = read_member(archive, "config.json")
     except Exception as error:
         if isinstance(error, ValueError) and str(path) in str(error):
             raise

@@ -26,6 +26,7 @@ from absl import logging
 from anime_tf.config import settings
 from anime_tf.conversion.tf1 import check_declared
 from anime_tf.errors import error_line, first_line, reading
+from anime_tf.io.arrays import TEXT_LIMIT
 from anime_tf.io.atomic import sync, write_bytes
 from anime_tf.io.locks import locked
 from anime_tf.models.archive import save_generator
@@ -35,7 +36,6 @@ from anime_tf.training.trainer import Trainer
 
 CONFIG, STATS, GENERATOR = "config.json", "stats.jsonl", "generator.keras"
 LOCK = ".lock"
-CONFIG_BYTES = 2**20  # largest config.json that is read
 
 
 def resumed_config(run_dir: str | os.PathLike[str], changes: Mapping[str, Any]) -> TrainConfig:
@@ -73,8 +73,8 @@ def resumed_config(run_dir: str | os.PathLike[str], changes: Mapping[str, Any]) 
 def _read_config(path: Path) -> TrainConfig:
     with reading(path, "the config of a run"):
         size = path.stat().st_size
-        if size > CONFIG_BYTES:
-            raise ValueError(f"expected at most {CONFIG_BYTES} bytes of settings, got {size}")
+        if size > TEXT_LIMIT:
+            raise ValueError(f"expected at most {TEXT_LIMIT} bytes of settings, got {size}")
         try:
             return TrainConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
         except ValueError as error:

@@ -122,7 +122,7 @@ def find_record(
         old_settings, old_source = dict(record.settings), dict(record.source)
     except FileNotFoundError:
         raise ValueError(f"{expected}, got no such file; {_REMEDY}") from None
-    except (TypeError, ValueError) as error:
+    except Exception as error:
         raise ValueError(f"{expected}, got something else ({error}); {_REMEDY}") from error
     for name in sorted({*old_settings, *settings}):
         if old_settings.get(name) != settings.get(name):
