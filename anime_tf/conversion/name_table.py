@@ -87,8 +87,8 @@ def convert(
     table: NameTable,
     shapes: Shapes,
     read: Read,
-    *,
     source: str,
+    *,
     options: Mapping[str, Any] | None = None,
     reference: Transform | None = None,
     reference_name: str = "",
@@ -112,7 +112,6 @@ def fill(
     table: NameTable,
     shapes: Shapes,
     read: Read,
-    *,
     source: str,
     target: str,
 ) -> dict[str, int]:

@@ -5,6 +5,7 @@ Nothing in a checkpoint is executed; its graph (``.meta``) is not even opened.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import math
 import os
@@ -235,8 +236,8 @@ def convert_tf1(
     """
     if model is not None:
         select_model(TABLES, (), model)
-    prefix = find_checkpoint(path)
-    shapes, read = open_checkpoint(prefix)
+    source = Checkpoint(path)
+    prefix, shapes, read = source.prefix, source.shapes, source.read
     model = select_model(TABLES, shapes, model)
     table = TABLES[model]
     if batch_norm is not None:
@@ -252,11 +253,7 @@ def convert_tf1(
         return NETWORKS[model]({name: read(name) for name in table.names}, pictures)
 
     return name_table.convert(
-        model,
-        table,
-        shapes,
-        read,
-        source=str(prefix),
+        *(model, table, shapes, read, str(prefix)),
         reference=reference,
         reference_name="TensorFlow 1's operations",
     )
@@ -362,28 +359,32 @@ def check_declared(prefix: Path, shapes: Shapes) -> None:
         raise ValueError(f"expected variables within {size} bytes, got {count} values")
 
 
-def open_checkpoint(prefix: Path) -> tuple[dict[str, tuple[int, ...]], Callable[..., np.ndarray]]:
-    """Open a checkpoint by its prefix.
+class Checkpoint:
+    """A checkpoint: its prefix, and name of each variable -> shape.
 
-    Returns:
-        Name of each variable -> shape, and a reader of a variable of floats by name, or with
-        `integer=True` of one of integers, which raises ValueError for numbers of another kind.
+    Args:
+        path: As for `find_checkpoint`, like its errors; ValueError for a damaged one.
     """
-    import tensorflow as tf
 
-    expected = "a TensorFlow checkpoint"
-    remedy = "; it is cut off, damaged or none of TensorFlow's: copy or download it anew"
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        import tensorflow as tf
 
-    def read(name: str, integer: bool = False) -> np.ndarray:
-        with reading(prefix, expected, remedy):
-            value: Any = reader.get_tensor(name)
+        self.prefix = find_checkpoint(path)
+        with self._reading():
+            self._reader = tf.train.load_checkpoint(os.fspath(self.prefix))
+            shapes = self._reader.get_variable_to_shape_map()
+            check_declared(self.prefix, shapes)
+        self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
+
+    def read(self, name: str, integer: bool = False) -> np.ndarray:
+        """Read a variable of floats, or of integers; ValueError for numbers of another kind."""
+        with self._reading():
+            value: Any = self._reader.get_tensor(name)
         if not np.issubdtype(value.dtype, np.integer if integer else np.floating):
             kind = "integers" if integer else "floats"
-            raise ValueError(f"{prefix}: {name}: expected {kind}, got {value.dtype}")
+            raise ValueError(f"{self.prefix}: {name}: expected {kind}, got {value.dtype}")
         return value
 
-    with reading(prefix, expected, remedy):
-        reader = tf.train.load_checkpoint(os.fspath(prefix))
-        shapes = reader.get_variable_to_shape_map()
-        check_declared(prefix, shapes)
-    return {name: tuple(shape) for name, shape in shapes.items()}, read
+    def _reading(self) -> contextlib.AbstractContextManager[None]:
+        remedy = "; it is cut off, damaged or none of TensorFlow's: copy or download it anew"
+        return reading(self.prefix, "a TensorFlow checkpoint", remedy)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,14 +16,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from anime_tf.conversion.name_table import Ignored, NameTable, Shapes, Source, fill, select_model
-from anime_tf.conversion.tf1 import (
-    TABLES,
-    V3_TABLES,
-    find_checkpoint,
-    open_checkpoint,
-    v3_tail,
-)
+from anime_tf.conversion.name_table import Ignored, NameTable, Source, fill, select_model
+from anime_tf.conversion.tf1 import TABLES, V3_TABLES, Checkpoint, v3_tail
 from anime_tf.datasets.pipeline import steps_per_epoch
 from anime_tf.io.atomic import atomic_folder
 from anime_tf.io.folders import dataset_folders
@@ -105,11 +99,11 @@ def read_settings(path: str | os.PathLike[str], model: str | None = None) -> dic
         FileNotFoundError: There is no checkpoint.
         ValueError: It cannot be read, or holds no discriminator.
     """
-    prefix = find_checkpoint(path)
-    shapes, _ = open_checkpoint(prefix)
+    source = Checkpoint(path)
+    shapes = source.shapes
     if not any(name.startswith("discriminator/") for name in shapes):
         raise ValueError(
-            f"{prefix}: expected a whole training, got no variable of a discriminator; omit "
+            f"{source.prefix}: expected a whole training, got no variable of a discriminator; omit "
             "--training to convert the generator alone"
         )
     model = select_model(TABLES, shapes, model)
@@ -160,19 +154,18 @@ def import_training(
     run_dir = Path(config.run_dir)
     if run_dir.exists():
         raise FileExistsError(f"{run_dir}: exists already; choose another name for the run")
-    prefix = find_checkpoint(path)
-    shapes, read = open_checkpoint(prefix)
+    source = Checkpoint(path)
     if not config.steps_per_epoch:
         folders = dataset_folders(config.dataset_dir, config.style, need_smooth=False)
         config = config.replace(steps_per_epoch=steps_per_epoch(folders, config.batch_size))
     trainer = Trainer(config, keras.Sequential())  # no perceptual network, which takes no part here
     variables, table = _variables(trainer), _table(trainer)
     target = f"a whole training of {config.model}"
-    fill(variables, table, shapes, read, source=str(prefix), target=target)
+    fill(variables, table, source.shapes, source.read, str(source.prefix), target)
     if trainer.exported is not trainer.generator:
         trainer.exported.set_weights(trainer.generator.get_weights())
-    updates = _fill_counts(trainer, prefix, shapes, read)
-    step, step_source = _steps_done(config, prefix, shapes, read, updates, epoch)
+    updates = _fill_counts(trainer, source)
+    step, step_source = _steps_done(config, source, updates, epoch)
     trainer.step.assign(step)
     trainer.epoch.assign(step // config.steps_per_epoch)
 
@@ -281,28 +274,23 @@ def _variables(trainer: Trainer) -> dict[str, keras.Variable]:
     }
 
 
-def _fill_counts(
-    trainer: Trainer,
-    prefix: Path,
-    shapes: Shapes,
-    read: Callable[..., np.ndarray],
-) -> dict[str, int | None]:
+def _fill_counts(trainer: Trainer, source: Checkpoint) -> dict[str, int | None]:
     """Set the optimizers' counts of updates from TensorFlow 1's powers; return them."""
     updates: dict[str, int | None] = {}
     for name, optimizer in OPTIMIZERS.items():
         powers = []
         for i in (1, 2):
             power = f"beta{i}_power{optimizer.powers}"
-            if power not in shapes:
+            if power not in source.shapes:
                 raise ValueError(
-                    f"{prefix}: expected {power}, which counts the updates of an Adam "
+                    f"{source.prefix}: expected {power}, which counts the updates of an Adam "
                     "optimizer, got no such variable; take a checkpoint of the whole training"
                 )
-            powers.append(float(read(power)))
+            powers.append(float(source.read(power)))
         try:
             updates[name] = count_updates(*powers)
         except ValueError as error:
-            raise ValueError(f"{prefix}: beta*_power{optimizer.powers}: {error}") from error
+            raise ValueError(f"{source.prefix}: beta*_power{optimizer.powers}: {error}") from error
         count = updates[name]
         _adam(trainer, name).iterations.assign(len(_powers()) if count is None else count)
     return updates
@@ -353,24 +341,19 @@ def count_updates(beta1_power: float, beta2_power: float) -> int | None:
 
 
 def _steps_done(
-    config: TrainConfig,
-    prefix: Path,
-    shapes: Shapes,
-    read: Callable[..., np.ndarray],
-    updates: Mapping[str, int | None],
-    epoch: int | None,
+    config: TrainConfig, source: Checkpoint, updates: Mapping[str, int | None], epoch: int | None
 ) -> tuple[int, str]:
     """Return the steps done, and where the number comes from."""
     counted = [updates["init"], updates["g"]]
     if epoch is not None:
-        step, source = epoch * config.steps_per_epoch, f"--epoch={epoch}"
-    elif "global_step" in shapes:
-        step, source = int(read("global_step", integer=True)), "global_step"
+        step, origin = epoch * config.steps_per_epoch, f"--epoch={epoch}"
+    elif "global_step" in source.shapes:
+        step, origin = int(source.read("global_step", integer=True)), "global_step"
     elif None not in counted:
-        step, source = sum(count or 0 for count in counted), "the updates of G's optimizers"
+        step, origin = sum(count or 0 for count in counted), "the updates of G's optimizers"
     else:
         raise ValueError(
-            f"{prefix}: expected a global_step or at most 87,000 updates, got none and more "
+            f"{source.prefix}: expected a global_step or at most 87,000 updates, got none and more "
             "updates than Adam's powers can count; give the epochs done by --epoch (the "
             "originals' NAME-99 is the end of their 100th)"
         )
@@ -378,12 +361,12 @@ def _steps_done(
     begun = updates["g"] != 0
     if (begun and step < begin_gan) or (not begun and step > begin_gan):
         raise ValueError(
-            f"{prefix}: the GAN phase has {'begun' if begun else 'not begun'}: expected "
+            f"{source.prefix}: the GAN phase has {'begun' if begun else 'not begun'}: expected "
             f"{'at least' if begun else 'at most'} {begin_gan} steps ({config.init_epochs} epochs "
-            f"of initialization at {config.steps_per_epoch} steps), got {step} (from {source}); "
+            f"of initialization at {config.steps_per_epoch} steps), got {step} (from {origin}); "
             "give --epoch, --init_epochs or --steps_per_epoch as in the original training"
         )
-    return step, source
+    return step, origin
 
 
 def _verify(

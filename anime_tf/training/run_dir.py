@@ -143,10 +143,9 @@ class RunDir:
         self.samples.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             stack.enter_context(locked(self.path / LOCK, self.path, "trains"))
-            for folder in self._folder.rglob("*_temp"):  # of a save that was killed
-                shutil.rmtree(folder, ignore_errors=True)
             if self._resume:
                 self._restore()
+                self._remove_leftovers()
                 if self._from_epoch:
                     # Before the log is truncated: if the process ends here, both still agree.
                     self._save_newest()
@@ -189,6 +188,14 @@ class RunDir:
             remedy = "resume from another" if kept else "no checkpoint of the run can be read"
             raise ValueError(f"{next(iter(skipped.values()))}; {remedy}")
         logging.info("%s: no checkpoint yet, starting from step 0", self.path)
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a save left that was killed: temporary folders, and values without index."""
+        for path in self._folder.rglob("*_temp"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in self._folder.rglob("*.data-?????-of-?????"):
+            if not path.with_suffix(".index").exists():
+                path.unlink()
 
     def _read(self, prefix: Path) -> None:
         """Read a checkpoint: TensorFlow verifies the checksum of every tensor."""

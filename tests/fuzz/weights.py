@@ -13,7 +13,7 @@ import tensorflow as tf
 from fuzz.cases import Seed
 
 from anime_tf.conversion import mobilenet_weights, vgg19_weights
-from anime_tf.conversion.tf1 import find_checkpoint, open_checkpoint
+from anime_tf.conversion.tf1 import Checkpoint
 from anime_tf.conversion.torch_file import read_state_dict
 from anime_tf.errors import reading
 from anime_tf.io.arrays import read_npy
@@ -101,6 +101,6 @@ def _read_array(path: Path) -> np.ndarray:
 
 
 def _read_tf1(path: Path) -> None:
-    shapes, read = open_checkpoint(find_checkpoint(path.parent))
-    for name in shapes:
-        read(name)
+    checkpoint = Checkpoint(path.parent)
+    for name in checkpoint.shapes:
+        checkpoint.read(name)

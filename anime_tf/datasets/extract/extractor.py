@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +75,7 @@ class FrameSettings(Config):
     min_distance: int = setting(10, minimum=0, maximum=HASH_BITS)
     remove_letterbox: bool = setting(True)
     trim: tuple[float, ...] = setting((0.0, 0.0, 0.0, 0.0), convert=_check_trim)
-    crops: int = setting(0, minimum=0, maximum=1000)
+    crops: int = setting(0, minimum=0)
     crop_size: int = setting(256, minimum=1)
     crop_mode: str = setting(CROP_MODES[0], choices=CROP_MODES)
     seed: int = setting(0, minimum=0)
@@ -111,12 +110,6 @@ class FramesReport:
     def written(self) -> tuple[Path, ...]:
         """Written pictures in order."""
         return tuple(path for video in self.videos for path in video.written)
-
-    @property
-    def rejected(self) -> dict[str, int]:
-        """Reason -> number of rejected frames and crops of all videos."""
-        total = sum((Counter(v.record.rejected) for v in self.videos if v.record), Counter())
-        return dict(total)
 
     @property
     def candidates(self) -> int:

@@ -210,7 +210,7 @@ def test_videos_with_the_same_frame_give_it_once(tmp_path):
     write_video(tmp_path / "b.mkv", [scene(1), scene(2)])
     report = extract_frames([tmp_path / "a.mkv", tmp_path / "b.mkv"], tmp_path / "out", PLAIN)
     assert names_in(tmp_path / "out") == ["a_000000.png", "a_000001.png", "b_000001.png"]
-    assert report.rejected == {"near-duplicate": 1}
+    assert [video.record.rejected for video in report.videos] == [{}, {"near-duplicate": 1}]
 
 
 def test_existing_pictures_count_as_duplicates(tmp_path):
@@ -268,7 +268,7 @@ def test_frames_smaller_than_a_crop(tmp_path):
     write_video(film, [scene(0)])
     settings = dataclasses.replace(PLAIN, crops=1, crop_size=97)
     report = extract_frames([film], tmp_path / "out", settings)
-    assert report.rejected == {"smaller than 97 pixels": 1}
+    assert record_of(report).rejected == {"smaller than 97 pixels": 1}
     assert not (tmp_path / "out").exists()
 
 
