@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import keras
 
 from anime_tf.conversion import mobilenet_weights, vgg19_weights
+from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, check_plain_file
 from anime_tf.models.registry import PERCEPTUAL
 
 
@@ -69,11 +70,8 @@ def load_perceptual(
             ) from error
     else:
         path = Path(weights)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: no such file; expected {reader.title} weights ({reader.files}), "
-                "or one of the words imagenet and random"
-            )
+        expected = f"{reader.title} weights ({reader.files}, or the word imagenet or random)"
+        check_plain_file(path, expected, MAX_WEIGHTS_BYTES)
         values = reader.read(path)
     reader.fill(network, values, weights)
     return network

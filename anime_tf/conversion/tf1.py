@@ -26,6 +26,7 @@ from anime_tf.conversion.name_table import (
     select_model,
 )
 from anime_tf.errors import reading
+from anime_tf.io.plain_file import check_plain_file
 
 
 def _numbered(name: str, number: int) -> str:
@@ -353,7 +354,9 @@ def _index(prefix: Path) -> Path:
 
 def check_declared(prefix: Path, shapes: Shapes) -> None:
     """Raise ValueError if the variables of a checkpoint have more values than its files bytes."""
-    files = prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*")
+    files = list(prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*"))
+    for file in files:
+        check_plain_file(file, "the values of a checkpoint")
     count, size = sum(map(math.prod, shapes.values())), sum(file.stat().st_size for file in files)
     if count > size + len(shapes):  # strings may be empty
         raise ValueError(f"expected variables within {size} bytes, got {count} values")

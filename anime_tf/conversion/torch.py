@@ -16,6 +16,7 @@ from anime_tf.conversion.name_table import Conversion, NameTable, Source, Transf
 from anime_tf.conversion.torch_file import read_state_dict
 from anime_tf.errors import reading
 from anime_tf.io.arrays import read_npy
+from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, open_plain_file
 
 PORT_EPSILON = 1e-5  # of animegan2-pytorch's layer norms: PyTorch's default, not the original 1e-12
 
@@ -139,7 +140,11 @@ def convert_folder(
         )
     arrays = {}
     for file in sorted(path.glob("*.npy")):
-        with reading(file, "a whole array of numbers"), file.open("rb") as opened:
+        expected = "a whole array of numbers"
+        with (
+            reading(file, expected),
+            open_plain_file(file, expected, MAX_WEIGHTS_BYTES) as opened,
+        ):
             arrays[file.name.removesuffix(".npy")] = read_npy(opened, file.stat().st_size)
     if not arrays:
         raise FileNotFoundError(

@@ -8,7 +8,6 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from anime_tf.conversion.inert_pickle import InertUnpickler
 from anime_tf.errors import reading
 from anime_tf.io.arrays import check_zip
+from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, open_plain_file
 
 # Name of a storage class in `torch` -> dtype; bfloat16 is the upper half of a float32.
 STORAGES = {
@@ -146,16 +146,16 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         FileNotFoundError: The file does not exist.
         ValueError: It is damaged or no state dict.
     """
-    path = Path(path)
-    expected = "expected a state dict that torch.save wrote, .pt or .pth"
-    if path.is_dir():
-        raise ValueError(f"{path}: {expected}, got a folder")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {expected}")
-    with reading(path, expected.removeprefix("expected ")), path.open("rb") as file:
+    expected = "a state dict that torch.save wrote, .pt or .pth"
+    with (
+        reading(path, expected),
+        open_plain_file(path, expected, MAX_WEIGHTS_BYTES) as file,
+    ):
         try:
-            size = path.stat().st_size
-            content = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(file, size)
+            size = os.fstat(file.fileno()).st_size
+            is_zip = zipfile.is_zipfile(file)
+            file.seek(0)
+            content = _read_zip(file, size) if is_zip else _read_legacy(file, size)
             return _arrays(content, size)
         except pickle.UnpicklingError as error:
             raise ValueError(_refusal(str(error))) from error
@@ -170,9 +170,9 @@ def _refusal(reason: str) -> str:
     return f"expected a file of torch.save, got another or a damaged one ({reason}); {remedy}"
 
 
-def _read_zip(path: Path) -> Any:
-    with zipfile.ZipFile(path) as archive:
-        check_zip(path, archive)
+def _read_zip(file: IO[bytes], size: int) -> Any:
+    with zipfile.ZipFile(file) as archive:
+        check_zip(archive, size)
         found = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(found) != 1:
             names = ", ".join(archive.namelist()[:3]) or "nothing"
@@ -189,8 +189,8 @@ def _read_zip(path: Path) -> Any:
                 raise ValueError(f"{entry.filename}: expected {size} bytes, got {entry.file_size}")
             return archive.read(entry)
 
-        with archive.open(found[0]) as file:
-            return InertUnpickler(file, STAND_INS, _Storages(read)).load()
+        with archive.open(found[0]) as pickled:
+            return InertUnpickler(pickled, STAND_INS, _Storages(read)).load()
 
 
 def _read_legacy(file: IO[bytes], size: int) -> Any:

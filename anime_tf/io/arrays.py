@@ -18,10 +18,9 @@ COMPRESSION_LIMIT = 8
 TEXT_LIMIT = 2**20  # bytes of settings
 
 
-def check_zip(path: str | os.PathLike[str], archive: zipfile.ZipFile) -> None:
-    """Raise ValueError if the members of a zip file declare far more bytes than the file has."""
-    declared = sum(member.file_size for member in archive.infolist())
-    _check_declared(declared, os.path.getsize(path))
+def check_zip(archive: zipfile.ZipFile, size: int) -> None:
+    """Raise ValueError if the members of a zip file declare far more bytes than its `size`."""
+    _check_declared(sum(member.file_size for member in archive.infolist()), size)
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -61,7 +60,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Read the arrays of an ``.npz`` file by name."""
     arrays = {}
     with zipfile.ZipFile(path) as archive:
-        check_zip(path, archive)
+        check_zip(archive, os.path.getsize(path))
         for member in archive.infolist():
             with archive.open(member) as file:
                 arrays[member.filename.removesuffix(".npy")] = read_npy(file, member.file_size)

@@ -147,7 +147,7 @@ def _read_config(path: Path) -> tuple[type[Generator], dict[str, Any]]:
                     f"{path}: expected a .keras archive, got a zip file without "
                     f"{' and '.join(sorted(missing))}"
                 )
-            check_zip(path, archive)
+            check_zip(archive, path.stat().st_size)
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile("wrong checksum")
             text = read_member(archive, "config.json")

@@ -29,6 +29,7 @@ from anime_tf.errors import error_line, first_line, reading
 from anime_tf.io.arrays import TEXT_LIMIT
 from anime_tf.io.atomic import sync, write_bytes
 from anime_tf.io.locks import locked
+from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, read_plain_file
 from anime_tf.models.archive import save_generator
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import is_chief
@@ -72,11 +73,9 @@ def resumed_config(run_dir: str | os.PathLike[str], changes: Mapping[str, Any]) 
 
 def _read_config(path: Path) -> TrainConfig:
     with reading(path, "the config of a run"):
-        size = path.stat().st_size
-        if size > TEXT_LIMIT:
-            raise ValueError(f"expected at most {TEXT_LIMIT} bytes of settings, got {size}")
+        text = read_plain_file(path, "the config of a run", TEXT_LIMIT)
         try:
-            return TrainConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            return TrainConfig.from_dict(json.loads(text))
         except ValueError as error:
             raise ValueError(
                 f"expected the config of a run, got another file ({first_line(error)})"
@@ -216,8 +215,9 @@ class RunDir:
         """Open the log without the lines after the checkpoint, whose steps will run again."""
         path = self.path / STATS
         if path.exists():
+            lines = read_plain_file(path, "the log of a run", MAX_WEIGHTS_BYTES).splitlines()
             kept, damaged = [], []
-            for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            for number, line in enumerate(lines, 1):
                 try:
                     known = json.loads(line)["step"] <= self.step
                 except (ValueError, KeyError, TypeError, RecursionError):

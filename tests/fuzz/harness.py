@@ -31,7 +31,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-PARTS = ("pictures", "films", "weights", "checkpoints", "configs", "models")
+PARTS = ("pictures", "films", "weights", "checkpoints", "configs", "web", "models")
 HANG_SECONDS = 10.0
 START_SECONDS = 120.0  # to import, and to make the seeds
 MEMORY = 10**9  # bytes that a part may take more than with whole files

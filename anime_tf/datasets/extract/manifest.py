@@ -17,6 +17,7 @@ from typing import Any
 
 from anime_tf.datasets.extract.crops import Box
 from anime_tf.io import atomic, pictures
+from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, read_plain_file
 
 MANIFEST = "manifest.jsonl"
 VIDEOS = "videos.json"
@@ -102,14 +103,14 @@ class Manifest:
         path = self.folder / MANIFEST
         if not path.exists():
             return
-        data = path.read_bytes()
+        data = read_plain_file(path, "the manifest of a folder", MAX_WEIGHTS_BYTES)
         end = data.rfind(b"\n") + 1
         for number, line in enumerate(data[:end].splitlines(), 1):
             try:
                 values = json.loads(line)
                 entry = Entry(**{**values, "box": tuple(values["box"])})
                 int(entry.hash, 16), int(entry.frame_hash, 16)
-            except (ValueError, TypeError, KeyError) as error:
+            except Exception as error:  # of a damaged line JSON may hold anything
                 raise ValueError(
                     f"{path}: expected a JSON object about a picture in line {number}, got "
                     f"{line[:60].decode(errors='replace')!r}; remove the line, or the file"
@@ -124,10 +125,10 @@ class Manifest:
         if not path.exists():
             return
         try:
-            for name, values in json.loads(path.read_text(encoding="utf-8")).items():
+            for name, values in json.loads(read_plain_file(path, "records of videos")).items():
                 box = None if values["box"] is None else tuple(values["box"])
                 self.videos[name] = VideoRecord(**{**values, "box": box})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except Exception as error:
             raise ValueError(
                 f"{path}: expected the records of videos that this command writes, got another "
                 "file; remove it, or name another folder"
