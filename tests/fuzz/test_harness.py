@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fuzz.harness import PARTS, fuzz
 
-SECONDS = 6.0  # of a part, besides its start
+SECONDS = 4.0  # of a part, besides its start
 QUICK = [part for part in PARTS if part != "models"]  # whose exports take half a minute
 
 
