@@ -7,6 +7,7 @@ construction; `cli.flags` makes a flag of it, whose help is the field's entry in
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import inspect
@@ -99,10 +100,10 @@ class Setting:
             low = -widest if self.minimum is None else self.minimum
             high = widest if self.maximum is None else self.maximum
             bad = isinstance(value, bool) or not isinstance(value, number)
+            with contextlib.suppress(OverflowError):  # of an integer that no float holds
+                value = value if bad else self.type(value)
             bad = bad or not low <= value <= min(high, widest)  # NaN is in no range
-            if not bad:
-                value = self.type(value)
-                bad = self.below is not None and value >= self.below
+            bad = bad or (self.below is not None and value >= self.below)
         else:
             if self.type is tuple and isinstance(value, list):
                 value = tuple(value)

@@ -18,6 +18,10 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+class ReportError(ValueError):
+    """An error of several lines; what they quote of files is `printable`."""
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or else the name of its class."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -23,7 +23,7 @@ from absl import flags, logging
 from anime_tf import __version__
 from anime_tf.cli.flags import Flags, UsageError, check_required, define, parse
 from anime_tf.config import Config, Setting, did_you_mean
-from anime_tf.errors import error_line, first_line, printable
+from anime_tf.errors import ReportError, error_line, first_line, printable
 from anime_tf.io import native_stderr
 from anime_tf.io.locks import locked_output
 
@@ -169,7 +169,8 @@ def run(command: Command | Group, argv: Sequence[str], program: str = "") -> int
             line = f"out of memory: {first_line(error)}"
         elif not isinstance(error, (ValueError, OSError)):
             line = f"{type(error).__name__}: {first_line(error)}; please report this (see --debug)"
-        complain(f"{program}: {line}")
+        for one in line.split("\n") if isinstance(error, ReportError) else [line]:
+            complain(one if one.startswith(" ") else f"{program}: {one}")
         return EXIT_NOTHING_DONE
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from anime_tf.errors import ReportError, printable
+
 if TYPE_CHECKING:
     import keras
 
@@ -164,15 +166,17 @@ def fill(
             ignored[rule.reason] = ignored.get(rule.reason, 0) + 1
 
     if missing or extra or mismatched:
-        lines = [f"{source}: expected {target}, got other names or shapes; nothing was converted"]
+        lines = [
+            f"{printable(source)}: expected {target}, got other names or shapes; nothing was converted"
+        ]
         for title, rows in (
             ("missing: weight <- array that the file lacks", missing),
             ("extra: array that no weight uses", extra),
             ("wrong shape: weight <- array", mismatched),
         ):
             if rows:
-                lines += [f"  {title}: {len(rows)}", *(f"    {row}" for row in rows)]
-        raise ValueError("\n".join(lines))
+                lines += [f"  {title}: {len(rows)}", *(f"    {printable(row)}" for row in rows)]
+        raise ReportError("\n".join(lines))
 
     values: dict[str, np.ndarray] = {}
     for name in weights:
