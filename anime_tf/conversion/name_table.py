@@ -166,9 +166,8 @@ def fill(
             ignored[rule.reason] = ignored.get(rule.reason, 0) + 1
 
     if missing or extra or mismatched:
-        lines = [
-            f"{printable(source)}: expected {target}, got other names or shapes; nothing was converted"
-        ]
+        source = printable(source)
+        lines = [f"{source}: expected {target}, got other names or shapes; nothing was converted"]
         for title, rows in (
             ("missing: weight <- array that the file lacks", missing),
             ("extra: array that no weight uses", extra),
