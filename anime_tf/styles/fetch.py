@@ -295,7 +295,7 @@ def _store(style: Style, work: Path) -> None:
 def _convert(style: Style, work: Path, archive: Path) -> None:
     from anime_tf.conversion.config import ConvertConfig
     from anime_tf.conversion.convert import convert_file
-    from anime_tf.conversion.tf1 import find_checkpoint, open_checkpoint
+    from anime_tf.conversion.tf1 import Checkpoint
     from anime_tf.io.native_stderr import import_tensorflow
     from anime_tf.models.archive import load_generator
 
@@ -307,9 +307,9 @@ def _convert(style: Style, work: Path, archive: Path) -> None:
         return
     if style.source == "tf1":
         # The reader compares each tensor with the CRC32C in the index.
-        shapes, read = open_checkpoint(find_checkpoint(work))
-        for name in shapes:
-            read(name)
+        checkpoint = Checkpoint(work)
+        for name in checkpoint.shapes:
+            checkpoint.read(name)
     inputs = {"torch": first}.get(style.source, work)
     config = ConvertConfig(
         source=style.source, input=str(inputs), output=str(archive), model=style.model
