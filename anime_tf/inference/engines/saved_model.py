@@ -76,7 +76,7 @@ class SavedModelEngine:
             check_operations(path)
         try:
             self._loaded = tf.saved_model.load(os.fspath(path))  # keeps the variables alive
-        except (OSError, ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
+        except Exception as error:  # of damaged values TensorFlow raises anything
             raise ValueError(
                 f"{path}: the SavedModel is incomplete or damaged ({first_line(error)}); "
                 "export it again"
