@@ -97,7 +97,7 @@ def test_a_hundred_uploads_and_an_orderly_end(process, tmp_path):
     while (told := requests.get(clip, timeout=10).json())["done"] == 0:
         assert told["state"] in ("waiting", "working")
         time.sleep(0.02)
-    (private,) = (tmp_path / "private").glob("anime-tf-*")
+    (private,) = (tmp_path / "private").glob(".anime-tf*")
     assert private.stat().st_mode & 0o777 == 0o700
     running.send_signal(signal.SIGTERM)
     assert running.wait(60) == 0

@@ -110,5 +110,5 @@ def test_discriminators(name, spectral_norm, tmp_path):
 
 
 def test_norm_is_checked():
-    with pytest.raises(ValueError, match="expected a norm of layer, instance, got 'batch'"):
+    with pytest.raises(ValueError, match="expected a norm of layer, instance, lade, got 'batch'"):
         DISCRIMINATORS["animegan_v2"](norm="batch")

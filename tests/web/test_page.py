@@ -271,6 +271,14 @@ def test_on_a_phone_in_the_dark_nothing_runs_out_of_the_screen(chromium, static_
         assert wrong == []
 
 
+SETTLED = """async () => {
+    const frame = () => new Promise(requestAnimationFrame);
+    await frame(), await frame();
+    await Promise.allSettled(document.getAnimations().map((one) => one.finished));
+}"""
+"""Waits until colors and sizes have changed."""
+
+
 def test_the_keyboard_reaches_everything_and_axe_finds_nothing(page, static_site, photo_file):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page.goto(static_site)
@@ -290,5 +298,6 @@ def test_the_keyboard_reaches_everything_and_axe_finds_nothing(page, static_site
     for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390)):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # no half-way colors
         page.set_viewport_size({"width": width, "height": 844})
+        page.evaluate(SETTLED)
         found = axe.run(page).response["violations"]
         assert not found, [(one["id"], one["nodes"][0]["html"]) for one in found]
