@@ -1,6 +1,6 @@
 """Makes docs/images/strip.jpg: photos in the first row, each style below.
 
-python docs/make_strip.py --styles=cel
+python -m docs.make_strip --styles=gouache_live,cel_live
 """
 
 from __future__ import annotations
@@ -43,4 +43,4 @@ def main(styles: list[str]) -> None:
 
 if __name__ == "__main__":
     named = [word.partition("=")[2] for word in sys.argv[1:] if word.startswith("--styles=")]
-    main(named[0].split(",") if named else ["cel"])
+    main(named[0].split(",") if named else ["gouache_live", "cel_live"])
