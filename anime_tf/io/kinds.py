@@ -89,21 +89,26 @@ _VIDEOS = re.compile(
     rb"|YUV4MPEG2|DKIF|(?:.{4})?\x47.{187}(?:.{4})?\x47.{187}(?:.{4})?\x47",
     re.DOTALL,
 )
-HEAD_BYTES = 1024  # that `describe` and `is_video` need
+HEAD_BYTES = 1024  # that the patterns need
+_A_VIDEO = "a video; stylize it with: anime-tf video"
 
 
 def readable_format(head: bytes) -> str | None:
     """Return the name of the picture format that is read of a file's first bytes, or None."""
-    return next((name for magic, name in READABLE if magic.match(head)), None)
+    return _first_match(READABLE, head)
+
+
+def _first_match(formats: tuple[tuple[re.Pattern[bytes], str], ...], head: bytes) -> str | None:
+    return next((name for magic, name in formats if magic.match(head)), None)
 
 
 def describe(head: bytes) -> str:
     """Describe a file that is not read as a picture by its first bytes."""
-    other = next((name for magic, name in _OTHER_PICTURES if magic.match(head)), None)
+    other = _first_match(_OTHER_PICTURES, head)
     if other:
         return f"{_article(other)} picture, which is not supported; convert it to PNG first"
     if _VIDEOS.match(head):
-        return "a video; stylize it with: anime-tf video"
+        return _A_VIDEO
     return f"a file that begins with {head[:8].hex(' ')}" if head else "an empty file"
 
 
@@ -111,11 +116,6 @@ def _article(name: str) -> str:
     return (
         f"an {name}" if name[0] in "AEIO" or name.startswith(("SVG", "XC", "XB")) else f"a {name}"
     )
-
-
-def is_video(head: bytes) -> bool:
-    """Tell whether a file is a video by its first `HEAD_BYTES`."""
-    return readable_format(head) is None and _VIDEOS.match(head) is not None
 
 
 def classify(path: Path) -> tuple[str, str]:
@@ -126,29 +126,26 @@ def classify(path: Path) -> tuple[str, str]:
         ("video", reason); or ("other", "").
     """
     suffix = path.suffix.lower()
+    if suffix in PICTURE_SUFFIXES:  # its reader tells if it is none, or a pipe
+        return "picture", ""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            # Opening a pipe or a device named as a picture says what it is.
-            return ("picture" if suffix in PICTURE_SUFFIXES else "other"), ""
-        if suffix in PICTURE_SUFFIXES:
-            return "picture", ""
+            return "other", ""
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        return ("picture" if suffix in PICTURE_SUFFIXES else "unreadable"), reason
+        return "unreadable", (error.strerror or str(error)).lower()
     found = readable_format(head)
     if suffix in _RAW_SUFFIXES and found in (None, "TIFF"):
         return "unreadable", "a raw photo, which is not supported; develop it to JPEG or TIFF first"
     if found is not None:
         return "picture", ""
-    reason = describe(head)
     # .ts and .mts are TypeScript, too.
     is_named_video = suffix in VIDEO_SUFFIXES and suffix not in (".ts", ".mts")
-    if is_named_video or suffix in _OTHER_VIDEO_SUFFIXES or is_video(head):
-        return "video", "a video; stylize it with: anime-tf video"
-    if "picture" in reason:
-        return "unreadable", reason
+    if is_named_video or suffix in _OTHER_VIDEO_SUFFIXES or _VIDEOS.match(head):
+        return "video", _A_VIDEO
+    if _first_match(_OTHER_PICTURES, head) is not None:
+        return "unreadable", describe(head)
     if suffix in _OTHER_PICTURE_SUFFIXES:
         name = _OTHER_PICTURE_SUFFIXES[suffix]
         return "unreadable", f"{_article(name)} picture, which is not supported; convert it to PNG"
