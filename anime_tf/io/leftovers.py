@@ -17,6 +17,8 @@ import threading
 import time
 from pathlib import Path
 
+from anime_tf.io.locks import is_free_lock
+
 OLD = ".old"  # suffix of what is being replaced, which is put back if nothing replaced it
 MAX_NAME = 180  # bytes of NAME; file systems allow 255 for all
 
@@ -68,29 +70,13 @@ def remove_leftover(path: Path) -> str:
 
 def _is_left(entry: os.DirEntry[str]) -> bool:
     if _LOCK.fullmatch(entry.name):
-        return _is_free_lock(entry)
+        return is_free_lock(entry)
     found = _PATTERN.fullmatch(entry.name)
     if found is None:
         return False
     if found[2] != _machine():
         return time.time() - entry.stat(follow_symlinks=False).st_mtime > _FOREIGN_SECONDS
     return not _is_running(int(found[3], 16))
-
-
-def _is_free_lock(entry: os.DirEntry[str]) -> bool:
-    """Tell whether a file of `locks.locked`, which has a process number, is held by no process."""
-    try:
-        import fcntl
-
-        if not entry.is_file(follow_symlinks=False) or entry.stat().st_size > 20:
-            return False
-        with open(entry.path, "rb") as file:
-            if not re.fullmatch(rb"\d+\n", file.read()):
-                return False
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (ImportError, OSError):
-        return False
-    return True
 
 
 def _is_running(process: int) -> bool:

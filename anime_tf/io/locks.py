@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import platformdirs
+_CONTENT_BYTES = 20  # largest content: a process number and the end of the line
 
 
 @contextlib.contextmanager
@@ -36,7 +37,7 @@ def locked(lock: Path, path: str | os.PathLike[str], verb: str = "writes") -> It
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            owner = os.pread(descriptor, _CONTENT_BYTES, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
             raise BlockingIOError(
                 f"{os.fspath(path)}: process {owner or 'unknown'} {verb} here; wait until it ends, "
@@ -56,9 +57,27 @@ def locked(lock: Path, path: str | os.PathLike[str], verb: str = "writes") -> It
         os.close(descriptor)
 
 
+def is_free_lock(entry: os.DirEntry[str]) -> bool:
+    """Tell whether a file is a lock of `locked` that no process holds."""
+    try:
+        import fcntl
+
+        if not entry.is_file(follow_symlinks=False) or entry.stat().st_size > _CONTENT_BYTES:
+            return False
+        with open(entry.path, "rb") as file:
+            if not re.fullmatch(rb"\d+\n", file.read()):
+                return False
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def locked_output(output: str | os.PathLike[str]) -> Iterator[None]:
     """Lock an output, a file or a folder, which need not exist, against this user's processes."""
+    import platformdirs  # not for start-ups that only write files
+
     name = hashlib.sha256(os.fsencode(os.path.realpath(output))).hexdigest()[:32]
     try:
         folder = platformdirs.user_cache_path("anime_tf", appauthor=False, opinion=False) / "locks"
