@@ -77,7 +77,7 @@ class Primaries:
     def calibrated(cls, gamma: float, points: Sequence[float]) -> Primaries | None:
         """Return the colors of a calibration; None if they are those of sRGB."""
         points = tuple(points) or _SRGB_POINTS
-        # What writers call the gamma of sRGB is 2.2, whose curve is near that of sRGB.
+        # Writers declare the curve of sRGB as a gamma of 2.2, which is close to it.
         gamma = _SRGB_CURVE if abs(gamma - 2.2) < 0.05 else gamma
         is_srgb = np.allclose(points, _SRGB_POINTS, atol=0.002)
         if min(points) <= 0 or (is_srgb and gamma == _SRGB_CURVE):
@@ -137,7 +137,7 @@ def to_srgb(array: np.ndarray, colors: Colors) -> np.ndarray:
         parsed = None
     if parsed is not None and np.isfinite(parsed[0]).all():
         return _through_matrix(array, *parsed)
-    return _through_grid(array, *_grid(colors, space))
+    return _through_grid(array, _grid(colors, space))
 
 
 def lab_to_srgb(image: Image.Image) -> np.ndarray:
@@ -278,23 +278,23 @@ def _icc_curve(tag: bytes) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=4)
-def _grid(profile: bytes, space: str) -> tuple[np.ndarray, int]:
-    """Return the sRGB of a grid of gray or RGB, (n, 3) or (n, n, n, 3) float32 in 0..1, and n."""
+def _grid(profile: bytes, space: str) -> np.ndarray:
+    """Return the sRGB of a grid of gray or RGB: (n, 3) or (n, n, n, 3) float32 in 0..1."""
     convert = _conversion(profile, space)
     if convert is None:
         raise ProfileError("it changes no color")
     levels = np.arange(0, 256, _GRID_STEP if space == "RGB" else 1, dtype=np.uint8)
-    n = len(levels)
     if space == "GRAY":
-        return convert(levels[None])[0].astype(np.float32) / 255, n
+        return convert(levels[None])[0].astype(np.float32) / 255
+    n = len(levels)
     colors = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1)
     converted = convert(colors.reshape(n, n * n, 3)).reshape(n, n, n, 3)
-    return converted.astype(np.float32) / 255, n
+    return converted.astype(np.float32) / 255
 
 
-def _through_grid(array: np.ndarray, grid: np.ndarray, n: int) -> np.ndarray:
+def _through_grid(array: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Convert gray or RGB by (tri)linear interpolation of a grid."""
-    axes = grid.ndim - 1
+    n, axes = len(grid), grid.ndim - 1
     result = np.empty((*array.shape[:2], 3), array.dtype)
     for top in range(0, len(array), _BLOCK_ROWS):
         block = array[top : top + _BLOCK_ROWS].reshape(-1, axes).astype(np.float32)
