@@ -33,9 +33,8 @@ _ORIENTATION = 0x0112  # tag of TIFF and EXIF
 MIN_ZEROS = 16  # bytes of zeros at the end of a JPEG that are no compressed data
 _MAX_PROFILE = 1 << 24  # bytes; CMYK profiles have 3 million
 _MAX_COMPARED = 1 << 28  # larger JPEGs without an end marker are not checked for missing pixels
-
-
-# Of a progressive JPEG; encoders write about ten. Each takes the time of decoding all pixels.
+# Largest number of scans of a progressive JPEG: encoders write about ten, and each takes the time
+# of decoding all pixels.
 MAX_SCANS = 100
 
 
@@ -178,20 +177,20 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 @dataclass
 class _Jpeg:
-    """What a walk over the segments of a JPEG finds."""
+    """Facts collected in a walk over the segments of a JPEG."""
 
     size_hw: tuple[int, int] | None = None
     channels: int = 3
     orientation: int = 1
     profile: dict[int, bytes] = field(default_factory=dict)
     profile_parts: int = 0
-    junk: list[tuple[int, int]] = field(default_factory=list)  # [start, end) of what is removed
+    junk: list[tuple[int, int]] = field(default_factory=list)  # [start, end) of bytes to remove
     warnings: list[str] = field(default_factory=list)
     bits: dict[tuple[int, int], int] = field(default_factory=dict)  # missing in the scans
     scans: int = 0
 
     def segment(self, marker: int, body: bytes) -> None:
-        """Take the facts of a segment, whose length is not in `body`."""
+        """Collect the facts of a segment; `body` begins after its length."""
         if marker in _JPEG_FRAMES and len(body) >= 6:
             self.size_hw = struct.unpack_from(">HH", body, 1)
             self.channels = body[5]
@@ -348,10 +347,8 @@ def _parse_png(data: bytes) -> Container:
                     break
                 raise ValueError(f"the checksum of its {kind.decode()} chunk is wrong")
             kept.append(data[start:at])
-    if size_hw is None:
-        if reason:
-            raise _TruncatedError(reason)
-        raise ValueError("it does not begin with an IHDR chunk")
+    if size_hw is None:  # it is cut in its first chunk
+        raise _TruncatedError(reason)
     if reason and kind == b"IDAT":
         kept.append(_png_chunk(b"IDAT", pixels[-1]))
     if reason:
