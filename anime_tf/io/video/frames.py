@@ -90,7 +90,7 @@ SRGB = ColorEncoding("ITU709", BT709, LIMITED_RANGE, 1, 1)  # of pictures in a v
 
 @contextlib.contextmanager
 def ffmpeg_errors(name: str, failure: str, remedy: str) -> Iterator[None]:
-    """Re-raise errors of FFmpeg about a stream as ValueError, and of the system as OSError."""
+    """Re-raise errors of FFmpeg, those of the system too, as ValueError about `name`."""
     import av
 
     try:

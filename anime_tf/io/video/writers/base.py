@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from absl import logging
 
-from anime_tf.io.video.frames import Frame
+from anime_tf.io.video.frames import Frame, ffmpeg_errors
 from anime_tf.io.video.readers.base import VideoReader
 
 if TYPE_CHECKING:
@@ -56,17 +56,11 @@ def log_dropped_streams(reader: VideoReader, target: str) -> None:
 @contextlib.contextmanager
 def ffmpeg_errors_naming(path: Path) -> Iterator[None]:
     """Re-raise errors of FFmpeg as ValueError, and those of the system as OSError, about `path`."""
-    import av
-
-    try:
-        yield
-    except OSError as error:  # includes PyAV's errors that have an errno
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    except av.FFmpegError as error:
-        reason = error.strerror or type(error).__name__
-        raise ValueError(
-            f"{path}: FFmpeg cannot write it ({reason}); choose another --codec or format"
-        ) from error
+    with ffmpeg_errors(str(path), "cannot write it", "choose another --codec or format"):
+        try:
+            yield
+        except OSError as error:  # includes PyAV's errors that have an errno
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def discard(container: av.container.OutputContainer, *paths: Path) -> None:
