@@ -188,14 +188,14 @@ class VideoFileReader(VideoReader):
                     break
                 continue
             for frame in self._decoded(packet):
-                if self._end is not None and frame.pts * self.time_base >= self._end - self._start:
+                if self._is_after_end(frame):
                     over = True
                     break
                 self.count += 1
                 yield frame
         if not over:
             for frame in (*self._shown(self._deinterlacer.push(None)), *self._replacements(None)):
-                if self._end is None or frame.pts * self.time_base < self._end - self._start:
+                if not self._is_after_end(frame):
                     self.count += 1
                     yield frame
         if self.count == 0:
@@ -214,6 +214,9 @@ class VideoFileReader(VideoReader):
             seconds = float(self._last.pts * self.time_base + self._origin)
         if not over and seconds < expected - max(1.0, _SHORTFALL * expected):
             self.note_damage(f"ends after {seconds:.1f} of {expected:.1f} seconds")
+
+    def _is_after_end(self, frame: Frame) -> bool:
+        return self._end is not None and frame.pts * self.time_base >= self._end - self._start
 
     def _note_corrupt(self, packet: av.Packet) -> None:
         """Remember a packet that is not whole."""
