@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer, OutputContainer
 
-# Demuxers that read one file and refer to no other. Of songs too, whose lack of a video is told.
+# Demuxers that read a single file. Those of audio files are here for a clearer error: no video.
 DEMUXERS = (
     *("aac", "apng", "asf", "avi", "dv", "flac", "flv", "gif", "h264", "hevc", "ivf", "matroska"),
     *("mov", "mp3", "mpeg", "mpegts", "mpegvideo", "m4v", "mxf", "nut", "obu", "ogg", "rm", "wav"),

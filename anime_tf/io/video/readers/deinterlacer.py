@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     import av
 
 
-# Their frames say themselves whether they are interlaced, and a file may mix both. Others, such as
-# MJPEG, leave it to the container.
+# Codecs whose frames are marked as interlaced or progressive each; a file may mix both. Of others,
+# such as MJPEG, only the container says it.
 _FRAME_CODECS = ("dvvideo", "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1")
 _INTERLACED, _BOTTOM_FIRST = (2, 3, 4, 5), (3, 4)  # FFmpeg's AVFieldOrder
 
 
 class Deinterlacer:
-    """Gives one frame for each, later ones being needed for it.
+    """Makes one progressive frame of each frame, with a delay: the filter needs later frames.
 
     Args:
         name: Name of the stream in errors.

@@ -110,7 +110,7 @@ class AnimationWriter(AtomicWriter):
             self._palette = _Palette(height, width, self._tick, kind)
             self._container = open_output(self._spool, "matroska")
             stream = self._container.add_stream("ffv1", rate=100)
-            pixels = "bgr0" if frame.alpha_u8 is None else "bgra"
+            pixels = "bgra" if self._has_alpha else "bgr0"
         else:
             self._container = open_output(self._temporary, "webp", {"loop": "0"})
             stream = self._container.add_stream("libwebp_anim", rate=100, options=_WEBP_OPTIONS)
@@ -139,7 +139,6 @@ class AnimationWriter(AtomicWriter):
         return round(_DEFAULT_DURATION / self._tick)
 
     def _write_gif(self, end: int) -> None:
-
         if self._palette is None:
             return
         height, width = self._size
