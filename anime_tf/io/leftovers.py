@@ -17,13 +17,10 @@ import threading
 import time
 from pathlib import Path
 
-from anime_tf.io.locks import is_free_lock
-
 OLD = ".old"  # suffix of what is being replaced, which is put back if nothing replaced it
 MAX_NAME = 180  # bytes of NAME; file systems allow 255 for all
 
 _PATTERN = re.compile(r"\.(.+)\.([0-9a-f]{6})-([0-9a-f]+)-[0-9a-f]{8}((?:\.\w+)+)", re.DOTALL)
-_LOCK = re.compile(r"\..+\.lock", re.DOTALL)
 _FOREIGN_SECONDS = 86400.0  # age at which another machine's files, or those before a reboot, go
 
 _swept: set[Path] = set()
@@ -69,8 +66,6 @@ def remove_leftover(path: Path) -> str:
 
 
 def _is_left(entry: os.DirEntry[str]) -> bool:
-    if _LOCK.fullmatch(entry.name):
-        return is_free_lock(entry)
     found = _PATTERN.fullmatch(entry.name)
     if found is None:
         return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,22 +54,6 @@ def locked(lock: Path, path: str | os.PathLike[str], verb: str = "writes") -> It
     finally:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
-
-
-def is_free_lock(entry: os.DirEntry[str]) -> bool:
-    """Tell whether a file is a lock of `locked` that no process holds."""
-    try:
-        import fcntl
-
-        if not entry.is_file(follow_symlinks=False) or entry.stat().st_size > _CONTENT_BYTES:
-            return False
-        with open(entry.path, "rb") as file:
-            if not re.fullmatch(rb"\d+\n", file.read()):
-                return False
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (ImportError, OSError):
-        return False
-    return True
 
 
 @contextlib.contextmanager
