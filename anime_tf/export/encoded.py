@@ -141,17 +141,8 @@ class EncodedPictures:
 
         # Graphs have no exceptions, but a data set can skip elements whose decoder fails. It also
         # keeps the many small operations on headers off a GPU.
-        undecodable = f"broken picture: its pixels cannot be decoded; {_COPY_AGAIN}"
         result = tf.data.Dataset.from_tensors(data).map(read).ignore_errors()
-        message = tf.constant(undecodable)
-        for kind, start, end in (
-            ("JPEG", b"\xff\xd8\xff", _END_OF_JPEG),
-            ("PNG", b"\x89PNG", _END_OF_PNG[4:]),
-        ):
-            is_kind = tf.strings.substr(data, 0, len(start)) == start
-            is_cut = is_kind & ~_contains(data, end)
-            message = tf.where(is_cut, f"{kind} picture: {_CUT}", message)
-        fallback = tf.data.Dataset.from_tensors((empty, message))
+        fallback = tf.data.Dataset.from_tensors(data).map(lambda data: (empty, _find_damage(data)))
         return result.concatenate(fallback).take(1).get_single_element()
 
 
@@ -315,13 +306,15 @@ def _read_jpeg(file: _File) -> tuple[Any, ...]:
     scans = file.bytes_u8[at:]
     is_marker, marker = scans[:-1] == 0xFF, scans[1:]
     has_end = tf.reduce_any(is_marker & (marker == 0xD9))
-    last = tf.reduce_max(tf.where(file.bytes_u8 > 0))
-    zeros = file.size - 1 - last
-    is_zero_filled = (zeros >= MIN_ZEROS) & (zeros <= file.size // 2)
+    is_whole, end, tail = tf.cond(
+        has_end,
+        lambda: (tf.constant(True), file.size, tf.constant("")),
+        lambda: _end_jpeg(file, frame, at),
+    )
     problem = _select(
         (problem != "", problem),
         (frame == 0, _NO_PICTURE),
-        (~has_end & ~is_zero_filled & ~_has_all_scans(file, frame, at), _CUT),
+        (~is_whole, _CUT),
         (
             tf.math.count_nonzero(is_marker & (marker == 0xDA)) >= MAX_SCANS,
             f"it has more than {MAX_SCANS} scans; save it again",
@@ -334,10 +327,18 @@ def _read_jpeg(file: _File) -> tuple[Any, ...]:
     )
     orientation = _read_orientation(file, state)
     size = file.number(frame + 5, 2), file.number(frame + 7, 2)
-    last_but_fill = tf.reduce_max(tf.where(file.bytes_u8[:-1] != 0xFF))
-    end = tf.where(has_end, file.size, last_but_fill + 1)
-    tail = _select((has_end, ""), (is_zero_filled, b"\0" + _END_OF_JPEG), otherwise=_END_OF_JPEG)
     return problem, *size, orientation, 3, end, tail
+
+
+def _end_jpeg(
+    file: _File, frame: tf.Tensor, start: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return whether a JPEG without its end marker may be whole; its `end` and `tail`."""
+    zeros = file.size - 1 - tf.reduce_max(tf.where(file.bytes_u8 > 0))
+    is_zero_filled = (zeros >= MIN_ZEROS) & (zeros <= file.size // 2)
+    last_but_fill = tf.reduce_max(tf.where(file.bytes_u8[:-1] != 0xFF))
+    tail = tf.where(is_zero_filled, b"\0" + _END_OF_JPEG, _END_OF_JPEG)
+    return is_zero_filled | _has_all_scans(file, frame, start), last_but_fill + 1, tail
 
 
 def _has_all_scans(file: _File, frame: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
@@ -490,6 +491,19 @@ def _text(*parts: Any) -> tf.Tensor:
     return tf.strings.join(
         [x if x.dtype == tf.string else tf.strings.as_string(x) for x in tensors]
     )
+
+
+def _find_damage(data: tf.Tensor) -> tf.Tensor:
+    """Return the error for a picture that cannot be decoded."""
+    message = tf.constant(f"broken picture: its pixels cannot be decoded; {_COPY_AGAIN}")
+    for kind, start, end in (
+        ("JPEG", b"\xff\xd8\xff", _END_OF_JPEG),
+        ("PNG", b"\x89PNG", _END_OF_PNG[4:]),
+    ):
+        is_kind = tf.strings.substr(data, 0, len(start)) == start
+        is_cut = is_kind & ~_contains(data, end)
+        message = tf.where(is_cut, f"{kind} picture: {_CUT}", message)
+    return message
 
 
 def _contains(data: tf.Tensor, text: bytes) -> tf.Tensor:
