@@ -68,8 +68,7 @@ def _count_votes(config: EvaluateConfig) -> int:
     counts = [count_votes(Path(config.blind_key), Path(path)) for path in config.votes]
     columns = ["votes of", *counts[0].votes]
     table = [
-        [path, *map(str, count.votes.values())]
-        for path, count in zip(config.votes, counts, strict=True)
+        [path, *count.votes.values()] for path, count in zip(config.votes, counts, strict=True)
     ]
     print(format_table(columns, table))
     for path, count in zip(config.votes, counts, strict=True):

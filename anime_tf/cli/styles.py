@@ -13,6 +13,7 @@ from absl import flags, logging
 from anime_tf.cli import app
 from anime_tf.cli.flags import make_config
 from anime_tf.errors import error_line
+from anime_tf.io.tables import format_table
 from anime_tf.styles.config import AddConfig, GetConfig, ListConfig, NamesConfig, RegistryConfig
 from anime_tf.styles.registry import (
     Style,
@@ -36,10 +37,7 @@ def list_(values: flags.FlagValues) -> None:
     rows = [
         (s.name, s.state, format_size(s.size), s.model, s.license.name, s.good_for) for s in styles
     ]
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(5)]
-    for row in [header, *rows]:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        print("  ".join([*cells, row[-1]]))
+    print(format_table(header, rows, left_columns=len(header)))
     logging.info("anime-tf styles show NAME shows a card, styles get NAME downloads")
 
 

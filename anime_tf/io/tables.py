@@ -6,9 +6,13 @@ from collections.abc import Iterable, Sequence
 
 
 def format_table(
-    header: Sequence[str], rows: Iterable[Sequence[object]], *, markdown: bool = False
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    markdown: bool = False,
+    left_columns: int = 1,
 ) -> str:
-    """Format rows as columns, the first left-aligned, the others right; or as Markdown."""
+    """Format rows as columns, the first ones left-aligned, the others right; or as Markdown."""
     lines = [list(header), *([str(cell) for cell in row] for row in rows)]
     if markdown:
         lines.insert(1, ["---"] * len(header))
@@ -16,7 +20,7 @@ def format_table(
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
+            cell.ljust(width) if i < left_columns else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
