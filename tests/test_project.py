@@ -114,6 +114,20 @@ def test_the_pins_match_what_is_installed():
     assert not different
 
 
+def test_doctor_knows_the_dependencies():
+    """`anime-tf doctor` has lists of its own: a checkout may run without being installed."""
+    from anime_tf.cli.doctor import EXTRAS, REQUIRED
+
+    def names(lines: list[str]) -> set[str]:
+        return {Requirement(line).name for line in lines}
+
+    extras = PROJECT["optional-dependencies"]
+    assert set(REQUIRED) <= names(PROJECT["dependencies"])
+    assert EXTRAS.keys() == extras.keys() - {"dev", "benchmark", "gpu"}
+    for name, extra in EXTRAS.items():
+        assert set(extra.packages) == names(extras[name]) - {"backports.strenum"}, name
+
+
 def test_the_version_is_the_packages():
     assert "version" not in PROJECT and PROJECT["dynamic"] == ["version"]
     dynamic = read_toml(ROOT / "pyproject.toml")["tool"]["setuptools"]["dynamic"]

@@ -80,16 +80,17 @@ def report() -> tuple[list[str], list[str]]:
         lines.append(f"  {name:24}{cache.version(name) or 'missing'}")
     lines += ["", "engines"]
     for engine, name in _ENGINES.items():
-        state = "ready" if cache.version(name) else f"not installed; {_pip(name)}"
-        lines.append(f"  {engine:24}{state}")
+        lines.append(f"  {engine:24}{_state(name)}")
     lines += ["", "extras"]
     for extra, (purpose, names) in EXTRAS.items():
-        missing = [name for name in names if not cache.version(name)]
-        state = f"not installed; {_pip(*missing)}" if missing else "ready"
-        lines.append(f"  {extra:10}{purpose:34}{state}")
-    state = "ready" if cache.version("dlib-bin") else f"not installed; {_pip('dlib-bin')}"
-    lines.append(f"  {'':10}{'detection of faces':34}{state}")
+        lines.append(f"  {extra:10}{purpose:34}{_state(*names)}")
+    lines.append(f"  {'':10}{'detection of faces':34}{_state('dlib-bin')}")
     return lines, problems
+
+
+def _state(*names: str) -> str:
+    missing = [name for name in names if not cache.version(name)]
+    return f"not installed; {_pip(*missing)}" if missing else "ready"
 
 
 def _pip(*names: str) -> str:
