@@ -23,7 +23,7 @@ from anime_tf.metrics.style import (
     style_metrics,
     to_lab,
 )
-from anime_tf.metrics.target import TargetMetrics, target_metrics
+from anime_tf.metrics.target import TargetMetrics, luma_gradients, target_metrics
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,12 @@ def evaluate(
                 measurements.distances.append(networks.perceptual(photo_u8, picture_u8))
         if targets:
             target_u8 = others_u8[-1]
+            gradients = luma_gradients(target_u8)
             for measurements, picture_u8 in zip(
                 measured, (photo_u8, *others_u8[:-1]), strict=False
             ):
                 same_size_u8 = resize(picture_u8, target_u8.shape[:2])
-                measurements.target.append(target_metrics(same_size_u8, target_u8))
+                measurements.target.append(target_metrics(same_size_u8, target_u8, gradients))
     for picture_u8 in style.read() if style else ():
         measured[-1].add(picture_u8, networks)
     rows = [x.row(one.name) for x, one in zip(measured, sets, strict=True)]

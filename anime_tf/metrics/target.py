@@ -36,9 +36,15 @@ class TargetMetrics:
     flat_pixels: float
 
 
-def target_metrics(result_u8: np.ndarray, target_u8: np.ndarray) -> TargetMetrics:
-    """Compare a result with its target, both (height, width, 3) RGB uint8 of one size."""
-    result, target = _luma_gradients(result_u8), _luma_gradients(target_u8)
+def target_metrics(
+    result_u8: np.ndarray, target_u8: np.ndarray, target_gradients: np.ndarray | None = None
+) -> TargetMetrics:
+    """Compare a result with its target, both (height, width, 3) RGB uint8 of one size.
+
+    `target_gradients` are the `luma_gradients` of the target; give them for several results of one.
+    """
+    result = luma_gradients(result_u8)
+    target = luma_gradients(target_u8) if target_gradients is None else target_gradients
     flat, target_flat = (float((x < FLAT_GRADIENT).mean()) for x in (result, target))
     mean, target_mean = float(result.mean()), float(target.mean())
     return TargetMetrics(
@@ -54,7 +60,10 @@ def _ratio(value: float, target: float) -> float:
     return value / target if target else 1.0 if value == 0 else math.inf
 
 
-def _luma_gradients(picture_u8: np.ndarray) -> np.ndarray:
-    """Gradient magnitudes in ascending order: between these, the mean distance is earth mover's."""
+def luma_gradients(picture_u8: np.ndarray) -> np.ndarray:
+    """Return all gradient magnitudes of luma in ascending order.
+
+    The mean distance of two such arrays is the earth mover's distance.
+    """
     luma = cv2.cvtColor(picture_u8, cv2.COLOR_RGB2GRAY).astype(np.float32)
     return np.sort(gradient(luma, 0.5), axis=None)
