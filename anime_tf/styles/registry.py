@@ -254,8 +254,9 @@ def find_style(name: str, registry: str | os.PathLike[str] | None = None) -> Sty
 def style_of(weights: str | os.PathLike[str]) -> Style | None:
     """Return the built-in or cached style that a name or path means; None for other weights."""
     here = (style for style in list_styles() if style.state != "available")
-    names = os.fspath(weights)
-    return next((one for one in here if names in (one.name, str(one.path))), None)
+    name = os.fspath(weights)
+    # The path comes last, because it reads and verifies a built-in style.
+    return next((one for one in here if name == one.name or name == str(one.path)), None)
 
 
 def weights_path(name_or_path: str | os.PathLike[str]) -> Path:

@@ -79,5 +79,6 @@ def find_styles(weights: Sequence[str]) -> list[Style]:
 
 def engine_for(style: Style, engine: str) -> str:
     """Return the given engine, or "auto" if it cannot run a built-in or cached style."""
-    is_archive = style_of(style.path) is not None
-    return "auto" if is_archive and engine not in ARCHIVE_ENGINES else engine
+    if engine in ARCHIVE_ENGINES or style_of(style.path) is None:
+        return engine
+    return "auto"
