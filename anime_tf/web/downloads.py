@@ -15,7 +15,7 @@ from anime_tf.io import pictures
 from anime_tf.styles import registry
 from anime_tf.web.errors import HttpError
 from anime_tf.web.service import StylizationService
-from anime_tf.web.styles import find_styles
+from anime_tf.web.styles import Style, find_styles
 
 _LARGEST_REQUEST = 1000
 
@@ -67,13 +67,9 @@ class StyleDownloads:
         if name not in known:
             raise HttpError(404, "There is no such style.")
         accepted = await _read_acceptance(request)
-        from anime_tf.styles.fetch import fetch_style
-
         try:
             async with self._lock:
-                await asyncio.to_thread(fetch_style, name, accept={name} if accepted else ())
-                (style,) = [one for one in find_styles([name]) if one.name == name]
-                await asyncio.to_thread(self._service.add, style)
+                self._service.add(await asyncio.to_thread(_download, name, accepted))
         except (ValueError, OSError) as error:
             logging.error("%s", error_line(error))
             raise HttpError(
@@ -99,6 +95,13 @@ async def _read_acceptance(request: web.Request) -> bool:
         return content.get("accept") is True
     except (ValueError, AttributeError):
         raise HttpError(400, 'Wrong request: expected {"accept": true}.') from None
+
+
+def _download(name: str, accepted: bool) -> Style:
+    from anime_tf.styles.fetch import fetch_style
+
+    fetch_style(name, accept={name} if accepted else ())
+    return find_styles([name])[0]
 
 
 def _draw(service: StylizationService, name: str) -> bytes:
