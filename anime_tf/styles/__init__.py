@@ -1,9 +1,10 @@
 """The styles: `list`, `show`, `get`, `add` and `remove`.
 
-for style in styles.list():
-print(style.name, style.state, style.license.name)
-styles.get("hayao", accept={"hayao"})
-anime = Stylizer("hayao")(photo)
+Example:
+    for style in styles.list():
+        print(style.name, style.state, style.license.name)
+    styles.get("hayao", accept={"hayao"})
+    anime = Stylizer("hayao")(photo)
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from anime_tf.styles.registry import STATES
 
 @dataclass(frozen=True)
 class RegistryConfig(Config):
-    """Settings of all its commands.
+    """Settings of all commands of ``styles``.
 
     Attributes:
         registry: JSON file of an own registry, whose entries come before the published ones; by

@@ -78,6 +78,7 @@ def fetch_style(
     root = style.folder.parent
     with _naming_remedy(root):
         root.mkdir(parents=True, exist_ok=True)
+        # Waits, also on Windows; `io.locks` refuses at once and tells the owner's process id.
         with FileLock(root / f".{name}.lock"):
             cached = find_style(name, registry_file)
             if cached.state == "cached":  # by another process meanwhile

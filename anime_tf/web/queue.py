@@ -17,7 +17,7 @@ class AdmissionQueue:
     Args:
         max_items: Largest number of admitted items.
         max_bytes: Largest sum of their bytes.
-        shared: Leave the last quarter of both to other clients than the one that has the rest.
+        shared: Whether one client may take only three quarters of both.
     """
 
     def __init__(self, max_items: int, max_bytes: int, *, shared: bool = False) -> None:

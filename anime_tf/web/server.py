@@ -458,7 +458,7 @@ def _netloc(origin: str) -> str:
 
 
 class _Connection(web_protocol.RequestHandler):
-    """Connection whose answers to invalid HTTP, too, have our headers and tell no version."""
+    """Connection that answers invalid HTTP, too, with our headers and without a version."""
 
     __slots__ = ()
 
