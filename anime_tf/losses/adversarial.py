@@ -33,14 +33,19 @@ def cross_entropy_to_zero(logits: Any) -> Any:
     return ops.mean(ops.softplus(_float32(logits)))
 
 
+def square_loss(logits: Any, target: float) -> Any:
+    """Mean (x - target)^2."""
+    return ops.mean(ops.square(_float32(logits) - target))
+
+
 def square_to_one(logits: Any) -> Any:
     """Mean (x - 1)^2."""
-    return ops.mean(ops.square(_float32(logits) - 1.0))
+    return square_loss(logits, 1.0)
 
 
 def square_to_zero(logits: Any) -> Any:
     """Mean x^2."""
-    return ops.mean(ops.square(_float32(logits)))
+    return square_loss(logits, 0.0)
 
 
 def hinge_real(logits: Any) -> Any:

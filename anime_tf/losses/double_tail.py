@@ -13,7 +13,7 @@ from typing import Any
 
 from keras import ops
 
-from anime_tf.losses.perceptual import gram_matrix, l1_loss
+from anime_tf.losses import perceptual
 from anime_tf.models.guided_filter import guided_filter
 
 STYLES = ("g/style_2_2", "g/style_3_3", "g/style_4_4")
@@ -35,9 +35,7 @@ WHITE_XYZ = (0.95047, 1.0, 1.08883)  # D65, 2 degrees
 
 def to_gray(picture: Any) -> Any:
     """Luma in all three channels, same range, not rounded."""
-    weights = ops.convert_to_tensor(GRAY_WEIGHTS, "float32")
-    luma = ops.sum(ops.cast(picture, "float32") * weights, axis=-1, keepdims=True)
-    return ops.repeat(luma, 3, axis=-1)
+    return perceptual.to_gray(picture, GRAY_WEIGHTS)
 
 
 def smooth_guided(picture: Any) -> Any:
@@ -49,7 +47,7 @@ def smooth_guided(picture: Any) -> Any:
 def lab_loss(photo: Any, generated: Any) -> Any:
     """2 L1(L / 100) + L1((a + 128) / 255) + L1((b + 128) / 255) in CIE Lab."""
     photo, generated = to_lab(photo), to_lab(generated)
-    lightness, a, b = (l1_loss(photo[..., i], generated[..., i]) for i in range(3))
+    lightness, a, b = (perceptual.l1_loss(photo[..., i], generated[..., i]) for i in range(3))
     return 2.0 * lightness / 100.0 + (a + b) / 255.0
 
 
@@ -71,7 +69,7 @@ def to_lab(picture: Any) -> Any:
 
 def feature_distance(x: Any, y: Any) -> Any:
     """L1 distance of features divided by the number of channels."""
-    return l1_loss(x, y) / x.shape[-1]
+    return perceptual.l1_loss(x, y) / x.shape[-1]
 
 
 def decentralized_style_loss(anime_features: Any, generated_features: Any) -> Any:
@@ -80,12 +78,6 @@ def decentralized_style_loss(anime_features: Any, generated_features: Any) -> An
     The mean of each channel of each picture, which holds tone rather than texture, is removed.
     """
     anime, generated = (
-        gram_matrix(x - ops.mean(x, axis=(1, 2), keepdims=True))
-        for x in (anime_features, generated_features)
+        x - ops.mean(x, axis=(1, 2), keepdims=True) for x in (anime_features, generated_features)
     )
-    return l1_loss(anime, generated) / anime_features.shape[-1]
-
-
-def square_loss(logits: Any, target: float) -> Any:
-    """Mean (x - target)^2."""
-    return ops.mean(ops.square(ops.cast(logits, "float32") - target))
+    return perceptual.style_loss(anime, generated) / anime_features.shape[-1]

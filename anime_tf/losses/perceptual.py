@@ -148,9 +148,7 @@ def match_tone(picture: Any, reference: Any) -> Any:
     return (_float32(picture) - mean) * scale + target_mean
 
 
-def to_gray(picture: Any) -> Any:
+def to_gray(picture: Any, weights: tuple[float, float, float] = LUMA_WEIGHTS) -> Any:
     """Luma of an RGB picture in all three channels, same range."""
-    luma = ops.sum(
-        _float32(picture) * ops.convert_to_tensor(LUMA_WEIGHTS, "float32"), -1, keepdims=True
-    )
+    luma = ops.sum(_float32(picture) * ops.convert_to_tensor(weights, "float32"), -1, keepdims=True)
     return ops.repeat(luma, 3, axis=-1)

@@ -14,6 +14,7 @@ import tensorflow as tf
 from anime_tf.datasets.superpixels import revise, superpixels
 from anime_tf.datasets.workers import worker_pool
 from anime_tf.losses import double_tail as losses
+from anime_tf.losses.adversarial import square_loss
 from anime_tf.losses.perceptual import l1_loss, total_variation_loss
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.lowering import lower_for_training
@@ -126,15 +127,13 @@ class DoubleTailObjective:
             )
         terms["g/lab"] = losses.lab_loss(batch["photo"], support)
         terms["g/tv"] = total_variation_loss(support)
-        terms["g/adv"] = losses.square_loss(
-            self._discriminator.support(gray, training=True), SUPPORT_REAL
-        )
+        terms["g/adv"] = square_loss(self._discriminator.support(gray, training=True), SUPPORT_REAL)
         terms["g/tv_main"] = total_variation_loss(main)
         terms["g/revision"] = l1_loss(batch["revised"], main)
         terms["g/revision_content"] = losses.feature_distance(
             targets["g/revision_content"][-1], pyramids["main"][-1]
         )
-        terms["g/adv_main"] = losses.square_loss(self._discriminator.main(main, training=True), 1.0)
+        terms["g/adv_main"] = square_loss(self._discriminator.main(main, training=True), 1.0)
         return self._weighted_sum(terms), terms
 
     def discriminator_loss(self, batch: Batch, generated: Tails) -> tuple[tf.Tensor, Terms]:
@@ -147,11 +146,11 @@ class DoubleTailObjective:
         logits = self._discriminator.main(tf.concat([batch["revised"], main], 0), training=True)
         real_main, fake_main = tf.split(logits, 2)
         terms = {
-            "d/real": losses.square_loss(real, SUPPORT_REAL),
-            "d/fake": losses.square_loss(fake, SUPPORT_FAKE),
-            "d/smooth": losses.square_loss(smooth, SUPPORT_FAKE),
-            "d/real_main": losses.square_loss(real_main, 1.0),
-            "d/fake_main": losses.square_loss(fake_main, 0.0),
+            "d/real": square_loss(real, SUPPORT_REAL),
+            "d/fake": square_loss(fake, SUPPORT_FAKE),
+            "d/smooth": square_loss(smooth, SUPPORT_FAKE),
+            "d/real_main": square_loss(real_main, 1.0),
+            "d/fake_main": square_loss(fake_main, 0.0),
         }
         return self._config.d_adv_weight * self._weighted_sum(terms), terms
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from golden_files import arrays, assert_close, golden_vgg19, numbers
 
 from anime_tf.losses import double_tail as losses
+from anime_tf.losses.adversarial import square_loss
 from anime_tf.losses.perceptual import l1_loss, total_variation_loss
 
 LOSS, GRADIENT_L2, GRADIENT_MEDIAN, GUIDED, LAB, FEATURES = 1e-5, 5e-4, 1e-3, 4e-5, 1e-3, 2e-5
@@ -93,11 +94,11 @@ def test_adversarial_terms_equal_the_originals(golden):
     stored, expected = golden
     a, b, c = (stored[f"logits_{name}"] for name in "abc")
     found = {
-        "g_support_adv": losses.square_loss(b, 0.9),
-        "g_main_adv": losses.square_loss(b, 1.0),
-        "d_support_anime_fake": 0.5 * losses.square_loss(a, 0.9) + losses.square_loss(b, 0.1),
-        "d_support_smooth": losses.square_loss(c, 0.1),
-        "d_main": losses.square_loss(a, 1.0) + losses.square_loss(b, 0.0),
+        "g_support_adv": square_loss(b, 0.9),
+        "g_main_adv": square_loss(b, 1.0),
+        "d_support_anime_fake": 0.5 * square_loss(a, 0.9) + square_loss(b, 0.1),
+        "d_support_smooth": square_loss(c, 0.1),
+        "d_main": square_loss(a, 1.0) + square_loss(b, 0.0),
     }
     for name, value in expected["adversarial"].items():
         assert_close(found[name], value, rtol=LOSS)

@@ -5,7 +5,8 @@ import tensorflow as tf
 from golden_files import arrays, assert_close, fill, numbers
 from golden_recipe import value_v3
 
-from anime_tf.losses.double_tail import square_loss, to_gray
+from anime_tf.losses.adversarial import square_loss
+from anime_tf.losses.double_tail import to_gray
 from anime_tf.models.animegan_v3_discriminator import DoubleDiscriminator
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.import_tf1 import double_discriminator
