@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from anime_tf.models import PACKAGE
-from anime_tf.models.layers import ReflectPad, make_conv, make_leaky_relu
+from anime_tf.models.layers import ReflectPad, make_leaky_relu
 from anime_tf.models.norms import lade
 from anime_tf.models.spectral_norm import SpectralNormConv2D
 from anime_tf.models.tree import ChainModel, sublayers
@@ -56,10 +56,9 @@ class AnimeGANv3Discriminator(ChainModel):
     def _conv(self, name: str, filters: int, size: int, strides: int = 1) -> list[Any]:
         policy = self.dtype_policy
         pad = ReflectPad.for_conv(size, strides, policy, top_left=True)
-        if not self.spectral_norm:
-            return [pad, make_conv(filters, size, name, policy, "lade", strides)]
-        options = {"padding": "valid", "name": name, "dtype": policy}
-        return [pad, SpectralNormConv2D(filters, size, strides, **options)]
+        kind = SpectralNormConv2D if self.spectral_norm else keras.layers.Conv2D
+        options = {"use_bias": False, "name": name, "dtype": policy}
+        return [pad, kind(filters, size, strides, "valid", **options)]
 
     def call(self, inputs: Any) -> Any:
         x = inputs

@@ -86,9 +86,8 @@ class AnimeGANDiscriminator(keras.Model):
             "name": name,
             "dtype": self.dtype_policy,
         }
-        if self.spectral_norm:
-            return SpectralNormConv2D(filters, 3, **options)
-        return keras.layers.Conv2D(filters, 3, **options)
+        kind = SpectralNormConv2D if self.spectral_norm else keras.layers.Conv2D
+        return kind(filters, 3, **options)
 
     def build(self, input_shape: Any) -> None:
         if self.built:
