@@ -1,4 +1,4 @@
-"""A tiny data set, and settings for a training of seconds."""
+"""A tiny data set, and settings for trainings of seconds."""
 
 from __future__ import annotations
 
@@ -20,6 +20,18 @@ SETTINGS = {
     "perceptual_weights": "random",
     "samples": 1,
 }
+
+
+# Settings of a trainer without a data set.
+SMALL_NETWORKS = {
+    "generator_width": 2,
+    "discriminator_width": 8,
+    "discriminator_depth": 2,
+    "image_size": 32,
+    "batch_size": 2,
+}
+
+NO_VGG = {"content_weight": 0.0, "style_weight": 0.0}  # the graph is built sooner without
 
 
 def make_data_set(folder: Path, *, photos: int = 5, styles: int = 3) -> Path:

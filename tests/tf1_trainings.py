@@ -25,6 +25,11 @@ def power(beta: float, updates: int) -> np.ndarray:
     return np.asarray(result)
 
 
+def initial_power(name: str) -> np.ndarray:
+    """TensorFlow 1's power of beta before the first update, for the variable of this name."""
+    return power(0.5 if name.startswith("beta1") else 0.999, 0)
+
+
 def save(prefix: Path, variables: dict[str, np.ndarray]) -> Path:
     """Write a checkpoint with TensorFlow 1's Saver from a graph with these variables."""
     v1 = tf.compat.v1

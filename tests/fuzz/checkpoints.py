@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from fuzz.cases import Seed
-from small_data_set import SETTINGS
+from small_data_set import NO_VGG, SETTINGS
 
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.run_dir import RunDir, resumed_config
@@ -17,7 +17,7 @@ from anime_tf.training.trainer import Trainer
 @functools.cache
 def trainer() -> Trainer:
     """Return the one trainer of this process."""
-    return Trainer(TrainConfig(**{**SETTINGS, "content_weight": 0.0, "style_weight": 0.0}))
+    return Trainer(TrainConfig(**{**SETTINGS, **NO_VGG}))
 
 
 def seeds() -> list[Seed]:

@@ -49,12 +49,13 @@ def read_config(path: Path) -> None:
     for kind in CONFIGS:
         required = {name: "a" for name, one in settings(kind).items() if one.required}
         name, value = chance.choice(list(settings(kind))), chance.choice(VALUES)
-        for make in (lambda v: v, settings(kind)[name].parse if isinstance(value, str) else None):
+        parsers = [settings(kind)[name].parse] if isinstance(value, str) else []
+        for make in (lambda v: v, *parsers):
             try:
-                made = kind(**{**required, name: make(value)}) if make else None
+                made = kind(**{**required, name: make(value)})
             except ValueError:
                 continue
-            found = getattr(made, name) if make else 0
+            found = getattr(made, name)
             if isinstance(found, float) and not math.isfinite(found):
                 raise AssertionError(f"{kind.__name__}.{name} takes {value!r}")
     resumed_config(path.parent, {})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import tensorflow as tf
+import tf1_trainings
 from fuzz.cases import Seed
 
 from anime_tf.conversion import mobilenet_weights, vgg19_weights
@@ -55,12 +55,7 @@ def seeds() -> list[Seed]:
         prefix = Path(folder, "tf1", "model")
         prefix.parent.mkdir()
         tensors = {"generator/a/weights": kernel, "generator/a/gamma": bias, "beta1_power": bias[0]}
-        tf.raw_ops.SaveV2(
-            prefix=str(prefix),
-            tensor_names=list(tensors),
-            shape_and_slices=[""] * len(tensors),
-            tensors=list(tensors.values()),
-        )
+        tf1_trainings.write(prefix, tensors)
         (prefix.parent / "checkpoint").write_text('model_checkpoint_path: "/elsewhere/model"\n')
         parts = {f"tf1/{path.name}": path.read_bytes() for path in sorted(prefix.parent.iterdir())}
         made.append(Seed(parts, _read_tf1))

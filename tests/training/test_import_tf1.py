@@ -18,8 +18,8 @@ from golden_files import (
     numbers,
 )
 from golden_recipe import value, value_v3
-from small_data_set import make_data_set
-from tf1_trainings import power, save, state_of, write
+from small_data_set import NO_VGG, SMALL_NETWORKS, make_data_set
+from tf1_trainings import initial_power, power, save, state_of, write
 
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.import_tf1 import (
@@ -37,17 +37,7 @@ UPDATE = 3e-7
 # Two runs of the same steps in one process: threads add in another order.
 RESUMED = 1e-5
 
-SMALL = {
-    "generator_width": 2,
-    "discriminator_width": 8,
-    "discriminator_depth": 2,
-    "image_size": 32,
-    "batch_size": 2,
-    "content_weight": 0.0,
-    "style_weight": 0.0,
-    "init_epochs": 1,
-    "steps_per_epoch": 1,
-}
+SMALL = {**SMALL_NETWORKS, **NO_VGG, "init_epochs": 1, "steps_per_epoch": 1}
 
 
 def assert_same_state(trainer: Trainer, other: Trainer) -> None:
@@ -75,7 +65,7 @@ def test_six_steps_of_a_converted_training_equal_the_originals(tmp_path):
     variables = {}
     for name, shape in shapes.items():
         if "_power" in name:
-            variables[name] = power(0.5 if name.startswith("beta1") else 0.999, 0)
+            variables[name] = initial_power(name)
         elif "/Adam" in name:
             variables[name] = np.zeros(shape, np.float32)
         else:
@@ -107,9 +97,7 @@ def test_trainings_of_animegan_v3(style, tmp_path):
     """Every variable of the originals' lists, which differ in the state of the main tail."""
     shapes = numbers(f"animegan_v3_training_checkpoint_variables_{style}")
     variables = {
-        name: power(0.5 if name.startswith("beta1") else 0.999, 0)
-        if "_power" in name
-        else value_v3(name, shape)
+        name: initial_power(name) if "_power" in name else value_v3(name, shape)
         for name, shape in shapes.items()
     }
     checkpoint = write(tmp_path / "AnimeGANv3.model-0", variables)

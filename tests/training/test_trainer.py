@@ -13,6 +13,7 @@ from golden_files import (
     golden_vgg19,
     numbers,
 )
+from small_data_set import NO_VGG, SMALL_NETWORKS
 from tolerances import FEW_ROUNDINGS, rounding
 
 from anime_tf.losses.adversarial import GAN_TYPES, gradient_norm
@@ -56,18 +57,7 @@ def batch(side=32, names=("photo", "anime", "smooth", "paired")):
 
 
 def small_config(**settings):
-    small = {
-        "generator_width": 2,
-        "discriminator_width": 8,
-        "discriminator_depth": 2,
-        "image_size": 32,
-        "batch_size": 2,
-        "perceptual_weights": "random",
-    }
-    return TrainConfig(**{**small, **settings})
-
-
-NO_VGG = {"content_weight": 0.0, "style_weight": 0.0}  # the graph is built sooner without
+    return TrainConfig(**{**SMALL_NETWORKS, "perceptual_weights": "random", **settings})
 
 
 def test_network_inputs():

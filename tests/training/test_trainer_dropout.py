@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from golden_files import assert_close
+from small_data_set import NO_VGG, SMALL_NETWORKS
 
 from anime_tf.models.discriminator import AnimeGANDiscriminator
 from anime_tf.training.config import TrainConfig
@@ -73,16 +74,7 @@ def test_keras_archive_round_trip(tmp_path):
 
 
 def config(**settings):
-    small = {
-        "generator_width": 2,
-        "discriminator_width": 8,
-        "discriminator_depth": 2,
-        "image_size": 32,
-        "batch_size": 2,
-        "content_weight": 0.0,
-        "style_weight": 0.0,
-        "discriminator_dropout": 0.3,
-    }
+    small = {**SMALL_NETWORKS, **NO_VGG, "discriminator_dropout": 0.3}
     return TrainConfig(**{**small, **settings})
 
 
