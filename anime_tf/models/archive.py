@@ -7,10 +7,12 @@ arguments of a known class.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,37 +89,34 @@ def load_generator(path: str | os.PathLike[str], *, precision: str = "float32") 
     path = Path(path)
     policy = keras.DTypePolicy(precision)
     kind, config = _read_config(path)
-    count = _count_weights(path, kind)
-    try:
+    with _fitting(path, "weights do", kind):
+        count = _count_weights(path)
+    with _fitting(path, "config does", kind):
         _check_width(kind, config, count)
         model = kind(**{**config, "dtype": policy})
-    except Exception as error:  # Keras raises anything
-        raise ValueError(
-            f"{path}: its config does not fit {kind.__name__} ({first_line(error)}); "
-            "re-create it with this version of anime_tf"
-        ) from error
-    try:
+    with _fitting(path, "weights do", kind):
         model.load_weights(path)
-    except Exception as error:
-        raise ValueError(
-            f"{path}: its weights do not fit {kind.__name__} ({first_line(error)}); "
-            "re-create it with this version of anime_tf"
-        ) from error
     return model
 
 
-def _count_weights(path: Path, kind: type[Generator]) -> int:
-    """Check the declared sizes of the weights of an archive; return how many there are."""
+@contextlib.contextmanager
+def _fitting(path: Path, subject: str, kind: type[Generator]) -> Iterator[None]:
+    """Turn any error into a ValueError: Keras and HDF5 raise anything."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            data = archive.read("model.weights.h5")
-        with h5py.File(io.BytesIO(data), "r") as file:
-            return check_hdf5(file, len(data))
-    except Exception as error:  # HDF5 raises anything
+        yield
+    except Exception as error:
         raise ValueError(
-            f"{path}: its weights do not fit {kind.__name__} ({first_line(error)}); "
+            f"{path}: its {subject} not fit {kind.__name__} ({first_line(error)}); "
             "re-create it with this version of anime_tf"
         ) from error
+
+
+def _count_weights(path: Path) -> int:
+    """Check the declared sizes of the weights of an archive; return how many there are."""
+    with zipfile.ZipFile(path) as archive:
+        data = archive.read("model.weights.h5")
+    with h5py.File(io.BytesIO(data), "r") as file:
+        return check_hdf5(file, len(data))
 
 
 def _check_width(kind: type[Generator], config: dict[str, Any], count: int) -> None:

@@ -77,10 +77,7 @@ class SavedModelEngine:
         try:
             self._loaded = tf.saved_model.load(os.fspath(path))  # keeps the variables alive
         except Exception as error:  # of damaged values TensorFlow raises anything
-            raise ValueError(
-                f"{path}: the SavedModel is incomplete or damaged ({first_line(error)}); "
-                "export it again"
-            ) from error
+            raise _damaged(path, error) from error
         run = self._loaded.signatures.get("serving_default")
         if run is None or not _takes_pictures(run):
             raise ValueError(
@@ -112,10 +109,7 @@ def check_operations(path: Path) -> None:
     try:
         metas = saved_model_pb2.SavedModel.FromString(data).meta_graphs
     except DecodeError as error:
-        raise ValueError(
-            f"{path}: the SavedModel is incomplete or damaged ({first_line(error)}); export it "
-            "again"
-        ) from error
+        raise _damaged(path, error) from error
     foreign: set[str] = set()
     for meta in metas:
         graph = meta.graph_def
@@ -139,6 +133,12 @@ def check_operations(path: Path) -> None:
             f"({', '.join(sorted(foreign)[:5])}); they may read and write files: use "
             "--trust_weights if you trust its source"
         )
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path}: the SavedModel is incomplete or damaged ({first_line(error)}); export it again"
+    )
 
 
 def _takes_pictures(run: Any) -> bool:
