@@ -181,9 +181,9 @@ def _v3_blocks(scope: str, blocks: Sequence[str]) -> dict[str, str]:
 
 def _animegan_v3(batch_norm: str) -> dict[str, Source]:
     base = ("x0", "x1_0", "x1_1", "x2_0", "x2_1", "x3_0", "x3_1")
-    names = {f"base/{k}": v for k, v in _v3_blocks("generator/base", base).items()}
-    names |= {f"main/{k}": v for k, v in v3_tail("main", batch_norm).items()}
-    return {ours: Source(theirs) for ours, theirs in names.items()}
+    names = _Names({f"base/{k}": v for k, v in _v3_blocks("generator/base", base).items()})
+    names.update({f"main/{k}": v for k, v in v3_tail("main", batch_norm).items()})
+    return names.sources
 
 
 # Variables of a training checkpoint that the generator does not need.
