@@ -13,12 +13,13 @@ import tensorflow as tf
 
 from anime_tf.datasets.superpixels import revise, superpixels
 from anime_tf.datasets.workers import worker_pool
+from anime_tf.io.pixels import to_pm1
 from anime_tf.losses import double_tail as losses
 from anime_tf.losses.adversarial import square_loss
 from anime_tf.losses.perceptual import l1_loss, total_variation_loss
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.lowering import lower_for_training
-from anime_tf.training.objective import Batch, Terms
+from anime_tf.training.objective import Batch, Terms, weighted_sum
 
 TERM_WEIGHTS = {
     "g/content": "content_weight",
@@ -70,7 +71,7 @@ class DoubleTailObjective:
         self._discriminator = lower_for_training(discriminator)
 
     def drafts(self, support: tf.Tensor) -> Batch:
-        """Convert the support tail's picture to what targets are made of, uint8: both rounded down.
+        """Convert the support tail's picture to the drafts of the targets, uint8, rounded down.
 
         Returns:
             `draft`, the picture itself, and `smooth_draft`, after the guided filter.
@@ -134,7 +135,7 @@ class DoubleTailObjective:
             targets["g/revision_content"][-1], pyramids["main"][-1]
         )
         terms["g/adv_main"] = square_loss(self._discriminator.main(main, training=True), 1.0)
-        return self._weighted_sum(terms), terms
+        return weighted_sum(self.weights, terms), terms
 
     def discriminator_loss(self, batch: Batch, generated: Tails) -> tuple[tf.Tensor, Terms]:
         """Compute the loss of both discriminators."""
@@ -152,10 +153,7 @@ class DoubleTailObjective:
             "d/real_main": square_loss(real_main, 1.0),
             "d/fake_main": square_loss(fake_main, 0.0),
         }
-        return self._config.d_adv_weight * self._weighted_sum(terms), terms
-
-    def _weighted_sum(self, terms: Terms) -> tf.Tensor:
-        return sum((self.weights[term] * loss for term, loss in terms.items()), tf.zeros(()))
+        return self._config.d_adv_weight * weighted_sum(self.weights, terms), terms
 
 
 class TargetMaker:
@@ -171,7 +169,7 @@ class TargetMaker:
         self._denoise = (config.denoise_luma, config.denoise_chroma, config.denoise_template)
 
     def submit(self, drafts: Mapping[str, np.ndarray]) -> list[list[Future[np.ndarray]]]:
-        """Begin to make the targets of drafts."""
+        """Start the tasks that make the targets of drafts."""
         submit = worker_pool().submit
         return [
             [submit(superpixels, x, self._min_size) for x in drafts["smooth_draft"]],
@@ -184,13 +182,13 @@ class TargetMaker:
         superpixel_u8, revised = (np.stack([task.result() for task in row]) for row in tasks)
         self.seconds = time.monotonic() - started_at
         return {
-            "superpixel": tf.constant(superpixel_u8.astype(np.float32) / 127.5 - 1.0),
+            "superpixel": tf.constant(to_pm1(superpixel_u8)),
             "revised": tf.constant(revised),
         }
 
 
 class TargetQueue:
-    """The targets of a step, and those of the next, begun ahead.
+    """The targets of a step, and those of the next step, started ahead of it.
 
     Drafts made ahead are kept in variables, so that a resumed run makes the same targets of them.
 
@@ -202,7 +200,7 @@ class TargetQueue:
     def __init__(self, config: TrainConfig) -> None:
         self.maker = TargetMaker(config)
         self.variables: dict[str, tf.Variable] = {}
-        self._tasks: tuple[int, Any] | None = None  # step and what makes its targets
+        self._tasks: tuple[int, Any] | None = None  # a step and the tasks of its targets
         if config.targets_ahead:
             shape = (config.batch_size, config.image_size, config.image_size, 3)
             self.variables = {
@@ -212,7 +210,7 @@ class TargetQueue:
             self.variables["step"] = tf.Variable(-1, dtype=tf.int64, trainable=False, name="step")
 
     def targets(self, step: int, make_drafts: Callable[[], dict[str, np.ndarray]]) -> Any:
-        """Return what makes the targets of a step: begun ahead, or else begun now."""
+        """Return the tasks of the targets of a step: those started ahead, or else new ones."""
         if self._tasks is not None and self._tasks[0] == step:
             return self._tasks[1]
         if self.variables and int(self.variables["step"]) == step:  # resumed
@@ -222,7 +220,7 @@ class TargetQueue:
         return self.maker.submit(drafts)
 
     def begin(self, step: int, drafts: Mapping[str, np.ndarray]) -> None:
-        """Begin the targets of a later step."""
+        """Start the tasks of a later step's targets."""
         for name in DRAFTS:
             self.variables[name].assign(drafts[name])
         self.variables["step"].assign(step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -63,6 +63,11 @@ def network_inputs(batch: Batch) -> Batch:
         if name in ("anime", "smooth"):
             inputs[f"{name}_gray"] = _to_pm1(tf.round(perceptual.to_gray(picture_u8)))
     return inputs
+
+
+def weighted_sum(weights: Mapping[str, float], terms: Terms) -> tf.Tensor:
+    """Sum the terms, each multiplied by its weight."""
+    return sum((weights[term] * loss for term, loss in terms.items()), tf.zeros(()))
 
 
 def _to_pm1(picture_255: tf.Tensor) -> tf.Tensor:
@@ -144,7 +149,7 @@ class Objective:
     ) -> tuple[tf.Tensor, Terms]:
         """Compute G's loss in the initialization phase: content and paired distances."""
         terms = self._perceptual_terms(targets, generated) | self._paired_terms(batch, generated)
-        return self._weighted_sum(terms), terms
+        return weighted_sum(self.weights, terms), terms
 
     def generator_loss(
         self, batch: Batch, targets: Batch, generated: tf.Tensor
@@ -162,7 +167,7 @@ class Objective:
         if self.weights["g/edge"]:
             terms["g/edge"] = perceptual.edge_loss(batch["photo"], generated)
         terms |= self._paired_terms(batch, generated)
-        return self._weighted_sum(terms), terms
+        return weighted_sum(self.weights, terms), terms
 
     def discriminator_loss(self, batch: Batch, generated: tf.Tensor) -> tuple[tf.Tensor, Terms]:
         """Compute D's loss: d_adv_weight (real + gray + fake + smooth) + penalty, weighted.
@@ -185,7 +190,7 @@ class Objective:
             term: (self._gan_type.real if term == "d/real" else self._gan_type.fake)(x)
             for term, x in zip(judged, logits, strict=True)
         }
-        loss = self._config.d_adv_weight * self._weighted_sum(terms)
+        loss = self._config.d_adv_weight * weighted_sum(self.weights, terms)
         penalty = self._gan_type.penalty
         if penalty is None or not self.weights["d/penalty"]:
             return loss, terms
@@ -195,7 +200,7 @@ class Objective:
         noise = _uniform(batch["seed"], NOISE, tf.shape(anime)[1:])
         point = anime + alpha * (penalty.end(anime, generated, noise) - anime)
         terms["d/penalty"] = penalty.term(self.discriminator_gradient(point))
-        return loss + self._weighted_sum({"d/penalty": terms["d/penalty"]}), terms
+        return loss + weighted_sum(self.weights, {"d/penalty": terms["d/penalty"]}), terms
 
     def discriminator_gradient(self, point: tf.Tensor) -> tf.Tensor:
         """Differentiate the sum of D's logits with respect to `point`, itself differentiable."""
@@ -218,9 +223,6 @@ class Objective:
             for seed in tf.unstack(batch["seed"])
         ]
         return self._lowered_discriminator(joined, training=True, noise=_noise(tf.stack(seeds)))
-
-    def _weighted_sum(self, terms: Terms) -> tf.Tensor:
-        return sum((self.weights[term] * loss for term, loss in terms.items()), tf.zeros(()))
 
     def _perceptual_terms(self, targets: Batch, generated: tf.Tensor) -> Terms:
         losses = {
