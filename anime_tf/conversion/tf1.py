@@ -353,7 +353,7 @@ def _index(prefix: Path) -> Path:
 
 
 def check_declared(prefix: Path, shapes: Shapes) -> None:
-    """Raise ValueError if the variables of a checkpoint have more values than its files bytes."""
+    """Raise ValueError if a checkpoint declares more values than its files have bytes."""
     files = list(prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*"))
     for file in files:
         check_plain_file(file, "the values of a checkpoint")

@@ -72,7 +72,7 @@ def steps_per_epoch(folders: DatasetFolders, batch_size: int) -> int:
 
 
 def add_salt(picture_u8: np.ndarray, name: str) -> np.ndarray:
-    """Set random pixels inside a picture (h, w, 3) to white; which follow from `name`."""
+    """Set random pixels of a picture (h, w, 3), none on its border, to white; seeded by `name`."""
     height, width = picture_u8.shape[:2]
     random = np.random.RandomState(zlib.crc32(name.encode()))
     count = int(SALT_SHARE * height * width)

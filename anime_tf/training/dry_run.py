@@ -41,8 +41,8 @@ def dry_run(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -
     Writes nothing except downloaded weights of a perceptual network. If the edge-smoothed pictures
     are missing, the style pictures stand in for them.
 
-    Arguments and errors are those of `train`, which the estimate is for; it is logged too. Several
-    devices are a ValueError.
+    Takes the arguments of `train` and raises its errors, and ValueError for several devices. Logs
+    the estimate and returns it.
     """
     if config.distribute != "none":
         raise ValueError(f"dry_run: expected distribute=none, got distribute={config.distribute}")

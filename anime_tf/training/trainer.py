@@ -199,14 +199,14 @@ class Trainer:
     def gan_step(
         self, batch: Batch, update_discriminator: bool = True, following: Batch | None = None
     ) -> Terms:
-        """Update D, then G against the new D; of AnimeGANv3 make the targets, update G, then D.
+        """Update D, then G against the new D; for AnimeGANv3 make the targets, update G, then D.
 
         Args:
             batch: The objective's `gan_streams` as of `network_inputs`, float32 (n, h, w, 3) in
                 [-1, 1].
             update_discriminator: Whether to update D.
-            following: The batch of the next step, whose targets are begun with
-                `config.targets_ahead`.
+            following: The batch of the next step, whose targets are started ahead
+                with `config.targets_ahead`.
 
         Returns:
             All unweighted terms and the minimized `g/loss` and `d/loss`; D's only if updated.

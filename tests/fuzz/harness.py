@@ -80,7 +80,7 @@ def fuzz(
 
 
 def _follow(report: Report, ours: Connection) -> str:
-    """Count what a worker tells; return the fault that ended it, empty at its regular end."""
+    """Count the outcomes that a worker reports; return the fault that ended it, or ""."""
     patience, told_at = START_SECONDS, math.inf
     while ours.poll(patience):
         try:
@@ -116,7 +116,7 @@ def _keep(folder: Path, keep: Path | None, name: str) -> None:
 def _work(
     part: str, seed: int, first: int, cases: int, seconds: float, folder: Path, pipe: Connection
 ) -> None:
-    """Run cases, and tell each outcome."""
+    """Run cases and report each outcome."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.path.insert(0, str(Path(__file__).parents[1]))  # a folder of its own would hide `http`
     from fuzz.cases import Seed
