@@ -6,13 +6,13 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TextIO
 
 from absl import flags, logging
 
 from anime_tf.cli import app
 from anime_tf.cli.flags import make_config
-from anime_tf.errors import error_line
+from anime_tf.errors import error_line, printable
 from anime_tf.io.tables import format_table
 from anime_tf.styles.config import AddConfig, GetConfig, ListConfig, NamesConfig, RegistryConfig
 from anime_tf.styles.registry import (
@@ -37,7 +37,7 @@ def list_(values: flags.FlagValues) -> None:
     rows = [
         (s.name, s.state, format_size(s.size), s.model, s.license.name, s.good_for) for s in styles
     ]
-    print(format_table(header, rows, left_columns=len(header)))
+    _print_lines(format_table(header, rows, left_columns=len(header)))
     logging.info("anime-tf styles show NAME shows a card, styles get NAME downloads")
 
 
@@ -48,7 +48,7 @@ def show(values: flags.FlagValues) -> None:
     if config.json:
         _print_json([_as_json(style) for style in styles])
     else:
-        print(explain_styles(styles))
+        _print_lines(explain_styles(styles))
 
 
 def get(values: flags.FlagValues) -> int:
@@ -92,9 +92,14 @@ def _for_each(values: flags.FlagValues, work: Callable[[str], object], message: 
 
 def _ask(style: Style) -> bool:
     license = style.license
-    print(f"{style.name}: {license.name}\n{license.text}\n{license.url}", file=sys.stderr)
+    _print_lines(f"{style.name}: {license.name}\n{license.text}\n{license.url}", sys.stderr)
     print("Accept this license? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _print_lines(text: str, file: TextIO | None = None) -> None:
+    """Print text that a registry may have written: its control characters are escaped."""
+    print("\n".join(map(printable, text.split("\n"))), file=file)
 
 
 def _as_json(style: Style) -> dict[str, Any]:

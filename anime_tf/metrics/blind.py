@@ -14,6 +14,7 @@ import numpy as np
 from anime_tf.errors import reading
 from anime_tf.io import atomic, pictures
 from anime_tf.io.geometry import resize, side_by_side
+from anime_tf.io.plain_file import read_plain_file
 from anime_tf.metrics.report import PictureSet
 
 SIDES = ("left", "right")
@@ -97,10 +98,11 @@ def count_votes(key: Path, votes: Path) -> Count:
         ValueError: A file is no key or table; a pair is unknown, voted twice or missing.
     """
     with reading(key, "a key of blind pairs"):
-        document = json.loads(key.read_bytes())
+        document = json.loads(read_plain_file(key, "a key of blind pairs"))
         pairs = {pair["pair"]: pair for pair in document["pairs"]}
         first, second = document["sets"]
-    with reading(votes, "a table of votes"), votes.open(encoding="utf-8", newline="") as lines:
+    with reading(votes, "a table of votes"):
+        lines = read_plain_file(votes, "a table of votes").decode("utf-8").splitlines()
         table = [(row.get("pair"), row.get("choice")) for row in csv.DictReader(lines)]
     names = Counter(name for name, _ in table)
     wrong = [name for name in names if name not in pairs or names[name] > 1]

@@ -20,6 +20,7 @@ import platformdirs
 from anime_tf.config import did_you_mean
 from anime_tf.io.atomic import write_bytes
 from anime_tf.io.kinds import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from anime_tf.io.plain_file import read_plain_file
 from anime_tf.styles.builtin import BUILTIN, LICENSE_URLS, builtin_file
 
 TABLE = Path(__file__).with_name("registry.json")
@@ -184,10 +185,11 @@ def read_registry(path: str | os.PathLike[str]) -> list[Style]:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is not JSON, or has a wrong entry.
+        ValueError: It is no plain file or not JSON, or has a wrong entry.
     """
+    data = read_plain_file(path, "a registry of styles")
     try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+        entries = json.loads(data)
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)}: expected JSON ({error})") from None
     entries = entries if isinstance(entries, list) else [entries]

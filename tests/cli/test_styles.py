@@ -122,3 +122,19 @@ def test_faces_are_recommended_where_they_can_be_found(own, data, capsys, monkey
     err = capsys.readouterr().err
     assert "stylizing whole pictures, not faces" in err
     assert "recommends: --faces=off --face_size=64" in err
+
+
+def test_a_registry_cannot_forge_output(tmp_path, capsys):
+    entry = {
+        "name": "forged",
+        "model": "live",
+        "good_for": "\x1b[2Jgardens",
+        "license": {"name": "MIT"},
+        "base_url": "https://example.org",
+        "files": [{"path": "forged.keras"}],
+    }
+    path = write_registry(tmp_path / "registry.json", entry)
+    for words in (["list"], ["show", "forged"]):
+        assert run(*words, f"--registry={path}") == 0
+        out = capsys.readouterr().out
+        assert "\\x1b[2Jgardens" in out and "\x1b" not in out

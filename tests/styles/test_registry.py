@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -160,3 +161,9 @@ def test_exports_are_no_legacy_weights(tmp_path):
     for name in ("saved_model.pb", "variables.index"):
         (tmp_path / name).touch()
     assert weights_path(tmp_path) == tmp_path
+
+
+def test_a_registry_is_a_plain_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(ValueError, match="pipe.json: expected a registry of styles, got a named"):
+        styles.list(tmp_path / "pipe.json")
