@@ -103,6 +103,27 @@ class Pairs:
         return photos, paintings, means
 
 
+def begin_with(model: keras.Model, source: keras.Model) -> None:
+    """Give a generator the weights of one as wide or narrower; its pictures stay the same.
+
+    The channels of `source` come first and read nothing of the added ones, whose own kernels keep
+    their random start.
+
+    Reference: Chen et al., "Net2Net: Accelerating Learning via Knowledge Transfer", ICLR 2016.
+    """
+    if source.width > model.width:
+        raise ValueError(
+            f"expected an archive as wide or narrower, got width {source.width} for {model.width}"
+        )
+    for wide, narrow in zip(model.weights, source.weights, strict=True):
+        values, given = (keras.ops.convert_to_numpy(weight) for weight in (wide, narrow))
+        block = tuple(slice(side) for side in given.shape)
+        widened = values.copy()
+        widened[..., : given.shape[-1]] = 0.0
+        widened[block] = given
+        wide.assign(widened)
+
+
 class Training:
     """A generator, its averaged copy, the optimizer, and a step.
 
@@ -154,9 +175,8 @@ class Training:
                     variable.assign(state[name])
                 self.step = int(state["step"])
         elif self.arguments.init_weights:
-            weights = load_generator(self.arguments.init_weights).get_weights()
-            self.model.set_weights(weights)
-            self.average.set_weights(weights)
+            begin_with(self.model, load_generator(self.arguments.init_weights))
+            self.average.set_weights(self.model.get_weights())
 
     def rate(self) -> float:
         """Compute the learning rate: warm-up, then a cosine down to 2 % of the peak."""
@@ -275,7 +295,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--photos", type=Path, required=True, help="Folder of photos.")
     add("--paintings", type=Path, required=True, help="Folder of their paintings.")
     add("--run_dir", type=Path, required=True, help="Folder of the run; resumed if it exists.")
-    add("--init_weights", type=Path, help="Archive whose weights a new run begins with.")
+    add("--init_weights", type=Path, help="Archive, as wide or narrower, to begin with.")
     add("--samples", type=Path, help="Folder of a few photos to look at.")
     add("--width", type=int, default=24, help="24: live, 64: live_large.")
     add("--size", type=int, default=256, help="Side of the training windows.")

@@ -5,6 +5,7 @@ import pytest
 
 from anime_tf.io.pictures import write_picture
 from anime_tf.models.archive import load_generator
+from anime_tf.models.live import LiveGenerator
 from recipes import train_live
 
 
@@ -43,3 +44,15 @@ def test_trains_resumes_and_begins_with_an_archive(folders):
     weights = f"--init_weights={run / 'generator.keras'}"
     assert train_live.main([*arguments, f"--run_dir={other}", weights, "--steps=1"]) == 0
     assert load_generator(other / "generator.keras").width == 2
+
+
+def test_a_wider_generator_begins_with_the_pictures_of_a_narrower_one():
+    narrow, wide = LiveGenerator(2), LiveGenerator(3)
+    rng = np.random.default_rng(0)
+    for weight in narrow.weights:
+        weight.assign(weight + 0.1 * rng.standard_normal(weight.shape).astype(np.float32))
+    train_live.begin_with(wide, narrow)
+    picture = rng.uniform(-1, 1, (1, 32, 48, 3)).astype(np.float32)
+    np.testing.assert_allclose(wide(picture), narrow(picture), atol=1e-5)
+    with pytest.raises(ValueError, match="expected an archive as wide or narrower"):
+        train_live.begin_with(narrow, wide)
