@@ -99,10 +99,11 @@ def _tone(
     lab[..., 0] = tones.skin_planes(lab[..., 0], skin, style.skin_step, style.skin_mix)
     toned = from_oklab(tones.even_hues(lab, skin))
     features = 0.85 * face * step((flat - calmed).mean(axis=2), 0.02, 0.09)
-    window = _bounding_window(face)
-    planes = np.maximum(style.flatness_face * face[window], F32(1e-6))
-    smooth = flatten.l0_smooth(toned[window], planes)
-    toned[window] = lerp(toned[window], smooth, face[window])
+    if face.max() > _TRACE:
+        window = _bounding_window(face)
+        planes = np.maximum(style.flatness_face * face[window], F32(1e-6))
+        smooth = flatten.l0_smooth(toned[window], planes)
+        toned[window] = lerp(toned[window], smooth, face[window])
     return lerp(toned, calmed, np.maximum(features, restored * face))
 
 

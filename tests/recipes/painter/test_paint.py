@@ -43,3 +43,9 @@ def test_the_same_again():
 def test_black_white_and_tiny_pictures():
     for level in (0, 255):
         assert paint(np.full((20, 30, 3), level, np.uint8), CEL).shape == (20, 30, 3)
+
+
+def test_a_speck_of_skin_without_a_face():
+    photo = np.full((96, 96, 3), (60, 90, 120), np.uint8)
+    photo[40:43, 40:43] = (225, 170, 140)
+    assert paint(photo, CEL).shape == photo.shape
