@@ -72,6 +72,18 @@ def list_folder(folder: str | os.PathLike[str], *, recursive: bool = True) -> Li
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise FileNotFoundError(f"{folder}: expected a folder of pictures, got {found}")
+    paths, closed = walk_files(folder, recursive=recursive)
+    listing = list_files(paths)
+    return replace(listing, unreadable={**listing.unreadable, **closed})
+
+
+def walk_files(folder: Path, *, recursive: bool = True) -> tuple[list[Path], dict[Path, str]]:
+    """List the files below a folder; links to folders are followed, hidden folders skipped.
+
+    Returns:
+        Files, sorted by their relative path on every machine, and folders without permission ->
+        the reason.
+    """
     paths: list[Path] = []
     closed: dict[Path, str] = {}
     seen = {os.path.realpath(folder)}
@@ -88,8 +100,7 @@ def list_folder(folder: str | os.PathLike[str], *, recursive: bool = True) -> Li
                 seen.add(real)
                 folders.append(name)
     paths.sort(key=lambda path: path.relative_to(folder).as_posix())
-    listing = list_files(paths)
-    return replace(listing, unreadable={**listing.unreadable, **closed})
+    return paths, closed
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import logging
 
-from anime_tf.io.folders import find_pictures
+from anime_tf.io.folders import find_pictures, walk_files
 from anime_tf.io.kinds import VIDEO_SUFFIXES, classify
 from anime_tf.io.paths import check_unique_stems, expand_glob, has_wildcard
 
@@ -50,12 +50,10 @@ def _expand(part: str) -> list[Path]:
     if os.path.lexists(part) and not os.path.isdir(part):  # opening it tells what it is
         return [Path(part)]
     if os.path.isdir(part):
-        files = sorted(
-            path
-            for path in Path(part).rglob("*")
-            if not path.is_dir()
-            and not any(name.startswith(".") for name in path.relative_to(part).parts)
-        )
+        walked, closed = walk_files(Path(part))
+        for path, reason in closed.items():
+            logging.warning("%s: skipped, %s", path, reason)
+        files = [path for path in walked if not path.name.startswith(".")]
         videos = [path for path in files if classify(path)[0] == "video"]
         if len(videos) < len(files):
             logging.info("%s: ignored %d other files", part, len(files) - len(videos))
