@@ -25,6 +25,7 @@ from anime_tf.cli.flags import Flags, UsageError, check_required, define, parse
 from anime_tf.config import Config, Setting, did_you_mean
 from anime_tf.errors import ReportError, error_line, first_line, printable
 from anime_tf.io import native_stderr
+from anime_tf.io.folders import count_unreadable
 from anime_tf.io.locks import locked_output
 
 EXIT_DONE = 0
@@ -177,6 +178,14 @@ def run(command: Command | Group, argv: Sequence[str], program: str = "") -> int
 def complain(message: str) -> None:
     """Write a line to stderr."""
     print(printable(message.rstrip()), file=sys.stderr, flush=True)
+
+
+def exit_code_of(folders: Sequence[str | os.PathLike[str]]) -> int:
+    """Return the exit code of work on folders of pictures, with a line if files were skipped."""
+    count = count_unreadable(folders)
+    if count:
+        complain(f"{count} skipped {'file' if count == 1 else 'files'}, named above")
+    return EXIT_SOME_FAILED if count else EXIT_DONE
 
 
 def _verb_of_file(path: str) -> str:

@@ -44,7 +44,8 @@ def main(values: flags.FlagValues) -> int:
             config.blind,
             config.blind_key,
         )
-    return app.EXIT_DONE
+    folders = (config.photos, *config.results, config.style, config.targets)
+    return app.exit_code_of([folder for folder in folders if folder])
 
 
 def _measure(config: EvaluateConfig, photos: PictureSet, results: list[PictureSet]) -> None:

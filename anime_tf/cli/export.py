@@ -33,7 +33,9 @@ def main(values: flags.FlagValues) -> int:
             app.complain(f"{part.path}: {part.failure}; not written (--noverify writes it)")
         else:
             logging.info("%s", _summary(part))
-    return app.EXIT_SOME_FAILED if any(part.failure for part in parts) else app.EXIT_DONE
+    photos = [folder for folder in (config.freeze, config.calibration) if folder is not None]
+    skipped = app.exit_code_of(photos)
+    return app.EXIT_SOME_FAILED if any(part.failure for part in parts) else skipped
 
 
 def _summary(part: ExportResult) -> str:

@@ -70,7 +70,17 @@ class _Parser(flags.ArgumentParser):
             raise UsageError(f"--{self.name}={argument}: {error}") from None
 
 
-class _RepeatedFlag(flags.Flag):
+class _Flag(flags.Flag):
+    """A flag.
+
+    Attributes:
+        is_named: Whether the command line gives it by its name.
+    """
+
+    is_named = False
+
+
+class _RepeatedFlag(_Flag):
     """A flag that may be given several times; its value is a tuple."""
 
     def parse(self, argument: Any) -> None:
@@ -83,7 +93,7 @@ def define(values: flags.FlagValues, group: Flags) -> None:
     """Define a flag for each setting of a group."""
     for name, one in group.settings.items():
         flags.DEFINE_flag(
-            (_RepeatedFlag if one.repeated else flags.Flag)(
+            (_RepeatedFlag if one.repeated else _Flag)(
                 _Parser(name, one),
                 None,
                 name,
@@ -118,7 +128,9 @@ def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequen
         raise UsageError(f"cannot read the file of --flagfile: {error}") from None
     except (flags.Error, ValueError) as error:
         raise UsageError(str(error)) from None
-    free = [name for name in positional if not values[name].present]
+    for name in positional:
+        values[name].is_named = bool(values[name].present)
+    free = [name for name in positional if not values[name].is_named]
     for name, word in zip(free, words, strict=False):
         values[name].parse(word)
     if free and isinstance(values[free[-1]], _RepeatedFlag):  # takes all further arguments

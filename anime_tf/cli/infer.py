@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def main(values: flags.FlagValues) -> int:
     """Stylize pictures; return the exit code."""
     licenses = apply_style(values)
-    config = make_config(values, InferConfig)
+    # Shells expand *.jpg in a folder of two photos to an input and an output.
+    config = make_config(values, InferConfig, keep_foreign=not values["output"].is_named)
     stylizer, faces = make_config(values, StylizerConfig), make_config(values, FaceConfig)
     from anime_tf.faces.batch import stylize_pictures
     from anime_tf.inference.batch import default_output

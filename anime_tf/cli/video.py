@@ -53,7 +53,8 @@ class _Stop:
 def main(values: flags.FlagValues) -> int:
     """Stylize a video; return the exit code."""
     licenses = apply_style(values)
-    config = make_config(values, VideoConfig)
+    # Shells expand *.mp4 in a folder of two videos to an input and an output.
+    config = make_config(values, VideoConfig, keep_foreign=not values["output"].is_named)
     from anime_tf.video.stylize import stylize_video
 
     start = time.perf_counter()

@@ -36,7 +36,7 @@ def stylize_pictures(
         FileNotFoundError: There are no such pictures or weights.
         ValueError: An output that cannot be written, or a missing package.
     """
-    tasks = plan(config.input, config.output, bits=config.bits)
+    tasks = plan(config.input, config.output, bits=config.bits, keep_foreign=config.keep_foreign)
     weights_path(stylizer_config.weights)
     if face_config.weights:
         weights_path(face_config.weights)

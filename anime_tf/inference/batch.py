@@ -16,6 +16,7 @@ from absl import logging
 from anime_tf.errors import error_line
 from anime_tf.io.folders import Listing, list_files, list_folder
 from anime_tf.io.kinds import PICTURE_SUFFIXES
+from anime_tf.io.marks import check_replaceable
 from anime_tf.io.paths import check_writable, expand_glob, glob_root, has_wildcard
 from anime_tf.io.pictures import (
     DEEP_SUFFIXES,
@@ -60,7 +61,9 @@ class BatchReport:
     failures: tuple[str, ...]
 
 
-def plan(source: str, output: str | None, *, bits: int = 8) -> list[Task]:
+def plan(
+    source: str, output: str | None, *, bits: int = 8, keep_foreign: bool = False
+) -> list[Task]:
     """Decide which file each picture becomes; touch no file.
 
     The pictures of a folder or glob go into a folder with the same structure, below the folder or
@@ -73,8 +76,10 @@ def plan(source: str, output: str | None, *, bits: int = 8) -> list[Task]:
         output: A folder, or for a single file also the file to write; a new folder for a single
             file ends in ``/``. None for `default_output`.
         bits: 8, or 16 for formats with 16 bits per channel alone.
+        keep_foreign: Refuse to replace pictures and videos that other programs wrote.
 
     Raises:
+        FileExistsError: An output is such a file.
         FileNotFoundError: No such file, folder or match, or no picture among them.
         NotADirectoryError: A file stands where a folder is needed.
         PermissionError: The output's folder cannot be written to.
@@ -99,6 +104,8 @@ def plan(source: str, output: str | None, *, bits: int = 8) -> list[Task]:
         tasks = _targets(folder, _not_inside(listing, folder, root), root, suffixes)
         listing.log_ignored()
     _check_outputs(tasks)
+    if keep_foreign:
+        check_replaceable(task.target for task in tasks)
     return tasks
 
 

@@ -89,6 +89,7 @@ class InferConfig(Config):
         compare: Write the photo and the result side by side.
         quality: Quality of JPEG and WebP files.
         allow_truncated: Decode files that are cut in the middle; their rest is gray or empty.
+        keep_foreign: Refuse to replace pictures and videos that other programs wrote.
     """
 
     input: str = setting()
@@ -98,6 +99,7 @@ class InferConfig(Config):
     compare: bool = setting(False)
     quality: int = setting(95, minimum=1, maximum=100)
     allow_truncated: bool = setting(False)
+    keep_foreign: bool = setting(False, flag=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

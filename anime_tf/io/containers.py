@@ -32,6 +32,7 @@ from anime_tf.io.profiles import Colors, Primaries
 _ORIENTATION = 0x0112  # tag of TIFF and EXIF
 MIN_ZEROS = 16  # bytes of zeros at the end of a JPEG that are no compressed data
 _MAX_PROFILE = 1 << 24  # bytes; CMYK profiles have 3 million
+_MAX_PADDING = 1 << 26  # largest number of missing bytes that zeros take the place of
 _MAX_COMPARED = 1 << 28  # larger JPEGs without an end marker are not checked for missing pixels
 # Largest number of scans of a progressive JPEG: encoders write about ten, and each takes the time
 # of decoding all pixels.
@@ -407,7 +408,7 @@ def _parse_webp(data: bytes) -> Container:
     reason = ""
     if len(data) < end:
         reason = f"it has {len(data)} of the {end} bytes that its header declares"
-    size_hw, orientation, at, profile, whole = None, 1, 12, None, False
+    size_hw, orientation, at, profile, whole, kind = None, 1, 12, None, False, b""
     while at + 8 <= min(end, len(data)):
         kind, length = struct.unpack_from("<4sI", data, at)
         body = data[at + 8 : at + 8 + length]
@@ -428,10 +429,13 @@ def _parse_webp(data: bytes) -> Container:
             break
         whole = whole or kind in (b"VP8 ", b"VP8L")
         at += 8 + length + length % 2
-    if reason and not whole:
-        raise ValueError(reason)
     if size_hw is None:
-        raise ValueError("it holds no picture chunk")
+        raise _TruncatedError(reason) if reason else ValueError("it holds no picture chunk")
+    if reason and not whole:
+        # libwebp decodes zeros in the place of the rest, if the cut is inside the picture's chunk.
+        padded = _padded(data, end) if kind in (b"VP8 ", b"VP8L") else None
+        rest = padded and Container("WebP", size_hw, padded, orientation, colors=profile)
+        raise _TruncatedError(reason, rest or None)
     if reason:  # cut behind the picture
         body = data[12:at].ljust(at - 12, b"\0")
         data = b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
@@ -606,31 +610,38 @@ def _parse_tiff(data: bytes) -> Container:
 
 def _parse_heif(data: bytes) -> Container:
     pi_heif = import_optional("pi_heif", "HEIC pictures need pi-heif", "pi-heif")
-    _check_boxes(data)
+    data, reason = _with_whole_boxes(data)
     try:
         image = pi_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
     except Exception as error:  # libheif's own errors
+        if reason:
+            raise _TruncatedError(reason) from error
         raise ValueError(f"libheif cannot read it ({first_line(error)})") from error
     nclx = image.info.get("nclx_profile") or {}
     cicp = [int(nclx.get(key, 0)) for key in ("color_primaries", "transfer_characteristics")]
-    return Container(
+    container = Container(
         "HEIF",
         image.size[::-1],
         data,
         colors=image.info.get("icc_profile") or Primaries.from_cicp(*cicp),
         image=image,
     )
+    if reason:
+        raise _TruncatedError(reason, container)
+    return container
 
 
 def _parse_avif(data: bytes) -> Container:
-    _check_boxes(data)
+    data, reason = _with_whole_boxes(data)
     try:
         image = AvifImageFile(io.BytesIO(data))
     except Exception as error:  # libavif's own errors
+        if reason:
+            raise _TruncatedError(reason) from error
         raise ValueError(f"libavif cannot read it ({first_line(error)})") from error
     at = data.find(b"colrnclx")
     cicp = (0, 0) if at < 0 else struct.unpack_from(">HH", data.ljust(at + 12, b"\0"), at + 8)
-    return Container(
+    container = Container(
         "AVIF",
         image.size[::-1],
         data,
@@ -638,20 +649,34 @@ def _parse_avif(data: bytes) -> Container:
         colors=image.info.get("icc_profile") or Primaries.from_cicp(*cicp),
         image=image,
     )
+    if reason:
+        raise _TruncatedError(reason, container)
+    return container
 
 
-def _check_boxes(data: bytes) -> None:
-    """Walk the boxes of a HEIF or AVIF file, which must all be there."""
+def _with_whole_boxes(data: bytes) -> tuple[bytes, str]:
+    """Walk the boxes of a HEIF or AVIF file.
+
+    Returns:
+        The file and ""; or, if it is cut, the file with zeros in the place of the rest, from which
+        decoders make some pixels, and the reason. Without so many zeros the file itself.
+    """
     at = 0
     while at < len(data):
         length, kind = struct.unpack(">I4s", data[at : at + 8].ljust(8, b"\0"))
         if length == 1:
             length = int.from_bytes(data[at + 8 : at + 16], "big")
         if length == 0 or not kind.isalnum():  # to the end of the file, or other bytes behind it
-            return
+            break
         at += length
-    if at > len(data):
-        raise ValueError(f"it has {len(data)} of its {at} bytes")
+    if at <= len(data):
+        return data, ""
+    return _padded(data, at) or data, f"it has {len(data)} of its {at} bytes"
+
+
+def _padded(data: bytes, size: int) -> bytes | None:
+    """Return a file with zeros up to a size; None if that needs too many."""
+    return data.ljust(size, b"\0") if size - len(data) <= _MAX_PADDING else None
 
 
 _PARSERS: dict[str, Callable[[bytes], Container]] = {

@@ -124,7 +124,9 @@ class DatasetFolders:
     unreadable: dict[Path, str] = field(default_factory=dict)
 
 
-def find_pictures(folder: str | os.PathLike[str], *, recursive: bool = True) -> list[Path]:
+def find_pictures(
+    folder: str | os.PathLike[str], *, recursive: bool = True, log: bool = True
+) -> list[Path]:
     """List the pictures of a folder, and log what is not read of it.
 
     Returns:
@@ -134,8 +136,14 @@ def find_pictures(folder: str | os.PathLike[str], *, recursive: bool = True) -> 
         FileNotFoundError: There is no such folder, or no picture in it.
     """
     listing = list_folder(folder, recursive=recursive)
-    listing.log()
+    if log:
+        listing.log()
     return list(_some_pictures(listing, Path(folder)))
+
+
+def count_unreadable(folders: Iterable[str | os.PathLike[str]]) -> int:
+    """Count the files that `find_pictures` skips although they look like pictures or videos."""
+    return sum(len(list_folder(folder).unreadable) for folder in dict.fromkeys(folders))
 
 
 def _some_pictures(listing: Listing, folder: Path) -> tuple[Path, ...]:

@@ -98,6 +98,13 @@ def readable_format(head: bytes) -> str | None:
     return _first_match(READABLE, head)
 
 
+def is_picture_or_video(head: bytes) -> bool:
+    """Tell whether a file's first bytes are those of any known format, also of one not read."""
+    return any(_first_match(known, head) for known in (READABLE, _OTHER_PICTURES)) or bool(
+        _VIDEOS.match(head)
+    )
+
+
 def _first_match(formats: tuple[tuple[re.Pattern[bytes], str], ...], head: bytes) -> str | None:
     return next((name for magic, name in formats if magic.match(head)), None)
 
@@ -128,24 +135,30 @@ def classify(path: Path) -> tuple[str, str]:
     suffix = path.suffix.lower()
     if suffix in PICTURE_SUFFIXES:  # its reader tells if it is none, or a pipe
         return "picture", ""
+    # .ts and .mts are TypeScript, too.
+    is_named_video = suffix in _OTHER_VIDEO_SUFFIXES or (
+        suffix in VIDEO_SUFFIXES and suffix not in (".ts", ".mts")
+    )
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            return "other", ""
+            return ("video", _A_VIDEO) if is_named_video else ("other", "")
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
+        if is_named_video:
+            return "video", _A_VIDEO
         return "unreadable", (error.strerror or str(error)).lower()
     found = readable_format(head)
     if suffix in _RAW_SUFFIXES and found in (None, "TIFF"):
         return "unreadable", "a raw photo, which is not supported; develop it to JPEG or TIFF first"
     if found is not None:
         return "picture", ""
-    # .ts and .mts are TypeScript, too.
-    is_named_video = suffix in VIDEO_SUFFIXES and suffix not in (".ts", ".mts")
-    if is_named_video or suffix in _OTHER_VIDEO_SUFFIXES or _VIDEOS.match(head):
+    if is_named_video:
         return "video", _A_VIDEO
-    if _first_match(_OTHER_PICTURES, head) is not None:
+    if _first_match(_OTHER_PICTURES, head) is not None:  # first: CR3 looks like MP4
         return "unreadable", describe(head)
+    if _VIDEOS.match(head):
+        return "video", _A_VIDEO
     if suffix in _OTHER_PICTURE_SUFFIXES:
         name = _OTHER_PICTURE_SUFFIXES[suffix]
         return "unreadable", f"{_article(name)} picture, which is not supported; convert it to PNG"

@@ -22,7 +22,7 @@ from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from anime_tf.errors import first_line
-from anime_tf.io import containers, kinds, native_stderr, profiles
+from anime_tf.io import containers, kinds, marks, native_stderr, profiles
 from anime_tf.io.atomic import write_bytes
 from anime_tf.io.containers import Container
 from anime_tf.io.geometry import apply_orientation, limit_array_side
@@ -224,7 +224,7 @@ _pillow_lock = threading.Lock()
 def _decode_with_pillow(container: Container) -> tuple[np.ndarray, np.ndarray | None]:
     """Return colors and alpha of an image of Pillow or pi_heif; see `split_image`."""
     image = container.image or JpegImageFile(io.BytesIO(container.data))
-    if container.is_truncated:
+    if container.is_truncated and isinstance(image, Image.Image):
         with _pillow_lock:
             previous, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
             try:
@@ -335,7 +335,9 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         return head + file.read(MAX_PICTURE_BYTES)
 
 
-def encode_picture(picture_u8: Picture | np.ndarray, suffix: str, *, quality: int = 95) -> bytes:
+def encode_picture(
+    picture_u8: Picture | np.ndarray, suffix: str, *, quality: int = 95, mark: bool = False
+) -> bytes:
     """Encode a picture as a file.
 
     PNG, TIFF and BMP are lossless. JPEG drops alpha, and is written without chroma subsampling,
@@ -346,6 +348,7 @@ def encode_picture(picture_u8: Picture | np.ndarray, suffix: str, *, quality: in
             RGBA; for `DEEP_SUFFIXES` also a uint16 array.
         suffix: One of `WRITABLE_SUFFIXES`, in any case.
         quality: 1..100, of JPEG and WebP.
+        mark: Name this program in the file; see `marks`.
 
     Raises:
         ValueError: Another suffix or quality, or a picture too large for the format.
@@ -386,17 +389,25 @@ def encode_picture(picture_u8: Picture | np.ndarray, suffix: str, *, quality: in
     if suffix in (".bmp", ".tif", ".tiff"):
         encoded, buffer = cv2.imencode(suffix, bgr, options)
     else:
+        blocks = {cv2.IMAGE_METADATA_ICCP: profile}
+        if mark:
+            blocks[cv2.IMAGE_METADATA_EXIF] = marks.exif()
         encoded, buffer = cv2.imencodeWithMetadata(
-            suffix, bgr, [cv2.IMAGE_METADATA_ICCP], [profile], options
+            suffix, bgr, [*blocks], [*blocks.values()], options
         )
     if not encoded:
         raise ValueError(f"OpenCV cannot encode a picture of {width}x{height} pixels as {suffix}")
     data = buffer.tobytes()
-    return _tag_tiff(data, has_alpha=bgr.shape[2] == 4) if suffix in (".tif", ".tiff") else data
+    if suffix == ".bmp" and mark:  # has no tags, but readers ignore bytes behind the pixels
+        data += marks.software_text()
+        return data[:2] + struct.pack("<I", len(data)) + data[6:]
+    if suffix in (".tif", ".tiff"):
+        return _tag_tiff(data, has_alpha=bgr.shape[2] == 4, mark=mark)
+    return data
 
 
-def _tag_tiff(data: bytes, *, has_alpha: bool) -> bytes:
-    """Add the profile, and the meaning of alpha, to a TIFF of OpenCV, which writes neither."""
+def _tag_tiff(data: bytes, *, has_alpha: bool, mark: bool) -> bytes:
+    """Add profile, mark and the meaning of alpha to a TIFF of OpenCV, which writes none of them."""
     order = "<" if data[:2] == b"II" else ">"
     (start,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, start)
@@ -404,10 +415,13 @@ def _tag_tiff(data: bytes, *, has_alpha: bool) -> bytes:
     profile = profiles.srgb_profile()
     data += b"\0" * (len(data) % 2)
     entries.append(struct.pack(order + "HHII", 34675, 7, len(profile), len(data)))
+    if mark:
+        entries.append(marks.software_entry(order, len(data) + len(profile)))
     if has_alpha:  # unassociated
         entries.append(struct.pack(order + "HHIHH", 338, 3, 1, 2, 0))
     entries.sort(key=lambda entry: struct.unpack(order + "H", entry[:2]))
-    data += profile + b"\0" * (len(profile) % 2)
+    data += profile + (marks.software_text() if mark else b"")
+    data += b"\0" * (len(data) % 2)
     directory = struct.pack(order + "H", len(entries)) + b"".join(entries) + bytes(4)
     return data[:4] + struct.pack(order + "I", len(data)) + data[8:] + directory
 
@@ -417,7 +431,7 @@ def write_picture(
 ) -> None:
     """Write a picture file atomically, in the format of its suffix; see `encode_picture`."""
     try:
-        data = encode_picture(picture_u8, Path(path).suffix, quality=quality)
+        data = encode_picture(picture_u8, Path(path).suffix, quality=quality, mark=True)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     # A lost picture is made again, and flushing takes longer than small pictures.

@@ -59,7 +59,7 @@ class PictureSet:
             ValueError: Two results share a name.
         """
         index = by_stem(find_pictures(folder), folder)
-        stems = by_stem(find_pictures(photos_dir), photos_dir)
+        stems = by_stem(find_pictures(photos_dir, log=False), photos_dir)
         missing = [stem for stem in stems if stem not in index]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

@@ -55,6 +55,7 @@ class VideoConfig(Config):
         compare: Show the photo and the result side by side.
         preview: Show the result in a window while it is made; by default only for a camera, where
             there is a display.
+        keep_foreign: Refuse to replace pictures and videos that other programs wrote.
     """
 
     input: str = setting()
@@ -64,3 +65,4 @@ class VideoConfig(Config):
     face_every: int = setting(5, minimum=1)
     compare: bool = setting(False)
     preview: bool | None = setting(None)
+    keep_foreign: bool = setting(False, flag=False)

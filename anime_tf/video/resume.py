@@ -217,7 +217,7 @@ class ResumedVideoWriter(VideoFileWriter):
         if len(self._times) >= self._partial.record.frames:
             super().write_frame(frame)
             return
-        with ffmpeg_errors_naming(self.path):
+        with ffmpeg_errors_naming(self.path, self._video_name):
             if self._container is None:
                 self._open(self._partial.record.height, self._partial.record.width)
                 self._check_parameters()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from absl import logging
@@ -12,6 +13,7 @@ from anime_tf.config import Config
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.io import geometry, pictures
+from anime_tf.io.marks import check_replaceable
 from anime_tf.io.video.codecs import VideoEncoding
 from anime_tf.io.video.decoding import DEFAULT_DECODING, VideoDecoding
 from anime_tf.io.video.ffmpeg import STILL_PICTURE
@@ -48,6 +50,8 @@ def stylize_video(
         ValueError: A video that cannot be read, or an output that cannot be written.
     """
     check_output(config.input, config.output, encoding)
+    if config.keep_foreign:
+        check_replaceable([Path(config.output)])
     settings = _settings(config, stylizer, stabilizer, faces, encoding, span, decoding)
     with open_reader(config.input, span, decoding) as source:
         if source.is_still:

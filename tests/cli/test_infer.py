@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,25 @@ def test_arguments_without_names(archive, photos, tmp_path, capsys):
     assert infer(archive, photos / "a.jpg", tmp_path / "b.png") == 0
     assert (photos / "a_anime.jpg").exists()
     assert read_picture(tmp_path / "b.png").size_hw == (32, 48)
+
+
+def test_a_pattern_that_the_shell_expands_replaces_no_photo(archive, photos, tmp_path, capsys):
+    other = photos / "b.jpg"
+    Image.fromarray(blocks(20, 28)).save(other)
+    before = other.read_bytes()
+    assert infer(archive, photos / "a.jpg", other) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"anime-tf infer: {other}: expected a new output or an earlier one")
+    assert len(told.splitlines()) == 1 and "quote a pattern" in told
+    assert infer(archive, photos / "trip", photos) == 0  # nothing of that name
+    (photos / "second").mkdir()
+    shutil.copy(other, photos / "second")
+    assert infer(archive, photos, photos / "second") == 2
+    assert [path.read_bytes() for path in (other, photos / "second/b.jpg")] == [before] * 2
+    for _ in range(2):  # a second time it replaces its own result
+        assert infer(archive, photos / "a.jpg", photos / "new.jpg") == 0
+    assert infer(archive, photos / "a.jpg", f"--output={other}") == 0
+    assert other.read_bytes() != before
 
 
 def test_options_reach_the_stylizer(archive, photos, tmp_path):

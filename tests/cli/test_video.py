@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,6 +92,8 @@ def test_wrong_inputs_are_one_line_and_touch_no_file(archive, film, tmp_path, ca
     note.write_text("no film")
     photo = tmp_path / "photo.jpg"
     write_picture(photo, np.zeros((16, 16, 3), np.uint8))
+    other = tmp_path / "other.mp4"
+    shutil.copy(film, other)
     before = sorted(tmp_path.rglob("*"))
     for flags, words in (
         ([f"--input={tmp_path}/none.mp4", "--output=out.mp4"], "none.mp4: expected a video"),
@@ -104,12 +107,14 @@ def test_wrong_inputs_are_one_line_and_touch_no_file(archive, film, tmp_path, ca
         ([f"--input={film}", "--output=out.mp4", "--crf=64"], "--crf=64"),
         ([f"--input={film}", "--output=out.mp4", "--weights=cell"], "did you mean cel?"),
         ([f"--input={film}"], "--output is required"),
+        ([film, other], "other.mp4: expected a new output or an earlier one of anime-tf"),
     ):
         assert video(archive, *flags) == 2, flags
         err = capfd.readouterr().err
         assert words in err
         assert len(err.splitlines()) == 1, err
     assert sorted(tmp_path.rglob("*")) == before
+    assert other.read_bytes() == film.read_bytes()
 
 
 def test_help_loads_no_heavy_packages():

@@ -60,10 +60,13 @@ def test_zeros_inside_the_picture_are_decoded_as_viewers_do(caplog):
         "alpha.png",
         "color.gif",
         "color.bmp",
+        "lossless.webp",
+        "large.webp",
+        "large.avif",
     ],
 )
 def test_cut_files_are_refused_or_decoded_on_request(name, caplog, capfd):
-    whole = whole_files()[name]
+    whole = whole_files().get(name) or _large(name)
     data = whole[: len(whole) * 3 // 4]
     with pytest.raises(ValueError, match=f"{name}: .* or use --allow_truncated"):
         decode_picture(data, name)
@@ -78,11 +81,18 @@ def test_cut_files_are_refused_or_decoded_on_request(name, caplog, capfd):
     assert capfd.readouterr().err == "" or "absl" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["lossy.webp", "alpha.webp"])
-def test_other_cut_files_are_always_refused(name):
-    data = whole_files()[name]
-    with pytest.raises(ValueError, match=f"{name}: broken .*copy or download it again"):
-        decode_picture(data[: len(data) // 2], name, allow_truncated=True)
+def _large(name):
+    file = io.BytesIO()
+    Image.fromarray(smooth_noise(192, 128)).save(file, name.split(".")[1], quality=90)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["alpha.webp", "large.avif", "turned.heic"])
+def test_files_cut_before_their_pixels_are_always_refused(name):
+    data = {**whole_files(), "large.avif": _large("a.avif"), "turned.heic": TURNED_HEIC}[name]
+    for kept in (20, 30, 60):
+        with pytest.raises(ValueError, match=f"^{name}: broken .*copy or download it again$"):
+            decode_picture(data[:kept], name, allow_truncated=True)
 
 
 def test_wrong_checksum_of_iend_is_a_warning(caplog):
@@ -134,8 +144,10 @@ def test_heic_is_turned_by_its_own_property():
     corners = [picture.rgb_u8[y, x] for y, x in ((8, 8), (8, 24), (56, 16))]
     colors = [(30, 170, 60), (200, 40, 40), (40, 60, 200)]
     assert np.abs(np.array(corners, int) - colors).max() <= 3
-    with pytest.raises(ValueError, match="cut.heic: broken HEIF picture"):
+    with pytest.raises(ValueError, match="cut.heic: broken HEIF picture.*allow_truncated"):
         decode_picture(TURNED_HEIC[:-200], "cut.heic")
+    cut = decode_picture(TURNED_HEIC[:-200], "cut.heic", allow_truncated=True)
+    assert cut.size_hw == (64, 32)
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 5, 6])

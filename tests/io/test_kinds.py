@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from picture_files import TURNED_HEIC, noise, whole_files
 
@@ -24,6 +26,7 @@ MP4 = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(64)
         ("a.nef", b"MM\0*\0\0\0\x08", "unreadable"),
         ("a.tmp", b"II*\0\x10\0\0\0CR\2\0", "unreadable"),
         ("a.svg", b'<?xml version="1.0"?>\n<svg xmlns="x">', "unreadable"),
+        ("a.raw2", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "unreadable"),  # Canon's CR3
         ("a.pgm", b"P5\n3 2\n255\n", "unreadable"),
         ("a.tga", b"\0\0\2", "unreadable"),
         ("a.mov", b"", "video"),
@@ -57,6 +60,11 @@ def test_kinds_by_suffix_and_content(name, data, kind, tmp_path):
 def test_links_and_folders(tmp_path):
     (tmp_path / "gone.jpg").symlink_to("nothing.jpg")
     (tmp_path / "gone.txt").symlink_to("nothing.txt")
+    for name in ("gone.mp4", "gone.mxf"):
+        (tmp_path / name).symlink_to("nothing")
+        assert classify(tmp_path / name)[0] == "video"
+    os.mkfifo(tmp_path / "pipe.mov")
+    assert classify(tmp_path / "pipe.mov")[0] == "video"
     assert classify(tmp_path / "gone.jpg")[0] == "picture"  # reading it tells
     assert classify(tmp_path / "gone.txt")[0] == "unreadable"
 

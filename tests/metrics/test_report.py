@@ -83,6 +83,8 @@ def test_results_of_another_size_are_resized(folders):
 
 
 def test_the_command(folders, capsys):
+    (folders / "photos/raw.nef").write_bytes(b"MM\0*\0\0\0\x08")
+    (folders / "style/notes.txt").write_text("other kinds are no failure")
     code = app.run(
         COMMAND,
         [
@@ -95,8 +97,14 @@ def test_the_command(folders, capsys):
             "--sheet_side=96",
         ],
     )
-    assert code == app.EXIT_DONE
-    assert capsys.readouterr().out.splitlines()[0].split()[:3] == ["name", "pictures", "flat"]
+    assert code == app.EXIT_SOME_FAILED
+    told = capsys.readouterr()
+    assert told.out.splitlines()[0].split()[:3] == ["name", "pictures", "flat"]
+    assert told.err.count("raw.nef: skipped, a raw photo") == 1
+    assert told.err.endswith("1 skipped file, named above\n")
+    (folders / "photos/raw.nef").unlink()
+    both = [f"--photos={folders / 'photos'}", f"--results={folders / 'drawn'}"]
+    assert app.run(COMMAND, [*both, f"--targets={folders / 'drawn'}"]) == app.EXIT_DONE
     rows = json.loads((folders / "out.json").read_text())
     assert [row["pictures"] for row in rows] == [4, 4, 4, 4]
     assert pictures.read_picture(folders / "sheet.png").size_hw == (3 * 64, 3 * 96)

@@ -22,6 +22,7 @@ from anime_tf.datasets.extract.letterbox import find_letterbox
 from anime_tf.datasets.extract.manifest import MANIFEST, Entry, Manifest, VideoRecord
 from anime_tf.datasets.extract.quality import Quality, QualityLimits, measure
 from anime_tf.datasets.extract.shots import NumberedFrame, frames_of_shots
+from anime_tf.errors import error_line
 from anime_tf.io import pictures
 from anime_tf.io.folders import find_pictures
 from anime_tf.io.paths import check_unique_stems
@@ -200,11 +201,15 @@ def extract_frames(
             continue
         try:
             reports.append(extractor.extract(path))
-        except (FileNotFoundError, ValueError) as error:
-            if len(paths) == 1:
+        except (OSError, ValueError) as error:
+            is_missing = isinstance(error, FileNotFoundError)
+            is_about_output = (
+                isinstance(error, OSError) and not is_missing and str(error.filename) != str(path)
+            )
+            if len(paths) == 1 or is_about_output:
                 raise
-            logging.warning("skipped: %s", error)
-            reports.append(VideoReport(path, (), None, failure=str(error)))
+            logging.warning("skipped: %s", error_line(error))
+            reports.append(VideoReport(path, (), None, failure=error_line(error)))
     return FramesReport(tuple(reports), extractor.is_full, len(manifest.entries))
 
 

@@ -60,8 +60,8 @@ def open_input(path: str | os.PathLike[str], format_name: str | None = None) -> 
         known = error.errno != errno.EINVAL
         reason = error.strerror if known else "a format that is not read"
         raise ValueError(
-            f"{os.fspath(path)}: expected a video that FFmpeg reads, got {reason}; if players show "
-            "it, convert it to MP4 first"
+            f"{os.fspath(path)}: expected a video that FFmpeg reads, got {reason} before its first "
+            "stream; if players show it, convert it to MP4 first"
         ) from error
 
 

@@ -54,7 +54,7 @@ def _expand(part: str) -> list[Path]:
         for path, reason in closed.items():
             logging.warning("%s: skipped, %s", path, reason)
         files = [path for path in walked if not path.name.startswith(".")]
-        videos = [path for path in files if classify(path)[0] == "video"]
+        videos = [path for path in files if _looks_like_video(path)]
         if len(videos) < len(files):
             logging.info("%s: ignored %d other files", part, len(files) - len(videos))
         if not videos:
@@ -68,6 +68,11 @@ def _expand(part: str) -> list[Path]:
     if not videos:
         raise FileNotFoundError(f"{part}: expected videos, got no file that matches")
     return videos
+
+
+def _looks_like_video(path: Path) -> bool:
+    kind, _ = classify(path)
+    return kind == "video" or (kind == "unreadable" and path.suffix.lower() in VIDEO_SUFFIXES)
 
 
 def is_sequence(place: str | os.PathLike[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from anime_tf.io.plain_file import open_plain_file
 
-_ANIMATED = 0x02  # flag of the VP8X chunk
+_ANIMATED, _HAS_EXIF = 0x02, 0x08  # flags of the VP8X chunk
 
 
 def is_animated_webp(path: str | os.PathLike[str]) -> bool:
@@ -53,6 +53,19 @@ def set_end(path: Path, end: int) -> None:
             start = sum(duration for _, duration in frames[:-1])
             file.seek(frames[-1][0] + 12)
             file.write(min(max(1, end - start), 2**24 - 1).to_bytes(3, "little"))
+
+
+def add_exif(path: Path, exif: bytes) -> None:
+    """Add a chunk of EXIF data, of even length, at the end."""
+    with open(path, "r+b") as file:
+        head = file.read(21)
+        if head[12:16] == b"VP8X":
+            file.seek(20)
+            file.write(bytes([head[20] | _HAS_EXIF]))
+        end = file.seek(0, os.SEEK_END)
+        file.write(b"EXIF" + struct.pack("<I", len(exif)) + exif)
+        file.seek(4)
+        file.write(struct.pack("<I", end + len(exif)))
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, bytes]]:

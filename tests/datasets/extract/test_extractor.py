@@ -141,6 +141,12 @@ def test_other_files_are_reported(tmp_path):
         extract_frames([tmp_path / "gone.mp4"], tmp_path / "out")
     with pytest.raises(ValueError, match="expected a video, got a folder"):
         extract_frames([tmp_path], tmp_path / "out")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    report = extract_frames([note, tmp_path / "loop.mp4"], tmp_path / "out")
+    assert [line.split(": ")[0] for line in report.problems] == [
+        str(note),
+        str(tmp_path / "loop.mp4"),
+    ]
     with pytest.raises(ValueError, match="every: expected an integer of at least 1, got 0"):
         FrameSettings(every=0)
     assert not (tmp_path / "out").exists()

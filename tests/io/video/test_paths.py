@@ -20,6 +20,10 @@ def test_find_videos_in_folders_globs_and_lists(folder):
     assert names(folder / "*.m*") == ["a.mp4", "b.mkv"]
     assert names(folder / "**" / "*.MOV") == ["c.MOV"]
     assert names(folder / "notes.txt") == ["notes.txt"]  # named by itself: for FFmpeg to judge
+    (folder / "sub/gone.ts").symlink_to("nothing")  # the reader names it
+    (folder / "sub/code.ts").write_text("export const a = 1;")
+    assert names(folder / "sub") == ["c.MOV", "gone.ts"]
+    (folder / "sub/gone.ts").unlink()
     assert names(f"{folder}/sub, {folder}/b.mkv,{folder}") == ["c.MOV", "b.mkv", "a.mp4"]
 
 

@@ -12,10 +12,11 @@ import numpy as np
 from absl import logging
 
 from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
+from anime_tf.io.marks import MARK, exif
 from anime_tf.io.video.ffmpeg import open_input, open_output
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.readers.base import VideoReader
-from anime_tf.io.video.webp_chunks import set_end
+from anime_tf.io.video.webp_chunks import add_exif, set_end
 from anime_tf.io.video.writers.base import (
     discard,
     ffmpeg_errors_naming,
@@ -47,6 +48,7 @@ class AnimationWriter(AtomicWriter):
         self.path = Path(path)
         self._reader = reader
         self._is_gif = self.path.suffix.lower() == ".gif"
+        self._stream_name = f"stream 0 (video, {self.path.suffix[1:].lower()})"
         self._tick = GIF_TICK if self._is_gif else WEBP_TICK
         self._shortest = SHORTEST_GIF_TICKS if self._is_gif else 1
         self._temporary = temporary_path(self.path)
@@ -64,7 +66,7 @@ class AnimationWriter(AtomicWriter):
         import av
 
         seconds = frame.pts * self._reader.time_base
-        with ffmpeg_errors_naming(self.path):
+        with ffmpeg_errors_naming(self.path, self._stream_name):
             if self._container is None:
                 self._first = seconds
                 self._open(frame)
@@ -90,7 +92,7 @@ class AnimationWriter(AtomicWriter):
         """Finish the file and move it to its final name."""
         if self._container is None:
             return
-        with ffmpeg_errors_naming(self.path):
+        with ffmpeg_errors_naming(self.path, self._stream_name):
             self._write_rest(self._container)
             replace_file(self._temporary, self.path)
 
@@ -130,8 +132,10 @@ class AnimationWriter(AtomicWriter):
         end = self._times[-1] + (self._last_duration or self._previous_duration())
         if self._is_gif:
             self._write_gif(end)
+            _add_comment(self._temporary, MARK)
         else:
             set_end(self._temporary, end)
+            add_exif(self._temporary, exif().tobytes())
 
     def _previous_duration(self) -> int:
         if len(self._times) > 1:
@@ -170,6 +174,13 @@ class AnimationWriter(AtomicWriter):
             for made in use(None):
                 write(made)
             write(None)
+
+
+def _add_comment(path: Path, text: str) -> None:
+    """Add a comment at the end of a GIF."""
+    with open(path, "r+b") as file:
+        file.seek(-1, os.SEEK_END)  # the trailer
+        file.write(b"\x21\xfe" + bytes([len(text)]) + text.encode() + b"\0;")
 
 
 def _cleared_after(packet: av.Packet) -> av.Packet:

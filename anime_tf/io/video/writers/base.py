@@ -54,9 +54,13 @@ def log_dropped_streams(reader: VideoReader, target: str) -> None:
 
 
 @contextlib.contextmanager
-def ffmpeg_errors_naming(path: Path) -> Iterator[None]:
-    """Re-raise errors of FFmpeg as ValueError, and those of the system as OSError, about `path`."""
-    with ffmpeg_errors(str(path), "cannot write it", "choose another --codec or format"):
+def ffmpeg_errors_naming(path: Path, streams: str) -> Iterator[None]:
+    """Re-raise errors of FFmpeg as ValueError, and those of the system as OSError, about `path`.
+
+    `streams` describes what is written, such as "stream 0 (video, libx264)".
+    """
+    remedy = "choose another --codec or format"
+    with ffmpeg_errors(f"{path}: {streams}", "cannot write it", remedy):
         try:
             yield
         except OSError as error:  # includes PyAV's errors that have an errno

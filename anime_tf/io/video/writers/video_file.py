@@ -11,6 +11,7 @@ import numpy as np
 from absl import logging
 
 from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
+from anime_tf.io.marks import MARK
 from anime_tf.io.video.codecs import CODECS, DEFAULT_ENCODING, VideoEncoding, available_encoder
 from anime_tf.io.video.ffmpeg import open_output
 from anime_tf.io.video.frames import EXACT_CHROMA, Frame
@@ -47,14 +48,16 @@ class VideoFileWriter(AtomicWriter):
         self._streams: dict[int, PacketStream] = {}
         self._waiting: list[av.Packet] = []
         self._alpha = False
+        self._video_name = f"stream 0 (video, {self._codec})"
 
     def write_frame(self, frame: Frame) -> None:
         """Write a frame, resized to the first one's size."""
-        with ffmpeg_errors_naming(self.path):
-            if self._container is None:
-                holds = self._codec == "vp9" and self._format.alpha
-                self._alpha = holds and frame.is_transparent
+        if self._container is None:
+            holds = self._codec == "vp9" and self._format.alpha
+            self._alpha = holds and frame.is_transparent
+            with ffmpeg_errors_naming(self.path, f"header of {self._all_streams}"):
                 self._open(frame.rgb_u8.shape[0], frame.rgb_u8.shape[1])
+        with ffmpeg_errors_naming(self.path, self._video_name):
             picture = self._picture(frame)
             colors = self._reader.colors
             picture = picture.reformat(
@@ -73,8 +76,13 @@ class VideoFileWriter(AtomicWriter):
         if self._container is None:  # waits for the size of the first frame
             self._waiting.append(packet)
             return
-        with ffmpeg_errors_naming(self.path):
+        with ffmpeg_errors_naming(self.path, _name(packet.stream)):
             self._mux_stream(packet)
+
+    @property
+    def _all_streams(self) -> str:
+        copied = map(_name, (*self._reader.audio, *self._reader.subtitles))
+        return ", ".join((self._video_name, *copied))
 
     def _open(self, height: int, width: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +94,8 @@ class VideoFileWriter(AtomicWriter):
         self._durations: dict[int, int] = {}
         self._container = self._start_container()
         for packet in self._waiting:
-            self._mux_stream(packet)
+            with ffmpeg_errors_naming(self.path, _name(packet.stream)):
+                self._mux_stream(packet)
         self._waiting.clear()
 
     def _start_container(self) -> av.container.OutputContainer:
@@ -107,6 +116,7 @@ class VideoFileWriter(AtomicWriter):
             video.width, video.height = width + width % 2, height + height % 2
             video.pix_fmt = "yuva420p" if self._alpha else "yuv420p"
             video.metadata.update(copied_metadata(reader.video_metadata))
+            video.metadata["encoder"] = MARK
             context = video.codec_context
             if self._codec in self._format.tags:
                 context.codec_tag = self._format.tags[self._codec]
@@ -205,16 +215,14 @@ class VideoFileWriter(AtomicWriter):
     def _mux_stream(self, packet: av.Packet) -> None:
         import av
 
-        kind = packet.stream.type
+        name = _name(packet.stream)
         stream = self._streams.get(packet.stream_index)
         if stream is None:
             return
         try:
             packets = stream.convert(packet)
         except av.FFmpegError as error:  # decoding of one packet
-            name = "audio" if kind == "audio" else "subtitles"
-            where = f"stream {packet.stream.index} ({name}, {packet.stream.codec_context.name})"
-            self._reader.note_damage(f"{where} is damaged ({error.strerror}); the rest is kept")
+            self._reader.note_damage(f"{name} is damaged ({error.strerror}); the rest is kept")
             return
         self._mux(*packets)
 
@@ -226,7 +234,7 @@ class VideoFileWriter(AtomicWriter):
         """Finish the file and move it to its final name."""
         if self._container is None:
             return
-        with ffmpeg_errors_naming(self.path):
+        with ffmpeg_errors_naming(self.path, f"end of {self._all_streams}"):
             self._flush()
             self._container.close()
             replace_file(self._temporary, self.path)
@@ -241,3 +249,9 @@ class VideoFileWriter(AtomicWriter):
         self._flush_video()
         for stream in self._streams.values():
             self._mux(*stream.flush())
+
+
+def _name(source: av.stream.Stream) -> str:
+    """Describe a stream of the reader."""
+    kind = "subtitles" if source.type == "subtitle" else source.type
+    return f"stream {source.index} ({kind}, {source.codec_context.name})"

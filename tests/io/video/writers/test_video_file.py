@@ -8,7 +8,8 @@ from small_videos import REST, TOP_LEFT, corners, marked, moving, read, write_vi
 from video_copies import copy, times
 
 from anime_tf.io.video.codecs import CODECS, CONTAINERS, VideoEncoding
-from anime_tf.io.video.open import check_target
+from anime_tf.io.video.frames import Frame
+from anime_tf.io.video.open import check_target, open_reader, open_writer
 from anime_tf.io.video.span import Span
 
 # What the encoders at their best quality and YUV leave of a picture of two colors; other errors
@@ -301,6 +302,19 @@ def test_10_bit_video_keeps_frames_times_and_audio(tmp_path):
     assert np.abs(np.subtract(*shades)).max() <= 1.5
 
 
+def test_errors_of_ffmpeg_name_file_stream_and_remedy(tmp_path):
+    write_video(tmp_path / "a.mp4", moving(3), audio="aac")
+    words = r"b.mp4: header of stream 0 \(video, h264\), stream 1 \(audio, aac\): FFmpeg cannot "
+    wide = Frame(np.zeros((2, 20_000, 3), np.uint8), 0, 1)  # too wide for the encoder
+    with (
+        open_reader(tmp_path / "a.mp4") as reader,
+        pytest.raises(ValueError, match=rf"{words}write it \(.+\); choose another --codec"),
+        open_writer(tmp_path / "b.mp4", reader) as writer,
+    ):
+        writer.write_frame(wide)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
 def test_failed_block_leaves_nothing(tmp_path):
     write_video(tmp_path / "a.mkv", moving(3))
     for target in ("b.webm", "b.gif", "b.webp", "frames/"):
@@ -310,8 +324,6 @@ def test_failed_block_leaves_nothing(tmp_path):
 
 
 def fail_in_the_middle(source, target):
-    from anime_tf.io.video.open import open_reader, open_writer
-
     with open_reader(source) as video, open_writer(target, video) as writer:
         writer.write_frame(next(iter(video.items())))
         raise io.UnsupportedOperation
