@@ -145,6 +145,9 @@ def tolerable_files():
     for name in ("color.png", "alpha.png", "gray.png", "sixteen.png"):
         damaged[f"{name} without end"] = files[name][:-12]
         damaged[f"{name} without half of its end"] = files[name][:-5]
+        damaged[f"{name} cut inside its last checksum"] = files[name][:-14]
+        damaged[f"{name} wrong checksum of its end"] = files[name][:-1] + b"\0"
+        damaged[f"{name} cut in a text"] = files[name][:-12] + png_chunk(b"tEXt", b"a" * 40)[:-9]
     return damaged
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from anime_tf.inference.padded_generator import PaddedGenerator
@@ -359,24 +360,32 @@ def _has_all_scans(file: _File, frame: tf.Tensor, start: tf.Tensor) -> tf.Tensor
 
 
 def _read_png(file: _File) -> tuple[Any, ...]:
-    """Walk the chunks; libpng verifies their checksums."""
-    zero = tf.constant(0, tf.int64)
+    """Walk the chunks; libpng verifies their checksums, and that all pixels are there.
+
+    The end is always written anew: it may be missing, cut or have a wrong checksum.
+    """
 
     def step(at: tf.Tensor, _state: _State) -> tuple[Any, Any, tf.Tensor, dict]:
-        is_end = at + 12 > file.size  # libpng finds out whether all pixels are there
-        end = at + tf.where(is_end, zero, 12 + file.number(at, 4))
-        is_exif = file.has(at + 4, b"eXIf")
-        problem = _select((end > file.size, _CUT), otherwise="")
-        is_alpha = file.has(at + 4, b"tRNS")
+        end = at + 12 + file.number(at, 4)
+        is_exif, is_alpha, is_pixels = (
+            file.has(at + 4, kind) for kind in (b"eXIf", b"tRNS", b"IDAT")
+        )
+        is_cut = end > file.size
+        is_sum_cut = is_pixels & is_cut & (end - 4 <= file.size)
+        is_end = is_cut | file.has(at + 4, b"IEND")
+        problem = _select((is_cut & is_pixels & ~is_sum_cut, _CUT), otherwise="")
         changes = {
-            "exif": (is_exif, at + 8),
-            "exif_end": (is_exif, end - 4),
-            "alpha": (is_alpha, at),
-            "cut": (is_end, at),
+            "exif": (is_exif & ~is_cut, at + 8),
+            "exif_end": (is_exif & ~is_cut, end - 4),
+            "alpha": (is_alpha & ~is_cut, at),
+            "unsummed": (is_sum_cut, at),
         }
-        return problem, is_end | file.has(at + 4, b"IEND"), end, changes
+        following = _select((is_sum_cut, end - 4), (is_end, at), otherwise=end)
+        return problem, is_end, following, changes
 
-    problem, end, state = _walk(8, step, ["exif", "exif_end", "alpha", "cut"])
+    problem, end, state = _walk(8, step, ["exif", "exif_end", "alpha", "unsummed"])
+    start = state["unsummed"] + 4
+    checksum = tf.cond(start > 4, lambda: _crc32(file.bytes_u8[start:end]), lambda: tf.constant(""))
     has_header = (file.number(8, 4) == 13) & file.has(12, b"IHDR")
     no_header = f"it does not begin with an IHDR chunk; {_COPY_AGAIN}"
     color = file.number(25, 1)  # 4 is gray with alpha, 6 is RGBA
@@ -388,8 +397,41 @@ def _read_png(file: _File) -> tuple[Any, ...]:
         _read_orientation(file, state),
         tf.where(has_alpha, 4, 3),
         end,
-        tf.where(state["cut"] > 0, _END_OF_PNG, ""),
+        tf.strings.join([checksum, _END_OF_PNG]),
     )
+
+
+def _crc32(values_u8: tf.Tensor) -> tf.Tensor:
+    """Return the checksum of (n,) uint8, n >= 4, as a string of 4 bytes.
+
+    But for the complements at both ends it is linear: the sums of two halves are joined by moving
+    the left one over as many zeros as the right one has bytes. All neighbors are joined at once.
+    """
+    byte = np.arange(256, dtype=np.int64)
+    moved = byte
+    for _ in range(8):
+        moved = moved >> 1 ^ np.where(moved & 1, 0xEDB88320, 0)
+    # table[i, b] is the sum whose byte i, from the lowest, is b, moved over zeros: here over one.
+    table = tf.constant(np.stack([moved, byte, byte << 8, byte << 16]))
+    values = tf.cast(values_u8, tf.int64)
+    sums = tf.gather(moved, tf.concat([values[:4] ^ 0xFF, values[4:]], axis=0))
+
+    def move(table: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
+        parts = [tf.gather(table[i], sums // (1 << 8 * i) & 0xFF) for i in range(4)]
+        return parts[0] ^ parts[1] ^ parts[2] ^ parts[3]
+
+    def join(sums: tf.Tensor, table: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pairs = tf.reshape(tf.pad(sums, [[tf.size(sums) % 2, 0]]), (-1, 2))  # zeros add nothing
+        return move(table, pairs[:, 0]) ^ pairs[:, 1], move(table, table)
+
+    sums, _ = tf.while_loop(
+        lambda sums, _: tf.size(sums) > 1,
+        join,
+        (sums, table),
+        shape_invariants=(tf.TensorShape((None,)), table.shape),
+    )
+    numbers = (sums[0] ^ 0xFFFFFFFF) // [1 << 24, 1 << 16, 1 << 8, 1] & 0xFF
+    return tf.strings.reduce_join(tf.gather([bytes([i]) for i in range(256)], numbers))
 
 
 def _read_webp(file: _File) -> tuple[Any, ...]:

@@ -15,21 +15,21 @@ from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, read_plain_file
 
 # Operations that compute and do nothing else: those that export writes, and their like.
 _COMPUTING = """
-    Abs AddN AddV2 All Any AsString AvgPool BatchMatMulV2 BatchToSpaceND BiasAdd BroadcastArgs
-    BroadcastTo Case Cast Ceil ClipByValue ConcatV2 ConcatenateDataset Const Conv2D
-    Conv2DBackpropInput Cumsum DatasetToSingleElement DenseBincount DecodeImage DecodeJpeg DecodePng
-    DecodeRaw DepthToSpace DepthwiseConv2dNative DynamicStitch Einsum Elu EncodeJpeg EncodePng
-    EnsureShape Equal Erf Exp ExpandDims Fill Floor FloorDiv FloorMod FusedBatchNormV3 GatherNd
-    GatherV2 Greater GreaterEqual Identity IdentityN If IgnoreErrorsDataset LeakyRelu Less LessEqual
-    Log LogicalAnd LogicalNot LogicalOr MapDataset MatMul Max MaxPool Maximum Mean Min Minimum
-    MirrorPad Mul Neg NoOp NotEqual OnesLike Pack Pad PadV2 PartitionedCall Pow Prod Range Rank
-    ReadVariableOp RealDiv Reciprocal ReduceJoin Relu Relu6 Reshape ResizeBicubic ResizeBilinear
-    ResizeNearestNeighbor Reverse ReverseV2 Round Rsqrt Select SelectV2 Selu Shape ShapeN Sigmoid
-    Sign Size Slice Softmax Softplus SpaceToBatchND SpaceToDepth Split SplitV Sqrt Square
-    SquaredDifference Squeeze StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile
-    StopGradient StridedSlice StringJoin StringLength StringSplitV2 Sub Substr Sum TakeDataset Tanh
-    TensorDataset TensorListFromTensor TensorListGetItem TensorListReserve TensorListSetItem
-    TensorListStack Tile Transpose Unpack Where While ZerosLike
+    Abs AddN AddV2 All Any AsString AvgPool BatchMatMulV2 BatchToSpaceND BiasAdd BitwiseAnd
+    BitwiseXor BroadcastArgs BroadcastTo Case Cast Ceil ClipByValue ConcatV2 ConcatenateDataset
+    Const Conv2D Conv2DBackpropInput Cumsum DatasetToSingleElement DecodeImage DecodeJpeg DecodePng
+    DecodeRaw DenseBincount DepthToSpace DepthwiseConv2dNative DynamicStitch Einsum Elu EncodeJpeg
+    EncodePng EnsureShape Equal Erf Exp ExpandDims Fill Floor FloorDiv FloorMod FusedBatchNormV3
+    GatherNd GatherV2 Greater GreaterEqual Identity IdentityN If IgnoreErrorsDataset LeakyRelu Less
+    LessEqual Log LogicalAnd LogicalNot LogicalOr MapDataset MatMul Max MaxPool Maximum Mean Min
+    Minimum MirrorPad Mul Neg NoOp NotEqual OnesLike Pack Pad PadV2 PartitionedCall Pow Prod Range
+    Rank ReadVariableOp RealDiv Reciprocal ReduceJoin Relu Relu6 Reshape ResizeBicubic
+    ResizeBilinear ResizeNearestNeighbor Reverse ReverseV2 Round Rsqrt Select SelectV2 Selu Shape
+    ShapeN Sigmoid Sign Size Slice Softmax Softplus SpaceToBatchND SpaceToDepth Split SplitV Sqrt
+    Square SquaredDifference Squeeze StatefulPartitionedCall StatelessCase StatelessIf
+    StatelessWhile StopGradient StridedSlice StringJoin StringLength StringSplitV2 Sub Substr Sum
+    TakeDataset Tanh TensorDataset TensorListFromTensor TensorListGetItem TensorListReserve
+    TensorListSetItem TensorListStack Tile Transpose Unpack Where While ZerosLike
 """
 OPERATIONS = frozenset(_COMPUTING.split())
 
