@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 _CONTENT_BYTES = 20  # largest content: a process number and the end of the line
+_LOCKED_BYTE = 1 << 20  # on Windows, where locked bytes cannot be read: behind the content
+_FLAGS = (
+    os.O_RDWR
+    | os.O_CREAT
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_BINARY", 0)
+)
 
 
 @contextlib.contextmanager
@@ -26,17 +35,13 @@ def locked(lock: Path, path: str | os.PathLike[str], verb: str = "writes") -> It
     Raises:
         BlockingIOError: Another process holds the lock; names `path` and that process.
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
     while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        descriptor = os.open(lock, _FLAGS, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _acquire(descriptor)
         except BlockingIOError as error:
-            owner = os.pread(descriptor, _CONTENT_BYTES, 0).decode("ascii", "replace").strip()
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            owner = os.read(descriptor, _CONTENT_BYTES).decode("ascii", "replace").strip()
             os.close(descriptor)
             raise BlockingIOError(
                 f"{os.fspath(path)}: process {owner or 'unknown'} {verb} here; wait until it ends, "
@@ -49,11 +54,33 @@ def locked(lock: Path, path: str | os.PathLike[str], verb: str = "writes") -> It
         os.close(descriptor)
     try:
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, b"%d\n" % os.getpid())
         yield
     finally:
-        lock.unlink(missing_ok=True)
+        # Before closing, so that it is not the file of the next process.
+        with contextlib.suppress(OSError):
+            lock.unlink()
         os.close(descriptor)
+        if os.name == "nt":  # which removes no open files, not that of the next process either
+            with contextlib.suppress(OSError):
+                lock.unlink()
+
+
+def _acquire(descriptor: int) -> None:
+    """Lock an open file; raise BlockingIOError if another process holds it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError as error:
+            raise BlockingIOError(errno.EAGAIN, "locked by another process") from error
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextlib.contextmanager

@@ -30,9 +30,9 @@ def software_text() -> bytes:
 
 
 def exif() -> np.ndarray:
-    """Return an EXIF block with the mark, uint8, of even length."""
+    """Return an EXIF block with the mark, uint8."""
     directory = struct.pack(">H", 1) + software_entry(">", 8 + 2 + 12 + 4) + bytes(4)
-    return np.frombuffer(b"MM\0*\0\0\0\x08" + directory + _TOKEN + b"\0", np.uint8)
+    return np.frombuffer(b"MM\0*\0\0\0\x08" + directory + _TOKEN, np.uint8)
 
 
 def is_foreign(path: Path) -> bool:

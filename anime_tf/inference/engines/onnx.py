@@ -14,7 +14,7 @@ from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, read_plain_file
 # distribution to install for ONNX models; also in the extra ``onnx``
 ONNX_REQUIREMENT = "onnxruntime"
 
-LOG_ERRORS = 3  # log level of ONNX Runtime without its warnings about missing devices
+LOG_FATAL = 4  # log level of ONNX Runtime without the errors that it raises, too
 
 
 class OnnxEngine:
@@ -32,11 +32,12 @@ class OnnxEngine:
         runtime = import_onnxruntime()
         self._errors = _error_classes(runtime)
         options = runtime.SessionOptions()
-        options.log_severity_level = LOG_ERRORS
+        options.log_severity_level = LOG_FATAL
         try:
             # From bytes: from a path, the model could make it read other files.
+            # Without a fallback, of which there is none, but it would print a banner on errors.
             self._session = runtime.InferenceSession(
-                data, options, providers=["CPUExecutionProvider"]
+                data, options, providers=["CPUExecutionProvider"], enable_fallback=False
             )
         except self._errors as error:
             raise ValueError(

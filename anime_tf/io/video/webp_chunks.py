@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from anime_tf.io.plain_file import open_plain_file
 
-_ANIMATED, _HAS_EXIF = 0x02, 0x08  # flags of the VP8X chunk
+_ANIMATED = 0x02  # flag of the VP8X chunk
 
 
 def is_animated_webp(path: str | os.PathLike[str]) -> bool:
@@ -55,17 +55,14 @@ def set_end(path: Path, end: int) -> None:
             file.write(min(max(1, end - start), 2**24 - 1).to_bytes(3, "little"))
 
 
-def add_exif(path: Path, exif: bytes) -> None:
-    """Add a chunk of EXIF data, of even length, at the end."""
+def add_chunk(path: Path, name: bytes, data: bytes) -> None:
+    """Add a chunk at the end; readers ignore those whose name they do not know."""
     with open(path, "r+b") as file:
-        head = file.read(21)
-        if head[12:16] == b"VP8X":
-            file.seek(20)
-            file.write(bytes([head[20] | _HAS_EXIF]))
-        end = file.seek(0, os.SEEK_END)
-        file.write(b"EXIF" + struct.pack("<I", len(exif)) + exif)
+        file.seek(0, os.SEEK_END)
+        file.write(name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2))
+        end = file.tell()
         file.seek(4)
-        file.write(struct.pack("<I", end + len(exif)))
+        file.write(struct.pack("<I", end - 8))
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, bytes]]:

@@ -12,11 +12,11 @@ import numpy as np
 from absl import logging
 
 from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
-from anime_tf.io.marks import MARK, exif
+from anime_tf.io.marks import MARK, software_text
 from anime_tf.io.video.ffmpeg import open_input, open_output
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.readers.base import VideoReader
-from anime_tf.io.video.webp_chunks import add_exif, set_end
+from anime_tf.io.video.webp_chunks import add_chunk, set_end
 from anime_tf.io.video.writers.base import (
     discard,
     ffmpeg_errors_naming,
@@ -135,7 +135,8 @@ class AnimationWriter(AtomicWriter):
             _add_comment(self._temporary, MARK)
         else:
             set_end(self._temporary, end)
-            add_exif(self._temporary, exif().tobytes())
+            # No EXIF, which PyAV does not read in a WebP of one frame.
+            add_chunk(self._temporary, b"MARK", software_text())
 
     def _previous_duration(self) -> int:
         if len(self._times) > 1:

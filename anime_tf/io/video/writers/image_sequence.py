@@ -53,7 +53,8 @@ class ImageSequenceWriter(AtomicWriter):
         picture: Picture | np.ndarray = frame.rgb_u8
         if self._suffix.lower() in ALPHA_SUFFIXES:
             picture = frame.straight(self._reader.background)
-        write_picture(self._temporary_path(self._count), picture)
+        with errors_naming(self.path, self._temporary):
+            write_picture(self._temporary_path(self._count), picture)
 
     def write_packet(self, packet: av.Packet) -> None:
         """Ignore the packet."""
