@@ -53,9 +53,10 @@ def locked(lock: Path, path: str | os.PathLike[str], verb: str = "writes") -> It
                 break
         os.close(descriptor)
     try:
-        os.ftruncate(descriptor, 0)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, b"%d\n" % os.getpid())
+        with contextlib.suppress(OSError):  # a full disk
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, b"%d\n" % os.getpid())
         yield
     finally:
         # Before closing, so that it is not the file of the next process.

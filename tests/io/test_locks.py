@@ -62,3 +62,15 @@ def test_an_output_has_one_lock_by_any_of_its_names(tmp_path, monkeypatch):
         locked_output("a.mp4").__enter__()
     with locked_output("a.mp4"):
         pass
+
+
+def test_a_full_disk_is_no_reason_to_refuse(tmp_path):
+    resource = pytest.importorskip("resource", reason="sizes cannot be limited here")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with locked(tmp_path / "a.lock", "out"):
+            held = (tmp_path / "a.lock").exists()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert held

@@ -1,4 +1,4 @@
-"""Outputs for which there is no room, by a limit on the size of files."""
+"""Full disks, by a limit on the size of files."""
 
 import contextlib
 import resource
