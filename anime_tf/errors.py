@@ -27,6 +27,14 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def tensorflow_reason(error: BaseException) -> str:
+    """Return why TensorFlow failed to write a file, without the names of its temporary files.
+
+    Its message is "{{function_node NAME}} FILE; No space left on device [Op:SaveV2]".
+    """
+    return first_line(error).rpartition("; ")[2].partition(" [Op:")[0]
+
+
 def error_line(error: BaseException) -> str:
     """Return an error's message for a user: an OSError of the system as ``PATH: reason``."""
     if isinstance(error, OSError) and error.strerror:

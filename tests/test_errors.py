@@ -1,6 +1,6 @@
 import pytest
 
-from anime_tf.errors import first_line, import_optional
+from anime_tf.errors import first_line, import_optional, tensorflow_reason
 from anime_tf.io.closeable import Closeable
 
 
@@ -34,3 +34,9 @@ def test_closing_happens_on_errors_too():
         assert inside is thing
         raise KeyError
     assert thing.closed == 1
+
+
+def test_tensorflow_gives_its_reason():
+    message = "{{function_node a}} /tmp/.x.tmp/part; No space left on device [Op:SaveV2]"
+    assert tensorflow_reason(OSError(message)) == "No space left on device"
+    assert tensorflow_reason(OSError("something else")) == "something else"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anime_tf.errors import first_line
+from anime_tf.errors import tensorflow_reason
 from anime_tf.export.config import ExportConfig
 from anime_tf.io.atomic import atomic_folder
 from anime_tf.io.folders import find_pictures
@@ -173,8 +173,7 @@ def export(config: ExportConfig) -> list[ExportResult]:
             if output.exists():
                 _check_replaceable(output, output)  # it may have changed meanwhile
     except tf.errors.OpError as error:
-        # "{{node}} TEMPORARY_FILE; No space left on device [Op:SaveV2]"
-        reason = first_line(error).rpartition("; ")[2].partition(" [Op:")[0]
+        reason = tensorflow_reason(error)
         raise OSError(f"{output}: TensorFlow cannot write it ({reason})") from error
     return results
 

@@ -25,7 +25,7 @@ from absl import logging
 
 from anime_tf.config import settings
 from anime_tf.conversion.tf1 import check_declared
-from anime_tf.errors import error_line, first_line, reading
+from anime_tf.errors import error_line, first_line, reading, tensorflow_reason
 from anime_tf.io.arrays import TEXT_LIMIT
 from anime_tf.io.atomic import sync, write_bytes
 from anime_tf.io.locks import locked
@@ -262,6 +262,7 @@ class RunDir:
 
         Raises:
             ValueError: A weight is not finite; the checkpoint before it stays the newest.
+            OSError: It cannot be written, likewise.
         """
         step = int(self.trainer.step.numpy())
         for network in (self.trainer.trained, self.trainer.discriminator):
@@ -301,7 +302,12 @@ class RunDir:
         self._saved = kept
 
     def _write(self, prefix: Path) -> None:
-        self._checkpoint.write(os.fspath(prefix))
+        try:
+            self._checkpoint.write(os.fspath(prefix))
+        except tf.errors.OpError as error:
+            shutil.rmtree(f"{prefix}_temp", ignore_errors=True)
+            reason = tensorflow_reason(error)
+            raise OSError(f"{prefix}: TensorFlow cannot write it ({reason})") from error
         for path in (*_files(prefix), prefix.parent):
             sync(path)
 

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import shutil
 
 import numpy as np
@@ -115,6 +116,27 @@ def test_two_processes_cannot_train_in_one_directory(tmp_path):
         pass
     with RunDir(settings, Trainer(settings), resume=True):
         pass
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path):
+    settings = config(tmp_path)
+    trainer = Trainer(settings)
+    with RunDir(settings, trainer, resume=False) as run:
+        trainer.step.assign(1)
+        run.save()
+        trainer.step.assign(2)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+        try:
+            with pytest.raises(
+                OSError, match=r"step-2: TensorFlow cannot write it \(File too large"
+            ):
+                run.save()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [path for path in (tmp_path / "checkpoints").iterdir() if "step-2" in path.name]
+    with RunDir(settings, Trainer(settings), resume=True) as run:
+        assert run.step == 1
 
 
 def test_only_the_newest_checkpoints_stay(tmp_path):
