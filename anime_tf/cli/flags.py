@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from absl import flags
 
@@ -71,11 +71,7 @@ class _Parser(flags.ArgumentParser):
 
 
 class _Flag(flags.Flag):
-    """A flag.
-
-    Attributes:
-        is_named: Whether the command line gives it by its name.
-    """
+    """A flag that knows whether the command line gives it by its name."""
 
     is_named = False
 
@@ -128,9 +124,9 @@ def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequen
         raise UsageError(f"cannot read the file of --flagfile: {error}") from None
     except (flags.Error, ValueError) as error:
         raise UsageError(str(error)) from None
+    free = [name for name in positional if not values[name].present]
     for name in positional:
-        values[name].is_named = bool(values[name].present)
-    free = [name for name in positional if not values[name].is_named]
+        cast("_Flag", values[name]).is_named = name not in free
     for name, word in zip(free, words, strict=False):
         values[name].parse(word)
     if free and isinstance(values[free[-1]], _RepeatedFlag):  # takes all further arguments
@@ -141,6 +137,11 @@ def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequen
             f"unexpected argument '{words[len(free)]}'; write flags as --name=value, and quote a "
             "pattern such as '*.jpg'"
         )
+
+
+def is_named(values: flags.FlagValues, name: str) -> bool:
+    """Tell whether the command line gives a flag by its name, not by its position."""
+    return cast("_Flag", values[name]).is_named
 
 
 def check_required(values: flags.FlagValues, groups: Iterable[Flags]) -> None:

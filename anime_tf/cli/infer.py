@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from absl import logging
 
 from anime_tf.cli import app
-from anime_tf.cli.flags import make_config
+from anime_tf.cli.flags import is_named, make_config
 from anime_tf.cli.recommended import apply_style
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import InferConfig, StylizerConfig
@@ -21,7 +21,7 @@ def main(values: flags.FlagValues) -> int:
     """Stylize pictures; return the exit code."""
     licenses = apply_style(values)
     # Shells expand *.jpg in a folder of two photos to an input and an output.
-    config = make_config(values, InferConfig, keep_foreign=not values["output"].is_named)
+    config = make_config(values, InferConfig, keep_foreign=not is_named(values, "output"))
     stylizer, faces = make_config(values, StylizerConfig), make_config(values, FaceConfig)
     from anime_tf.faces.batch import stylize_pictures
     from anime_tf.inference.batch import default_output

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from absl import flags, logging
 
 from anime_tf.cli import app
-from anime_tf.cli.flags import make_config
+from anime_tf.cli.flags import is_named, make_config
 from anime_tf.cli.recommended import apply_style
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import StylizerConfig
@@ -54,7 +54,7 @@ def main(values: flags.FlagValues) -> int:
     """Stylize a video; return the exit code."""
     licenses = apply_style(values)
     # Shells expand *.mp4 in a folder of two videos to an input and an output.
-    config = make_config(values, VideoConfig, keep_foreign=not values["output"].is_named)
+    config = make_config(values, VideoConfig, keep_foreign=not is_named(values, "output"))
     from anime_tf.video.stylize import stylize_video
 
     start = time.perf_counter()

@@ -434,8 +434,10 @@ def _parse_webp(data: bytes) -> Container:
     if reason and not whole:
         # libwebp decodes zeros in the place of the rest, if the cut is inside the picture's chunk.
         padded = _padded(data, end) if kind in (b"VP8 ", b"VP8L") else None
-        rest = padded and Container("WebP", size_hw, padded, orientation, colors=profile)
-        raise _TruncatedError(reason, rest or None)
+        if padded is None:
+            raise _TruncatedError(reason)
+        rest = Container("WebP", size_hw, padded, orientation, colors=profile)
+        raise _TruncatedError(reason, rest)
     if reason:  # cut behind the picture
         body = data[12:at].ljust(at - 12, b"\0")
         data = b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body

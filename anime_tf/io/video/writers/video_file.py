@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from absl import logging
@@ -251,7 +251,7 @@ class VideoFileWriter(AtomicWriter):
             self._mux(*stream.flush())
 
 
-def _name(source: av.stream.Stream) -> str:
+def _name(source: Any) -> str:
     """Describe a stream of the reader."""
     kind = "subtitles" if source.type == "subtitle" else source.type
     return f"stream {source.index} ({kind}, {source.codec_context.name})"
