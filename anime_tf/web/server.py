@@ -14,10 +14,10 @@ import math
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from absl import logging
@@ -31,7 +31,14 @@ from anime_tf.web.downloads import StyleDownloads
 from anime_tf.web.errors import ClientDisconnected, HttpError
 from anime_tf.web.page import HOW_TO_BUILD, PageFile
 from anime_tf.web.queue import AdmissionQueue
-from anime_tf.web.service import NOT_A_CLIP, SUFFIXES, Options, StylizationService, Upload
+from anime_tf.web.service import (
+    FACES,
+    NOT_A_CLIP,
+    SUFFIXES,
+    Options,
+    StylizationService,
+    Upload,
+)
 
 CODE: str | None = None  # address of the source code, linked on the page; None if there is none
 
@@ -205,10 +212,15 @@ class Api:
     async def _get_styles(self, _request: web.Request) -> web.StreamResponse:
         styles = []
         for i, style in enumerate(self._service.styles.values()):
-            entry = {"name": style.name, "title": style.title, "license": style.license}
+            entry: dict[str, Any] = {
+                "name": style.name,
+                "title": style.title,
+                "license": style.license,
+            }
             if style.license_url:
                 entry["license_url"] = style.license_url
-            styles.append({**entry, "default": i == 0})
+            entry |= {"default": i == 0, "settings": dict(style.settings)}
+            styles.append(entry)
         limits = self._limits
         return _json_response(
             {
@@ -233,7 +245,7 @@ class Api:
 
     async def _post_picture(self, request: web.Request) -> web.StreamResponse:
         options = self._parse_options(
-            request, {"style", "strength", "keep_color", "faces", "format"}
+            request, {"style", "strength", "keep_color", "faces", "format"}, FACES
         )
         limit = self._limits.picture_bytes
         size = _content_length(request, limit)
@@ -288,7 +300,7 @@ class Api:
     # --- clips --------------------------------------------------------------------------------
 
     async def _post_clip(self, request: web.Request) -> web.StreamResponse:
-        options = self._parse_options(request, _CLIP_OPTIONS)
+        options = self._parse_options(request, _CLIP_OPTIONS, FACES[:2])
         _content_length(request, self._limits.clip_bytes)
         clip = self._clips.create(request.remote or "")
         if clip is None:
@@ -355,7 +367,10 @@ class Api:
 
     # --- options ------------------------------------------------------------------------------
 
-    def _parse_options(self, request: web.Request, known: set[str]) -> Options:
+    def _parse_options(
+        self, request: web.Request, known: set[str], faces_choices: Sequence[str]
+    ) -> Options:
+        """Read the options of a request; those not given are as the style recommends."""
         query = request.query
         if not known.issuperset(query):
             raise HttpError(400, f"Unknown option: expected {_join(known)}.")
@@ -363,18 +378,28 @@ class Api:
         style = query.get("style", next(iter(styles)))
         if style not in styles:
             raise HttpError(400, f"Unknown style: expected {_join(styles)}.")
+        recommended = styles[style].settings
         try:
-            strength = float(query.get("strength", "1"))
+            strength = float(query.get("strength", recommended.get("strength", 1)))
         except ValueError:
             strength = math.nan
         if not 0 <= strength <= 1:
             raise HttpError(400, "Wrong strength: expected a number from 0 to 1.")
         keep_color = _choose(query, "keep_color", {"0": False, "1": True})
-        faces = _choose(query, "faces", {"off": False, "blend": True})
         file_format = _choose(query, "format", {name: name for name in SUFFIXES})
-        if faces and not self._service.supports_faces:
+        if "faces" in query:
+            faces = _choose(query, "faces", {name: name for name in faces_choices})
+        else:
+            faces = self._recommended_faces(recommended, faces_choices)
+        if faces != "off" and not self._service.supports_faces:
             raise HttpError(503, "Faces are not supported here: dlib is not installed.")
         return Options(style, strength, keep_color, faces, file_format)
+
+    def _recommended_faces(self, settings: Mapping[str, Any], choices: Sequence[str]) -> str:
+        faces = settings.get("faces", "off")
+        if faces not in FACES or not self._service.supports_faces:
+            return "off"
+        return faces if faces in choices else "blend"  # faces of clips cannot be cut out
 
 
 async def _wait_for(work: Future[_Value], cancel: Callable[[], None]) -> _Value:

@@ -19,6 +19,7 @@ from anime_tf.io import pictures
 from anime_tf.io.closeable import Closeable
 from anime_tf.io.containers import TooManyPixelsError, UnknownPictureError
 from anime_tf.io.video.readers.video_file import VideoFileReader
+from anime_tf.styles.registry import format_settings
 from anime_tf.web import sniff
 from anime_tf.web.config import Limits
 from anime_tf.web.errors import ClientDisconnected, HttpError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from anime_tf.video.stabilizer import FrameStylizer
 
 SUFFIXES = {"png": ".png", "jpeg": ".jpg"}  # output format -> suffix
+FACES = ("off", "blend", "crop")  # crop: the stylized portrait of the largest face
 FACE_EVERY = 5  # frames of a clip per search for faces
 
 NOT_A_CLIP = "This file is not a video that can be read: send an MP4, MOV, WebM, MKV, AVI or GIF."
@@ -44,12 +46,20 @@ _Result = TypeVar("_Result")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Options of a request; strength from 0, the photo, to 1; `file_format` a key of `SUFFIXES`."""
+    """Options of a request.
+
+    Attributes:
+        style: Name of a style of the service.
+        strength: From 0, the photo, to 1.
+        keep_color: Keep the photo's colors.
+        faces: One of `FACES`; clips take no "crop".
+        file_format: Key of `SUFFIXES`.
+    """
 
     style: str
     strength: float = 1.0
     keep_color: bool = False
-    faces: bool = False
+    faces: str = "off"
     file_format: str = "png"
 
     def apply(self, stylizer: Stylizer) -> Stylizer:
@@ -150,7 +160,7 @@ class StylizationService(Closeable):
         self.styles[style.name] = style
 
     def stylize(self, name: str, photo_u8: np.ndarray) -> np.ndarray:
-        """Stylize an array at full strength."""
+        """Stylize an array with the settings that the style recommends."""
         stylizer = self._stylizer(name)
         return self._run_on_network(lambda: stylizer(photo_u8))
 
@@ -184,7 +194,17 @@ class StylizationService(Closeable):
         engine = engine_for(style, self.config.engine)
         if engine != self.config.engine:
             settings["engine_precision"] = "auto"
-        recommended = {"match_brightness": style.match_brightness}
+        # Settings that the server was given, such as --max_side, come before recommended ones.
+        default = StylizerConfig()
+        recommended = {
+            name: value
+            for name, value in style.settings.items()
+            if name in StylizerConfig.__annotations__
+            and getattr(self.config, name) == getattr(default, name)
+        }
+        if recommended:
+            words = format_settings(recommended)
+            logging.info("settings that %s recommends: %s", style.name, words)
         return Stylizer(
             self.config, weights=style.path, engine=engine, **{**recommended, **settings}
         )
@@ -244,13 +264,44 @@ class StylizationService(Closeable):
                 400, "This picture is damaged and cannot be read: copy or download it again."
             ) from error
 
-    def _picture_stylizer(self, options: Options) -> Stylizer | FaceStylizer:
+    def _picture_stylizer(self, options: Options) -> Callable[[np.ndarray], np.ndarray]:
         stylizer = options.apply(self._stylizer(options.style))
-        if not options.faces or self._finder is None:
+        finder = self._finder
+        if options.faces == "off" or finder is None:
             return stylizer
+        from anime_tf.faces.align import OrientedSquare
+
+        faces = self._face_stylizer(stylizer, finder, options)
+        if options.faces == "blend":
+            return faces
+
+        def cut_out(photo_u8: np.ndarray) -> np.ndarray:
+            photo = pictures.limit_side(pictures.as_picture(photo_u8), stylizer.config.max_side)
+            found = sorted(
+                finder(photo.rgb_u8), key=lambda face: OrientedSquare.from_face(face).side
+            )
+            if not found:
+                raise HttpError(
+                    422, "There is no face in this picture: choose to stylize the whole picture."
+                )
+            return faces.portraits(photo.rgb_u8, found[-1:])[0]
+
+        return cut_out
+
+    def _face_stylizer(
+        self, stylizer: Stylizer, finder: FaceFinder, options: Options
+    ) -> FaceStylizer:
+        from anime_tf.faces.config import FaceConfig
         from anime_tf.faces.face_stylizer import FaceStylizer
 
-        return FaceStylizer(stylizer, self._finder)
+        recommended = self.styles[options.style].settings
+        prefix = FaceConfig.FLAG_PREFIX
+        settings = {
+            name.removeprefix(prefix): value
+            for name, value in recommended.items()
+            if name.startswith(prefix)
+        }
+        return FaceStylizer(stylizer, finder, **settings)
 
     # --- clips --------------------------------------------------------------------------------
 
@@ -325,12 +376,11 @@ class StylizationService(Closeable):
 
         stylizer = options.apply(self._video_stylizer(options.style))
         stylize = make_stabilizer(stylizer, StabilizerConfig())
-        if options.faces and self._finder is not None:
-            from anime_tf.faces.face_stylizer import FaceStylizer
+        if options.faces != "off" and self._finder is not None:
             from anime_tf.faces.track import FaceTracker
             from anime_tf.faces.video_faces import VideoFaceStylizer
 
-            faces = FaceStylizer(stylizer, self._finder)
+            faces = self._face_stylizer(stylizer, self._finder, options)
             stylize = VideoFaceStylizer(stylize, faces, FaceTracker(self._finder, FACE_EVERY))
 
         def run(rgb_u8: np.ndarray, seconds: float) -> np.ndarray:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from anime_tf.styles.registry import list_styles, style_of, weights_path
 
@@ -27,7 +28,7 @@ class Style:
         license_url: Text of the license; None if unknown.
         path: Its weights.
         lazy: Whether it is loaded on first use; a cached style.
-        match_brightness: Recommended setting of the style.
+        settings: Recommended settings: flag -> value.
     """
 
     name: str
@@ -36,7 +37,7 @@ class Style:
     license_url: str | None
     path: Path
     lazy: bool = False
-    match_brightness: bool = False
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def find_styles(weights: Sequence[str]) -> list[Style]:
@@ -62,7 +63,7 @@ def find_styles(weights: Sequence[str]) -> list[Style]:
                 known.license.url or None,
                 path,
                 lazy=given not in weights and known.state == "cached",
-                match_brightness=bool(known.settings.get("match_brightness")),
+                settings=known.settings,
             )
         else:
             title = path.absolute().stem

@@ -171,7 +171,7 @@ class TestPictures:
             ({"strength": "nan"}, "0 to 1"),
             ({"strength": "much"}, "0 to 1"),
             ({"keep_color": "yes"}, "keep_color"),
-            ({"faces": "crop"}, "faces"),
+            ({"faces": "draw"}, "faces"),
             ({"format": "gif"}, "format"),
             ({"output": "/tmp/a.png"}, "Unknown option"),
         ],

@@ -76,7 +76,7 @@ def test_a_style_is_downloaded_and_chosen_by_its_thumbnail(page, address, tmp_pa
     folder = f"{entry.pop('repository')}/{entry.pop('commit')}"
     write_picture(tmp_path / "holiday.png", smooth_noise(60, 90))
     with serve(tmp_path / "www") as (base, _):
-        entry |= {"license": STRICT, "base_url": f"{base}/{folder}"}
+        entry |= {"license": STRICT, "base_url": f"{base}/{folder}", "settings": {"strength": 0.5}}
         monkeypatch.setenv("ANIME_TF_REGISTRY", write_registry(tmp_path / "r.json", entry))
         page.goto(address)
         page.set_input_files("#pick", tmp_path / "holiday.png")
@@ -92,6 +92,7 @@ def test_a_style_is_downloaded_and_chosen_by_its_thumbnail(page, address, tmp_pa
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 192
     thumbnail.click()
     assert page.locator("#style").input_value() == "own"
+    assert page.locator("#strength").input_value() == "50", "as the style recommends"
     page.locator("#about").filter(has_text="Strict").wait_for()
     page.locator("li.card[data-state=done]").wait_for()
     page.screenshot(path=tmp_path / "page.png")

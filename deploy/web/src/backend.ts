@@ -13,13 +13,13 @@ export interface Job {
 
 export interface Options extends PostprocessOptions {
   style: string;
-  faces: boolean;
+  faces: string; // "off", "blend" or "crop"
   /** Longest side in pixels, if the backend offers a choice. */
   side: number;
 }
 
 export interface Drawn {
-  /** Left side of the slider; null for videos. */
+  /** Left side of the slider; null for videos and faces that are cut out. */
   before: Blob | null;
   after: Blob;
   seconds: number;

@@ -14,7 +14,7 @@ function at<T extends HTMLElement = HTMLElement>(id: string): T {
 
 const strength = at<HTMLInputElement>('strength');
 const keep = at<HTMLInputElement>('keep');
-const faces = at<HTMLInputElement>('faces');
+const faces = at<HTMLSelectElement>('faces');
 const style = at<HTMLSelectElement>('style');
 const side = at<HTMLSelectElement>('side');
 const format = at<HTMLSelectElement>('format');
@@ -105,12 +105,18 @@ class Card {
       const element = compare(this.address(before), this.address(after), this.name, this.cut);
       this.view.replaceChildren(element);
       if (focused) element.querySelector<HTMLElement>('[role=slider]')!.focus({preventScroll: true});
-    } else {
+    } else if (this.job!.clip) {
       const video = document.createElement('video');
       video.controls = video.loop = video.muted = video.playsInline = true;
       video.src = this.address(after);
       video.setAttribute('aria-label', `${this.name}, drawn`);
       this.view.replaceChildren(video);
+    } else {
+      const image = new Image();
+      image.className = 'drawn';
+      image.alt = `${this.name}, drawn`;
+      image.src = this.address(after);
+      this.view.replaceChildren(image);
     }
     old.forEach((address) => URL.revokeObjectURL(address));
     this.set('done', words);
@@ -204,7 +210,7 @@ let count = 0;
 function options(): Options {
   return {
     style: style.value, side: Number(side.value) || Infinity,
-    strength: Number(strength.value) / 100, keep: keep.checked, faces: faces.checked,
+    strength: Number(strength.value) / 100, keep: keep.checked, faces: faces.value,
   };
 }
 
@@ -390,8 +396,9 @@ booth.addEventListener('close', () => {
 const tellStrength = () => { at('strength-out').textContent = `${strength.value} %`; };
 strength.addEventListener('input', tellStrength);
 tellStrength();
-at('options').addEventListener('change', () => {
+at('options').addEventListener('change', ({target}) => {
   if (backend) {
+    if (target === style) recommend();
     about();
     next();
   }
@@ -431,6 +438,15 @@ function about(): void {
   const made = backend.code ? link('anime_tf', backend.code) : 'anime_tf';
   const parts = [`Style “${chosen.name}”, license `, license, '. Made with ', made, ` ${backend.version}.`];
   at('about').replaceChildren(...parts);
+}
+
+/** Sets the options that the chosen style recommends. */
+function recommend(): void {
+  const settings = backend.styles.find(({name}) => name === style.value)?.settings ?? {};
+  strength.value = String(100 * (settings.strength ?? 1));
+  tellStrength();
+  const wanted = settings.faces ?? 'off';
+  faces.value = backend.faces && [...faces.options].some(({value}) => value === wanted) ? wanted : 'off';
 }
 
 /** Fills the list of styles, and the thumbnails that choose one. */
@@ -510,6 +526,7 @@ async function begin(): Promise<void> {
   side.replaceChildren(...backend.sides.map((n) => new Option(`${n} pixels`, String(n), n === 1024, n === 1024)));
   at('side-field').hidden = backend.sides.length === 0;
   at('faces-field').hidden = !backend.faces;
+  recommend();
   if (backend.clipBytes) {
     pick.accept = 'image/*,video/*';
     at('pick-words').textContent = 'Choose photos or videos';

@@ -66,13 +66,14 @@ export class ServerBackend implements Backend {
     const query = new URLSearchParams({
       style: options.style, strength: String(options.strength), keep_color: options.keep ? '1' : '0',
     });
-    if (this.faces) query.set('faces', options.faces ? 'blend' : 'off');
+    const cut = options.faces === 'crop' && !job.clip; // faces of videos stay in their place
+    if (this.faces) query.set('faces', cut || options.faces === 'off' ? options.faces : 'blend');
     if (job.clip) return this.clip(job, query, signal, tell);
     query.set('format', 'png');
     tell(this.plan(job));
     const answer = await this.post(`api/pictures?${query}`, job.file, signal, tell);
     const after = await answer.blob();
-    return {before: job.file, after, seconds: (performance.now() - begin) / 1000, note: this.plan(job)};
+    return {before: cut ? null : job.file, after, seconds: (performance.now() - begin) / 1000, note: this.plan(job)};
   }
 
   private async clip(

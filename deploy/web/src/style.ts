@@ -5,6 +5,8 @@ export interface Style {
   license: string;
   license_url?: string | null;
   default: boolean;
+  /** Recommended settings; the server applies those that the page does not send. */
+  settings?: {strength?: number; faces?: string};
 }
 
 /** Style for the browser: a TFLite model and the positions of the picture's size in it. */
