@@ -24,7 +24,7 @@ LAYERS = (
     ("inference",),
     ("faces",),
     ("video",),
-    ("export", "serving", "web"),
+    ("export", "serving", "web", "bulk"),
     ("cli",),
 )
 """Each folder imports only from itself and from those before it."""

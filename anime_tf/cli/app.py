@@ -38,6 +38,7 @@ VERBS: dict[str, str] = {
     "train": "train a style on your own pictures",
     "infer": "stylize pictures",
     "video": "stylize a video, with its sound",
+    "bulk": "stylize a million pictures on one machine or a cluster",
     "export": "export a generator as SavedModel, TFLite or ONNX model",
     "web": "stylize pictures and clips on a local web page",
     "styles": "list, show, download and remove styles",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from absl import flags, logging
 
+from anime_tf.bulk.config import ClusterConfig
 from anime_tf.cli import app
 from anime_tf.cli.flags import Flags, UsageError, given, make_config
 from anime_tf.datasets.config import CheckConfig, FramesConfig, SmoothConfig
@@ -23,9 +24,17 @@ def frames(values: flags.FlagValues) -> int:
     if values.scenes and "every" in given(values, Flags(FrameSettings)):
         raise UsageError("expected --every or --scenes, got both")
     settings = make_config(values, FrameSettings, limits=make_config(values, QualityLimits))
-    report = extract_frames(
-        find_videos(config.input), config.output, settings, max_pictures=config.max_pictures
-    )
+    videos = find_videos(config.input)
+    if given(values, Flags(ClusterConfig)):
+        if config.max_pictures:
+            raise UsageError("expected no --max_pictures on a cluster")
+        from anime_tf.bulk.frames import extract_frames_on_cluster
+
+        cluster = make_config(values, ClusterConfig)
+        report = extract_frames_on_cluster(videos, config.output, settings, cluster)
+    else:
+        limit = config.max_pictures
+        report = extract_frames(videos, config.output, settings, max_pictures=limit)
     for line in report.lines():
         logging.info("%s", line)
     if not report.readable:
@@ -86,7 +95,12 @@ COMMAND = app.Group(
             summary="Extract pictures of the style from videos: whole frames, or crops.",
             example="--input=video.mkv --output=dataset/MyStyle/style --every=5\n"
             "--input=videos --output=dataset/MyStyle/style --scenes --crops=4 --crop_size=256",
-            configs=(FramesConfig, FrameSettings, QualityLimits),
+            configs=(
+                FramesConfig,
+                FrameSettings,
+                QualityLimits,
+                Flags(ClusterConfig, note="Extracts many videos at once, on Ray. "),
+            ),
             main=frames,
         ),
         app.Command(

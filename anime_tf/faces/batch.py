@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from anime_tf.faces.align import OrientedSquare, crop_portrait
@@ -40,12 +43,22 @@ def stylize_pictures(
     weights_path(stylizer_config.weights)
     if face_config.weights:
         weights_path(face_config.weights)
+    work = make_picture_work(config, stylizer_config, face_config)
+    if config.faces == "crop":
+        return tasks, extract_files(tasks, work, "face", allow_truncated=config.allow_truncated)
+    settings = {name: getattr(config, name) for name in ("quality", "bits", "allow_truncated")}
+    return tasks, stylize_files(tasks, work, **settings)
+
+
+def make_picture_work(
+    config: InferConfig, stylizer_config: StylizerConfig, face_config: FaceConfig
+) -> Callable[[Any], Any]:
+    """Make the function of `stylize_files`, or with --faces=crop that of `extract_files`."""
     finder = None if config.faces == "off" else FaceFinder(face_config)
     if config.bits == 16:
         stylizer_config = stylizer_config.replace(dtype="uint16")
     if finder is not None and config.faces == "crop":
-        crops = _FaceCrops(config, stylizer_config, face_config, finder)
-        return tasks, extract_files(tasks, crops, "face", allow_truncated=config.allow_truncated)
+        return _FaceCrops(config, stylizer_config, face_config, finder)
     work = _picture_stylizer(config, stylizer_config, face_config, finder)
 
     def stylize(photo: Picture | np.ndarray) -> np.ndarray:
@@ -54,8 +67,7 @@ def stylize_pictures(
         anime = work(array)
         return side_by_side(array, anime) if config.compare else anime
 
-    settings = {name: getattr(config, name) for name in ("quality", "bits", "allow_truncated")}
-    return tasks, stylize_files(tasks, stylize, **settings)
+    return stylize
 
 
 def _picture_stylizer(

@@ -90,7 +90,7 @@ def plan(
     if _is_file(source):
         tasks = [Task(Path(source), _single_target(Path(source), output, suffixes))]
     else:
-        folder, listing = _find(source)
+        folder, listing = find_pictures(source)
         root = Path(output)
         if root.suffix.lower() in WRITABLE_SUFFIXES and not root.exists():
             raise ValueError(
@@ -101,7 +101,7 @@ def plan(
             raise NotADirectoryError(
                 f"{output}: expected a folder for the pictures of {source}, got a file"
             )
-        tasks = _targets(folder, _not_inside(listing, folder, root), root, suffixes)
+        tasks = assign_targets(folder, _not_inside(listing, folder, root), root, suffixes)
         listing.log_ignored()
     _check_outputs(tasks)
     if keep_foreign:
@@ -142,7 +142,7 @@ def _single_target(source: Path, output: str, suffixes: Sequence[str]) -> Path:
     return target
 
 
-def _find(source: str) -> tuple[Path, Listing]:
+def find_pictures(source: str) -> tuple[Path, Listing]:
     """Return the root of the output's structure, and the files of a folder or glob."""
     expected = f"{source}: expected pictures ({', '.join(PICTURE_SUFFIXES)}), got"
     if os.path.isdir(source):
@@ -183,20 +183,22 @@ def _written_name(source: Path, suffixes: Sequence[str]) -> str:
     return source.name if known else source.with_suffix(".png").name
 
 
-def _targets(
-    folder: Path, found: dict[Path, str], root: Path, suffixes: Sequence[str]
+def assign_targets(
+    folder: Path,
+    found: dict[Path, str],
+    root: Path,
+    suffixes: Sequence[str],
+    default: str = ".png",
 ) -> list[Task]:
     """Return distinct targets in the structure of `folder`; unchanged names have priority."""
     places = {path: root / path.relative_to(folder) for path in found}
-    targets = {
-        path: place for path, place in places.items() if _written_name(path, suffixes) == path.name
-    }
+    targets = {path: place for path, place in places.items() if path.suffix.lower() in suffixes}
     taken = set(targets.values())
     for path, place in places.items():
         if path in targets:
             continue
         # a.gif beside a.png becomes a_gif.png
-        names = (place.with_name(f"{stem}.png") for stem in _stems(path))
+        names = (place.with_name(f"{stem}{default}") for stem in _stems(path))
         targets[path] = next(name for name in names if name not in taken)
         taken.add(targets[path])
     tasks = [Task(path, targets[path], problem) for path, problem in found.items()]
@@ -283,7 +285,7 @@ def extract_files(
     ``out/a.jpg`` becomes ``out/a_NAME1.png`` and so on; a picture without results is neither
     written nor a failure. `extract` is called from this thread alone; others as `stylize_files`.
     """
-    stems = _distinct_stems(tasks)
+    stems = distinct_stems(tasks)
     inputs = {_real(task.source) for task in tasks}
     written: dict[Path, list[Path]] = {}
 
@@ -309,7 +311,7 @@ def extract_files(
     return BatchReport(tuple(in_order), report.failures)
 
 
-def _distinct_stems(tasks: Sequence[Task]) -> dict[Path, str]:
+def distinct_stems(tasks: Sequence[Task]) -> dict[Path, str]:
     """Return target -> stem, with the suffix where two stems are equal: a, a_png."""
     stems: dict[Path, str] = {}
     taken: set[Path] = set()
@@ -349,7 +351,7 @@ def run_tasks(
     progress = Progress(len(tasks), "pictures")
 
     def fail(path: Path, error: Exception) -> None:
-        line = _line(path, error)
+        line = failure_line(path, error)
         failures.append(line)
         log(line)
         progress.update()
@@ -426,7 +428,7 @@ def _read_ahead(
     yield from ahead
 
 
-def _line(path: Path, error: Exception) -> str:
+def failure_line(path: str | os.PathLike[str], error: Exception) -> str:
     """Return one line that begins with the path and says what went wrong."""
     if isinstance(error, OSError) and error.strerror:
         return f"{path}: {error.strerror[0].lower()}{error.strerror[1:]}"

@@ -144,6 +144,8 @@ def find_record(
 class PartialVideo(Closeable):
     """Coded frames of a partial video; `parameters` are the parameter sets of its decoder.
 
+    `size_hw` is the coded size, padded to even sides.
+
     Raises:
         ValueError: It is no video, or holds another number of frames than recorded.
     """
@@ -153,7 +155,8 @@ class PartialVideo(Closeable):
         self._container = open_input(path)
         try:
             self._stream = self._container.streams.video[0]
-            self.codec = self._stream.codec_context.name
+            context = self._stream.codec_context
+            self.codec, self.size_hw = context.name, (context.height, context.width)
             self.has_alpha = has_alpha_mode(self._stream)
             self.parameters = bytes(self._stream.codec_context.extradata or b"")
             times = [packet.pts or 0 for packet in self._demux()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import logging
@@ -24,6 +25,9 @@ from anime_tf.video import resume
 from anime_tf.video.config import StabilizerConfig, VideoConfig
 from anime_tf.video.pipeline import VideoReport, check_output, stylize_frames
 from anime_tf.video.stabilizer import FrameStylizer, make_stabilizer
+
+if TYPE_CHECKING:
+    from anime_tf.inference.stylizer import Stylizer
 
 _HALF_LIVES = 5  # after which 3 % of an average are left
 _FACE_SECONDS = 1.0  # until faces are found and their filters have settled
@@ -52,7 +56,7 @@ def stylize_video(
     check_output(config.input, config.output, encoding)
     if config.keep_foreign:
         check_replaceable([Path(config.output)])
-    settings = _settings(config, stylizer, stabilizer, faces, encoding, span, decoding)
+    settings = record_settings(config, stylizer, stabilizer, faces, encoding, span, decoding)
     with open_reader(config.input, span, decoding) as source:
         if source.is_still:
             raise ValueError(f"{source.path}: {STILL_PICTURE}")
@@ -62,7 +66,10 @@ def stylize_video(
         elif resume.partial_path(config.output).exists():
             partial = resume.partial_path(config.output)
             logging.info("%s exists from before; --resume continues it", partial)
-        draw = _frame_stylizer(config, stylizer, stabilizer, faces)
+        from anime_tf.inference.stylizer import Stylizer
+
+        network = Stylizer(stylizer, ema_statistics=stabilizer.uses_statistics)
+        draw = make_frame_stylizer(network, config, stylizer, stabilizer, faces)
         try:
             return stylize_frames(
                 source,
@@ -80,7 +87,7 @@ def stylize_video(
             raise ValueError(f"{config.input}: {error}") from error
 
 
-def _settings(*configs: Config) -> dict[str, str]:
+def record_settings(*configs: Config) -> dict[str, str]:
     """Return all settings that decide what is written, and the digests of the weights."""
     from anime_tf.inference.cache import digest
     from anime_tf.styles.registry import weights_path
@@ -95,17 +102,17 @@ def _settings(*configs: Config) -> dict[str, str]:
     return made
 
 
-def _frame_stylizer(
+def make_frame_stylizer(
+    stylizer: Stylizer,
     config: VideoConfig,
     stylizer_config: StylizerConfig,
     stabilizer: StabilizerConfig,
     face_config: FaceConfig,
 ) -> FrameStylizer:
+    """Make the function of the frames of one video, or of one shot and those after it."""
     from anime_tf.faces.detect import FaceFinder
-    from anime_tf.inference.stylizer import Stylizer
 
     finder = None if config.faces == "off" else FaceFinder(face_config)
-    stylizer = Stylizer(stylizer_config, ema_statistics=stabilizer.uses_statistics)
     draw = make_stabilizer(stylizer, stabilizer)
     if finder is not None:
         from anime_tf.faces.batch import make_face_stylizer

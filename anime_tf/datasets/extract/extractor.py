@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,29 @@ def extract_frames(
     return FramesReport(tuple(reports), extractor.is_full, len(manifest.entries))
 
 
+def merge_frames(
+    parts: Mapping[Path, Path], output_dir: str | os.PathLike[str], settings: FrameSettings
+) -> list[VideoReport]:
+    """Copy pictures from folders of one video each into one folder.
+
+    Near-duplicates of pictures of other videos are rejected.
+
+    Args:
+        parts: Video -> folder that `extract_frames` wrote with the same settings; in order.
+        output_dir: The folder.
+        settings: The settings.
+
+    Raises:
+        ValueError: As of `extract_frames`.
+    """
+    manifest = Manifest(output_dir)
+    check_unique_stems([*parts, *map(Path, sorted(set(manifest.videos) - {p.name for p in parts}))])
+    for video in parts:
+        _check_record(manifest, video, settings)
+    extractor = _Extractor(manifest, settings, 0)
+    return [extractor.merge(video, Manifest(part)) for video, part in parts.items()]
+
+
 def _check_record(manifest: Manifest, video: Path, settings: FrameSettings) -> None:
     """Raise ValueError for another video of a known name, or other settings for a known video."""
     record = manifest.videos.get(video.name)
@@ -279,11 +302,7 @@ class _Extractor:
         if box is not None:
             left = "%s: letterbox removed, %dx%d at %d,%d left"
             logging.info(left, video, box[3], box[2], box[1], box[0])
-        # The video's own earlier pictures are met again, and decided as before.
-        self._index, self._run = HashIndex(self._unlisted), None
-        for entry in self.manifest.entries.values():
-            if entry.video != video.name:
-                self._add_to_index(entry)
+        self._start_index(video)
         written: list[Path] = []
         with VideoFileReader(video) as reader:
             record = VideoRecord(video.stat().st_size, _to_json(self.settings), box)
@@ -304,6 +323,33 @@ class _Extractor:
         if record.damage is not None:
             logging.warning("%s", record.damage)
         return VideoReport(video, tuple(written), record)
+
+    def merge(self, video: Path, part: Manifest) -> VideoReport:
+        """Copy the pictures of one video from a folder of its own."""
+        self._start_index(video)
+        if video.name not in part.videos:  # no picture
+            return VideoReport(video, (), VideoRecord(video.stat().st_size, {}, finished=True))
+        record = part.videos[video.name]
+        written = []
+        for entry in part.entries.values():
+            hashes = (entry.hash, entry.frame_hash) if self.settings.min_distance else ()
+            if any(self._is_near(int(text, 16)) for text in hashes):
+                record.reject(NEAR_DUPLICATE)
+            elif entry.picture not in self.manifest.entries:
+                picture = pictures.read_picture(part.folder / entry.picture)
+                self._write(video, record, entry, picture.rgb_u8)
+                written.append(self.manifest.folder / entry.picture)
+        self.manifest.folder.mkdir(parents=True, exist_ok=True)
+        self.manifest.videos[video.name] = record
+        self.manifest.save_videos()
+        return VideoReport(video, tuple(written), record)
+
+    def _start_index(self, video: Path) -> None:
+        """Begin a video; its own earlier pictures are met again, and decided as before."""
+        self._index, self._run = HashIndex(self._unlisted), None
+        for entry in self.manifest.entries.values():
+            if entry.video != video.name:
+                self._add_to_index(entry)
 
     def _save_record(self, video: Path, reader: VideoFileReader, record: VideoRecord) -> None:
         """Save the progress, unless the video gave no picture and there is no folder."""

@@ -1,0 +1,244 @@
+"""The worker that stylizes pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from anime_tf.bulk import storage
+from anime_tf.bulk.engine import MAX_ATTEMPTS, Row
+from anime_tf.bulk.manifest import DONE, FAILED, UNCHANGED
+from anime_tf.errors import first_line
+from anime_tf.faces.batch import make_picture_work
+from anime_tf.faces.config import FaceConfig
+from anime_tf.inference.batch import failure_line
+from anime_tf.inference.config import InferConfig, StylizerConfig
+from anime_tf.io.pictures import Picture, as_picture, decode_array, decode_picture, encode_picture
+
+# Decoded at once, and stylized in the order of their sizes: engines prepare for each new size.
+_BUCKET_PIXELS = 32 << 20
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Weights that travel to the nodes; read by `make`."""
+
+    path: str
+    digest: str
+    data: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> WeightsFile | None:
+        """Read weights; None for a folder, which every node must have itself."""
+        if not path.is_file():
+            return None
+        data = path.read_bytes()
+        return cls(str(path.absolute()), hashlib.sha256(data).hexdigest(), data)
+
+    def make(self) -> str:
+        """Return the path of these weights on this node, written if need be."""
+        here = Path(self.path)
+        if here.is_file() and hashlib.sha256(here.read_bytes()).hexdigest() == self.digest:
+            return self.path
+        folder = Path(tempfile.gettempdir(), f"anime_tf_weights_{os.getuid()}")
+        folder.mkdir(mode=0o700, exist_ok=True)
+        storage.write(str(folder / f"{self.digest}{here.suffix}"), self.data)
+        return str(folder / f"{self.digest}{here.suffix}")
+
+
+@dataclass(frozen=True)
+class PictureJob:
+    """Argument of `PictureWorker`; of an output of one network."""
+
+    output: str  # address of the folder
+    settings: str  # digest, see `manifest.schema`
+    config: InferConfig
+    stylizer: StylizerConfig
+    faces: FaceConfig
+    weights: WeightsFile | None
+    batch_size: int
+
+    def local_stylizer(self) -> StylizerConfig:
+        """Return the settings with weights of this node."""
+        if self.weights is None:
+            return self.stylizer
+        return self.stylizer.replace(weights=self.weights.make())
+
+
+def failure_kind(error: BaseException) -> str:
+    """Return the kind of a failure: picture, missing, storage, memory, or the name of a bug."""
+    kinds = {FileNotFoundError: "missing", MemoryError: "memory", OSError: "storage"}
+    return next((kind for cls, kind in kinds.items() if isinstance(error, cls)), "") or (
+        "picture" if isinstance(error, ValueError) else type(error).__name__
+    )
+
+
+def finished_row(row: Row, settings: str, **values: Any) -> Row:
+    """Return a row of the manifest."""
+    known = {name: value for name, value in row.items() if name != "previous"}
+    worker = f"{platform.node()}:{os.getpid()}"
+    return {**known, "settings": settings, "worker": worker, "finished": time.time(), **values}
+
+
+def failed_row(row: Row, settings: str, error: BaseException) -> Row:
+    """Return the row of a failure, with the reason that ``infer`` writes."""
+    line = failure_line(row["input"], error) if isinstance(error, Exception) else first_line(error)
+    return finished_row(row, settings, status=FAILED, kind=failure_kind(error), reason=line)
+
+
+@dataclass
+class _Photo:
+    """A decoded picture on its way."""
+
+    row: Row
+    digest: str
+    photo: Any = None  # `Picture`, or an array in 16 bits; None if nothing is to do
+    seconds: float = 0.0
+
+    @property
+    def array(self) -> np.ndarray:
+        return self.photo.array_u8 if isinstance(self.photo, Picture) else self.photo
+
+
+class PictureWorker:
+    """Stylizes pictures as ``infer`` does; the files have its bytes.
+
+    A row has `input`, `output`, `input_bytes`, `input_modified` and `problem`, and `previous`, the
+    digest of the input whose result is there, or nothing.
+    """
+
+    def __init__(self, job: PictureJob) -> None:
+        self._job = job
+        stylizer = job.local_stylizer()
+        self._work = make_picture_work(job.config, stylizer, job.faces)
+        plain = job.config.faces == "off" and not job.config.compare
+        self._batch_size = job.batch_size if plain else 1
+
+    def work(self, rows: list[Row]) -> list[Row]:
+        """Stylize pictures; see `engine.Worker`."""
+        done: list[Row] = []
+        with ThreadPoolExecutor(1, "reader") as reader:
+            waiting, following = list(reversed(rows)), None
+            while waiting or following:
+                bucket, failed = (following or reader.submit(self._read, waiting)).result()
+                # Read while the network runs.
+                following = reader.submit(self._read, waiting) if waiting else None
+                done += failed
+                for photos in _batches(bucket, self._batch_size):
+                    done += self._stylize(photos)
+        return done
+
+    def give_up(self, row: Row) -> Row:
+        """Return the row of a picture that ended its workers; see `engine.Worker`."""
+        reason = f"{row['input']}: ended {MAX_ATTEMPTS} workers, by lack of memory or a crash"
+        row = finished_row(row, self._job.settings, status=FAILED, kind="crash", reason=reason)
+        return row
+
+    def _read(self, waiting: list[Row]) -> tuple[list[_Photo], list[Row]]:
+        """Take rows from the end of a list until their pictures fill a bucket."""
+        bucket: list[_Photo] = []
+        failed: list[Row] = []
+        pixels = 0
+        while waiting and pixels < _BUCKET_PIXELS:
+            row = waiting.pop()
+            try:
+                photo = self._read_one(row)
+                bucket.append(photo)
+                pixels += 0 if photo.photo is None else photo.array[..., 0].size
+            except Exception as error:  # a row, not the end of the job
+                failed.append(failed_row(_without_problem(row), self._job.settings, error))
+        return bucket, failed
+
+    def _read_one(self, row: Row) -> _Photo:
+        start = time.perf_counter()
+        problem, row = row["problem"], _without_problem(row)
+        if problem:
+            raise ValueError(f"{row['input']}: {problem}")
+        data = storage.read(row["input"])
+        digest = hashlib.sha256(data).hexdigest()
+        row["input_bytes"] = len(data)
+        photo = _Photo(row, digest)
+        if digest != row["previous"]:
+            config = self._job.config
+            decode: Any = decode_picture if config.bits == 8 else decode_array
+            photo.photo = decode(data, row["input"], allow_truncated=config.allow_truncated)
+        photo.seconds = time.perf_counter() - start
+        return photo
+
+    def _stylize(self, photos: Sequence[_Photo]) -> list[Row]:
+        start = time.perf_counter()
+        first = photos[0]
+        if first.photo is None:
+            return [self._row(photo, status=UNCHANGED) for photo in photos]
+        try:
+            if len(photos) > 1:
+                results = list(self._work(np.stack([photo.array for photo in photos])))
+            else:
+                results = [self._work(first.photo)]
+        except Exception as error:  # as above
+            return [failed_row(photo.row, self._job.settings, error) for photo in photos]
+        each = (time.perf_counter() - start) / len(photos)
+        done = []
+        for photo, result in zip(photos, results, strict=True):
+            photo.seconds += each
+            try:
+                done.append(self._write(photo, result))
+            except Exception as error:  # as above
+                done.append(failed_row(photo.row, self._job.settings, error))
+        return done
+
+    def _write(self, photo: _Photo, result: Any) -> Row:
+        start = time.perf_counter()
+        name = PurePosixPath(photo.row["output"])
+        made = {str(name): result}
+        if isinstance(result, list):  # faces
+            made = {
+                str(name.with_name(f"{name.stem}_face{number}.png")): as_picture(face)
+                for number, face in enumerate(result, start=1)
+            }
+        size = 0
+        for file, picture in made.items():
+            suffix = PurePosixPath(file).suffix
+            data = encode_picture(picture, suffix, quality=self._job.config.quality)
+            storage.write(storage.join(self._job.output, file), data)
+            size += len(data)
+        photo.seconds += time.perf_counter() - start
+        return self._row(
+            photo,
+            status=DONE,
+            outputs=list(made),
+            output_bytes=size,
+            pixels=photo.array[..., 0].size,
+        )
+
+    def _row(self, photo: _Photo, **values: Any) -> Row:
+        facts = {"input_digest": photo.digest, "seconds": photo.seconds}
+        return finished_row(photo.row, self._job.settings, **facts, **values)
+
+
+def _without_problem(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != "problem"}
+
+
+def _batches(bucket: list[_Photo], batch_size: int) -> Iterator[list[_Photo]]:
+    """Yield pictures of one size, up to `batch_size` together if they have three channels."""
+
+    def shape(photo: _Photo) -> tuple[Any, ...]:
+        return () if photo.photo is None else (*photo.array.shape, photo.array.dtype.str)
+
+    for key, group in groupby(sorted(bucket, key=shape), key=shape):
+        photos = list(group)
+        size = batch_size if key[2:3] == (3,) else 1
+        for start in range(0, len(photos), size):
+            yield photos[start : start + size]
