@@ -13,7 +13,7 @@ from anime_tf.bulk import storage
 FOLDER = "_bulk"
 DONE, FAILED, UNCHANGED = "done", "failed", "unchanged"  # values of `status`
 
-_FLUSH_ROWS, _FLUSH_SECONDS = 2000, 10.0  # that a killed job loses at most, and does again
+_FLUSH_ROWS, _FLUSH_SECONDS = 20_000, 10.0  # that a killed job loses at most, and does again
 
 
 def schema() -> Any:

