@@ -14,8 +14,8 @@ class ClusterConfig(Config):
     """Settings of the workers.
 
     Attributes:
-        address: Running Ray cluster: auto for that of this machine, or HOST:PORT, or ray://HOST:PORT.
-            local starts Ray on this machine for the time of the job.
+        address: Running Ray cluster: auto for that of this machine, or HOST:PORT of its head. local
+            starts Ray on this machine for the time of the job.
         workers: Number of workers, each with a network of its own; 0 takes as many as the CPUs, or
             with --num_gpus the GPUs, of the cluster are enough for.
         num_cpus: CPUs per worker, and threads of its network.

@@ -15,8 +15,7 @@ Row = dict[str, Any]
 
 _OBJECT_STORE_BYTES = 256 << 20  # of an embedded Ray: only rows travel, never pictures
 
-# Starts of one task, or of one row of a task that was begun before, after which it is given up.
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS = 3  # workers that a row may end before it is given up
 
 
 class Worker(Protocol):
@@ -132,7 +131,7 @@ def _unpack(data: bytes) -> Row:
 
 
 class _Attempts:
-    """Counts how often a task or a row was begun."""
+    """Counts how often a task or a row was begun and not finished."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -140,6 +139,9 @@ class _Attempts:
     def begin(self, key: str) -> int:
         self._counts[key] = self._counts.get(key, 0) + 1
         return self._counts[key]
+
+    def finish(self, key: str) -> None:
+        del self._counts[key]
 
 
 class _Actor:
@@ -163,9 +165,10 @@ class _Actor:
                 done += self._worker.work(rows)
                 continue
             # A worker was lost here. One row after another, to find the one that ends workers.
-            for i, row in enumerate(rows):
-                lost = self._begin(f"row {number + i}") > MAX_ATTEMPTS
+            for key, row in enumerate(rows, start=number):
+                lost = self._begin(f"row {key}") >= MAX_ATTEMPTS
                 done += [self._worker.give_up(row)] if lost else self._worker.work([row])
+                self._attempts.finish.remote(f"row {key}")
         return pa.table({"row": [_pack(row) for row in done]})
 
     def _begin(self, key: str) -> int:

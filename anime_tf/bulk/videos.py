@@ -170,17 +170,19 @@ class _SegmentWorker(_VideoWorker):
         self._config = job.pictures.local_stylizer()
         averages = job.stabilizer.uses_statistics
         self._stylizer = Stylizer(self._config, ema_statistics=averages)
+        self._input, self._copy = "", contextlib.ExitStack()
 
     def _work(self, row: Row) -> list[Row]:
         start = time.perf_counter()
         place = storage.join(self._job.pictures.output, row["segment"])
         if storage.info(place) is None:
-            with (
-                storage.local_copy(row["input"]) as path,
-                tempfile.TemporaryDirectory() as folder,
-            ):
+            if self._input != row["input"]:  # the next segment is often of the same video
+                self._copy.close()
+                self._path = self._copy.enter_context(storage.local_copy(row["input"]))
+                self._input = row["input"]
+            with tempfile.TemporaryDirectory() as folder:
                 made = Path(folder, PurePosixPath(row["segment"]).name)
-                self._stylize(row, path, made)
+                self._stylize(row, self._path, made)
                 storage.upload(made, place)
         return [{**row, "seconds": time.perf_counter() - start}]
 
