@@ -151,9 +151,14 @@ def _filesystem(scheme: str, bucket: str) -> Any:
     if scheme == "file":
         return fs.LocalFileSystem()
     if scheme in _S3:
-        settings = {"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}
-        named = any(name in os.environ for name in settings)
-        return fs.S3FileSystem(region=None if named else fs.resolve_s3_region(bucket))
+        # As boto3 and the AWS CLI do, which pyarrow does not.
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        named = endpoint or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        return fs.S3FileSystem(
+            endpoint_override=endpoint,
+            region=None if named else fs.resolve_s3_region(bucket),
+            allow_delayed_open=True,  # one request for a small file instead of three
+        )
     if scheme in _GCS:
         return fs.GcsFileSystem()
     import fsspec

@@ -20,9 +20,9 @@ def s3():
     pytest.importorskip("pyarrow.fs", reason="pyarrow (the extra cluster) is not installed")
     server = server_module.ThreadedMotoServer(port=0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
+    _, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         patch.setenv("AWS_ACCESS_KEY_ID", "testing")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -30,7 +30,9 @@ def s3():
         patch.setenv("NO_PROXY", "*")
         from pyarrow import fs
 
-        fs.S3FileSystem(allow_bucket_creation=True).create_dir("bucket")
+        endpoint = os.environ["AWS_ENDPOINT_URL"]
+        maker = fs.S3FileSystem(endpoint_override=endpoint, allow_bucket_creation=True)
+        maker.create_dir("bucket")
         yield "s3://bucket"
     server.stop()
 
