@@ -7,8 +7,9 @@ import os
 import platform
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -22,12 +23,13 @@ from anime_tf.bulk.manifest import DONE, FAILED, UNCHANGED
 from anime_tf.errors import first_line
 from anime_tf.faces.batch import make_picture_work
 from anime_tf.faces.config import FaceConfig
-from anime_tf.inference.batch import failure_line
+from anime_tf.inference.batch import failure_line, read_ahead
 from anime_tf.inference.config import InferConfig, StylizerConfig
-from anime_tf.io.pictures import Picture, as_picture, decode_array, decode_picture, encode_picture
+from anime_tf.io.pictures import Picture, decode_array, decode_picture, encode_picture
 
 # Decoded at once, and stylized in the order of their sizes: engines prepare for each new size.
-_BUCKET_PIXELS = 32 << 20
+_BUCKET_PIXELS, _BUCKET_PICTURES = 32 << 20, 8
+_REQUESTS = 8  # to the storage at a time
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,8 @@ def failed_row(row: Row, settings: str, error: BaseException) -> Row:
 class _Photo:
     """A decoded picture on its way."""
 
-    row: Row
-    digest: str
-    photo: Any = None  # `Picture`, or an array in 16 bits; None if nothing is to do
+    row: Row  # the result, if there is no photo
+    photo: Any = None  # `Picture`, or an array in 16 bits
     seconds: float = 0.0
 
     @property
@@ -128,114 +129,111 @@ class PictureWorker:
     def work(self, rows: list[Row]) -> list[Row]:
         """Stylize pictures; see `engine.Worker`."""
         done: list[Row] = []
-        with ThreadPoolExecutor(1, "reader") as reader:
-            waiting, following = list(reversed(rows)), None
-            while waiting or following:
-                bucket, failed = (following or reader.submit(self._read, waiting)).result()
-                # Read while the network runs.
-                following = reader.submit(self._read, waiting) if waiting else None
-                done += failed
-                for photos in _batches(bucket, self._batch_size):
-                    done += self._stylize(photos)
+        writes: deque[Future[Row]] = deque()
+        with ThreadPoolExecutor(_REQUESTS) as requests, ThreadPoolExecutor(1) as decoder:
+            ahead = read_ahead(requests, rows, self._read, _REQUESTS)
+            following = decoder.submit(self._decode, ahead)
+            while photos := following.result():
+                following = decoder.submit(self._decode, ahead)  # while the network runs
+                ready = [photo for photo in photos if photo.photo is not None]
+                done += [photo.row for photo in photos if photo.photo is None]
+                for batch in _batches(ready, self._batch_size):
+                    for photo, result in zip(batch, self._stylize(batch), strict=True):
+                        writes.append(requests.submit(self._write, photo, result))
+                        if len(writes) > _REQUESTS:
+                            done.append(writes.popleft().result())
+            done += [write.result() for write in writes]
         return done
 
     def give_up(self, row: Row) -> Row:
         """Return the row of a picture that ended its workers; see `engine.Worker`."""
         reason = f"{row['input']}: ended {MAX_ATTEMPTS} workers, by lack of memory or a crash"
-        row = finished_row(row, self._job.settings, status=FAILED, kind="crash", reason=reason)
-        return row
+        return finished_row(row, self._job.settings, status=FAILED, kind="crash", reason=reason)
 
-    def _read(self, waiting: list[Row]) -> tuple[list[_Photo], list[Row]]:
-        """Take rows from the end of a list until their pictures fill a bucket."""
+    def _failed(self, row: Row, error: Exception) -> Row:
+        return failed_row(row, self._job.settings, error)
+
+    def _read(self, row: Row) -> bytes:
+        if row["problem"]:
+            raise ValueError(f"{row['input']}: {row['problem']}")
+        return storage.read(row["input"])
+
+    def _decode(self, ahead: Iterator[tuple[Row, Future[bytes]]]) -> list[_Photo]:
+        """Decode pictures until a bucket is full; none at the end."""
         bucket: list[_Photo] = []
-        failed: list[Row] = []
         pixels = 0
-        while waiting and pixels < _BUCKET_PIXELS:
-            row = waiting.pop()
+        for row, reading in ahead:
+            start = time.perf_counter()
+            photo = _Photo({name: value for name, value in row.items() if name != "problem"})
+            bucket.append(photo)
             try:
-                photo = self._read_one(row)
-                bucket.append(photo)
+                self._decode_one(photo, reading.result())
                 pixels += 0 if photo.photo is None else photo.array[..., 0].size
             except Exception as error:  # a row, not the end of the job
-                failed.append(failed_row(_without_problem(row), self._job.settings, error))
-        return bucket, failed
+                photo.row = self._failed(photo.row, error)
+            photo.seconds = time.perf_counter() - start
+            if pixels >= _BUCKET_PIXELS or len(bucket) >= _BUCKET_PICTURES:
+                break
+        return bucket
 
-    def _read_one(self, row: Row) -> _Photo:
-        start = time.perf_counter()
-        problem, row = row["problem"], _without_problem(row)
-        if problem:
-            raise ValueError(f"{row['input']}: {problem}")
-        data = storage.read(row["input"])
+    def _decode_one(self, photo: _Photo, data: bytes) -> None:
         digest = hashlib.sha256(data).hexdigest()
-        row["input_bytes"] = len(data)
-        photo = _Photo(row, digest)
-        if digest != row["previous"]:
-            config = self._job.config
-            decode: Any = decode_picture if config.bits == 8 else decode_array
-            photo.photo = decode(data, row["input"], allow_truncated=config.allow_truncated)
-        photo.seconds = time.perf_counter() - start
-        return photo
+        row = photo.row = {**photo.row, "input_bytes": len(data), "input_digest": digest}
+        if digest == row["previous"]:
+            photo.row = finished_row(row, self._job.settings, status=UNCHANGED, seconds=0.0)
+            return
+        config = self._job.config
+        decode: Any = decode_picture if config.bits == 8 else decode_array
+        photo.photo = decode(data, row["input"], allow_truncated=config.allow_truncated)
 
-    def _stylize(self, photos: Sequence[_Photo]) -> list[Row]:
+    def _stylize(self, photos: Sequence[_Photo]) -> Sequence[Any]:
+        """Return a result or an error for each picture; all have the same size."""
         start = time.perf_counter()
-        first = photos[0]
-        if first.photo is None:
-            return [self._row(photo, status=UNCHANGED) for photo in photos]
         try:
             if len(photos) > 1:
-                results = list(self._work(np.stack([photo.array for photo in photos])))
-            else:
-                results = [self._work(first.photo)]
+                return self._work(np.stack([photo.array for photo in photos]))
+            return [self._work(photos[0].photo)]
         except Exception as error:  # as above
-            return [failed_row(photo.row, self._job.settings, error) for photo in photos]
-        each = (time.perf_counter() - start) / len(photos)
-        done = []
-        for photo, result in zip(photos, results, strict=True):
-            photo.seconds += each
-            try:
-                done.append(self._write(photo, result))
-            except Exception as error:  # as above
-                done.append(failed_row(photo.row, self._job.settings, error))
-        return done
+            return [error] * len(photos)
+        finally:
+            for photo in photos:
+                photo.seconds += (time.perf_counter() - start) / len(photos)
 
     def _write(self, photo: _Photo, result: Any) -> Row:
+        if isinstance(result, Exception):
+            return self._failed(photo.row, result)
         start = time.perf_counter()
         name = PurePosixPath(photo.row["output"])
         made = {str(name): result}
         if isinstance(result, list):  # faces
             made = {
-                str(name.with_name(f"{name.stem}_face{number}.png")): as_picture(face)
+                str(name.with_name(f"{name.stem}_face{number}.png")): face
                 for number, face in enumerate(result, start=1)
             }
         size = 0
-        for file, picture in made.items():
-            suffix = PurePosixPath(file).suffix
-            data = encode_picture(picture, suffix, quality=self._job.config.quality)
-            storage.write(storage.join(self._job.output, file), data)
-            size += len(data)
-        photo.seconds += time.perf_counter() - start
-        return self._row(
-            photo,
-            status=DONE,
-            outputs=list(made),
-            output_bytes=size,
-            pixels=photo.array[..., 0].size,
-        )
-
-    def _row(self, photo: _Photo, **values: Any) -> Row:
-        facts = {"input_digest": photo.digest, "seconds": photo.seconds}
-        return finished_row(photo.row, self._job.settings, **facts, **values)
-
-
-def _without_problem(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name != "problem"}
+        try:
+            for file, picture in made.items():
+                suffix = PurePosixPath(file).suffix
+                data = encode_picture(picture, suffix, quality=self._job.config.quality)
+                storage.write(storage.join(self._job.output, file), data)
+                size += len(data)
+        except Exception as error:  # as above
+            return self._failed(photo.row, error)
+        values = {
+            "status": DONE,
+            "outputs": list(made),
+            "output_bytes": size,
+            "pixels": photo.array[..., 0].size,
+            "seconds": photo.seconds + time.perf_counter() - start,
+        }
+        return finished_row(photo.row, self._job.settings, **values)
 
 
 def _batches(bucket: list[_Photo], batch_size: int) -> Iterator[list[_Photo]]:
     """Yield pictures of one size, up to `batch_size` together if they have three channels."""
 
     def shape(photo: _Photo) -> tuple[Any, ...]:
-        return () if photo.photo is None else (*photo.array.shape, photo.array.dtype.str)
+        return (*photo.array.shape, photo.array.dtype.str)
 
     for key, group in groupby(sorted(bucket, key=shape), key=shape):
         photos = list(group)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, count, islice
@@ -32,6 +32,7 @@ from anime_tf.io.terminal import Progress, write_line
 READERS = min(4, os.cpu_count() or 1)
 
 WRITERS = 2  # threads that encode and write
+Item = TypeVar("Item")
 Source = TypeVar("Source")
 Result = TypeVar("Result")
 
@@ -375,7 +376,7 @@ def run_tasks(
         write(task, result)
 
     try:
-        ahead = _read_ahead(readers, tasks, read_task)
+        ahead = read_ahead(readers, tasks, read_task)
         begun = 0
         while group := list(islice(ahead, batch_size)):
             begun += len(group)
@@ -416,14 +417,17 @@ def run_tasks(
     return BatchReport(tuple(written), tuple(failures))
 
 
-def _read_ahead(
-    readers: ThreadPoolExecutor, tasks: Sequence[Task], read: Callable[[Task], Source]
-) -> Iterator[tuple[Task, Future[Source]]]:
+def read_ahead(
+    readers: ThreadPoolExecutor,
+    tasks: Iterable[Item],
+    read: Callable[[Item], Source],
+    count: int = READERS,
+) -> Iterator[tuple[Item, Future[Source]]]:
     """Yield each task with its source while the next ones are read."""
-    ahead: deque[tuple[Task, Future[Source]]] = deque()
+    ahead: deque[tuple[Item, Future[Source]]] = deque()
     for task in tasks:
         ahead.append((task, readers.submit(read, task)))
-        if len(ahead) > READERS:
+        if len(ahead) > count:
             yield ahead.popleft()
     yield from ahead
 
