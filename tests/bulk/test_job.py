@@ -100,6 +100,7 @@ def test_every_picture_is_made_once_although_workers_and_a_node_are_lost(
     assert summary["failures_by_kind"] == {"picture": BROKEN}
     assert len(collections.Counter(summary["files_by_worker"])) >= 2
 
+    nodes.add_node(**nodes.settings)
     # A second run does what is missing, changed or failed, and nothing else.
     first, second, third = sorted(names)[:3]
     storage.delete(f"{output}/{first}")
@@ -137,7 +138,6 @@ class Killer(threading.Thread):
         self._wait_for(generator.randint(usable * 2 // 5, usable * 3 // 5))
         node = next(iter(self._cluster.worker_nodes))
         self._cluster.remove_node(node, allow_graceful=False)
-        self._cluster.add_node(**self._cluster.settings)
         self.killed.append("node")
 
     def _wait_for(self, count: int) -> None:
