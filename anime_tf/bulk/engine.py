@@ -96,9 +96,10 @@ def run(
 
     if not rows:
         return
-    # It counts on the node of this process, so that it is not lost with a worker.
+    # Near this process, which rarely is on a node that goes away; counts may be lost with it.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    attempts = ray.remote(_Attempts).options(num_cpus=0, scheduling_strategy=here).remote()
+    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+    attempts = ray.remote(_Attempts).options(scheduling_strategy=here, **options).remote()
     tables = [
         pa.table({"number": [start], "row": [list(map(_pack, rows[start : start + task_size]))]})
         for start in range(0, len(rows), task_size)
@@ -141,7 +142,7 @@ class _Attempts:
         return self._counts[key]
 
     def finish(self, key: str) -> None:
-        del self._counts[key]
+        self._counts.pop(key, None)
 
 
 class _Actor:
