@@ -44,6 +44,7 @@ class EmptyWorker:
 
 def main(folder: str) -> None:
     """Measure in turn, and print the results."""
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - not 15, as the process
     faces, stylizer = FaceConfig(), StylizerConfig(engine="keras", engine_precision="float32")
     cluster = ClusterConfig(workers=2)
     with tempfile.TemporaryDirectory() as output, engine.cluster(cluster):

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STORE_BYTES = 100 << 20
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def s3():
     """Address of a bucket of a local S3, which the environment names for workers too."""
     server_module = pytest.importorskip(
@@ -39,7 +39,7 @@ def s3():
     server.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def nodes(own_cache, s3):
     """A Ray cluster of a head without workers, and two nodes of one CPU."""
     pytest.importorskip("ray", reason="Ray (the extra cluster) is not installed")
@@ -49,6 +49,7 @@ def nodes(own_cache, s3):
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_worker_niceness", "0")  # not 15, beside other tests
         patch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
         settings = {"object_store_memory": STORE_BYTES, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **settings})
