@@ -100,12 +100,12 @@ def run(
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
     attempts = ray.remote(_Attempts).options(scheduling_strategy=here, **options).remote()
-    tables = [
+    tasks = [
         pa.table({"number": [start], "row": [list(map(_pack, rows[start : start + task_size]))]})
         for start in range(0, len(rows), task_size)
     ]
-    count = min(worker_count(config), len(tables))
-    results = ray.data.from_arrow(tables).map_batches(
+    count = min(worker_count(config), len(tasks))
+    results = ray.data.from_arrow(tasks).map_batches(
         _Actor,
         fn_constructor_args=(worker, arguments, attempts, config.num_cpus),
         batch_size=None,
@@ -114,8 +114,8 @@ def run(
         num_gpus=config.num_gpus or None,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=count, initial_size=count),
     )
-    batches = results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-    for table in batches:
+    tables: Any = results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    for table in tables:
         yield from map(_unpack, table["row"].to_pylist())
 
 

@@ -94,7 +94,7 @@ def _find(source: str, output: str) -> tuple[str, dict[str, tuple[FileInfo | Non
         return root, {name: (one, "")}
     inner = output.rstrip("/")[len(root.rstrip("/")) + 1 :] if output.startswith(root) else None
     matches = _matcher(source)
-    found = {
+    found: dict[str, tuple[FileInfo | None, str]] = {
         name: (info, "")
         for name, info in storage.list_files(root).items()
         if PurePosixPath(name).suffix.lower() in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES)
