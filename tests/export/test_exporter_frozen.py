@@ -15,7 +15,7 @@ from anime_tf.io.pictures import write_picture
 LEVEL = 1  # of 255: a float may lie between two levels
 
 
-def test_exports_without_norms(exports, tmp_path):
+def test_exports_without_norms(exports, tmp_path, capsys):
     photos = tmp_path / "photos"
     photos.mkdir()
     random = np.random.default_rng(8)
@@ -24,7 +24,10 @@ def test_exports_without_norms(exports, tmp_path):
         write_picture(photos / f"{i}.png", noise.repeat(8, 0).repeat(8, 1))
     archive = exports["animegan_v2_light"].archive
     out = tmp_path / "out"
-    assert app.run(COMMAND, [f"--weights={archive}", f"--output={out}", f"--freeze={photos}"]) == 0
+    (photos / "raw.nef").write_bytes(b"MM\0*\0\0\0\x08")
+    assert app.run(COMMAND, [f"--weights={archive}", f"--output={out}", f"--freeze={photos}"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("raw.nef: skipped, a raw photo") == 1 and "1 skipped file" in told
     assert json.loads((out / "export.json").read_text())["frozen_statistics"]
 
     x = random.integers(0, 64, (48, 64, 3), np.uint8)
