@@ -79,11 +79,11 @@ def check_request(config: ExportConfig) -> None:
 
         import_litert()
     if config.freeze is not None:
-        find_pictures(config.freeze, log=False)
+        find_pictures(config.freeze)
     if config.calibration is not None:
         from anime_tf.export.int8 import import_quantizer
 
-        find_pictures(config.calibration, log=False)
+        find_pictures(config.calibration)
         import_quantizer()
     if "onnx" in config.formats:
         from anime_tf.export.onnx import check_installed

@@ -22,7 +22,14 @@ from anime_tf.inference.memory import fits_into_memory
 from anime_tf.inference.postprocess import postprocess
 from anime_tf.io.geometry import limit_array_side
 from anime_tf.io.pictures import image_to_array, read_array
-from anime_tf.io.pixels import as_type, check_finite, from_pm1, to_eight_bits, to_pm1
+from anime_tf.io.pixels import (
+    NotFiniteError,
+    as_type,
+    check_finite,
+    from_pm1,
+    to_eight_bits,
+    to_pm1,
+)
 from anime_tf.styles.registry import style_of, weights_path
 
 Photo = np.ndarray | str | os.PathLike[str] | Image.Image
@@ -279,6 +286,8 @@ class Stylizer:
                 animes_pm1 = network(to_pm1(photos))
                 check_finite(animes_pm1)
                 animes = from_pm1(animes_pm1, dtype)
+        except NotFiniteError as error:
+            raise NotFiniteError(f"{self._path}: {error}") from error
         except MemoryError as error:
             raise MemoryError(tiling.out_of_memory_message(photos.shape, side, may_tile)) from error
         if config.strength == 1 and not (config.keep_color or config.match_brightness):

@@ -46,10 +46,14 @@ def from_pm1(picture_pm1: np.ndarray, dtype: Any) -> np.ndarray:
     return np.clip(levels, 0, white, out=levels).astype(dtype, copy=False)
 
 
+class NotFiniteError(ValueError):
+    """A network gave NaN or infinity."""
+
+
 def check_finite(picture_pm1: np.ndarray) -> None:
-    """Raise ValueError if a network gave NaN or infinity, which would become black pixels."""
+    """Raise NotFiniteError if a network gave NaN or infinity, which would become black pixels."""
     if not np.isfinite(np.sum(picture_pm1, dtype=np.float32)):
-        raise ValueError(
+        raise NotFiniteError(
             "expected finite numbers from the network, got NaN or infinity; use other weights, or "
             "--engine_precision=float32"
         )

@@ -17,6 +17,7 @@ def test_invalid_models(onnx_models, archive, tmp_path, monkeypatch, capfd):
     with pytest.raises(ValueError, match="expected an .onnx file, got a folder"):
         open_engine(tmp_path, "onnx")
     broken = tmp_path / "broken.onnx"
+    capfd.readouterr()
     no_text = whole.read_bytes().replace(b"Tanh", b"T\xe8nh")
     for content in (b"", archive.read_bytes(), whole.read_bytes()[:-5000], no_text):
         broken.write_bytes(content)
