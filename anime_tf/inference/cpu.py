@@ -16,6 +16,15 @@ def core_count() -> int:
     return os.cpu_count() or 1
 
 
+def thread_limit() -> int | None:
+    """Return the number of threads that OMP_NUM_THREADS grants a network; None without it.
+
+    Workers of bulk jobs share a machine by it. TensorFlow has variables of its own.
+    """
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    return int(text) or None if text.isdecimal() else None
+
+
 def cpu_name() -> str:
     """Return the model name of the CPU."""
     return _read_cpu()[0]

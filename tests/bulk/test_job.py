@@ -107,7 +107,7 @@ def test_every_picture_is_made_once_although_workers_and_a_node_are_lost(
     time.sleep(1.1)  # S3 counts seconds
     storage.write(f"{source}/{second}", (folder / second).read_bytes())
     storage.write(f"{source}/{third}", (folder / second).read_bytes())
-    again = run(source, output, weights, cluster)
+    again = run(source, output, weights, ClusterConfig(address=nodes.address, workers=1))
     assert (again.skipped, again.done) == (COUNT - BROKEN - 3, 3)
     rows = Manifest(output).read()
     statuses = [rows[name]["status"] for name in (first, second, third)]

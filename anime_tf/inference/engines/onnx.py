@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from anime_tf.errors import cannot_run, first_line, import_optional
+from anime_tf.inference import cpu
 from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, read_plain_file
 
 # distribution to install for ONNX models; also in the extra ``onnx``
@@ -33,6 +34,7 @@ class OnnxEngine:
         self._errors = _error_classes(runtime)
         options = runtime.SessionOptions()
         options.log_severity_level = LOG_FATAL
+        options.intra_op_num_threads = cpu.thread_limit() or 0  # 0 for all cores
         try:
             # From bytes: from a path, the model could make it read other files.
             # Without a fallback, of which there is none, but it would print a banner on errors.

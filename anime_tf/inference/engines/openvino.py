@@ -16,7 +16,7 @@ import numpy as np
 from absl import logging
 
 from anime_tf.errors import cannot_run, first_line, import_optional
-from anime_tf.inference import cache
+from anime_tf.inference import cache, cpu
 from anime_tf.inference.accuracy import is_bfloat16_accurate
 
 if TYPE_CHECKING:
@@ -237,8 +237,10 @@ def _convert(network: PaddedGenerator) -> Any:
 
 
 def _settings(precision: str) -> dict[str, Any]:
+    limit = cpu.thread_limit()
     return {
         "INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision],
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,
+        **({"INFERENCE_NUM_THREADS": limit} if limit else {}),
     }

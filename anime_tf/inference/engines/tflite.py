@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from anime_tf.errors import cannot_run, first_line, import_optional
+from anime_tf.inference import cpu
 from anime_tf.io.pixels import to_pm1, to_u8
 from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, read_plain_file
 
@@ -47,8 +48,9 @@ class TFLiteEngine:
                 f"{name}: expected a TFLite model, got {found}; make one with export.py"
             )
         interpreter_class = import_litert().Interpreter
+        threads = cpu.thread_limit() or os.cpu_count()
         try:
-            self._interpreter = interpreter_class(model_content=data, num_threads=os.cpu_count())
+            self._interpreter = interpreter_class(model_content=data, num_threads=threads)
             (inputs,) = self._interpreter.get_input_details()
             (outputs,) = self._interpreter.get_output_details()
         except Exception as error:  # of damaged models it raises anything
