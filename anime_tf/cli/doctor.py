@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REQUIRED = (
     *("tensorflow", "keras", "numpy", "opencv-python-headless", "av", "h5py", "pillow"),
-    *("pi-heif", "tensorboard", "requests", "filelock"),
+    *("pi-heif", "tensorboard", "requests"),
 )
 
 

@@ -92,7 +92,8 @@ def _for_each(values: flags.FlagValues, work: Callable[[str], object], message: 
 
 def _ask(style: Style) -> bool:
     license = style.license
-    _print_lines(f"{style.name}: {license.name}\n{license.text}\n{license.url}", sys.stderr)
+    lines = (f"{style.name}: {license.name}", license.text, license.url)
+    _print_lines("\n".join(filter(None, lines)), sys.stderr)
     print("Accept this license? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

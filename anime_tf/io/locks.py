@@ -1,4 +1,4 @@
-"""Locks against a second process on one run directory or one output."""
+"""Locks against a second process on one run directory, output or download."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import contextlib
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 _CONTENT_BYTES = 20  # largest content: a process number and the end of the line
+_PAUSE = 0.1  # seconds between two tries to lock
 _LOCKED_BYTE = 1 << 20  # on Windows, where locked bytes cannot be read: behind the content
 _FLAGS = (
     os.O_RDWR
@@ -21,7 +23,9 @@ _FLAGS = (
 
 
 @contextlib.contextmanager
-def locked(lock: Path, path: str | os.PathLike[str], verb: str = "writes") -> Iterator[None]:
+def locked(
+    lock: Path, path: str | os.PathLike[str], verb: str = "writes", *, wait: bool = False
+) -> Iterator[None]:
     """Hold a lock file, which names this process, until the block ends.
 
     The operating system releases the lock when its process ends, however it ends; a file that a
@@ -31,15 +35,21 @@ def locked(lock: Path, path: str | os.PathLike[str], verb: str = "writes") -> It
         lock: The lock file; its folder must exist.
         path: The locked run directory or output, for the error.
         verb: What the other process does there.
+        wait: Wait for the other process.
 
     Raises:
-        BlockingIOError: Another process holds the lock; names `path` and that process.
+        BlockingIOError: Another process holds the lock and `wait` is false; names `path` and that
+            process.
     """
     while True:
         descriptor = os.open(lock, _FLAGS, 0o644)
         try:
             _acquire(descriptor)
         except BlockingIOError as error:
+            if wait:
+                os.close(descriptor)
+                time.sleep(_PAUSE)
+                continue
             os.lseek(descriptor, 0, os.SEEK_SET)
             owner = os.read(descriptor, _CONTENT_BYTES).decode("ascii", "replace").strip()
             os.close(descriptor)

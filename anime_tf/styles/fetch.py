@@ -17,13 +17,13 @@ from urllib.parse import quote
 
 import requests
 from absl import logging
-from filelock import FileLock
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 from urllib3.util import Retry
 
 from anime_tf.errors import error_line, first_line
-from anime_tf.io.atomic import atomic_folder, write_bytes
+from anime_tf.io.atomic import atomic_folder, temporary_path, write_bytes
+from anime_tf.io.locks import locked
 from anime_tf.io.terminal import is_terminal
 from anime_tf.styles import registry
 from anime_tf.styles.registry import CARD, RemoteFile, Style, find_style
@@ -48,7 +48,8 @@ def fetch_style(
 ) -> Path:
     """Download, verify, convert and cache a style, unless it is there; return its archive.
 
-    Safe for several processes at once. If it fails, nothing is left behind.
+    Safe for several processes at once: the second waits for the first. After an error nothing is
+    left behind.
 
     Args:
         name: Name of the style.
@@ -78,17 +79,16 @@ def fetch_style(
     root = style.folder.parent
     with _naming_remedy(root):
         root.mkdir(parents=True, exist_ok=True)
-        # Waits, also on Windows; `io.locks` refuses at once and tells the owner's process id.
-        with FileLock(root / f".{name}.lock"):
+        with locked(root / f".{name}.lock", style.folder, wait=True):
             cached = find_style(name, registry_file)
             if cached.state == "cached":  # by another process meanwhile
                 return cached.path
-            work = root / f".{name}.download"
-            shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
+            work = temporary_path(root / name, ".download")
             try:
                 _check_space(work, style)
                 work.mkdir()
                 _download(style, work, source)
+                logging.info("%s: converting", name)
                 _store(style, work)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
@@ -143,17 +143,19 @@ def _download(style: Style, folder: Path, source: str | None) -> None:
     if hidden:
         size = registry.format_size(style.size)
         logging.info("%s: downloading %s from %s", style.name, size, source or style.url)
-    bar = tqdm(total=style.size, unit="B", unit_scale=True, desc=style.name, disable=hidden)
+    known = sum(file.size or 0 for file in style.files)
+    bar = tqdm(total=known, unit="B", unit_scale=True, desc=style.name, disable=hidden)
     with bar, _session() as session:
         for file in style.files:
             target = folder / Path(file.path).name
             if _is_folder(source):
                 where = _copy(Path(str(source)), style, file, target)
+                bar.total += 0 if file.size else target.stat().st_size
                 bar.update(target.stat().st_size)
             else:
                 base = source.rstrip("/") + _layout(style) if source else style.url
                 where = f"{base}/{quote(file.path)}"
-                _fetch(session, where, file, target, bar.update)
+                _fetch(session, where, file, target, bar)
             _verify(target, file, where)
 
 
@@ -184,12 +186,12 @@ def _fetch(
     url: str,
     file: RemoteFile,
     target: Path,
-    progress: Callable[[int], object],
+    bar: tqdm,
 ) -> None:
     """Download a file; a broken connection is resumed where it broke."""
     limit = file.size or LIMIT
     with target.open("wb") as output:
-        failures = 0
+        failures = expected = 0
         while True:
             done = output.tell()
             try:
@@ -199,10 +201,13 @@ def _fetch(
                     if done and answer.status_code != requests.codes.partial_content:
                         output.seek(0)  # a server without ranges begins anew
                         output.truncate()
-                        progress(-done)
+                        bar.update(-done)
+                    if file.size is None and not expected:
+                        expected = int(answer.headers.get("Content-Length") or 0)
+                        bar.total += expected
                     for chunk in answer.iter_content(_CHUNK):
                         output.write(chunk)
-                        progress(len(chunk))
+                        bar.update(len(chunk))
                         if output.tell() > limit:
                             raise ValueError(
                                 f"{url}: expected {limit} bytes, got more; the file was changed: "

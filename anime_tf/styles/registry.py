@@ -21,7 +21,7 @@ from anime_tf.config import did_you_mean
 from anime_tf.io.atomic import write_bytes
 from anime_tf.io.kinds import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from anime_tf.io.plain_file import read_plain_file
-from anime_tf.styles.builtin import BUILTIN, LICENSE_URLS, builtin_file
+from anime_tf.styles.builtin import BUILTIN, LICENSE_URLS, STYLES_DIR, builtin_file
 
 TABLE = Path(__file__).with_name("registry.json")
 DATA_VARIABLE = "ANIME_TF_DATA"  # environment variable that names another data folder
@@ -152,9 +152,9 @@ class Style:
 
     @property
     def path(self) -> Path:
-        """Path of the archive, which exists unless the state is "available"."""
+        """Path of the archive, which exists unless the state is "available"; not verified."""
         if self.name in BUILTIN:
-            return builtin_file(self.name)
+            return STYLES_DIR / BUILTIN[self.name].file
         return self.folder / f"{self.name}.keras"
 
     @property
@@ -257,7 +257,6 @@ def style_of(weights: str | os.PathLike[str]) -> Style | None:
     """Return the built-in or cached style that a name or path means; None for other weights."""
     here = (style for style in list_styles() if style.state != "available")
     name = os.fspath(weights)
-    # The path comes last, because it reads and verifies a built-in style.
     return next((one for one in here if name == one.name or name == str(one.path)), None)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import struct
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from published_styles import STRICT, add_hashes, publish, write_registry
+from published_styles import STRICT, add_hashes, publish, serve, write_registry
 
 from anime_tf.cli import app
 from anime_tf.styles.builtin import BUILTIN
@@ -91,6 +95,48 @@ def test_get_infer_export_and_remove(own, data, tmp_path, capsys):
     assert "own: this style is not downloaded yet; run anime-tf styles get own" in (
         capsys.readouterr().err
     )
+
+
+class Terminal:
+    """A terminal of 80 columns in place of stdin and stderr, and what it shows."""
+
+    def __init__(self, monkeypatch):
+        fcntl = pytest.importorskip("fcntl", reason="there are no pseudo-terminals")
+        import termios
+
+        self._master, slave = os.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        monkeypatch.setattr(sys, "stdin", os.fdopen(os.dup(slave), "r"))
+        monkeypatch.setattr(sys, "stderr", os.fdopen(slave, "w", buffering=1))
+
+    def type(self, text):
+        os.write(self._master, text.encode())
+
+    def lines(self):
+        """Return all lines as they look after the last carriage return of each."""
+        sys.stderr.flush()
+        shown = b""
+        while select.select([self._master], [], [], 0.1)[0]:
+            shown += os.read(self._master, 1 << 16)
+        lines = shown.decode().replace("\r\n", "\n").split("\n")
+        return [line.rstrip("\r").rpartition("\r")[2] for line in lines]
+
+
+def test_question_and_progress_on_a_terminal(own, tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    terminal = Terminal(monkeypatch)
+    with serve(tmp_path / "www") as (base, _):
+        terminal.type("no\n")
+        assert run("get", "own", f"--from={base}") == 2
+        lines = terminal.lines()
+        assert lines[1:3] == ["own: Strict", "Nothing for money."]
+        assert lines[3].startswith("Accept this license? [y/N] ")
+        assert "its license, Strict, is not accepted" in lines[-2]
+
+        terminal.type("y\n")
+        assert run("get", "own", f"--from={base}") == 0
+    bars = [line for line in terminal.lines() if line.startswith("own: 100%|")]
+    assert len(bars) == 1 and len(bars[0]) <= 80, "redrawn in one line"
 
 
 def test_add(tmp_path, capsys):
