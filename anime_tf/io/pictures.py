@@ -233,7 +233,8 @@ def _decode_with_pillow(container: Container) -> tuple[np.ndarray, np.ndarray | 
                 ImageFile.LOAD_TRUNCATED_IMAGES = previous
     if isinstance(image, Image.Image):
         return split_image(image)
-    array = np.asarray(image)  # of pi_heif, in 8 or 16 bits
+    # Of pi_heif, in 8 or 16 bits; copied, because it frees the pixels together with the image.
+    array = np.array(image)
     if array.ndim == 2:
         return array, None
     if array.shape[2] == 2:

@@ -150,6 +150,13 @@ def test_heic_is_turned_by_its_own_property():
     assert cut.size_hw == (64, 32)
 
 
+def test_pixels_of_heic_outlive_their_decoder():
+    base = decode_array(TURNED_HEIC, "a.heic")
+    while isinstance(base, np.ndarray):
+        base = base.base
+    assert base is None  # not the memory of libheif, which is freed by now
+
+
 @pytest.mark.parametrize("orientation", [1, 3, 5, 6])
 def test_avif(orientation):
     array = np.kron(noise(2, 3, 4), np.ones((16, 16, 1), np.uint8))
