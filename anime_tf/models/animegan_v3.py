@@ -134,6 +134,7 @@ class AnimeGANv3Generator(Generator):
 
     STRIDE = 8
     MINIMUM_SIDE = 16
+    BYTES_PER_PIXEL = 900
     RECEPTIVE_FIELD_RADIUS = 56
 
     def __init__(self, width: int = 32, **kwargs: Any) -> None:

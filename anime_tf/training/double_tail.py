@@ -19,29 +19,7 @@ from anime_tf.losses.adversarial import square_loss
 from anime_tf.losses.perceptual import l1_loss, total_variation_loss
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.lowering import lower_for_training
-from anime_tf.training.objective import Batch, Terms, weighted_sum
-
-TERM_WEIGHTS = {
-    "g/content": "content_weight",
-    "g/style_2_2": "style_2_2_weight",
-    "g/style_3_3": "style_3_3_weight",
-    "g/style_4_4": "style_4_4_weight",
-    "g/region": "region_weight",
-    "g/region_photo": "region_photo_weight",
-    "g/lab": "lab_weight",
-    "g/tv": "tv_weight",
-    "g/adv": "g_adv_weight",
-    "g/tv_main": "tv_weight",
-    "g/revision": "revision_weight",
-    "g/revision_content": "revision_content_weight",
-    "g/adv_main": "main_adv_weight",
-    "d/real": "d_real_weight",
-    "d/fake": "d_fake_weight",
-    "d/smooth": "d_smooth_weight",
-    "d/real_main": "d_main_weight",
-    "d/fake_main": "d_main_weight",
-}
-"""Name of each loss term in the log -> the setting that holds its weight."""
+from anime_tf.training.objective import TERM_WEIGHTS, Batch, Terms, weighted_sum
 
 DRAFTS = ("draft", "smooth_draft")
 """Pictures of which targets are made."""
@@ -213,7 +191,7 @@ class TargetQueue:
         """Return the tasks of the targets of a step: those started ahead, or else new ones."""
         if self._tasks is not None and self._tasks[0] == step:
             return self._tasks[1]
-        if self.variables and int(self.variables["step"]) == step:  # resumed
+        if self.variables and int(self.variables["step"].numpy()) == step:  # resumed
             drafts = {name: self.variables[name].numpy() for name in DRAFTS}
         else:
             drafts = make_drafts()

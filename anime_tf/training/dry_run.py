@@ -38,8 +38,8 @@ class Estimate:
 def dry_run(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -> Estimate:
     """Check data set, settings, networks and memory, and time a few steps of each phase.
 
-    Writes nothing except downloaded weights of a perceptual network. If the edge-smoothed pictures
-    are missing, the style pictures stand in for them.
+    Writes nothing except caches: downloaded weights of a perceptual network, and superpixels. If
+    the edge-smoothed pictures are missing, the style pictures stand in for them.
 
     Takes the arguments of `train` and raises its errors, and ValueError for several devices. Logs
     the estimate and returns it.

@@ -40,6 +40,15 @@ TERM_WEIGHTS = {
     "g/style_3_3": "style_3_3_weight",
     "g/style_4_4": "style_4_4_weight",
     "g/region_photo": "region_photo_weight",
+    # Of `DoubleTailObjective` alone:
+    "g/region": "region_weight",
+    "g/lab": "lab_weight",
+    "g/tv_main": "tv_weight",
+    "g/revision": "revision_weight",
+    "g/revision_content": "revision_content_weight",
+    "g/adv_main": "main_adv_weight",
+    "d/real_main": "d_main_weight",
+    "d/fake_main": "d_main_weight",
 }
 
 # Folded into a picture's seed, so that no two random choices share their numbers; each term's

@@ -213,11 +213,13 @@ class Trainer:
         """
         if self.targets is not None:
             step = int(self.step.numpy())
-            tasks = self.targets.targets(step, lambda: self._make_drafts(batch))
             # The variables of a run on several machines are those of the first.
-            alone = worker_rank(self.strategy)[1] == 1
-            if following is not None and self.config.targets_ahead and alone:
-                self.targets.begin(step + 1, self._make_drafts(following))
+            if worker_rank(self.strategy)[1] == 1:
+                tasks = self.targets.targets(step, lambda: self._make_drafts(batch))
+                if following is not None and self.config.targets_ahead:
+                    self.targets.begin(step + 1, self._make_drafts(following))
+            else:
+                tasks = self.targets.maker.submit(self._make_drafts(batch))
             batch = {**batch, **self.targets.maker.collect(tasks)}
         return self._run(self._compiled_gan_step, batch, update_discriminator)
 
