@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 
 def main(values: flags.FlagValues) -> int:
-    """Measure, make pairs or count votes; return the exit code."""
+    """Measure pictures or videos, make pairs or count votes; return the exit code."""
     config = make_config(values, EvaluateConfig)
     if config.votes:
         return _count_votes(config)
+    if config.video:
+        return _measure_video(config)
     from anime_tf.metrics.report import PictureSet
 
     photos_dir = Path(config.photos)
@@ -62,6 +64,28 @@ def _measure(config: EvaluateConfig, photos: PictureSet, results: list[PictureSe
         atomic.write_bytes(config.json, json.dumps(rows, indent=1).encode())
 
 
+def _measure_video(config: EvaluateConfig) -> int:
+    from anime_tf.io import atomic
+    from anime_tf.io.tables import format_table
+    from anime_tf.metrics.warping import compare_videos
+
+    columns = ["video", "E_warp, 1e-4", "of the source", "ratio", "mean, levels", "frame pairs"]
+    source, *results = compare_videos(config.video, config.results)
+    table, rows = [], []
+    for path, result in zip(config.results, results, strict=True):
+        ratio = result.square / source.square if source.square else float("nan")
+        numbers = (1e4 * result.square, 1e4 * source.square, ratio, result.absolute)
+        table.append([path, *(f"{number:.2f}" for number in numbers), result.pairs])
+        rows.append(
+            {"video": path, "e_warp": result.square, "source_e_warp": source.square}
+            | {"ratio": ratio, "absolute": result.absolute, "pairs": result.pairs}
+        )
+    print(format_table(columns, table))
+    if config.json:
+        atomic.write_bytes(config.json, json.dumps(rows, indent=1).encode())
+    return app.EXIT_DONE
+
+
 def _count_votes(config: EvaluateConfig) -> int:
     from anime_tf.io.tables import format_table
     from anime_tf.metrics.blind import count_votes
@@ -95,7 +119,8 @@ def _networks(config: EvaluateConfig) -> NetworkMetrics:
 COMMAND = app.Command(
     name="evaluate",
     summary="Measure how close results are to a style, and how much of their photos they keep.",
-    example="--photos=photos --results=anime --style=dataset/MyStyle/style --sheet=sheet.png",
+    example="--photos=photos --results=anime --style=dataset/MyStyle/style --sheet=sheet.png\n"
+    "--video=holiday.mp4 --results=anime.mp4",
     configs=(EvaluateConfig,),
     main=main,
 )

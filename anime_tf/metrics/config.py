@@ -13,8 +13,9 @@ class EvaluateConfig(Config):
 
     Attributes:
         photos: Folder of photos.
-        results: Folders of results under the photos' names; several with commas between are
-            compared.
+        results: Folders of results under the photos' names, or videos with --video; several with
+            commas between are compared.
+        video: Source video of --results; their flicker is measured then, and nothing else.
         style: Folder of pictures in the style, whole frames.
         targets: Folder of what each photo should become, under the photos' names: such as the
             paintings that a network learns from.
@@ -35,6 +36,7 @@ class EvaluateConfig(Config):
 
     photos: str = setting("")
     results: tuple[str, ...] = setting(())
+    video: str = setting("")
     style: str = setting("")
     targets: str = setting("")
     json: str | None = setting(None)
@@ -53,10 +55,18 @@ class EvaluateConfig(Config):
             if not self.blind_key:
                 raise ValueError("expected --blind_key=FILE with --votes, got none")
             return
+        if self.video:
+            pictures = (self.photos, self.style, self.targets, self.blind, self.sheet)
+            if not self.results or any(pictures):
+                raise ValueError(
+                    "expected videos as --results with --video, and no --photos, --style, "
+                    "--targets, --blind or --sheet"
+                )
+            return
         if not self.photos or not self.results or not (self.style or self.targets or self.blind):
             raise ValueError(
-                "expected --photos, --results and one of --style, --targets, --blind; or --votes "
-                "and --blind_key"
+                "expected --photos, --results and one of --style, --targets, --blind; or --video "
+                "and --results; or --votes and --blind_key"
             )
         if self.blind and (len(self.results) != 2 or not self.blind_key):
             raise ValueError(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import itertools
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from anime_tf.io.geometry import resize
+from anime_tf.io.video.open import open_reader
 from anime_tf.metrics.cuts import CutDetector
 
 OCCLUSION_SHARE = 0.01
@@ -179,3 +183,33 @@ class WarpingError:
         return {
             n: WarpingErrorResult(float(m[0]), float(m[1]), self._pairs) for n, m in means.items()
         }
+
+
+def compare_videos(
+    source: str | os.PathLike[str], results: Sequence[str | os.PathLike[str]]
+) -> list[WarpingErrorResult]:
+    """Measure the warping error of a source video, and then of its stylized forms.
+
+    All are anything that `open_reader` reads; numbered pictures carry no loss of an encoder. The
+    source is resized to the size of the results.
+
+    Raises:
+        FileNotFoundError: There is no such video.
+        ValueError: They cannot be read, have different numbers of frames, or results have several
+            sizes.
+    """
+    error = WarpingError()
+    with contextlib.ExitStack() as stack:
+        photos, *animes = [stack.enter_context(open_reader(path)) for path in (source, *results)]
+        videos = [reader.frames() for reader in (photos, *animes)]
+        for photo, *frames in itertools.zip_longest(*videos):
+            if photo is None or None in frames:
+                raise ValueError(
+                    f"{photos.path}: expected videos of as many frames as --results, got "
+                    + ", ".join(f"{reader.count} in {reader.path}" for reader in (photos, *animes))
+                    + "; stylize without --fps, --start and --end"
+                )
+            photo_u8 = resize(photo.rgb_u8, frames[0].rgb_u8.shape[:2])
+            made = {str(i): frame.rgb_u8 for i, frame in enumerate(frames)}
+            error.add(photo_u8, {"source": photo_u8, **made}, float(photo.pts * photos.time_base))
+    return list(error.results().values())

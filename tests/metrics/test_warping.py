@@ -1,10 +1,14 @@
 """Optical flow and the warping error on textures with known motion."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
 from moving_textures import texture, window
 
+from anime_tf.cli import app, evaluate
+from anime_tf.io.pictures import write_picture
 from anime_tf.metrics.warping import (
     FlowEstimator,
     WarpingError,
@@ -139,3 +143,26 @@ def test_videos_must_have_one_size_and_fixed_names():
     with pytest.raises(ValueError, match="expected a frame of each video"):
         error.add(photo, {"b": photo}, 0.04)
     assert WarpingError().results() == {}
+
+
+def test_evaluate_measures_a_video(tmp_path, capsys):
+    frames = list(videos())
+    for name in ("photo", "flicker"):
+        (tmp_path / name).mkdir()
+        for i, (_, made, _) in enumerate(frames):
+            write_picture(tmp_path / name / f"{i}.png", made[name])
+    source, flicker = f"{tmp_path / 'photo'}", f"{tmp_path / 'flicker'}"
+    arguments = [f"--video={source}", f"--results={source},{flicker}"]
+    assert app.run(evaluate.COMMAND, [*arguments, f"--json={tmp_path / 'a.json'}"]) == 0
+    same, worse = json.loads((tmp_path / "a.json").read_text())
+    assert same["ratio"] == 1
+    assert same["pairs"] == worse["pairs"] == 4
+    assert worse["absolute"] == pytest.approx(20, abs=RESAMPLED)
+    assert worse["ratio"] == pytest.approx(worse["e_warp"] / same["e_warp"])
+    assert f"{worse['ratio']:.2f}" in capsys.readouterr().out
+
+    (tmp_path / "flicker" / "4.png").unlink()
+    assert app.run(evaluate.COMMAND, arguments) == 2
+    assert "as many frames as --results, got 5 in" in capsys.readouterr().err
+    assert app.run(evaluate.COMMAND, [*arguments, "--style=a"]) == 2
+    assert "expected videos as --results with --video" in capsys.readouterr().err
