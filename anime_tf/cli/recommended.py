@@ -7,7 +7,10 @@ from typing import Any
 from absl import flags, logging
 
 from anime_tf.errors import first_line
+from anime_tf.styles.builtin import BUILTIN
 from anime_tf.styles.registry import Style, format_settings, style_of
+
+LIVE_STYLE = "cel_live"  # style of a camera
 
 
 def apply_style(values: flags.FlagValues) -> str:
@@ -23,6 +26,24 @@ def apply_style(values: flags.FlagValues) -> str:
             if weights is values.weights:
                 _recommend(values, style)
     return words
+
+
+def apply_camera(values: flags.FlagValues) -> None:
+    """Use, and log, settings that run live if the input is a camera, unless a flag is given."""
+    from anime_tf.io.video.readers.camera import camera_number
+
+    if values.input is None or camera_number(values.input) is None:
+        return
+    used = {}
+    if not values["weights"].present:
+        used["weights"] = LIVE_STYLE
+    builtin = BUILTIN.get(str(used.get("weights", values.weights)))
+    if builtin is not None and builtin.model == "live" and not values["stabilize"].present:
+        used["stabilize"] = "off"  # its frames hardly flicker, see docs/live.md
+    for flag, value in used.items():
+        values[flag].value = value
+    if used:
+        logging.info("settings for a camera: %s (flags change them)", format_settings(used))
 
 
 def _recommend(values: flags.FlagValues, style: Style) -> None:

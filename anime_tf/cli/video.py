@@ -13,7 +13,7 @@ from absl import flags, logging
 
 from anime_tf.cli import app
 from anime_tf.cli.flags import is_named, make_config
-from anime_tf.cli.recommended import apply_style
+from anime_tf.cli.recommended import apply_camera, apply_style
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.io.signals import caught_signals
@@ -52,6 +52,7 @@ class _Stop:
 
 def main(values: flags.FlagValues) -> int:
     """Stylize a video; return the exit code."""
+    apply_camera(values)
     licenses = apply_style(values)
     # Shells expand *.mp4 in a folder of two videos to an input and an output.
     config = make_config(values, VideoConfig, keep_foreign=not is_named(values, "output"))

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,11 +87,13 @@ def stylize_frames(
     stop: threading.Event | None = None,
     keep_alpha: bool = True,
     warm_up_seconds: float = 0.0,
+    status: Callable[[], str] = lambda: "",
 ) -> VideoReport:
     """Stylize a video, keeping every frame and its time.
 
     Decoding, the network and encoding run in threads of their own, a few frames apart; memory does
-    not grow with the length of the video. The output appears whole, or not at all.
+    not grow with the length of the video. The output appears whole, or not at all. A live reader
+    is asked for its newest frame whenever the network is free, and no frame waits for it.
 
     Args:
         reader: The open input, of which nothing has been read.
@@ -105,6 +107,7 @@ def stylize_frames(
             `resume.partial_path`.
         keep_alpha: Keep transparency in outputs that hold it.
         warm_up_seconds: Duration that a resumed run stylizes again, for a `stylize` with state.
+        status: Returns a text to show behind the count of frames.
 
     Raises:
         ValueError: No frame can be decoded or FFmpeg cannot encode one; or what is left of the
@@ -120,7 +123,7 @@ def stylize_frames(
         else:
             writer = resuming.open_resumed_writer(target, reader, encoding, record, stack)
             writer = with_preview(writer, reader, preview)
-        pipeline = _Pipeline(reader, target, writer, record, keep_alpha, warm_up_seconds)
+        pipeline = _Pipeline(reader, target, writer, record, keep_alpha, warm_up_seconds, status)
         report = pipeline.run(stylize, stop or threading.Event())
     if not report.stopped:
         if record is not None:
@@ -151,13 +154,14 @@ class _Pipeline:
         record: resuming.ResumeRecord | None,
         keep_alpha: bool,
         warm_up_seconds: float,
+        status: Callable[[], str],
     ) -> None:
         self._reader, self._target, self._writer = reader, target, writer
         self._done = record.frames if record else 0  # frames of the interrupted run
         self._warm_up_from = record.seconds - warm_up_seconds if record else 0.0
         self._decoded: _Queue[_Piece] = _Queue(FRAMES_AHEAD)
-        self._stylized: _Queue[_Piece] = _Queue(FRAMES_AHEAD)
-        self._keep_alpha = keep_alpha
+        self._stylized: _Queue[_Piece] = _Queue(1 if reader.is_live else FRAMES_AHEAD)
+        self._keep_alpha, self._status = keep_alpha, status
         self._stopped = False
         self._seen = self._written = 0
         self.seconds = 0.0
@@ -169,18 +173,24 @@ class _Pipeline:
         reader, decoded, stylized = self._reader, self._decoded, self._stylized
         progress = Progress(reader.expected_frames, "frames", done=self._done)
         with progress, ThreadPoolExecutor(2, "video") as threads:
-            reading, writing = threads.submit(self._read), threads.submit(self._write, progress)
+            writing = threads.submit(self._write, progress)
+            pieces: Iterable[_Piece] = decoded
+            if reader.is_live:
+                pieces = _pieces(reader)
+                decoded.end()
+            else:
+                reading = threads.submit(self._read)
             # If the writer fails, the others must not wait for room.
             writing.add_done_callback(lambda _: stylized.abandon())
             try:
-                for piece in decoded:
+                for piece in pieces:
                     if stop.is_set():
                         self._stopped = True
                         break
                     stylized.put(self._stylize(piece, stylize))
                 if self._stopped:
                     decoded.abandon()
-                else:
+                elif not reader.is_live:
                     reading.result()
                 stylized.end()
                 path = writing.result()
@@ -231,7 +241,7 @@ class _Pipeline:
                 self.seconds = float(frame.pts * self._reader.time_base)
                 if self._written > self._done:
                     self.size_hw = self.size_hw or frame.rgb_u8.shape[:2]
-                    progress.update()
+                    progress.update(self._status())
             if self._stopped:
                 if self._written <= self._done:
                     raise _NothingNewError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,11 @@ from anime_tf.io.video.decoding import DEFAULT_DECODING, VideoDecoding
 from anime_tf.io.video.ffmpeg import STILL_PICTURE
 from anime_tf.io.video.open import open_reader
 from anime_tf.io.video.readers.base import VideoReader
+from anime_tf.io.video.readers.camera import CameraReader
 from anime_tf.io.video.span import Span
 from anime_tf.video import resume
 from anime_tf.video.config import StabilizerConfig, VideoConfig
+from anime_tf.video.live import DEFAULT_RATE, LiveStylizer
 from anime_tf.video.pipeline import VideoReport, check_output, stylize_frames
 from anime_tf.video.stabilizer import FrameStylizer, make_stabilizer
 
@@ -69,22 +72,37 @@ def stylize_video(
         from anime_tf.inference.stylizer import Stylizer
 
         network = Stylizer(stylizer, ema_statistics=stabilizer.uses_statistics)
-        draw = make_frame_stylizer(network, config, stylizer, stabilizer, faces)
+        make = partial(make_frame_stylizer, network, config, stylizer, stabilizer, faces)
+        live: LiveStylizer | None = None
+        if isinstance(source, CameraReader):
+            live = LiveStylizer(make, span.rate or DEFAULT_RATE, stylizer.max_side)
         try:
-            return stylize_frames(
+            report = stylize_frames(
                 source,
                 config.output,
-                draw,
+                live or make(),
                 encoding=encoding,
                 preview=config.preview,
                 settings=settings,
                 resume=config.resume,
                 stop=stop,
                 keep_alpha=not config.compare,
+                status=lambda: _live_status(source, live),
                 warm_up_seconds=_warm_up_seconds(config, stabilizer),
             )
         except MemoryError as error:
             raise ValueError(f"{config.input}: {error}") from error
+        if live is not None:
+            logging.info("%s: %s", source.path, _live_status(source, live))
+        return report
+
+
+def _live_status(source: VideoReader, live: LiveStylizer | None) -> str:
+    """Return the size of the frames and the number of dropped ones; empty for a file."""
+    if not isinstance(source, CameraReader) or live is None or live.size_hw is None:
+        return ""
+    height, width = live.size_hw
+    return f"{width}x{height} stylized, {source.dropped} dropped"
 
 
 def record_settings(*configs: Config) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import signal
@@ -64,6 +65,31 @@ def test_a_video_is_stylized(archive, film, tmp_path, capfd):
         for frame, written in zip(reader.frames(), after.frames, strict=True):
             expected = stylizer(frame.rgb_u8).astype(float)
             assert np.abs(written - expected).mean() <= FILM_MEAN_STEPS
+
+
+def test_a_camera_is_stylized(archive, tmp_path, capfd, monkeypatch):
+    """A camera that gives twelve frames and then ends."""
+
+    class Camera:
+        rate = 20.0
+
+        def __init__(self, _number, rate):
+            assert rate == 10
+            self.frames = iter(moving(12, 36, 50))
+
+        def read(self):
+            time.sleep(1 / self.rate)
+            return next(self.frames, None)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("anime_tf.io.video.open.OpenCVCamera", Camera)
+    out = tmp_path / "me.mp4"
+    assert video(archive, "0", out, "--stabilize=off", "--nopreview", "--fps=10") == 0
+    log = capfd.readouterr().err
+    assert re.search(r"camera 0: \d+x\d+ stylized, \d+ dropped", log)
+    assert {frame.shape for frame in read(out).frames} == {(36, 50, 3)}
 
 
 def test_options(archive, film, tmp_path):

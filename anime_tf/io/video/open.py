@@ -12,7 +12,7 @@ from anime_tf.io.video.decoding import DEFAULT_DECODING, VideoDecoding
 from anime_tf.io.video.paths import is_sequence
 from anime_tf.io.video.readers.animated_webp import AnimatedWebPReader
 from anime_tf.io.video.readers.base import VideoReader
-from anime_tf.io.video.readers.camera import CameraReader
+from anime_tf.io.video.readers.camera import CameraReader, OpenCVCamera, camera_number
 from anime_tf.io.video.readers.constant_rate import ConstantRateReader
 from anime_tf.io.video.readers.image_sequence import ImageSequenceReader
 from anime_tf.io.video.readers.video_file import VideoFileReader
@@ -44,8 +44,9 @@ def open_reader(
         ValueError: It holds no video, or cannot be read.
     """
     text = os.fspath(source)
-    if text.isdecimal() and not os.path.exists(text):
-        return CameraReader(int(text), span)
+    number = camera_number(source)
+    if number is not None:
+        return CameraReader(OpenCVCamera(number, span.rate), f"camera {number}", span)
     if is_sequence(text):
         return ImageSequenceReader(text, span, decoding)
     reader: VideoReader
@@ -120,7 +121,7 @@ def open_writer(
 def with_preview(writer: VideoWriter, reader: VideoReader, preview: bool | None) -> VideoWriter:
     """Add a preview window to a writer if `preview` asks for one; see `open_writer`."""
     if preview is None:
-        preview = isinstance(reader, CameraReader) and no_window_reason() is None
+        preview = reader.is_live and no_window_reason() is None
     elif preview and (reason := no_window_reason()) is not None:
         raise ValueError(f"no window to show a preview in: {reason}; use --nopreview")
     return PreviewWriter(writer, reader) if preview else writer

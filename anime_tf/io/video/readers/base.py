@@ -38,6 +38,7 @@ class VideoReader(Closeable):
         replaced: Frames that stand for broken ones.
         changes_size: Whether a writer has met frames of different sizes.
         is_still: Whether the input is a file of a still picture.
+        is_live: Whether frames come at their own pace, and are dropped while nobody reads them.
         damage: First defect found, one line that begins with the path; None if there was none.
     """
 
@@ -54,7 +55,7 @@ class VideoReader(Closeable):
         self.video_metadata: dict[str, str] = {}
         self.chapters: list[Any] = []
         self.count = self.replaced = 0
-        self.changes_size = self.is_still = False
+        self.changes_size = self.is_still = self.is_live = False
         self.damage: str | None = None
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ class PreviewWriter:
         self._window: Any = None
         self._label: Any = None
         self._image: Any = None
+        self._shown, self._since = 0, time.monotonic()
 
     @property
     def path(self) -> Path:
@@ -70,7 +72,16 @@ class PreviewWriter:
         data = b"P6 %d %d 255\n" % (width, height) + small.rgb_u8.tobytes()
         self._image = tkinter.PhotoImage(master=self._window, data=data, format="PPM")
         self._label.configure(image=self._image)
+        self._tell_rate()
         self._window.update()
+
+    def _tell_rate(self) -> None:
+        """Show the frames per second in the window's title, anew each second."""
+        self._shown += 1
+        seconds = time.monotonic() - self._since
+        if seconds >= 1:
+            self._window.title(f"{self.path}, {self._shown / seconds:.1f} frames/s")
+            self._shown, self._since = 0, time.monotonic()
 
     def _close_window(self) -> None:
         window, self._window, self._image = self._window, None, None
