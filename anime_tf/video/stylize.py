@@ -67,8 +67,8 @@ def stylize_video(
         if config.resume:
             resume.find_record(config.output, source.path, settings)
         elif resume.partial_path(config.output).exists():
-            partial = resume.partial_path(config.output)
-            logging.info("%s exists from before; --resume continues it", partial)
+            left = resume.partial_path(config.output)
+            logging.info("%s exists from before; --resume continues it", left)
         from anime_tf.inference.stylizer import Stylizer
 
         network = Stylizer(stylizer, ema_statistics=stabilizer.uses_statistics)

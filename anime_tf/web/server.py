@@ -125,6 +125,7 @@ class Api:
         app = web.Application(middlewares=[self._guard])
         app.router.add_get("/api/styles", self._get_styles)
         self.downloads.add_routes(app.router)
+        app.router.add_get("/api/live", self._get_live)
         app.router.add_post("/api/pictures", self._post_picture)
         app.router.add_post("/api/clips", self._post_clip)
         app.router.add_get("/api/clips/{id}", self._get_clip)
@@ -240,6 +241,11 @@ class Api:
                 "version": anime_tf.__version__,
             }
         )
+
+    async def _get_live(self, _request: web.Request) -> web.StreamResponse:
+        self._check_open()
+        rates = await asyncio.to_thread(self._service.live_rates)
+        return _json_response({"frames_per_second": rates})
 
     # --- pictures -----------------------------------------------------------------------------
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = {"png": ".png", "jpeg": ".jpg"}  # output format -> suffix
 FACES = ("off", "blend", "crop")  # crop: the stylized portrait of the largest face
+LIVE_SIZE_HW = (360, 640)  # of the frames by which `live_rates` measures
 FACE_EVERY = 5  # frames of a clip per search for faces
 
 NOT_A_CLIP = "This file is not a video that can be read: send an MP4, MOV, WebM, MKV, AVI or GIF."
@@ -135,6 +139,8 @@ class StylizationService(Closeable):
         self._limits = limits or Limits()
         self._stylizers = {style.name: self._load(style) for style in styles if not style.lazy}
         self._loading = threading.Lock()
+        self._rates: dict[str, float] = {}
+        self._measuring = threading.Lock()
         self._video_stylizers: dict[str, Stylizer] = {}
         self._finder = _make_finder()
         self.supports_faces = self._finder is not None
@@ -147,6 +153,15 @@ class StylizationService(Closeable):
         """Run every network once in the background, because the first run is slow."""
         for stylizer in self._stylizers.values():
             self._network_thread.submit(stylizer, np.zeros((64, 64, 3), np.uint8))
+
+    def live_rates(self) -> dict[str, float]:
+        """Measure frames of `LIVE_SIZE_HW` per second by each loaded style, once; takes seconds."""
+        with self._measuring:
+            for name, stylizer in list(self._stylizers.items()):
+                if name not in self._rates:
+                    self._check_open()
+                    self._rates[name] = 1 / self._run_on_network(partial(_frame_seconds, stylizer))
+            return dict(self._rates)
 
     def close(self) -> None:
         """Drop waiting work, stop running work, and wait for its end."""
@@ -405,6 +420,17 @@ class StylizationService(Closeable):
                 stylizer = self._load(self.styles[name], ema_statistics=True)
             self._video_stylizers[name] = stylizer
         return self._video_stylizers[name]
+
+
+def _frame_seconds(stylizer: Stylizer) -> float:
+    frame_u8 = np.zeros((*LIVE_SIZE_HW, 3), np.uint8)
+    stylizer(frame_u8)  # the first run of a size is slow
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        stylizer(frame_u8)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 def _make_finder() -> FaceFinder | None:

@@ -250,6 +250,25 @@ def test_a_photo_that_lies_on_its_side_is_drawn_upright(
     assert np.abs(pixels(result) - after(upright)).max() <= 2 * LEVELS
 
 
+def test_the_camera_is_drawn_live_in_the_browser(page, static_site):
+    asked = []
+    page.goto(static_site)
+    page.locator("#about a").first.wait_for()
+    page.locator("#camera").click()
+    page.wait_for_function("document.getElementById('finder').videoWidth > 0")
+    try:
+        page.locator("#live").wait_for(timeout=SECONDS)
+    except Exception:
+        pytest.skip("this browser runs the network at less than 10 frames a second")
+    page.on("request", lambda request: asked.append(request.method))
+    page.locator("#live-on").check()
+    page.locator("#live-rate").filter(has_text="frames/s").wait_for(timeout=SECONDS)
+    assert page.locator("#drawn").is_visible()
+    page.locator("#leave").click()
+    assert page.locator("#drawn").is_hidden()
+    assert set(asked) <= {"GET"}, "nothing leaves the browser"
+
+
 def test_on_a_phone_in_the_dark_nothing_runs_out_of_the_screen(chromium, static_site, photo_file):
     wrong = []
     with chromium.new_context(

@@ -102,6 +102,13 @@ class TestStyles:
 
 
 class TestPictures:
+    def test_the_speed_of_loaded_styles_is_measured_once(self, server):
+        rates = requests.get(f"{server.url}/api/live", timeout=120).json()["frames_per_second"]
+        assert set(rates) == {"small", *BUILTIN}
+        assert min(rates.values()) > 0
+        again = requests.get(f"{server.url}/api/live", timeout=5).json()
+        assert again == {"frames_per_second": rates}
+
     def test_answer_equals_the_stylizer(self, server, stylizer, photo, png):
         answer = post(server, png)
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/png")

@@ -131,6 +131,61 @@ def test_what_is_no_photo_is_refused_in_words(page, address, tmp_path):
     assert "damaged" in problem(page, "half.png"), "the server's own words"
 
 
+def test_the_camera_is_drawn_live(page, address):
+    """Chromium's own camera: a moving picture."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    sent, open_requests, most = [], set(), [0]
+
+    def begin(request):
+        if "/api/pictures" in request.url:
+            sent.append(request.url)
+            open_requests.add(request)
+            most[0] = max(most[0], len(open_requests))
+
+    # test_server.py measures it
+    fast = {"frames_per_second": {"small": 30.0}}
+    page.route("**/api/live", lambda route: route.fulfill(json=fast))
+    page.on("request", begin)
+    for event in ("requestfinished", "requestfailed"):
+        page.on(event, lambda request: open_requests.discard(request))
+    page.goto(address)
+    page.locator("#where").filter(has_text="server").wait_for()
+    page.locator("#camera").click()
+    page.locator("#live-on").check()
+    page.locator("#live-rate").filter(
+        has_text=re.compile(r"[\d.]+ frames/s at \d+ × \d+")
+    ).wait_for()
+    assert page.locator("#drawn").is_visible()
+    shades = page.evaluate(
+        "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data.slice(0, 4000)]",
+        page.locator("#drawn").element_handle(),
+    )
+    assert len(set(shades)) > 2, "the network's picture"
+    found = axe.run(page).response["violations"]
+    assert not found, [(one["id"], one["nodes"][0]["html"]) for one in found]
+    assert most[0] == 1, "frames are dropped, never queued"
+    assert "format=jpeg" in sent[0] and "faces" not in sent[0]
+    page.locator("#live-on").uncheck()
+    page.wait_for_function("document.getElementById('live-rate').textContent === ''")
+    assert page.locator("#drawn").is_hidden()
+    page.wait_for_timeout(300)
+    count = len(sent)
+    page.wait_for_timeout(300)
+    assert len(sent) == count, "nothing is sent any more"
+    page.locator("#leave").click()
+    assert page.evaluate("document.getElementById('finder').srcObject") is None
+
+
+def test_a_slow_network_is_not_offered_live(page, address):
+    page.route("**/api/live", lambda route: route.fulfill(json={"frames_per_second": {"small": 9}}))
+    page.goto(address)
+    page.locator("#where").filter(has_text="server").wait_for()
+    with page.expect_response("**/api/live"):
+        page.locator("#camera").click()
+    page.locator("#shoot").wait_for()
+    assert page.locator("#live").is_hidden()
+
+
 def test_on_a_phone(chromium, address, tmp_path):
     write_picture(tmp_path / "a.jpg", smooth_noise(60, 90))
     context = chromium.new_context(

@@ -57,6 +57,10 @@ export interface Backend {
   plan(job: Job, options: Options): string;
   draw(job: Job, options: Options, signal: AbortSignal, tell: (words: string, part?: number) => void): Promise<Drawn>;
   forget(job: Job): void;
+  /** Style -> frames of 640 × 360 pixels a second, measured once; not all styles need be measured. */
+  live(chosen: string): Promise<Record<string, number>>;
+  /** Draws one frame of the camera at its own size. */
+  frame(frame: Blob, width: number, height: number, options: Options, signal: AbortSignal): Promise<Blob>;
   /** Address of an example of a style; only with a server, as the following. */
   thumbnail?(style: string): string;
   readonly downloads?: boolean;

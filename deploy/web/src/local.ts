@@ -5,6 +5,8 @@ import type {Accelerator, Answer, Request} from './worker';
 /** Limit of a browser's memory: about 650 bytes per pixel, and 2 GB for WebAssembly. */
 const MOST_PIXELS: Record<Accelerator, number> = {wasm: 1.0e6, webgpu: 2.0e6};
 const SMALL_MEMORY_PIXELS = 0.5e6; // a device of 2 GB or less
+const LIVE_PIXELS = 640 * 360;
+const FRAME = -1; // id of the camera's frame among the pictures
 const RUNTIME_BYTES = 2.9e6; // as hosts compress it
 
 interface Waiting {
@@ -180,6 +182,22 @@ export class LocalBackend implements Backend {
       this.drawnAs.set(job.id, as);
       return drawn;
     });
+  }
+
+  /** Measures one style alone, since each is fetched and compiled for that. */
+  async live(chosen: string): Promise<Record<string, number>> {
+    const style = this.styles.find(({name}) => name.endsWith('_live'))?.name ?? chosen;
+    await this.open(style, () => undefined);
+    return {[style]: 1 / (this.secondsPerPixel * LIVE_PIXELS)};
+  }
+
+  async frame(frame: Blob, width: number, height: number, options: Options, signal: AbortSignal): Promise<Blob> {
+    const job: Job = {id: FRAME, file: new File([frame], 'frame.jpg', {type: frame.type}), clip: false, width, height};
+    try {
+      return (await this.draw(job, {...options, side: Infinity}, signal, () => undefined)).after;
+    } finally {
+      this.forget(job);
+    }
   }
 
   forget(job: Job): void {

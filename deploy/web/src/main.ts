@@ -2,6 +2,7 @@
 import {Plain, size, type Backend, type Job, type Options} from './backend';
 import {compare} from './compare';
 import {look} from './header';
+import {runLive} from './live';
 import {openLocal} from './local';
 import heroAfter from './pictures/hero-anime.jpg';
 import heroBefore from './pictures/hero-photo.jpg';
@@ -375,6 +376,7 @@ at('camera').addEventListener('click', async () => {
   finder.srcObject = stream;
   booth.showModal();
   await finder.play();
+  await offerLive();
 });
 at('shoot').addEventListener('click', () => {
   const canvas = document.createElement('canvas');
@@ -386,10 +388,57 @@ at('shoot').addEventListener('click', () => {
 });
 at('leave').addEventListener('click', () => booth.close());
 booth.addEventListener('close', () => {
+  stopLive();
   stream?.getTracks().forEach((track) => track.stop());
   stream = null;
   finder.srcObject = null;
 });
+
+// --- camera, drawn live --------------------------------------------------------------------------
+
+const LIVE_FPS = 10; // from which it is offered
+const liveOn = at<HTMLInputElement>('live-on');
+const liveStyle = at<HTMLSelectElement>('live-style');
+let rates: Record<string, number> = {};
+let live: AbortController | null = null;
+
+/** Offers the styles that reach `LIVE_FPS` here; the chosen one first, or a live one. */
+async function offerLive(): Promise<void> {
+  await ready;
+  if (!backend) return;
+  rates = await backend.live(style.value).catch(() => ({}));
+  const fast = backend.styles.filter(({name}) => (rates[name] ?? 0) >= LIVE_FPS);
+  const first = fast.find(({name}) => name === style.value) ?? fast.find(({name}) => name.endsWith('_live'));
+  liveStyle.replaceChildren(...fast.map(({name, title}) => new Option(title, name, name === first?.name, name === first?.name)));
+  at('live').hidden = fast.length === 0;
+}
+
+function stopLive(): void {
+  live?.abort();
+  live = null;
+  liveOn.checked = false;
+  at('drawn').hidden = true;
+  at('live-rate').textContent = '';
+}
+
+function startLive(): void {
+  const stop = live = new AbortController();
+  at('drawn').hidden = false;
+  announce('The camera is drawn live');
+  const draw = (frame: Blob, width: number, height: number) =>
+    backend.frame(frame, width, height, {...options(), style: liveStyle.value, faces: false}, stop.signal);
+  const tell = (rate: number, width: number, height: number) => {
+    if (!stop.signal.aborted) at('live-rate').textContent = `${rate.toFixed(1)} frames/s at ${width} × ${height}`;
+  };
+  runLive({video: finder, canvas: at<HTMLCanvasElement>('drawn'), rate: rates[liveStyle.value]!, draw, tell}, stop.signal)
+    .catch((error) => {
+      if (stop.signal.aborted) return;
+      stopLive();
+      at('live-rate').textContent = error instanceof Plain ? error.message : 'The live view has stopped.';
+      announce(at('live-rate').textContent!);
+    });
+}
+liveOn.addEventListener('change', () => (liveOn.checked ? startLive() : stopLive()));
 
 // --- options -------------------------------------------------------------------------------------
 

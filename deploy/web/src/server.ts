@@ -63,11 +63,16 @@ export class ServerBackend implements Backend {
     job: Job, options: Options, signal: AbortSignal, tell: (words: string, part?: number) => void,
   ): Promise<Drawn> {
     const begin = performance.now();
+<<<<<<< HEAD
     const query = new URLSearchParams({
       style: options.style, strength: String(options.strength), keep_color: options.keep ? '1' : '0',
     });
     const cut = options.faces === 'crop' && !job.clip; // faces of videos stay in their place
     if (this.faces) query.set('faces', cut || options.faces === 'off' ? options.faces : 'blend');
+=======
+    const query = queryOf(options);
+    if (this.faces) query.set('faces', options.faces ? 'blend' : 'off');
+>>>>>>> 3700757 (Draw the camera live on the web page)
     if (job.clip) return this.clip(job, query, signal, tell);
     query.set('format', 'png');
     tell(this.plan(job));
@@ -101,6 +106,17 @@ export class ServerBackend implements Backend {
     }
   }
 
+  async live(): Promise<Record<string, number>> {
+    const answer = await fetch('api/live');
+    return answer.ok ? (await answer.json()).frames_per_second : {};
+  }
+
+  async frame(frame: Blob, _width: number, _height: number, options: Options, signal: AbortSignal): Promise<Blob> {
+    const query = queryOf(options);
+    query.set('format', 'jpeg');
+    return (await this.post(`api/pictures?${query}`, frame, signal, () => undefined)).blob();
+  }
+
   /** Posts a file; retries while the server is busy. */
   private async post(
     address: string, body: Blob, signal: AbortSignal, tell: (words: string) => void,
@@ -125,6 +141,12 @@ export class ServerBackend implements Backend {
   forget(job: Job): void {
     this.end(job);
   }
+}
+
+function queryOf(options: Options): URLSearchParams {
+  return new URLSearchParams({
+    style: options.style, strength: String(options.strength), keep_color: options.keep ? '1' : '0',
+  });
 }
 
 class Busy extends Plain {
