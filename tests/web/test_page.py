@@ -265,7 +265,7 @@ def test_the_camera_is_drawn_live_in_the_browser(page, static_site):
     page.locator("#live-rate").filter(has_text="frames/s").wait_for(timeout=SECONDS)
     assert page.locator("#drawn").is_visible()
     page.locator("#leave").click()
-    assert page.locator("#drawn").is_hidden()
+    page.wait_for_function("document.getElementById('finder').srcObject === null")
     assert set(asked) <= {"GET"}, "nothing leaves the browser"
 
 

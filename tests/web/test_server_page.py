@@ -173,7 +173,7 @@ def test_the_camera_is_drawn_live(page, address):
     page.wait_for_timeout(300)
     assert len(sent) == count, "nothing is sent any more"
     page.locator("#leave").click()
-    assert page.evaluate("document.getElementById('finder').srcObject") is None
+    page.wait_for_function("document.getElementById('finder').srcObject === null")
 
 
 def test_a_slow_network_is_not_offered_live(page, address):

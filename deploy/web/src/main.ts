@@ -409,7 +409,7 @@ async function offerLive(): Promise<void> {
   rates = await backend.live(style.value).catch(() => ({}));
   const fast = backend.styles.filter(({name}) => (rates[name] ?? 0) >= LIVE_FPS);
   const first = fast.find(({name}) => name === style.value) ?? fast.find(({name}) => name.endsWith('_live'));
-  liveStyle.replaceChildren(...fast.map(({name, title}) => new Option(title, name, name === first?.name, name === first?.name)));
+  liveStyle.replaceChildren(...fast.map(({name}) => new Option(name, name, name === first?.name, name === first?.name)));
   at('live').hidden = fast.length === 0;
 }
 
