@@ -164,7 +164,7 @@ def test_the_camera_is_drawn_live(page, address):
     found = axe.run(page).response["violations"]
     assert not found, [(one["id"], one["nodes"][0]["html"]) for one in found]
     assert most[0] == 1, "frames are dropped, never queued"
-    assert "format=jpeg" in sent[0] and "faces" not in sent[0]
+    assert "format=jpeg" in sent[0] and "faces=blend" not in sent[0]
     page.locator("#live-on").uncheck()
     page.wait_for_function("document.getElementById('live-rate').textContent === ''")
     assert page.locator("#drawn").is_hidden()

@@ -426,7 +426,7 @@ function startLive(): void {
   at('drawn').hidden = false;
   announce('The camera is drawn live');
   const draw = (frame: Blob, width: number, height: number) =>
-    backend.frame(frame, width, height, {...options(), style: liveStyle.value, faces: false}, stop.signal);
+    backend.frame(frame, width, height, {...options(), style: liveStyle.value, faces: 'off'}, stop.signal);
   const tell = (rate: number, width: number, height: number) => {
     if (!stop.signal.aborted) at('live-rate').textContent = `${rate.toFixed(1)} frames/s at ${width} × ${height}`;
   };

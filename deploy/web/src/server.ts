@@ -63,16 +63,9 @@ export class ServerBackend implements Backend {
     job: Job, options: Options, signal: AbortSignal, tell: (words: string, part?: number) => void,
   ): Promise<Drawn> {
     const begin = performance.now();
-<<<<<<< HEAD
-    const query = new URLSearchParams({
-      style: options.style, strength: String(options.strength), keep_color: options.keep ? '1' : '0',
-    });
+    const query = queryOf(options);
     const cut = options.faces === 'crop' && !job.clip; // faces of videos stay in their place
     if (this.faces) query.set('faces', cut || options.faces === 'off' ? options.faces : 'blend');
-=======
-    const query = queryOf(options);
-    if (this.faces) query.set('faces', options.faces ? 'blend' : 'off');
->>>>>>> 3700757 (Draw the camera live on the web page)
     if (job.clip) return this.clip(job, query, signal, tell);
     query.set('format', 'png');
     tell(this.plan(job));
@@ -114,6 +107,7 @@ export class ServerBackend implements Backend {
   async frame(frame: Blob, _width: number, _height: number, options: Options, signal: AbortSignal): Promise<Blob> {
     const query = queryOf(options);
     query.set('format', 'jpeg');
+    if (this.faces) query.set('faces', 'off'); // whatever the style recommends
     return (await this.post(`api/pictures?${query}`, frame, signal, () => undefined)).blob();
   }
 
