@@ -27,6 +27,17 @@ ROUNDS = 3
 EMPTY_ROWS = 3200
 
 
+class TimedWorker(PictureWorker):
+    """Adds the CPU seconds of each picture, which other load hardly changes."""
+
+    def work(self, rows: list[engine.Row]) -> list[engine.Row]:
+        """Stylize pictures."""
+        start = time.process_time()
+        done = super().work(rows)
+        each = (time.process_time() - start) / len(rows)
+        return [{**row, "cpu_seconds": each} for row in done]
+
+
 class EmptyWorker:
     """Does nothing."""
 
@@ -60,11 +71,17 @@ def main(folder: str) -> None:
         work = make_picture_work(config, stylizer, faces)
         stylize_files(tasks[:2], work)  # warm
         rates: dict[str, list[float]] = {"process": [], "workers": []}
+        cpu_seconds: dict[str, list[float]] = {"process": [], "workers": []}
         for _ in range(ROUNDS):
-            start = time.perf_counter()
+            start, cpu_start = time.perf_counter(), time.process_time()
             stylize_files(tasks, work)
+            cpu_seconds["process"].append((time.process_time() - cpu_start) / len(tasks))
             rates["process"].append(len(tasks) / (time.perf_counter() - start))
-            rates["workers"].append(_rate(list(engine.run(rows, 4, PictureWorker, job, cluster))))
+            made = list(engine.run(rows, 4, TimedWorker, job, cluster))
+            rates["workers"].append(_rate(made))
+            # Without the first tasks, in which engines start.
+            last = sorted(made, key=lambda row: row["finished"])[8:]
+            cpu_seconds["workers"].append(statistics.mean(row["cpu_seconds"] for row in last))
         overhead = {}
         for size in (1, 32):
             made = list(engine.run([{}] * EMPTY_ROWS, size, EmptyWorker, None, cluster))
@@ -72,6 +89,7 @@ def main(folder: str) -> None:
     ratios = [b / a for a, b in zip(rates["process"], rates["workers"], strict=True)]
     result = {
         "pictures_per_second": rates,
+        "cpu_seconds_per_picture": cpu_seconds,
         "ratio": statistics.median(ratios),
         "overhead_ms_per_picture": overhead,
         "cores": os.cpu_count(),
