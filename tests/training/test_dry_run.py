@@ -53,6 +53,21 @@ def test_estimates_the_rest_of_a_run(data, tmp_path):
     assert everything(tmp_path) == before
 
 
+@pytest.mark.slow
+@pytest.mark.eager
+def test_estimates_a_run_of_two_tails(data, tmp_path, monkeypatch):
+    """The cache of superpixels, which the run will need, is all that is written."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    before = everything(data)
+    settings = {k: v for k, v in SETTINGS.items() if k != "discriminator_depth"}
+    settings |= {"dataset_dir": str(data), "run_dir": str(tmp_path / "run"), "steps_per_epoch": 1}
+    settings |= {"discriminator_depth": 1, "perceptual": "mobilenetv1"}
+    estimate = dry_run(TrainConfig.from_preset("animegan_v3_hayao", settings))
+    assert estimate.steps == {"init": 1, "gan": 1} and set(estimate.seconds) == {"init", "gan"}
+    assert [path.name for path in tmp_path.iterdir()] in ([], ["cache"])
+    assert everything(data) == before
+
+
 def test_invalid_runs_are_refused(data, tmp_path):
     config = TrainConfig(**{**SETTINGS, **NO_VGG, "dataset_dir": str(tmp_path), "run_dir": "run"})
     with pytest.raises(FileNotFoundError, match="train_photo"):
