@@ -47,16 +47,20 @@ def network_rounding(layers: int, terms: int, dtype: str = "float32") -> float:
 
 AMPLIFY_ROUNDING = {"animegan_v1", "cartoongan"}
 """Networks with instance norms: over a flat feature map they divide mere rounding by sqrt(epsilon),
-layer after layer, so the kernels of the CPU alone decide what a flat picture becomes."""
+layer after layer, so the kernels of the CPU alone decide what becomes of a flat picture."""
 
 
-def unless_flat(tolerance: float, network: str, shape: tuple[int, ...]) -> float:
-    """Returns the tolerance; infinity where a picture is one pixel, which padding makes flat.
+def picture_tolerance(tolerance: float, network: str, shape: tuple[int, ...]) -> float:
+    """Returns the tolerance between two ways to run a network on a picture.
 
     Args:
-        tolerance: the largest difference between two ways to run the network.
+        tolerance: the largest difference that rounding explains.
         network: name in the registry.
         shape: of the picture, (..., height, width, channels).
+
+    Returns:
+        `tolerance`; infinity, which still demands numbers of the right shape, for a single pixel
+        (padding makes it a flat picture) and a network that amplifies rounding on flat pictures.
     """
-    flat = math.prod(shape[-3:-1]) == 1
-    return math.inf if flat and network in AMPLIFY_ROUNDING else tolerance
+    is_flat = shape[-3:-1] == (1, 1)
+    return math.inf if is_flat and network in AMPLIFY_ROUNDING else tolerance

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from tolerances import unless_flat
+from tolerances import picture_tolerance
 
 from anime_tf.cli import app
 from anime_tf.cli.export import COMMAND
@@ -36,7 +36,9 @@ def test_one_model_takes_every_size_and_batch(exports, onnx_models, name):
         x = random.uniform(-1, 1, shape).astype(np.float32)
         padded, padding = pad_to_multiple(x, model.STRIDE, model.MINIMUM_SIDE)
         expected = crop_padding(np.asarray(model(padded)), padding)
-        np.testing.assert_allclose(engine(x), expected, atol=unless_flat(ROUNDING, name, shape))
+        np.testing.assert_allclose(
+            engine(x), expected, atol=picture_tolerance(ROUNDING, name, shape)
+        )
 
 
 @pytest.mark.parametrize("name", GENERATORS)

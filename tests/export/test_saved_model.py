@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from picture_files import noise, smooth_noise, whole_files
-from tolerances import unless_flat
+from tolerances import picture_tolerance
 
 from anime_tf.export.saved_model import EXTRA, SIGNATURES, write_saved_model
 from anime_tf.export.warmup import FILE as WARMUP_FILE
@@ -55,12 +55,12 @@ def test_all_signatures_take_every_size(exports, name):
         x_u8 = random.integers(0, 256, (n, height, width, 3), np.uint8)
         y_pm1 = expected_pm1(model, to_pm1(x_u8))
         floats = signatures["serving_default"](pictures_pm1=tf.constant(to_pm1(x_u8)))
-        tolerance = unless_flat(ROUNDING, name, x_u8.shape)
+        tolerance = picture_tolerance(ROUNDING, name, x_u8.shape)
         np.testing.assert_allclose(floats["anime_pm1"], y_pm1, atol=tolerance)
         pixels = signatures["uint8"](pictures_u8=tf.constant(x_u8))["anime_u8"].numpy()
         assert pixels.dtype == np.uint8
         difference = np.abs(pixels.astype(int) - to_u8(y_pm1)).max()
-        assert difference <= unless_flat(LEVEL, name, x_u8.shape)
+        assert difference <= picture_tolerance(LEVEL, name, x_u8.shape)
 
     rgba = np.dstack([smooth_noise(21, 34), noise(21, 34, 1)])
     files = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from tolerances import unless_flat
+from tolerances import picture_tolerance
 
 from anime_tf.export import config
 from anime_tf.export.checks import make_probes, measure
@@ -59,7 +59,7 @@ def test_one_model_takes_every_size(exports, name):
         padded, padding = pad_to_multiple(x, model.STRIDE, model.MINIMUM_SIDE)
         expected = crop_padding(np.asarray(model(padded)), padding)
         actual = interpreter.get_tensor(outputs["index"])
-        tolerance = unless_flat(ROUNDING, name, shape)
+        tolerance = picture_tolerance(ROUNDING, name, shape)
         np.testing.assert_allclose(actual, expected, atol=tolerance)
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from tolerances import unless_flat
+from tolerances import picture_tolerance
 
 from anime_tf import Stylizer
 from anime_tf.inference import config
@@ -64,7 +64,7 @@ def test_every_engine_gives_the_same_picture(exports, onnx_models, photo, name):
         expected = by_keras(x).astype(int)
         for kind, stylizer in others.items():
             difference = np.abs(stylizer(x).astype(int) - expected).max()
-            assert difference <= unless_flat(LEVEL, name, x.shape), (
+            assert difference <= picture_tolerance(LEVEL, name, x.shape), (
                 f"{kind}, {x.shape}: {difference} levels"
             )
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from tolerances import unless_flat
+from tolerances import picture_tolerance
 
 from anime_tf import Stylizer
 from anime_tf.inference.accuracy import PROBE_SIDE
@@ -38,7 +38,7 @@ def test_every_generator_equals_keras_in_every_size(exports, photo):
             y = by_openvino(x)
             assert y.shape == x.shape
             difference = np.abs(y.astype(int) - by_keras(x).astype(int)).max()
-            assert difference <= unless_flat(LEVEL, name, x.shape), (
+            assert difference <= picture_tolerance(LEVEL, name, x.shape), (
                 f"{name}, {x.shape}: {difference} levels"
             )
 
