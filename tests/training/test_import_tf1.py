@@ -141,6 +141,7 @@ def batch() -> dict[str, tf.Tensor]:
     }
 
 
+@pytest.mark.eager
 def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
     trainer = Trainer(TrainConfig(**SMALL))
     for _ in range(3):

@@ -129,7 +129,7 @@ def test_mixed_precision(precision):
         )  # the same values drop; bfloat16 has 8 bits, 0.004
 
 
-@pytest.mark.slow
+@pytest.mark.eager
 def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path):
     random = np.random.default_rng(0)
     names = ("photo", "anime", "smooth")

@@ -12,6 +12,7 @@ def test_the_command_line_offers_every_perceptual_network():
     assert tuple(PERCEPTUAL) == config.PERCEPTUAL
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize("precision", config.PRECISIONS)
 def test_the_generator_learns_through_mobilenet_v2(precision):
     settings = config.TrainConfig(
