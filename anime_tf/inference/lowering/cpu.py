@@ -62,13 +62,20 @@ class CpuReflectPad(ReflectPad):
         if self.before == self.after == 0:
             return inputs
 
-        def index(side: Any) -> Any:
-            i = tf.abs(tf.range(-self.before, side + self.after))
-            return tf.minimum(i, 2 * (side - 1) - i)
-
-        return gather_pixels(inputs, index)
+        return _reflect_pad(inputs, self.before, self.after)
 
 
+# A graph of its own, which all layers share: tracing it anew for each takes longer than to run it.
+@tf.function(autograph=False)
+def _reflect_pad(x: Any, before: int, after: int) -> Any:
+    def index(side: Any) -> Any:
+        i = tf.abs(tf.range(-before, side + after))
+        return tf.minimum(i, 2 * (side - 1) - i)
+
+    return gather_pixels(x, index)
+
+
+@tf.function(autograph=False)
 def moments(x: Any, across_channels: bool) -> Moments:
     """Compute float32 mean and variance over height and width of all pictures of a batch together.
 
@@ -78,18 +85,16 @@ def moments(x: Any, across_channels: bool) -> Moments:
     if not across_channels or x.dtype != tf.float32:
         return _moments_by_columns(x, across_channels)
     # Average pooling is the fastest sum of a picture; in bfloat16 it would round.
-    mean = _mean_by_pooling(x)
-    return mean, _mean_by_pooling(tf.math.squared_difference(x, mean))
+    rows, columns = (_pool_shares(side) for side in tf.unstack(tf.shape(x)[1:3]))
 
+    def mean(values: Any) -> Any:
+        pooled = tf.nn.avg_pool2d(values, POOL, POOL, "SAME")
+        means = tf.reduce_mean(tf.reduce_mean(pooled, 3), 0)
+        by_row = tf.reduce_sum(means * columns, 1)
+        return tf.reshape(tf.reduce_sum(by_row * rows), (1, 1, 1, 1))
 
-def _mean_by_pooling(x: Any) -> Any:
-    """Mean of all values, (1, 1, 1, 1), in sums of few values."""
-    pooled = tf.nn.avg_pool2d(x, POOL, POOL, "SAME")
-    means = tf.reduce_mean(tf.reduce_mean(pooled, 3), 0)
-    height, width = tf.unstack(tf.shape(x)[1:3])
-    rows, columns = _pool_shares(height), _pool_shares(width)
-    by_row = tf.reduce_sum(means * columns, 1)
-    return tf.reshape(tf.reduce_sum(by_row * rows), (1, 1, 1, 1))
+    overall = mean(x)
+    return overall, mean(tf.math.squared_difference(x, overall))
 
 
 def _pool_shares(side: Any) -> Any:
