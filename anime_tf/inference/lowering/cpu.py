@@ -99,8 +99,8 @@ def moments(x: Any, across_channels: bool) -> Moments:
 
 def _pool_shares(side: Any) -> Any:
     """Share of a side in each pooling window; "SAME" padding centers the windows."""
-    number = (side + (POOL - 1)) // POOL
-    begin = tf.range(number) * POOL - (number * POOL - side) // 2
+    padded = -side % POOL
+    begin = tf.range(-(padded // 2), side, POOL)
     within = tf.minimum(begin + POOL, side) - tf.maximum(begin, 0)
     return tf.cast(within, tf.float32) / tf.cast(side, tf.float32)
 
