@@ -1,6 +1,4 @@
-import os
-import subprocess
-import sys
+import shutil
 
 import h5py
 import keras
@@ -133,33 +131,18 @@ def test_other_networks_are_refused(tmp_path):
         load(tmp_path / "dense.h5")
 
 
-IMAGENET = """
-import os, shutil, sys
-import numpy as np
-from anime_tf.conversion.perceptual import load_perceptual
-
-def load(path="imagenet"):
-    return load_perceptual("mobilenetv2", path)
-
-try:
-    load()
-except ValueError as error:
-    print(error)
-name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.3_224_no_top.h5"
-os.makedirs(f"{os.environ['KERAS_HOME']}/models", exist_ok=True)
-shutil.copy(sys.argv[1], f"{os.environ['KERAS_HOME']}/models/{name}")
-fetched, read = load(), load(sys.argv[1])
-print(all(np.array_equal(a, b) for a, b in zip(fetched.weights, read.weights, strict=True)))
-"""
-
-
-def test_imagenet_weights_are_downloaded_or_the_remedy_is_named(files, tmp_path):
+def test_imagenet_weights_are_downloaded_or_the_remedy_is_named(files, tmp_path, monkeypatch):
     """Keras' cache replaces the download; the proxy does not exist."""
-    nowhere = {"https_proxy": "http://127.0.0.1:9", "KERAS_HOME": str(tmp_path)}
-    command = [sys.executable, "-c", IMAGENET, str(files / "model.h5")]
-    environment = {**os.environ, **nowhere}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    error, same = done.stdout.strip().splitlines()[-2:]
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))
+    monkeypatch.setattr("urllib.request._opener", None)  # has the proxy of its first use
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(ValueError) as caught:
+        load()
+    error = str(caught.value)
     assert error.startswith("the ImageNet weights of MobileNetV2 could not be fetched (")
     assert error.endswith("file, --perceptual_weights=FILE.h5, or --perceptual_weights=random")
-    assert same == "True"
+    name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.3_224_no_top.h5"
+    (tmp_path / "models").mkdir(exist_ok=True)
+    shutil.copy(files / "model.h5", tmp_path / "models" / name)
+    for fetched, read in zip(load().weights, load(files / "model.h5").weights, strict=True):
+        np.testing.assert_array_equal(fetched, read)
