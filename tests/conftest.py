@@ -16,6 +16,12 @@ if TYPE_CHECKING:  # Keras takes seconds, and the process that distributes the t
 # TensorFlow logs each error that a test expects, from threads that pytest does not capture.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# Each process of a run takes its share of the cores: waiting threads of TensorFlow spin.
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if _PROCESSES > 1:
+    _THREADS = max(1, (os.cpu_count() or 1) // _PROCESSES)
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(_THREADS))
+
 NO_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI")
 """Values of ONEDNN_MAX_CPU_ISA without bfloat16."""
 
