@@ -42,9 +42,10 @@ def test_calibration_pictures_are_centered_crops(tmp_path, photos):
         calibration_pictures(tmp_path / "none")
 
 
-def test_int8_model_of_one_size(exports, photos, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["animegan_v2_light", "animegan_v3"])
+def test_int8_model_of_one_size(exports, photos, tmp_path, capsys, name):
     pytest.importorskip("ai_edge_quantizer", reason="the extra int8 is not installed")
-    archive = exports["animegan_v2_light"].archive
+    archive = exports[name].archive
     out = tmp_path / "out"
     flags = [f"--weights={archive}", f"--output={out}", "--formats=tflite", "--quantize=int8"]
     flags += [f"--calibration={photos}", "--image_size=40x64", "--noverify"]

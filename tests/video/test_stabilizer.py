@@ -28,10 +28,10 @@ RESAMPLED = 3.0  # levels: what cubic interpolation, frame after frame, does to 
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
+def weights(tmp_path_factory, request):
     keras.utils.set_random_seed(5)
     path = tmp_path_factory.mktemp("weights") / "small.keras"
-    save_generator(GENERATORS["animegan_v2"](width=2), path)
+    save_generator(GENERATORS[getattr(request, "param", "animegan_v2")](width=2), path)
     return path
 
 
@@ -279,6 +279,7 @@ def test_zero_half_lives_do_nothing(stylizer):
         np.testing.assert_array_equal(video(photo, seconds), stylizer(photo))
 
 
+@pytest.mark.parametrize("weights", ["animegan_v2", "animegan_v3"], indirect=True)
 def test_strength_0_and_max_side(weights):
     video = TemporalStabilizer(Stylizer(weights, strength=0.0))
     small = TemporalStabilizer(Stylizer(weights, max_side=32))
