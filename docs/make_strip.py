@@ -1,4 +1,4 @@
-"""Makes docs/images/strip.jpg: photos in the first row, each style below.
+"""Makes docs/images/strip.jpg: photos and a frame of a video in the first row, each style below.
 
 python -m docs.make_strip --styles=gouache_live,cel_live
 """
@@ -13,9 +13,11 @@ import numpy as np
 from matplotlib import cbook
 
 from anime_tf import Stylizer
+from anime_tf.video.stabilizer import TemporalStabilizer
 
 ROOT = Path(__file__).resolve().parents[1]
-SIDE = 320
+SIDE = 288
+VIDEO_FRAMES = 12  # of a camera that moves over the colosseum; the last one is shown
 # file -> the square of it: left, top, side
 CROPS = {
     ROOT / "samples" / "colosseum.jpg": (180, 30, 400),
@@ -31,14 +33,30 @@ def main(styles: list[str]) -> None:
     columns = []
     for path, (left, top, side) in CROPS.items():
         photo = cv2.imread(str(path))[top : top + side, left : left + side]
-        rows = [photo, *(one(photo[..., ::-1])[..., ::-1] for one in stylizers)]
-        small = [cv2.resize(row, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for row in rows]
-        columns.append(np.vstack(small))
+        columns.append([photo, *(one(photo[..., ::-1])[..., ::-1] for one in stylizers)])
+    columns.append(_video_column(stylizers))
+    strip = [
+        np.vstack([cv2.resize(row, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for row in rows])
+        for rows in columns
+    ]
     cv2.imwrite(
         str(ROOT / "docs" / "images" / "strip.jpg"),
-        np.hstack(columns),
+        np.hstack(strip),
         [cv2.IMWRITE_JPEG_QUALITY, 88],
     )
+
+
+def _video_column(stylizers: list[Stylizer]) -> list[np.ndarray]:
+    """Return the last frame of a video and its stylized forms, BGR."""
+    photo = cv2.imread(str(ROOT / "samples" / "colosseum.jpg"))
+    frames = [photo[130:420, 40 + 6 * i : 330 + 6 * i] for i in range(VIDEO_FRAMES)]
+    column = [frames[-1]]
+    for stylizer in stylizers:
+        stabilizer = TemporalStabilizer(stylizer, stabilize="blend")
+        for i, frame in enumerate(frames):
+            anime_u8 = stabilizer(np.ascontiguousarray(frame[..., ::-1]), i / 25)
+        column.append(anime_u8[..., ::-1])
+    return column
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Small weights and a small built page for tests of the web server."""
+"""Small weights, a small built page, and waiting on a page, for tests of the web server."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 
@@ -27,3 +28,11 @@ def write_page(folder: Path) -> Path:
     (folder / "models" / "cel.tflite").write_bytes(b"for the static page")
     (folder.parent / "secret.txt").write_text("secret")
     return folder
+
+
+def wait_until(page, expression: str, seconds: float = 30) -> None:
+    """Wait for an expression on a page; playwright's own function breaks the page's policy."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(50)

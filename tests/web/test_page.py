@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from picture_files import exif, jpeg_with_exif, png_chunk
+from web_files import wait_until
 
 from anime_tf.io.pictures import read_picture
 
@@ -255,7 +256,7 @@ def test_the_camera_is_drawn_live_in_the_browser(page, static_site):
     page.goto(static_site)
     page.locator("#about a").first.wait_for()
     page.locator("#camera").click()
-    page.wait_for_function("document.getElementById('finder').videoWidth > 0")
+    wait_until(page, "document.getElementById('finder').videoWidth > 0")
     try:
         page.locator("#live").wait_for(timeout=SECONDS)
     except Exception:
@@ -265,7 +266,7 @@ def test_the_camera_is_drawn_live_in_the_browser(page, static_site):
     page.locator("#live-rate").filter(has_text="frames/s").wait_for(timeout=SECONDS)
     assert page.locator("#drawn").is_visible()
     page.locator("#leave").click()
-    page.wait_for_function("document.getElementById('finder').srcObject === null")
+    wait_until(page, "document.getElementById('finder').srcObject === null")
     assert set(asked) <= {"GET"}, "nothing leaves the browser"
 
 

@@ -10,6 +10,7 @@ import requests
 from picture_files import png_chunk, smooth_noise
 from published_styles import STRICT, publish, serve, shrink, write_registry
 from small_videos import moving, read, write_video
+from web_files import wait_until
 
 from anime_tf.io.pictures import decode_picture, encode_picture, write_picture
 
@@ -166,14 +167,14 @@ def test_the_camera_is_drawn_live(page, address):
     assert most[0] == 1, "frames are dropped, never queued"
     assert "format=jpeg" in sent[0] and "faces=blend" not in sent[0]
     page.locator("#live-on").uncheck()
-    page.wait_for_function("document.getElementById('live-rate').textContent === ''")
+    wait_until(page, "document.getElementById('live-rate').textContent === ''")
     assert page.locator("#drawn").is_hidden()
     page.wait_for_timeout(300)
     count = len(sent)
     page.wait_for_timeout(300)
     assert len(sent) == count, "nothing is sent any more"
     page.locator("#leave").click()
-    page.wait_for_function("document.getElementById('finder').srcObject === null")
+    wait_until(page, "document.getElementById('finder').srcObject === null")
 
 
 def test_a_slow_network_is_not_offered_live(page, address):
