@@ -1,6 +1,6 @@
 """Makes docs/images/strip.jpg: photos and a frame of a video in the first row, each style below.
 
-python -m docs.make_strip --styles=gouache_live,cel_live
+python -m docs.make_strip --styles=cel,gouache
 """
 
 from __future__ import annotations
@@ -61,4 +61,4 @@ def _video_column(stylizers: list[Stylizer]) -> list[np.ndarray]:
 
 if __name__ == "__main__":
     named = [word.partition("=")[2] for word in sys.argv[1:] if word.startswith("--styles=")]
-    main(named[0].split(",") if named else ["gouache_live", "cel_live"])
+    main(named[0].split(",") if named else ["cel", "gouache"])

@@ -63,10 +63,11 @@ class EvaluateConfig(Config):
                     "--targets, --blind or --sheet"
                 )
             return
-        if not self.photos or not self.results or not (self.style or self.targets or self.blind):
+        purposes = (self.style, self.targets, self.blind, self.sheet)
+        if not self.photos or not self.results or not any(purposes):
             raise ValueError(
-                "expected --photos, --results and one of --style, --targets, --blind; or --video "
-                "and --results; or --votes and --blind_key"
+                "expected --photos, --results and one of --style, --targets, --blind, --sheet; or "
+                "--video and --results; or --votes and --blind_key"
             )
         if self.blind and (len(self.results) != 2 or not self.blind_key):
             raise ValueError(

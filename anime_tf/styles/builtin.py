@@ -36,39 +36,41 @@ class BuiltinStyle:
     recipe: str
 
 
-_LIVE_DATA = (
+_DATA = (
     "346 photos, CC0 or public domain, listed in recipes/photos.json of anime_tf, and what the "
-    "painter of anime_tf makes of them"
+    "painter of anime_tf makes of them, as docs/builtin_styles.md tells"
 )
 
+
+def _style(name: str, model: str, sha256: str, description: str) -> BuiltinStyle:
+    recipe = "docs/builtin_styles.md"
+    return BuiltinStyle(model, f"{name}.keras", sha256, description, "Apache-2.0", _DATA, recipe)
+
+
 BUILTIN: dict[str, BuiltinStyle] = {
-    "cel": BuiltinStyle(
-        model="animegan_v2_light",
-        file="cel.keras",
-        sha256="24cd66b9a5e05b2257a706222d05315e8b76aa994e0f7e8da64577b88578f396",
-        description="flat, fresh colors, dark outlines where outlines belong, as on painted cels",
-        license="Apache-2.0",
-        training_data="photos in the public domain, listed in docs/cel.md of anime_tf, and what "
-        "the painter of anime_tf makes of them",
-        recipe="docs/cel.md",
+    "cel": _style(
+        "cel",
+        "live_large",
+        "019876141840bc0d60f5dee0bfd7d132a17d5ee7f99961123320e2e2ac6320dd",
+        "clear colors, broad flat strokes, ink lines and tones in steps",
     ),
-    "gouache_live": BuiltinStyle(
-        model="live",
-        file="gouache_live.keras",
-        sha256="cb0a6e2ddcbbe79b9fb5f05ed04f1cceab872414816be8522050c38016343c32",
-        description="painted backgrounds: clear colors, broad flat strokes, soft borders; fast",
-        license="Apache-2.0",
-        training_data=_LIVE_DATA,
-        recipe="docs/live.md",
+    "gouache": _style(
+        "gouache",
+        "live_large",
+        "b50bbb285978e92e97e5bbd2e268a1327300edee72189479285a70c0aaf73f46",
+        "painted backgrounds: clear colors, broad flat strokes, soft borders",
     ),
-    "cel_live": BuiltinStyle(
-        model="live",
-        file="cel_live.keras",
-        sha256="7e7a59d24008b7dae6d18db034577abaf9353dca269ad73d0e3633c7abebf89c",
-        description="as gouache_live, with ink lines and tones in steps; fast",
-        license="Apache-2.0",
-        training_data=_LIVE_DATA,
-        recipe="docs/live.md",
+    "cel_live": _style(
+        "cel_live",
+        "live",
+        "7e7a59d24008b7dae6d18db034577abaf9353dca269ad73d0e3633c7abebf89c",
+        "as cel; fast enough for a camera",
+    ),
+    "gouache_live": _style(
+        "gouache_live",
+        "live",
+        "cb0a6e2ddcbbe79b9fb5f05ed04f1cceab872414816be8522050c38016343c32",
+        "as gouache; fast enough for a camera",
     ),
 }
 """Name -> style. A new style is a file in `STYLES_DIR` and an entry here."""

@@ -143,7 +143,7 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_list(
-        "weights", ["cel"], "Built-in styles or .keras archives; the first is the default."
+        "weights", ["cel_live"], "Built-in styles or .keras archives; the first is the default."
     )
     flags.DEFINE_string("output", str(PUBLIC), "Output folder.")
     flags.DEFINE_string("code", None, "Address of the source code, linked on the page.")

@@ -23,8 +23,8 @@ def test_built_in_style():
     assert card.description == BUILTIN["cel"].description
     assert BUILTIN["cel"].recipe in card.training_data
     assert card.weights_sha256 == BUILTIN["cel"].sha256
-    assert (card.network, card.parameters) == ("animegan_v2_light", 698_240)
-    assert (card.config, card.precision) == ({"width": 32}, "float32")
+    assert (card.network, card.parameters) == ("live_large", 2_265_987)
+    assert (card.config, card.precision) == ({"width": 64}, "float32")
     assert card.versions["anime_tf"] == __version__
     assert card.versions["keras"] == keras.__version__
     with pytest.raises(ValueError, match="cel: expected no license and training data for a style"):
