@@ -87,7 +87,7 @@ def start(data, run_dir, *flags, program=ONE_DEVICE, config=None, **more):
         **SETTINGS,
         "batch_size": 4,
         "steps_per_epoch": STEPS,
-        "content_weight": 1e-9,  # the initialization phase must have a loss, and no VGG is needed
+        "content_weight": 1e-9,  # the initialization phase must have a loss
         "style_weight": 0,
         "tv_weight": 10,
         **{"dataset_dir": data, "run_dir": run_dir, **more},

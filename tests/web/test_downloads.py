@@ -25,23 +25,42 @@ from anime_tf.web.styles import find_styles
 SETTINGS = {"faces": "crop", "face_size": 64, "max_side": 200, "strength": 0.5}
 
 
-@pytest.fixture
-def page(weights, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def page(weights, tmp_path_factory):
     """A server of the page, and one of published files with the style "own"."""
-    shrink(monkeypatch)
-    monkeypatch.setenv("ANIME_TF_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    entry = publish(tmp_path / "www", "own")
-    add_hashes(tmp_path / "www", entry, "sha256")
-    path = f"{entry.pop('repository')}/{entry.pop('commit')}"
-    with serve(tmp_path / "www") as (base, _), WebServer(weights, Limits(), {}, tmp_path) as web:
-        entry |= {"license": STRICT, "base_url": f"{base}/{path}", "settings": SETTINGS}
-        monkeypatch.setenv("ANIME_TF_REGISTRY", write_registry(tmp_path / "r.json", entry))
-        yield f"{web.url}/api/styles", web
+    folder = tmp_path_factory.mktemp("downloads")
+    entry_file, published = folder / "r.json", folder / "www"
+    with pytest.MonkeyPatch.context() as patch:
+        shrink(patch)
+        patch.setenv("ANIME_TF_DATA", str(folder / "data"))
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        entry = publish(published, "own")
+        add_hashes(published, entry, "sha256")
+        path = f"{entry.pop('repository')}/{entry.pop('commit')}"
+        with serve(published) as (base, _), WebServer(weights, Limits(), {}, folder) as web:
+            entry |= {"license": STRICT, "base_url": f"{base}/{path}", "settings": SETTINGS}
+            patch.setenv("ANIME_TF_REGISTRY", write_registry(entry_file, entry))
+            yield f"{web.url}/api/styles", web
 
 
 def names(url):
     return [style["name"] for style in requests.get(url, timeout=10).json()["styles"]]
+
+
+def test_only_local_servers_download(page, monkeypatch):
+    url, web = page
+    monkeypatch.setattr(web.api.downloads, "_local", False)
+    assert requests.get(f"{url}/available", timeout=10).json() == []
+    answer = requests.post(f"{url}/own", data='{"accept": true}', timeout=10)
+    assert answer.status_code == 403 and find_style("own").state == "available"
+
+
+def test_failures_are_told(page, monkeypatch, tmp_path):
+    monkeypatch.setenv("ANIME_TF_DATA", str(tmp_path))  # which keeps the acceptance
+    monkeypatch.setenv("ANIME_TF_OFFLINE", "1")
+    answer = requests.post(f"{page[0]}/own", data='{"accept": true}', timeout=10)
+    assert answer.status_code == 403 and "ANIME_TF_OFFLINE" in answer.json()["error"]
+    assert find_style("own").state == "available"
 
 
 def test_a_style_is_downloaded_and_used(page):
@@ -105,17 +124,3 @@ def test_recommended_settings_are_used(page, photo, tmp_path):
     config = StylizerConfig(max_side=20, engine="keras")
     with StylizationService(find_styles(["own"])[:1], config) as limited:
         assert limited.stylize("own", photo).shape == (15, 20, 3)
-
-
-def test_only_local_servers_download(page, monkeypatch):
-    url, web = page
-    monkeypatch.setattr(web.api.downloads, "_local", False)
-    assert requests.get(f"{url}/available", timeout=10).json() == []
-    answer = requests.post(f"{url}/own", data='{"accept": true}', timeout=10)
-    assert answer.status_code == 403 and find_style("own").state == "available"
-
-
-def test_failures_are_told(page, monkeypatch):
-    monkeypatch.setenv("ANIME_TF_OFFLINE", "1")
-    answer = requests.post(f"{page[0]}/own", data='{"accept": true}', timeout=10)
-    assert answer.status_code == 403 and "ANIME_TF_OFFLINE" in answer.json()["error"]
