@@ -214,7 +214,7 @@ class PictureWorker:
         try:
             for file, picture in made.items():
                 suffix = PurePosixPath(file).suffix
-                data = encode_picture(picture, suffix, quality=self._job.config.quality)
+                data = encode_picture(picture, suffix, quality=self._job.config.quality, mark=True)
                 storage.write(storage.join(self._job.output, file), data)
                 size += len(data)
         except Exception as error:  # as above

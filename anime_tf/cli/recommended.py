@@ -38,7 +38,7 @@ def apply_camera(values: flags.FlagValues) -> None:
     if not values["weights"].present:
         used["weights"] = LIVE_STYLE
     builtin = BUILTIN.get(str(used.get("weights", values.weights)))
-    if builtin is not None and builtin.model.startswith("live") and not values["stabilize"].present:
+    if builtin is not None and builtin.model == "live" and not values["stabilize"].present:
         used["stabilize"] = "off"  # its frames hardly flicker, see docs/builtin_styles.md
     for flag, value in used.items():
         values[flag].value = value

@@ -157,7 +157,7 @@ def test_formats_quality_and_max_side(server, stylizers, photos, tmp_path):
     flags = [f"--input={source}", f"--output={out}"]
     # Another quality is encoded here, from a lossless answer.
     assert serve(server, "rest", *flags, "--quality=50") == 0
-    assert out.read_bytes() == encode_picture(expected, ".jpg", quality=50)
+    assert out.read_bytes() == encode_picture(expected, ".jpg", quality=50, mark=True)
     assert serve(server, "rest", *flags, "--format=png") == 0
     assert server.seen[-1].signature == "bytes"
     png = tmp_path / "a.png"
