@@ -4,13 +4,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from full_disk import file_size_limit
 
 from anime_tf.datasets.edge_smooth import smooth_edges, smooth_folder
 from anime_tf.io.folders import dataset_folders
 from anime_tf.io.geometry import resize
 from anime_tf.io.pictures import read_picture, write_picture
-
-resource = pytest.importorskip("resource", reason="limits on a process are Unix's")
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -129,14 +128,8 @@ def test_only_broken_pictures_are_an_error_and_leave_nothing(style_dir):
 
 
 def test_a_failure_leaves_no_folder(style_dir):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # A limit on the size of files acts like a full disk.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    try:
-        with pytest.raises(OSError, match=r"\.png"):
-            smooth_folder(style_dir, style_dir.with_name("smooth"), None)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.raises(OSError, match=r"\.png"), file_size_limit(100):
+        smooth_folder(style_dir, style_dir.with_name("smooth"), None)
     assert [path.name for path in style_dir.parent.iterdir()] == ["style"]
 
 

@@ -2,10 +2,9 @@ import errno
 from pathlib import Path
 
 import pytest
+from full_disk import file_size_limit
 
 from anime_tf.io.atomic import AtomicWriter, atomic_file, atomic_folder, write_bytes
-
-resource = pytest.importorskip("resource", reason="process limits exist on Unix only")
 
 
 class RecordingWriter(AtomicWriter):
@@ -48,14 +47,8 @@ def test_writer_closes_if_the_commit_fails():
 def test_failed_write_keeps_the_old_file(tmp_path):
     target = tmp_path / "a.png"
     write_bytes(target, b"old")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # To a process, a limit on the size of files looks like a full disk.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(OSError, match="a.png") as raised:
-            write_bytes(target, b"x" * 5000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.raises(OSError, match="a.png") as raised, file_size_limit(1000):
+        write_bytes(target, b"x" * 5000)
     assert raised.value.filename == str(target)
     assert names(tmp_path) == ["a.png"]
     assert target.read_bytes() == b"old"

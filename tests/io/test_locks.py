@@ -4,6 +4,7 @@ import sys
 import types
 
 import pytest
+from full_disk import file_size_limit
 
 from anime_tf.io.locks import locked, locked_output
 
@@ -65,12 +66,6 @@ def test_an_output_has_one_lock_by_any_of_its_names(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_no_reason_to_refuse(tmp_path):
-    resource = pytest.importorskip("resource", reason="sizes cannot be limited here")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        with locked(tmp_path / "a.lock", "out"):
-            held = (tmp_path / "a.lock").exists()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with file_size_limit(0), locked(tmp_path / "a.lock", "out"):
+        held = (tmp_path / "a.lock").exists()
     assert held

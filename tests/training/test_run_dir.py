@@ -1,11 +1,11 @@
 import json
 import os
-import resource
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from full_disk import file_size_limit
 from small_data_set import SETTINGS
 
 from anime_tf.training.config import TrainConfig
@@ -125,15 +125,9 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path):
         trainer.step.assign(1)
         run.save()
         trainer.step.assign(2)
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
-        try:
-            with pytest.raises(
-                OSError, match=r"step-2: TensorFlow cannot write it \(File too large"
-            ):
-                run.save()
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        words = r"step-2: TensorFlow cannot write it \(File too large"
+        with pytest.raises(OSError, match=words), file_size_limit(5000):
+            run.save()
     assert not [path for path in (tmp_path / "checkpoints").iterdir() if "step-2" in path.name]
     with RunDir(settings, Trainer(settings), resume=True) as run:
         assert run.step == 1

@@ -1,24 +1,12 @@
-"""Full disks, by a limit on the size of files."""
-
-import contextlib
-import resource
+"""Writers of videos on full disks."""
 
 import numpy as np
 import pytest
+from full_disk import file_size_limit
 from small_videos import write_video
 
 from anime_tf.errors import error_line
 from anime_tf.io.video.open import open_reader, open_writer
-
-
-@contextlib.contextmanager
-def file_size_limit(size):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(
