@@ -76,8 +76,7 @@ class VideoFileWriter(AtomicWriter):
         if self._container is None:  # waits for the size of the first frame
             self._waiting.append(packet)
             return
-        with ffmpeg_errors_naming(self.path, _name(packet.stream)):
-            self._mux_stream(packet)
+        self._mux_stream(packet)
 
     @property
     def _all_streams(self) -> str:
@@ -94,8 +93,7 @@ class VideoFileWriter(AtomicWriter):
         self._durations: dict[int, int] = {}
         self._container = self._start_container()
         for packet in self._waiting:
-            with ffmpeg_errors_naming(self.path, _name(packet.stream)):
-                self._mux_stream(packet)
+            self._mux_stream(packet)
         self._waiting.clear()
 
     def _start_container(self) -> av.container.OutputContainer:
@@ -215,16 +213,17 @@ class VideoFileWriter(AtomicWriter):
     def _mux_stream(self, packet: av.Packet) -> None:
         import av
 
-        name = _name(packet.stream)
         stream = self._streams.get(packet.stream_index)
         if stream is None:
             return
-        try:
-            packets = stream.convert(packet)
-        except av.FFmpegError as error:  # decoding of one packet
-            self._reader.note_damage(f"{name} is damaged ({error.strerror}); the rest is kept")
-            return
-        self._mux(*packets)
+        name = _name(packet.stream)
+        with ffmpeg_errors_naming(self.path, name):
+            try:
+                packets = stream.convert(packet)
+            except av.FFmpegError as error:  # decoding of one packet
+                self._reader.note_damage(f"{name} is damaged ({error.strerror}); the rest is kept")
+                return
+            self._mux(*packets)
 
     def _mux(self, *packets: av.Packet) -> None:
         if self._container is not None:
