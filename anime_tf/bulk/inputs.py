@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from anime_tf.bulk import storage
 from anime_tf.bulk.manifest import FOLDER
 from anime_tf.bulk.storage import FileInfo
-from anime_tf.inference.batch import assign_targets, distinct_stems, find_pictures
+from anime_tf.inference.batch import assign_targets, distinct_stems, list_input
 from anime_tf.io.kinds import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from anime_tf.io.paths import glob_root, has_wildcard
 from anime_tf.io.pictures import DEEP_SUFFIXES, WRITABLE_SUFFIXES
@@ -115,7 +115,7 @@ def _matcher(pattern: str) -> Callable[[str], object]:
 def _find_local(path: Path, output: str) -> tuple[str, dict[str, tuple[FileInfo | None, str]]]:
     if path.is_file():
         return str(path.parent.absolute()), {path.name: (storage.info(str(path)), "")}
-    folder, listing = find_pictures(str(path))
+    folder, listing = list_input(str(path))
     target = storage.local_path(output)
     inner = None if target is None else target.resolve()
     found = {}

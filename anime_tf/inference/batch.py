@@ -91,7 +91,7 @@ def plan(
     if _is_file(source):
         tasks = [Task(Path(source), _single_target(Path(source), output, suffixes))]
     else:
-        folder, listing = find_pictures(source)
+        folder, listing = list_input(source)
         root = Path(output)
         if root.suffix.lower() in WRITABLE_SUFFIXES and not root.exists():
             raise ValueError(
@@ -143,7 +143,7 @@ def _single_target(source: Path, output: str, suffixes: Sequence[str]) -> Path:
     return target
 
 
-def find_pictures(source: str) -> tuple[Path, Listing]:
+def list_input(source: str) -> tuple[Path, Listing]:
     """Return the root of the output's structure, and the files of a folder or glob."""
     expected = f"{source}: expected pictures ({', '.join(PICTURE_SUFFIXES)}), got"
     if os.path.isdir(source):
