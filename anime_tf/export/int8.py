@@ -56,7 +56,7 @@ def calibration_pictures(
         FileNotFoundError: There is no such folder, or it has no pictures.
         ValueError: A picture cannot be read.
     """
-    paths = find_pictures(folder, log=False)  # as `check_request` did
+    paths = find_pictures(folder, log=False)  # `check_request` logged it
     chosen = np.random.default_rng(SEED).permutation(len(paths))[:CALIBRATION_PICTURES]
     height, width = size_hw or (CALIBRATION_SIDE, CALIBRATION_SIDE)
     photos = []

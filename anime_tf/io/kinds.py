@@ -100,9 +100,8 @@ def readable_format(head: bytes) -> str | None:
 
 def is_picture_or_video(head: bytes) -> bool:
     """Tell whether a file's first bytes are those of any known format, also of one not read."""
-    return any(_first_match(known, head) for known in (READABLE, _OTHER_PICTURES)) or bool(
-        _VIDEOS.match(head)
-    )
+    picture = _first_match((*READABLE, *_OTHER_PICTURES), head)
+    return picture is not None or _VIDEOS.match(head) is not None
 
 
 def _first_match(formats: tuple[tuple[re.Pattern[bytes], str], ...], head: bytes) -> str | None:

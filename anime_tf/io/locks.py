@@ -73,7 +73,7 @@ def locked(
         with contextlib.suppress(OSError):
             lock.unlink()
         os.close(descriptor)
-        if os.name == "nt":  # which removes no open files, not that of the next process either
+        if os.name == "nt":  # only closed files can be removed; that of the next process stays
             with contextlib.suppress(OSError):
                 lock.unlink()
 

@@ -14,25 +14,20 @@ from anime_tf.io import kinds
 MARK = "anime_tf"
 """EXIF tag "Software" of pictures, tag "encoder" of videos, comment of GIF files."""
 
-_TOKEN = MARK.encode() + b"\0"
 SOFTWARE = 305  # tag of TIFF and EXIF
+SOFTWARE_TEXT = MARK.encode() + b"\0"  # its value, of odd length
 _SEARCHED_BYTES = 4096  # at each end of a file: tags stand before the pixels, or behind them
 
 
 def software_entry(order: str, offset: int) -> bytes:
-    """Return the entry of a TIFF directory for `software_text`, which stands at `offset`."""
-    return struct.pack(order + "HHII", SOFTWARE, 2, len(_TOKEN), offset)
-
-
-def software_text() -> bytes:
-    """Return the value of the tag, of odd length."""
-    return _TOKEN
+    """Return the entry of a TIFF directory for `SOFTWARE_TEXT`, which stands at `offset`."""
+    return struct.pack(order + "HHII", SOFTWARE, 2, len(SOFTWARE_TEXT), offset)
 
 
 def exif() -> np.ndarray:
     """Return an EXIF block with the mark, uint8."""
     directory = struct.pack(">H", 1) + software_entry(">", 8 + 2 + 12 + 4) + bytes(4)
-    return np.frombuffer(b"MM\0*\0\0\0\x08" + directory + _TOKEN, np.uint8)
+    return np.frombuffer(b"MM\0*\0\0\0\x08" + directory + SOFTWARE_TEXT, np.uint8)
 
 
 def is_foreign(path: Path) -> bool:
@@ -47,7 +42,7 @@ def is_foreign(path: Path) -> bool:
             tail = file.read(_SEARCHED_BYTES)
     except OSError:
         return False
-    if _TOKEN in head or _TOKEN in tail or not kinds.is_picture_or_video(head):
+    if any(SOFTWARE_TEXT in part for part in (head, tail)) or not kinds.is_picture_or_video(head):
         return False
     return kinds.readable_format(head) is not None or not _is_marked_video(path)
 

@@ -400,7 +400,7 @@ def encode_picture(
         raise ValueError(f"OpenCV cannot encode a picture of {width}x{height} pixels as {suffix}")
     data = buffer.tobytes()
     if suffix == ".bmp" and mark:  # has no tags, but readers ignore bytes behind the pixels
-        data += marks.software_text()
+        data += marks.SOFTWARE_TEXT
         return data[:2] + struct.pack("<I", len(data)) + data[6:]
     if suffix in (".tif", ".tiff"):
         return _tag_tiff(data, has_alpha=bgr.shape[2] == 4, mark=mark)
@@ -421,7 +421,7 @@ def _tag_tiff(data: bytes, *, has_alpha: bool, mark: bool) -> bytes:
     if has_alpha:  # unassociated
         entries.append(struct.pack(order + "HHIHH", 338, 3, 1, 2, 0))
     entries.sort(key=lambda entry: struct.unpack(order + "H", entry[:2]))
-    data += profile + (marks.software_text() if mark else b"")
+    data += profile + (marks.SOFTWARE_TEXT if mark else b"")
     data += b"\0" * (len(data) % 2)
     directory = struct.pack(order + "H", len(entries)) + b"".join(entries) + bytes(4)
     return data[:4] + struct.pack(order + "I", len(data)) + data[8:] + directory

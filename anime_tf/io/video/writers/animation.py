@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 
 from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
-from anime_tf.io.marks import MARK, software_text
+from anime_tf.io.marks import MARK, SOFTWARE_TEXT
 from anime_tf.io.video.ffmpeg import open_input, open_output
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.readers.base import VideoReader
@@ -136,7 +136,7 @@ class AnimationWriter(AtomicWriter):
         else:
             set_end(self._temporary, end)
             # No EXIF, which PyAV does not read in a WebP of one frame.
-            add_chunk(self._temporary, b"MARK", software_text())
+            add_chunk(self._temporary, b"MARK", SOFTWARE_TEXT)
 
     def _previous_duration(self) -> int:
         if len(self._times) > 1:
