@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -102,8 +103,9 @@ def count_votes(key: Path, votes: Path) -> Count:
         pairs = {pair["pair"]: pair for pair in document["pairs"]}
         first, second = document["sets"]
     with reading(votes, "a table of votes"):
-        lines = read_plain_file(votes, "a table of votes").decode("utf-8").splitlines()
-        table = [(row.get("pair"), row.get("choice")) for row in csv.DictReader(lines)]
+        text = read_plain_file(votes, "a table of votes").decode("utf-8")
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        table = [(row.get("pair"), row.get("choice")) for row in rows]
     names = Counter(name for name, _ in table)
     wrong = [name for name in names if name not in pairs or names[name] > 1]
     wrong += [name for name in pairs if name not in names]
