@@ -404,8 +404,9 @@ def _read_png(file: _File) -> tuple[Any, ...]:
 def _crc32(values_u8: tf.Tensor) -> tf.Tensor:
     """Return the checksum of (n,) uint8, n >= 4, as a string of 4 bytes.
 
-    But for the complements at both ends it is linear: the sums of two halves are joined by moving
-    the left one over as many zeros as the right one has bytes. All neighbors are joined at once.
+    Apart from the complements at both ends, the sum is linear: that of two parts is the left sum,
+    moved over as many zero bytes as the right part has, XOR the right sum. Each round joins all
+    pairs of neighbors.
     """
     byte = np.arange(256, dtype=np.int64)
     moved = byte

@@ -660,8 +660,8 @@ def _with_whole_boxes(data: bytes) -> tuple[bytes, str]:
     """Walk the boxes of a HEIF or AVIF file.
 
     Returns:
-        The file and ""; or, if it is cut, the file with zeros in the place of the rest, from which
-        decoders make some pixels, and the reason. Without so many zeros the file itself.
+        The file and "". If it is cut: the file, filled with zeros unless too many are missing, so
+        that decoders can read some pixels; and the reason.
     """
     at = 0
     while at < len(data):

@@ -41,7 +41,7 @@ def target_metrics(
 ) -> TargetMetrics:
     """Compare a result with its target, both (height, width, 3) RGB uint8 of one size.
 
-    `target_gradients` are the `luma_gradients` of the target; give them for several results of one.
+    `target_gradients` are the `luma_gradients` of the target; pass them when results share one.
     """
     result = luma_gradients(result_u8)
     target = luma_gradients(target_u8) if target_gradients is None else target_gradients
