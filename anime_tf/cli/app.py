@@ -181,6 +181,13 @@ def complain(message: str) -> None:
     print(printable(message.rstrip()), file=sys.stderr, flush=True)
 
 
+def exit_code(failed: int, total: int) -> int:
+    """Return the exit code of work on `total` inputs, of which some or all failed."""
+    if failed == total:
+        return EXIT_NOTHING_DONE
+    return EXIT_SOME_FAILED if failed else EXIT_DONE
+
+
 def exit_code_of(folders: Sequence[str | os.PathLike[str]]) -> int:
     """Return the exit code of work on folders of pictures, with a line if files were skipped."""
     count = count_unreadable(folders)

@@ -48,9 +48,7 @@ def main(values: flags.FlagValues) -> int:
         SUMMARY,
         licenses,
     )
-    if report.failures and not (report.done or report.skipped):
-        return app.EXIT_NOTHING_DONE
-    return app.EXIT_SOME_FAILED if report.failures else app.EXIT_DONE
+    return app.exit_code(len(report.failures), facts["files"])
 
 
 COMMAND = app.Command(

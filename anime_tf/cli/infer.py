@@ -38,9 +38,7 @@ def main(values: flags.FlagValues) -> int:
         licenses,
     )
     # A picture without a face to cut out is no failure.
-    if len(report.failures) == len(tasks):
-        return app.EXIT_NOTHING_DONE
-    return app.EXIT_SOME_FAILED if report.failures else app.EXIT_DONE
+    return app.exit_code(len(report.failures), len(tasks))
 
 
 COMMAND = app.Command(

@@ -30,9 +30,7 @@ def main(values: flags.FlagValues) -> int:
         config.output,
         time.perf_counter() - start,
     )
-    if not report.written:
-        return app.EXIT_NOTHING_DONE
-    return app.EXIT_SOME_FAILED if report.failures else app.EXIT_DONE
+    return app.exit_code(len(report.failures), len(tasks))
 
 
 COMMAND = app.Command(

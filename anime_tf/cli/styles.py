@@ -85,9 +85,7 @@ def _for_each(values: flags.FlagValues, work: Callable[[str], object], message: 
             app.complain(error_line(error))
     if make_config(values, RegistryConfig).json:
         _print_json(done)
-    if not done:
-        return app.EXIT_NOTHING_DONE
-    return app.EXIT_SOME_FAILED if len(done) < len(names) else app.EXIT_DONE
+    return app.exit_code(len(names) - len(done), len(names))
 
 
 def _ask(style: Style) -> bool:
