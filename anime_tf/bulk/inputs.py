@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from anime_tf.bulk import storage
 from anime_tf.bulk.manifest import FOLDER
 from anime_tf.bulk.storage import FileInfo
-from anime_tf.inference.batch import assign_targets, distinct_stems, list_input
+from anime_tf.inference.batch import assign_targets, distinct_stems, list_input, outside
 from anime_tf.io.kinds import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from anime_tf.io.paths import glob_root, has_wildcard
 from anime_tf.io.pictures import DEEP_SUFFIXES, WRITABLE_SUFFIXES
@@ -116,15 +116,15 @@ def _find_local(path: Path, output: str) -> tuple[str, dict[str, tuple[FileInfo 
     if path.is_file():
         return str(path.parent.absolute()), {path.name: (storage.info(str(path)), "")}
     folder, listing = list_input(str(path))
+    files = {**dict.fromkeys(listing.pictures, ""), **listing.unreadable}
     target = storage.local_path(output)
-    inner = None if target is None else target.resolve()
-    found = {}
-    for file, problem in {**dict.fromkeys(listing.pictures, ""), **listing.unreadable}.items():
-        if inner is None or inner not in file.resolve().parents:
-            name = file.relative_to(folder).as_posix()
-            found[name] = (storage.info(str(file)), problem)
+    if target is not None:
+        files = outside(target, files)
     listing.log_ignored()
-    return str(folder.absolute()), found
+    return str(folder.absolute()), {
+        file.relative_to(folder).as_posix(): (storage.info(str(file)), problem)
+        for file, problem in files.items()
+    }
 
 
 def _read_list(address: str) -> list[str]:

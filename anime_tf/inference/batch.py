@@ -166,16 +166,21 @@ def list_input(source: str) -> tuple[Path, Listing]:
 def _not_inside(listing: Listing, folder: Path, root: Path) -> dict[Path, str]:
     """Return path -> problem, without what an earlier run wrote to a folder inside the input."""
     found = {**dict.fromkeys(listing.pictures, ""), **listing.unreadable}
-    inner = _real(root)
-    if inner == _real(folder):
+    if _real(root) == _real(folder):
         return found
-    kept = {path: why for path, why in found.items() if inner not in _real(path).parents}
+    kept = outside(root, found)
     if not kept:
         raise FileNotFoundError(
             f"{folder}: expected pictures outside of the output folder {root}, got none; choose "
             "another --output"
         )
     return kept
+
+
+def outside(folder: Path, found: dict[Path, str]) -> dict[Path, str]:
+    """Return path -> problem, without the files below a folder."""
+    inner = _real(folder)
+    return {path: why for path, why in found.items() if inner not in _real(path).parents}
 
 
 def _written_name(source: Path, suffixes: Sequence[str]) -> str:
