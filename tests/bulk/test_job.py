@@ -96,7 +96,7 @@ def test_every_picture_is_made_once_although_workers_and_a_node_are_lost(
     assert {name for name, row in rows.items() if row["status"] == FAILED} == broken
     assert len(report.failures) == BROKEN and report.done == COUNT - BROKEN
     assert all(f"{source}/{name}: " in "\n".join(report.failures) for name in broken)
-    summary = json.loads(_read(f"{output}/{SUMMARY}"))
+    summary = json.loads(storage.read(f"{output}/{SUMMARY}"))
     assert summary["failures_by_kind"] == {"picture": BROKEN}
     assert len(collections.Counter(summary["files_by_worker"])) >= 2
 
@@ -113,11 +113,6 @@ def test_every_picture_is_made_once_although_workers_and_a_node_are_lost(
     statuses = [rows[name]["status"] for name in (first, second, third)]
     assert statuses == ["done", "unchanged", "done"]
     assert storage.read(f"{output}/{first}") == (expected / first).read_bytes()
-
-
-def _read(address: str) -> bytes:
-    with storage.local_copy(address) as path:
-        return path.read_bytes()
 
 
 class Killer(threading.Thread):
