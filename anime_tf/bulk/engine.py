@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging as python_logging
 import os
+import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ Row = dict[str, Any]
 _OBJECT_STORE_BYTES = 256 << 20  # of an embedded Ray: only rows travel, never pictures
 
 MAX_ATTEMPTS = 3  # workers that a row may end before it is given up
+GIVE_UP_REASON = f"ended {MAX_ATTEMPTS} workers, by lack of memory or a crash"
 
 
 class Worker(Protocol):
@@ -84,7 +86,7 @@ def run(
     """Yield the rows that a worker returns for each row, in the order in which they are done.
 
     Args:
-        rows: Values of JSON, or bytes; all have the same keys.
+        rows: Anything that can be pickled.
         task_size: Rows per task. A task of a lost worker is done again as a whole.
         worker: A class of `Worker`.
         arguments: Its argument.
@@ -101,7 +103,7 @@ def run(
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
     attempts = ray.remote(_Attempts).options(scheduling_strategy=here, **options).remote()
     tasks = [
-        pa.table({"number": [start], "row": [list(map(_pack, rows[start : start + task_size]))]})
+        pa.table({"number": [start], "row": [_pack(rows[start : start + task_size])]})
         for start in range(0, len(rows), task_size)
     ]
     count = min(worker_count(config), len(tasks))
@@ -116,19 +118,15 @@ def run(
     )
     tables: Any = results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     for table in tables:
-        yield from map(_unpack, table["row"].to_pylist())
+        yield from _unpack(table["row"].to_pylist())
 
 
-def _pack(row: Row) -> bytes:
-    import pickle
-
-    return pickle.dumps(row)
+def _pack(rows: Sequence[Row]) -> list[bytes]:
+    return [pickle.dumps(row) for row in rows]
 
 
-def _unpack(data: bytes) -> Row:
-    import pickle
-
-    return pickle.loads(data)  # noqa: S301 - from our own workers
+def _unpack(packed: Sequence[bytes]) -> list[Row]:
+    return [pickle.loads(data) for data in packed]  # noqa: S301 - from our own processes
 
 
 class _Attempts:
@@ -161,7 +159,7 @@ class _Actor:
         for number, packed in zip(
             table["number"].to_pylist(), table["row"].to_pylist(), strict=True
         ):
-            rows = [_unpack(data) for data in packed]
+            rows = _unpack(packed)
             if self._begin(f"task {number}") == 1:
                 done += self._worker.work(rows)
                 continue
@@ -170,7 +168,7 @@ class _Actor:
                 lost = self._begin(f"row {key}") >= MAX_ATTEMPTS
                 done += [self._worker.give_up(row)] if lost else self._worker.work([row])
                 self._attempts.finish.remote(f"row {key}")
-        return pa.table({"row": [_pack(row) for row in done]})
+        return pa.table({"row": _pack(done)})
 
     def _begin(self, key: str) -> int:
         import ray

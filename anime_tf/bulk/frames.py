@@ -11,7 +11,7 @@ from typing import Any
 
 from anime_tf.bulk import engine
 from anime_tf.bulk.config import ClusterConfig
-from anime_tf.bulk.engine import MAX_ATTEMPTS, Row
+from anime_tf.bulk.engine import GIVE_UP_REASON, Row
 from anime_tf.datasets.extract.extractor import (
     FrameSettings,
     FramesReport,
@@ -82,7 +82,7 @@ class _FramesWorker:
         return [{**row, "report": self._extract(Path(row["video"]))} for row in rows]
 
     def give_up(self, row: Row) -> Row:
-        reason = f"{row['video']}: ended {MAX_ATTEMPTS} workers, by lack of memory or a crash"
+        reason = f"{row['video']}: {GIVE_UP_REASON}"
         return {**row, "report": VideoReport(Path(row["video"]), (), None, failure=reason)}
 
     def _extract(self, video: Path) -> Any:

@@ -67,7 +67,8 @@ def run_job(
         weights_path(faces.weights)
     recorded = record_settings(infer, stylizer, faces, stabilizer, encoding, decoding)
     # Two paths of the same weights make the same pictures.
-    recorded.pop("--weights", None), recorded.pop("--face_weights", None)
+    for name in ("--weights", "--face_weights"):
+        recorded.pop(name, None)
     settings = hashlib.sha256(json.dumps(recorded, sort_keys=True).encode()).hexdigest()
     sources = find_sources(config.input, config.output, infer.bits, crops=infer.faces == "crop")
     manifest = Manifest(config.output)
@@ -122,13 +123,10 @@ def _plan(
                 "problem": source.problem,
                 # A new time of change of the same bytes: the worker compares digests.
                 "previous": row["input_digest"] if is_done else "",
-                **(
-                    {"outputs": row["outputs"], "output_bytes": row["output_bytes"]}
-                    if is_done
-                    else {}
-                ),
             }
         )
+        if is_done:
+            rows[-1] |= {name: row[name] for name in ("outputs", "output_bytes")}
     return rows, skipped
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from anime_tf.bulk import storage
-from anime_tf.bulk.engine import MAX_ATTEMPTS, Row
+from anime_tf.bulk.engine import GIVE_UP_REASON, Row
 from anime_tf.bulk.manifest import DONE, FAILED, UNCHANGED
 from anime_tf.errors import first_line
 from anime_tf.faces.batch import make_picture_work
@@ -80,10 +80,14 @@ class PictureJob:
 
 def failure_kind(error: BaseException) -> str:
     """Return the kind of a failure: picture, missing, storage, memory, or the name of a bug."""
-    kinds = {FileNotFoundError: "missing", MemoryError: "memory", OSError: "storage"}
-    return next((kind for cls, kind in kinds.items() if isinstance(error, cls)), "") or (
-        "picture" if isinstance(error, ValueError) else type(error).__name__
-    )
+    kinds = {
+        FileNotFoundError: "missing",
+        MemoryError: "memory",
+        OSError: "storage",
+        ValueError: "picture",
+    }
+    named = (kind for cls, kind in kinds.items() if isinstance(error, cls))
+    return next(named, type(error).__name__)
 
 
 def finished_row(row: Row, settings: str, **values: Any) -> Row:
@@ -97,6 +101,12 @@ def failed_row(row: Row, settings: str, error: BaseException) -> Row:
     """Return the row of a failure, with the reason that ``infer`` writes."""
     line = failure_line(row["input"], error) if isinstance(error, Exception) else first_line(error)
     return finished_row(row, settings, status=FAILED, kind=failure_kind(error), reason=line)
+
+
+def given_up_row(row: Row, settings: str) -> Row:
+    """Return the row of a failure that ended its workers."""
+    reason = f"{row['input']}: {GIVE_UP_REASON}"
+    return finished_row(row, settings, status=FAILED, kind="crash", reason=reason)
 
 
 @dataclass
@@ -147,8 +157,7 @@ class PictureWorker:
 
     def give_up(self, row: Row) -> Row:
         """Return the row of a picture that ended its workers; see `engine.Worker`."""
-        reason = f"{row['input']}: ended {MAX_ATTEMPTS} workers, by lack of memory or a crash"
-        return finished_row(row, self._job.settings, status=FAILED, kind="crash", reason=reason)
+        return given_up_row(row, self._job.settings)
 
     def _failed(self, row: Row, error: Exception) -> Row:
         return failed_row(row, self._job.settings, error)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from anime_tf.bulk import engine, storage
 from anime_tf.bulk.config import ClusterConfig
-from anime_tf.bulk.engine import MAX_ATTEMPTS, Row
+from anime_tf.bulk.engine import Row
 from anime_tf.bulk.manifest import DONE, FAILED, FOLDER, UNCHANGED
-from anime_tf.bulk.pictures import PictureJob, failed_row, finished_row
+from anime_tf.bulk.pictures import PictureJob, failed_row, finished_row, given_up_row
 from anime_tf.faces.config import FaceConfig
 from anime_tf.io.video.codecs import VideoEncoding
 from anime_tf.io.video.decoding import VideoDecoding
@@ -88,16 +88,12 @@ class _VideoWorker:
             try:
                 done += self._work(row)
             except Exception as error:  # a row, not the end of the job
-                done.append(self._failed(row, error))
+                done.append(failed_row(_of_video(row), self._job.pictures.settings, error))
         return done
 
     def give_up(self, row: Row) -> Row:
         """Return a row for what ended its workers; see `engine.Worker`."""
-        reason = f"ended {MAX_ATTEMPTS} workers, by lack of memory or a crash"
-        return {**self._failed(row, ValueError(reason)), "kind": "crash"}
-
-    def _failed(self, row: Row, error: BaseException) -> Row:
-        return failed_row(_of_video(row), self._job.pictures.settings, error)
+        return given_up_row(_of_video(row), self._job.pictures.settings)
 
     def _work(self, row: Row) -> list[Row]:
         raise NotImplementedError
@@ -127,7 +123,6 @@ class _Scanner(_VideoWorker):
                 settings = job.pictures.settings
                 return [finished_row(_of_video(row), settings, status=UNCHANGED, **values)]
             starts, frames = self._scan(path)
-        starts = [start for start in starts if start[0] < frames]
         rows = []
         for i, (first, start) in enumerate(starts):
             last, end = starts[i + 1] if i + 1 < len(starts) else (frames, None)
@@ -187,23 +182,21 @@ class _SegmentWorker(_VideoWorker):
         return [{**row, "seconds": time.perf_counter() - start}]
 
     def _stylize(self, row: Row, path: Path, made: Path) -> None:
-        # Times in the video; those before the first one are a container's offset.
         whole = VideoConfig(
             input=str(path), output=str(made), compare=self._job.pictures.config.compare
         )
         draw = make_frame_stylizer(
             self._stylizer, whole, self._config, self._job.stabilizer, FaceConfig()
         )
-        first = row["first"] == 0
-        span = Span(Fraction(0) if first else row["start"], row["end"])
-        with self._open(path, span) as reader:
+        # The first segment starts at 0: a container's offset comes before its first frame.
+        start = row["start"] if row["first"] else Fraction(0)
+        with self._open(path, Span(start, row["end"])) as reader:
             reader.audio = reader.subtitles = ()
             reader.attachments, reader.chapters = [], []
-            offset = Fraction(0) if first else row["start"]
             report = stylize_frames(
                 reader,
                 made,
-                _at(draw, reader.time_base, offset),
+                _at(draw, reader.time_base, start),
                 encoding=self._job.encoding,
                 keep_alpha=not whole.compare,
             )
@@ -291,7 +284,7 @@ class _Segments(PartialVideo):
                     yield packet, rank + part["first"]
 
     def close(self) -> None:
-        """Hold nothing open."""
+        """Close nothing: `packets` closes each segment."""
 
 
 def _record(frames: int, height: int, width: int) -> ResumeRecord:
