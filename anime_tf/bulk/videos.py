@@ -29,7 +29,7 @@ from anime_tf.metrics.cuts import CutDetector
 from anime_tf.video.config import StabilizerConfig, VideoConfig
 from anime_tf.video.pipeline import stylize_frames
 from anime_tf.video.resume import PartialVideo, ResumedVideoWriter, ResumeRecord
-from anime_tf.video.stylize import make_frame_stylizer
+from anime_tf.video.stylize import frame_stylizer_maker
 
 if TYPE_CHECKING:
     import av
@@ -185,7 +185,7 @@ class _SegmentWorker(_VideoWorker):
         whole = VideoConfig(
             input=str(path), output=str(made), compare=self._job.pictures.config.compare
         )
-        draw = make_frame_stylizer(
+        make = frame_stylizer_maker(
             self._stylizer, whole, self._config, self._job.stabilizer, FaceConfig()
         )
         # The first segment starts at 0: a container's offset comes before its first frame.
@@ -196,7 +196,7 @@ class _SegmentWorker(_VideoWorker):
             report = stylize_frames(
                 reader,
                 made,
-                _at(draw, reader.time_base, start),
+                _at(make(), reader.time_base, start),
                 encoding=self._job.encoding,
                 keep_alpha=not whole.compare,
             )

@@ -72,34 +72,38 @@ def stylize_video(
         from anime_tf.inference.stylizer import Stylizer
 
         network = Stylizer(stylizer, ema_statistics=stabilizer.uses_statistics)
-        make = partial(make_frame_stylizer, network, config, stylizer, stabilizer, faces)
-        live: LiveStylizer | None = None
+        make = frame_stylizer_maker(network, config, stylizer, stabilizer, faces)
+        draw: FrameStylizer
+        status: Callable[[], str]
         if isinstance(source, CameraReader):
-            live = LiveStylizer(make, span.rate or DEFAULT_RATE, stylizer.max_side)
+            draw = live = LiveStylizer(make, span.rate or DEFAULT_RATE, stylizer.max_side)
+            status = partial(_live_status, source, live)
+        else:
+            draw, status = make(), lambda: ""
         try:
             report = stylize_frames(
                 source,
                 config.output,
-                live or make(),
+                draw,
                 encoding=encoding,
                 preview=config.preview,
                 settings=settings,
                 resume=config.resume,
                 stop=stop,
                 keep_alpha=not config.compare,
-                status=lambda: _live_status(source, live),
+                status=status,
                 warm_up_seconds=_warm_up_seconds(config, stabilizer),
             )
         except MemoryError as error:
             raise ValueError(f"{config.input}: {error}") from error
-        if live is not None:
-            logging.info("%s: %s", source.path, _live_status(source, live))
+        if source.is_live:
+            logging.info("%s: %s", source.path, status())
         return report
 
 
-def _live_status(source: VideoReader, live: LiveStylizer | None) -> str:
-    """Return the size of the frames and the number of dropped ones; empty for a file."""
-    if not isinstance(source, CameraReader) or live is None or live.size_hw is None:
+def _live_status(source: CameraReader, live: LiveStylizer) -> str:
+    """Return the size of the frames and the number of dropped ones; empty before the first."""
+    if live.size_hw is None:
         return ""
     height, width = live.size_hw
     return f"{width}x{height} stylized, {source.dropped} dropped"
@@ -120,33 +124,40 @@ def record_settings(*configs: Config) -> dict[str, str]:
     return made
 
 
-def make_frame_stylizer(
+def frame_stylizer_maker(
     stylizer: Stylizer,
     config: VideoConfig,
     stylizer_config: StylizerConfig,
     stabilizer: StabilizerConfig,
     face_config: FaceConfig,
-) -> FrameStylizer:
-    """Make the function of the frames of one video, or of one shot and those after it."""
-    from anime_tf.faces.detect import FaceFinder
+) -> Callable[[], FrameStylizer]:
+    """Load the models of faces, and return a function that makes a `FrameStylizer`.
 
-    finder = None if config.faces == "off" else FaceFinder(face_config)
-    draw = make_stabilizer(stylizer, stabilizer)
-    if finder is not None:
+    One is for the frames of one video, of one shot and those after it, or of one size.
+    """
+    if config.faces != "off":
         from anime_tf.faces.batch import make_face_stylizer
+        from anime_tf.faces.detect import FaceFinder
         from anime_tf.faces.track import FaceTracker
         from anime_tf.faces.video_faces import VideoFaceStylizer
 
+        finder = FaceFinder(face_config)
         faces = make_face_stylizer(stylizer, stylizer_config, face_config, finder)
-        draw = VideoFaceStylizer(draw, faces, FaceTracker(finder, config.face_every))
-    if not config.compare:
-        return draw
 
-    def side_by_side(rgb_u8: np.ndarray, seconds: float) -> np.ndarray:
-        photo = pictures.limit_side(pictures.Picture(rgb_u8), stylizer_config.max_side)
-        return geometry.side_by_side(photo.rgb_u8, draw(rgb_u8, seconds))
+    def make() -> FrameStylizer:
+        draw = make_stabilizer(stylizer, stabilizer)
+        if config.faces != "off":
+            draw = VideoFaceStylizer(draw, faces, FaceTracker(finder, config.face_every))
+        if not config.compare:
+            return draw
 
-    return side_by_side
+        def side_by_side(rgb_u8: np.ndarray, seconds: float) -> np.ndarray:
+            photo = pictures.limit_side(pictures.Picture(rgb_u8), stylizer_config.max_side)
+            return geometry.side_by_side(photo.rgb_u8, draw(rgb_u8, seconds))
+
+        return side_by_side
+
+    return make
 
 
 def _warm_up_seconds(config: VideoConfig, stabilizer: StabilizerConfig) -> float:
