@@ -174,12 +174,8 @@ class _Pipeline:
         progress = Progress(reader.expected_frames, "frames", done=self._done)
         with progress, ThreadPoolExecutor(2, "video") as threads:
             writing = threads.submit(self._write, progress)
-            pieces: Iterable[_Piece] = decoded
-            if reader.is_live:
-                pieces = _pieces(reader)
-                decoded.end()
-            else:
-                reading = threads.submit(self._read)
+            reading = None if reader.is_live else threads.submit(self._read)
+            pieces: Iterable[_Piece] = _pieces(reader) if reading is None else decoded
             # If the writer fails, the others must not wait for room.
             writing.add_done_callback(lambda _: stylized.abandon())
             try:
@@ -190,7 +186,7 @@ class _Pipeline:
                     stylized.put(self._stylize(piece, stylize))
                 if self._stopped:
                     decoded.abandon()
-                elif not reader.is_live:
+                elif reading is not None:
                     reading.result()
                 stylized.end()
                 path = writing.result()

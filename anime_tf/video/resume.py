@@ -158,7 +158,7 @@ class PartialVideo(Closeable):
             context = self._stream.codec_context
             self.codec, self.size_hw = context.name, (context.height, context.width)
             self.has_alpha = has_alpha_mode(self._stream)
-            self.parameters = bytes(self._stream.codec_context.extradata or b"")
+            self.parameters = bytes(context.extradata or b"")
             times = [packet.pts or 0 for packet in self._demux()]
             self._ranks = {pts: rank for rank, pts in enumerate(sorted(set(times)))}
             if len(times) != record.frames or len(self._ranks) != record.frames:
