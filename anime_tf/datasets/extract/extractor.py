@@ -184,11 +184,7 @@ def extract_frames(
     folder = Path(output_dir)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder}: expected a folder for the pictures, got a file")
-    manifest = Manifest(folder)
-    earlier = set(manifest.videos) - {path.name for path in paths}
-    check_unique_stems([*paths, *map(Path, sorted(earlier))])
-    for path in paths:
-        _check_record(manifest, path, settings)
+    manifest = _open_manifest(folder, paths, settings)
     extractor = _Extractor(manifest, settings, max_pictures)
     reports: list[VideoReport] = []
     for path in paths:
@@ -228,12 +224,19 @@ def merge_frames(
     Raises:
         ValueError: As of `extract_frames`.
     """
-    manifest = Manifest(output_dir)
-    check_unique_stems([*parts, *map(Path, sorted(set(manifest.videos) - {p.name for p in parts}))])
-    for video in parts:
-        _check_record(manifest, video, settings)
+    manifest = _open_manifest(Path(output_dir), list(parts), settings)
     extractor = _Extractor(manifest, settings, 0)
     return [extractor.merge(video, Manifest(part)) for video, part in parts.items()]
+
+
+def _open_manifest(folder: Path, videos: Sequence[Path], settings: FrameSettings) -> Manifest:
+    """Open the records of a folder; raise ValueError unless the videos can be added to it."""
+    manifest = Manifest(folder)
+    earlier = set(manifest.videos) - {video.name for video in videos}
+    check_unique_stems([*videos, *map(Path, sorted(earlier))])
+    for video in videos:
+        _check_record(manifest, video, settings)
+    return manifest
 
 
 def _check_record(manifest: Manifest, video: Path, settings: FrameSettings) -> None:
