@@ -63,9 +63,8 @@ export class ServerBackend implements Backend {
     job: Job, options: Options, signal: AbortSignal, tell: (words: string, part?: number) => void,
   ): Promise<Drawn> {
     const begin = performance.now();
-    const query = queryOf(options);
     const cut = options.faces === 'crop' && !job.clip; // faces of videos stay in their place
-    if (this.faces) query.set('faces', cut || options.faces === 'off' ? options.faces : 'blend');
+    const query = this.query(options, cut || options.faces === 'off' ? options.faces : 'blend');
     if (job.clip) return this.clip(job, query, signal, tell);
     query.set('format', 'png');
     tell(this.plan(job));
@@ -105,10 +104,15 @@ export class ServerBackend implements Backend {
   }
 
   async frame(frame: Blob, _width: number, _height: number, options: Options, signal: AbortSignal): Promise<Blob> {
-    const query = queryOf(options);
+    const query = this.query(options, 'off'); // whatever the style recommends
     query.set('format', 'jpeg');
-    if (this.faces) query.set('faces', 'off'); // whatever the style recommends
     return (await this.post(`api/pictures?${query}`, frame, signal, () => undefined)).blob();
+  }
+
+  private query({style, strength, keep}: Options, faces: string): URLSearchParams {
+    const query = new URLSearchParams({style, strength: String(strength), keep_color: keep ? '1' : '0'});
+    if (this.faces) query.set('faces', faces);
+    return query;
   }
 
   /** Posts a file; retries while the server is busy. */
@@ -135,12 +139,6 @@ export class ServerBackend implements Backend {
   forget(job: Job): void {
     this.end(job);
   }
-}
-
-function queryOf(options: Options): URLSearchParams {
-  return new URLSearchParams({
-    style: options.style, strength: String(options.strength), keep_color: options.keep ? '1' : '0',
-  });
 }
 
 class Busy extends Plain {
