@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from absl import logging
 
+from anime_tf.config import settings
 from anime_tf.errors import first_line
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.io import pictures
@@ -155,7 +156,7 @@ class StylizationService(Closeable):
             self._network_thread.submit(stylizer, np.zeros((64, 64, 3), np.uint8))
 
     def live_rates(self) -> dict[str, float]:
-        """Measure frames of `LIVE_SIZE_HW` per second by each loaded style, once; takes seconds."""
+        """Measure each loaded style once, in frames of `LIVE_SIZE_HW` per second; takes seconds."""
         with self._measuring:
             for name, stylizer in list(self._stylizers.items()):
                 if name not in self._rates:
@@ -203,25 +204,24 @@ class StylizationService(Closeable):
             client, lambda: self._stylize_clip(source, target, options, progress)
         )
 
-    def _load(self, style: Style, **settings: Any) -> Stylizer:
+    def _load(self, style: Style, **changes: Any) -> Stylizer:
         from anime_tf.inference.stylizer import Stylizer
 
         engine = engine_for(style, self.config.engine)
         if engine != self.config.engine:
-            settings["engine_precision"] = "auto"
+            changes["engine_precision"] = "auto"
         # Settings that the server was given, such as --max_side, come before recommended ones.
-        default = StylizerConfig()
+        known = settings(StylizerConfig)
         recommended = {
             name: value
             for name, value in style.settings.items()
-            if name in StylizerConfig.__annotations__
-            and getattr(self.config, name) == getattr(default, name)
+            if name in known and getattr(self.config, name) == known[name].default
         }
         if recommended:
             words = format_settings(recommended)
             logging.info("settings that %s recommends: %s", style.name, words)
         return Stylizer(
-            self.config, weights=style.path, engine=engine, **{**recommended, **settings}
+            self.config, weights=style.path, engine=engine, **{**recommended, **changes}
         )
 
     def _stylizer(self, name: str) -> Stylizer:
@@ -292,14 +292,13 @@ class StylizationService(Closeable):
 
         def cut_out(photo_u8: np.ndarray) -> np.ndarray:
             photo = pictures.limit_side(pictures.as_picture(photo_u8), stylizer.config.max_side)
-            found = sorted(
-                finder(photo.rgb_u8), key=lambda face: OrientedSquare.from_face(face).side
-            )
+            found = finder(photo.rgb_u8)
             if not found:
                 raise HttpError(
                     422, "There is no face in this picture: choose to stylize the whole picture."
                 )
-            return faces.portraits(photo.rgb_u8, found[-1:])[0]
+            largest = max(found, key=lambda face: OrientedSquare.from_face(face).side)
+            return faces.portraits(photo.rgb_u8, [largest])[0]
 
         return cut_out
 
@@ -310,13 +309,12 @@ class StylizationService(Closeable):
         from anime_tf.faces.face_stylizer import FaceStylizer
 
         recommended = self.styles[options.style].settings
-        prefix = FaceConfig.FLAG_PREFIX
-        settings = {
-            name.removeprefix(prefix): value
-            for name, value in recommended.items()
-            if name.startswith(prefix)
+        changes = {
+            name: recommended[one.flag]
+            for name, one in settings(FaceConfig).items()
+            if one.flag in recommended
         }
-        return FaceStylizer(stylizer, finder, **settings)
+        return FaceStylizer(stylizer, finder, **changes)
 
     # --- clips --------------------------------------------------------------------------------
 
