@@ -27,10 +27,10 @@ GROW_FRAMES = 30
 """
 
 GROW_SHARE = 0.75
-"""Largest share of the time of a frame that the larger scale may be expected to take."""
+"""The scale grows only if the larger one is expected to take at most this share of the time."""
 
 HURRY = 2.0
-"""A frame that takes longer by this factor shrinks the next one at once."""
+"""A frame that takes more than this multiple of its time shrinks the next one at once."""
 
 
 class AdaptiveScale:
@@ -43,46 +43,42 @@ class AdaptiveScale:
     """
 
     def __init__(self, rate: Fraction | float) -> None:
-        self.scale = SCALES[0]
         self._budget = float(1 / rate)
-        self._begin(self.scale)
+        self._begin(SCALES[0])
 
     def _begin(self, scale: float) -> None:
         self.scale = scale
         self._times: deque[float] = deque(maxlen=MEASURED_FRAMES)
         self._count = -1  # the first frame of a size also prepares the network for it
 
-    def add(self, seconds: float) -> bool:
-        """Add the time of a frame at the present scale; return whether the scale has changed."""
+    def add(self, seconds: float) -> None:
+        """Add the time of a frame at the present scale, and choose the scale of the next one."""
         self._count += 1
         if self._count == 0:
-            return False
+            return
         self._times.append(seconds)
         if len(self._times) < MEASURED_FRAMES and seconds <= HURRY * self._budget:
-            return False
+            return
         time_per_area = median(self._times) / self.scale**2
-        if time_per_area * self.scale**2 > self._budget:
-            fitting = [s for s in SCALES if time_per_area * s**2 <= self._budget]
-            return self._change([*fitting, SCALES[-1]][0])
-        larger = SCALES[max(0, SCALES.index(self.scale) - 1)]
-        if self._count >= GROW_FRAMES and time_per_area * larger**2 <= GROW_SHARE * self._budget:
-            return self._change(larger)
-        return False
-
-    def _change(self, scale: float) -> bool:
-        if scale == self.scale:
-            return False
-        self._begin(scale)
-        return True
+        scale = self.scale
+        if time_per_area * scale**2 > self._budget:
+            fitting = (s for s in SCALES if time_per_area * s**2 <= self._budget)
+            scale = next(fitting, SCALES[-1])
+        elif self._count >= GROW_FRAMES:
+            larger = SCALES[max(0, SCALES.index(scale) - 1)]
+            if time_per_area * larger**2 <= GROW_SHARE * self._budget:
+                scale = larger
+        if scale != self.scale:
+            self._begin(scale)
 
 
 class LiveStylizer:
-    """Stylizes frames at the size at which a frame rate is reached; a `FrameStylizer`.
+    """Stylizes frames at the largest size that reaches a frame rate; a `FrameStylizer`.
 
     Results are enlarged to the size of the frames, so that the output keeps one size.
 
     Args:
-        make_stylize: Makes what stylizes frames of one size; called again for another size.
+        make_stylize: Returns a new function for the frames of one size; called for each size.
         rate: Frames per second to reach.
         max_side: Longest side of the results; 0 for no limit.
         clock: Returns seconds.

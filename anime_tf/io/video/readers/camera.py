@@ -36,7 +36,7 @@ class Camera(Protocol):
 
 
 class OpenCVCamera:
-    """A `Camera` of the system, by OpenCV: it numbers cameras alike on every system.
+    """A `Camera` of the system; OpenCV numbers them alike on every system.
 
     Args:
         source: Number of the camera, 0 for the first; or anything else that OpenCV opens.
@@ -71,7 +71,7 @@ class OpenCVCamera:
 class CameraReader(FrameReader):
     """Reads the newest frame of a camera, until it is stopped or the span ends.
 
-    A thread takes every frame from the camera and keeps the last one alone: frames that come while
+    A thread takes every frame from the camera and keeps only the last one. Frames that come while
     the previous one is stylized are dropped, so the delay does not grow. Times are those of
     arrival.
 
