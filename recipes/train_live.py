@@ -104,7 +104,7 @@ class Pairs:
 
 
 def begin_with(model: keras.Model, source: keras.Model) -> None:
-    """Give a generator the weights of one as wide or narrower; its pictures stay the same.
+    """Copy the weights of an equally wide or narrower generator; the pictures stay the same.
 
     The channels of `source` come first and read nothing of the added ones, whose own kernels keep
     their random start.

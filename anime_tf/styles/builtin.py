@@ -37,8 +37,8 @@ class BuiltinStyle:
 
 
 _DATA = (
-    "346 photos, CC0 or public domain, listed in recipes/photos.json of anime_tf, and what the "
-    "painter of anime_tf makes of them, as docs/builtin_styles.md tells"
+    "346 photos, CC0 or public domain, listed in recipes/photos.json of anime_tf, and their "
+    "paintings by the painter of anime_tf; see docs/builtin_styles.md"
 )
 
 
