@@ -14,10 +14,10 @@ class ClusterConfig(Config):
     """Settings of the workers.
 
     Attributes:
-        address: Running Ray cluster: auto for that of this machine, or HOST:PORT of its head. local
-            starts Ray on this machine for the time of the job.
-        workers: Number of workers, each with a network of its own; 0 takes as many as the CPUs, or
-            with --num_gpus the GPUs, of the cluster are enough for.
+        address: Running Ray cluster: auto for the one of this machine, or HOST:PORT of its head.
+            local starts Ray on this machine and stops it after the job.
+        workers: Number of workers, each with a network of its own; 0 for as many as the CPUs, and
+            with --num_gpus the GPUs, of the cluster allow.
         num_cpus: CPUs per worker, and threads of its network.
         num_gpus: GPUs per worker; 0.5 lets two workers share one.
     """
@@ -33,15 +33,15 @@ class BulkConfig(Config):
     """Settings of the verb ``bulk``.
 
     Attributes:
-        input: Pictures and videos: a folder with all below it, a quoted pattern, a file, or a list
-            of addresses (.csv or .parquet with a column path). Addresses are paths, file://, s3://,
-            gs://, or of any kind that fsspec reads.
-        output: Folder for the results, an address too; it keeps the structure of the input. Its
-            folder _bulk holds the manifest and summary.json.
-        resume: Skip what the manifest says is done, with the same input and settings.
-        task_size: Pictures per task: what a lost worker repeats at most, and Ray schedules at once.
-        batch_size: Pictures of one size that run together. More than 1 helps GPUs; the results may
-            then differ in a gray level.
+        input: Pictures and videos: a folder with all subfolders, a quoted pattern, a file, or a
+            list of addresses (.csv or .parquet with a column path). An address is a path, file://,
+            s3://, gs://, or any URL that fsspec reads.
+        output: Path or address of the folder for the results; it keeps the structure of the input.
+            Its folder _bulk holds the manifest and summary.json.
+        resume: Skip results that the manifest lists as done with the same input and settings.
+        task_size: Pictures per task, the unit that Ray schedules and a lost worker repeats.
+        batch_size: Pictures of one size that run together. More than 1 helps GPUs; results may then
+            differ by one gray level.
         segment_frames: Smallest number of frames of a video's segment; segments begin at cuts,
             and with --stabilize=off anywhere.
     """

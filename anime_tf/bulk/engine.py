@@ -1,4 +1,4 @@
-"""Ray: rows in, rows out, through workers that are started again when they are lost."""
+"""Workers on Ray: rows in, rows out; a lost worker is restarted and its task repeated."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ GIVE_UP_REASON = f"ended {MAX_ATTEMPTS} workers, by lack of memory or a crash"
 
 
 class Worker(Protocol):
-    """Works on rows in an actor, in which it is made once."""
+    """Processes rows; each actor makes one worker and keeps it."""
 
     def work(self, rows: list[Row]) -> list[Row]:
-        """Return rows for some rows; a failure is a row, too."""
+        """Return the results of rows; a failure is a row, too."""
 
     def give_up(self, row: Row) -> Row:
-        """Return the row of a failure that ended `MAX_ATTEMPTS` workers."""
+        """Return the result of a row that ended `MAX_ATTEMPTS` workers."""
 
 
 @contextlib.contextmanager
@@ -83,13 +83,13 @@ def worker_count(config: ClusterConfig) -> int:
 def run(
     rows: Sequence[Row], task_size: int, worker: type, arguments: Any, config: ClusterConfig
 ) -> Iterator[Row]:
-    """Yield the rows that a worker returns for each row, in the order in which they are done.
+    """Process rows by workers; yield their results as they finish, in any order.
 
     Args:
         rows: Anything that can be pickled.
-        task_size: Rows per task. A task of a lost worker is done again as a whole.
-        worker: A class of `Worker`.
-        arguments: Its argument.
+        task_size: Rows per task. The task of a lost worker is repeated as a whole.
+        worker: Class with the methods of `Worker`.
+        arguments: Argument of its constructor.
         config: Number and size of workers.
     """
     import pyarrow as pa

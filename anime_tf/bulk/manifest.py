@@ -13,7 +13,7 @@ from anime_tf.bulk import storage
 FOLDER = "_bulk"
 DONE, FAILED, UNCHANGED = "done", "failed", "unchanged"  # values of `status`
 
-_FLUSH_ROWS, _FLUSH_SECONDS = 20_000, 10.0  # that a killed job loses at most, and does again
+_FLUSH_ROWS, _FLUSH_SECONDS = 20_000, 10.0  # a killed job loses and repeats at most these
 
 
 def schema() -> Any:
@@ -44,7 +44,7 @@ def schema() -> Any:
 
 
 class Manifest:
-    """Rows of earlier runs, and those of this run, written now and then and by `flush`."""
+    """Reads the rows of earlier runs; writes those of this run in parts."""
 
     def __init__(self, output: str) -> None:
         self._folder = storage.join(output, f"{FOLDER}/manifest")

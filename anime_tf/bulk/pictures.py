@@ -34,7 +34,7 @@ _REQUESTS = 8  # to the storage at a time
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """Weights that travel to the nodes; read by `make`."""
+    """Weights file that travels to the nodes; `make` writes it there."""
 
     path: str
     digest: str
@@ -61,7 +61,7 @@ class WeightsFile:
 
 @dataclass(frozen=True)
 class PictureJob:
-    """Argument of `PictureWorker`; of an output of one network."""
+    """Argument of `PictureWorker`."""
 
     output: str  # address of the folder
     settings: str  # digest, see `manifest.schema`

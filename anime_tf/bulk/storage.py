@@ -104,7 +104,7 @@ def local_copy(address: str) -> Iterator[Path]:
 
 
 def info(address: str) -> FileInfo | None:
-    """Return what tells a file from a changed one; None for a folder or nothing."""
+    """Return size and time of change of a file; None for a folder or nothing."""
     filesystem, name = _open(address)
     with _errors_naming(address):
         found = filesystem.get_file_info([name])[0]

@@ -49,10 +49,10 @@ class VideoJob:
 
 
 def stylize_videos(rows: Sequence[Row], job: VideoJob, config: ClusterConfig) -> Iterator[Row]:
-    """Stylize videos; yields a row for each, as `pictures.PictureWorker` does for pictures.
+    """Stylize videos; yield a row for each, as `pictures.PictureWorker` does for pictures.
 
-    Frames, times and audio are those of ``video``. So are the pictures before encoding, because its
-    stabilizer, too, begins anew at a cut.
+    Frames, times and audio equal those of ``video``. So do the pictures before encoding: the
+    stabilizer starts afresh at each cut in both.
     """
     segments: list[Row] = []
     for row in engine.run(rows, 1, _Scanner, job, config):
@@ -218,7 +218,7 @@ def _at(draw: FrameStylizer, time_base: Fraction, offset: Fraction) -> FrameStyl
 
 
 class _Joiner(_VideoWorker):
-    """Joins the segments of a video, and adds all else of it."""
+    """Joins the segments of a video; all but the frames comes from the input."""
 
     def _work(self, row: Row) -> list[Row]:
         start = time.perf_counter()
