@@ -20,6 +20,7 @@ from anime_tf.datasets.extract.extractor import (
     merge_frames,
 )
 from anime_tf.datasets.extract.manifest import Manifest
+from anime_tf.errors import error_line
 from anime_tf.io.terminal import Progress, write_line
 
 _PARTS = ".parts"  # folder below the output, with a folder per video; hidden from searches
@@ -90,4 +91,4 @@ class _FramesWorker:
             part = self._job.folder / video.stem
             return extract_frames([video], part, self._job.settings).videos[0]
         except (OSError, ValueError) as error:
-            return VideoReport(video, (), None, failure=str(error))
+            return VideoReport(video, (), None, failure=error_line(error))

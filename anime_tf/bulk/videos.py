@@ -18,6 +18,7 @@ from anime_tf.bulk.engine import Row
 from anime_tf.bulk.manifest import DONE, FAILED, FOLDER, UNCHANGED
 from anime_tf.bulk.pictures import PictureJob, failed_row, finished_row, given_up_row
 from anime_tf.faces.config import FaceConfig
+from anime_tf.inference import cache
 from anime_tf.io.video.codecs import VideoEncoding
 from anime_tf.io.video.decoding import VideoDecoding
 from anime_tf.io.video.ffmpeg import STILL_PICTURE
@@ -116,7 +117,7 @@ class _Scanner(_VideoWorker):
         if job.pictures.config.faces != "off":
             raise ValueError(f"{row['input']}: expected --faces=off for videos of bulk jobs")
         with storage.local_copy(row["input"]) as path:
-            digest = _file_digest(path)
+            digest = cache.digest(path, "a video")
             row = {**row, "input_digest": digest, "input_bytes": path.stat().st_size}
             if digest == row["previous"]:
                 values = {"outputs": row["outputs"], "output_bytes": row["output_bytes"]}
@@ -289,11 +290,3 @@ class _Segments(PartialVideo):
 
 def _record(frames: int, height: int, width: int) -> ResumeRecord:
     return ResumeRecord({}, {}, frames, seconds=0.0, height=height, width=width, size=0)
-
-
-def _file_digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -92,12 +92,15 @@ def store_json(key: str, content: Any) -> None:
     store(key, json.dumps(content, indent=1).encode())
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, or of all files in a folder, in hexadecimal."""
+def digest(path: Path, expected: str = "weights") -> str:
+    """Return the SHA-256 of a file, or of all files in a folder, in hexadecimal.
+
+    `expected` names the contents in errors.
+    """
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     sha = hashlib.sha256()
     for file in files:
-        with open_plain_file(file, "weights") as stream:
+        with open_plain_file(file, expected) as stream:
             while block := stream.read(1 << 20):
                 sha.update(block)
     return sha.hexdigest()

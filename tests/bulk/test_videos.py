@@ -19,7 +19,9 @@ pytest.importorskip("ray", reason="Ray (the extra cluster) is not installed")
 from anime_tf.bulk import storage
 from anime_tf.bulk.config import BulkConfig, ClusterConfig
 from anime_tf.bulk.job import run_job
-from anime_tf.bulk.manifest import Manifest
+from anime_tf.bulk.manifest import FAILED, Manifest
+from anime_tf.bulk.pictures import PictureJob
+from anime_tf.bulk.videos import VideoJob, _Scanner
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import InferConfig, StylizerConfig
 from anime_tf.io.video.codecs import VideoEncoding
@@ -99,3 +101,16 @@ def test_segments_make_the_video_of_one_process(s3, nodes, exports, tmp_path):
             np.testing.assert_array_equal(frame, same, err_msg=f"frame {number}")
     again = run()
     assert (again.skipped, again.done, len(again.failures)) == (1, 0, 1)
+
+
+def test_a_named_pipe_among_videos_is_a_failure(tmp_path):
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    pictures = PictureJob(
+        "", "", InferConfig(str(tmp_path)), StylizerConfig(), FaceConfig(), None, 1
+    )
+    job = VideoJob(pictures, StabilizerConfig(), VideoEncoding(), VideoDecoding(), 100)
+    row = {"input": str(pipe), "output": "pipe.mp4", "previous": ""}
+    (failed,) = _Scanner(job).work([row])
+    assert (failed["status"], failed["kind"]) == (FAILED, "picture")
+    assert failed["reason"] == f"{pipe}: expected a video, got a named pipe"
