@@ -78,7 +78,8 @@ def test_cut_files_are_refused_or_decoded_on_request(name, caplog, capfd):
     elif "progressive" not in name:  # whose every scan is the whole picture
         np.testing.assert_array_equal(picture.rgb_u8[:8], expected.rgb_u8[:8])
     assert f"{name}: it " in caplog.text and "the rest of the picture is missing" in caplog.text
-    assert capfd.readouterr().err == "" or "absl" in caplog.text
+    # The libraries write nothing; the warning is there if an earlier test set up the log.
+    assert all(f"{name}: it " in line for line in capfd.readouterr().err.splitlines())
 
 
 def _large(name):

@@ -6,6 +6,7 @@ content: a playlist under the name of a video would make it open the files and a
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from anime_tf.io.kinds import HEAD_BYTES, readable_format
 from anime_tf.io.plain_file import check_plain_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from av.container import InputContainer, OutputContainer
 
@@ -28,6 +29,34 @@ DEMUXERS = (
 STILL_PICTURE = "expected a video, got a still picture; stylize it with: anime-tf infer"
 
 _OPTIONS = {"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": "file"}
+
+
+@contextlib.contextmanager
+def usual_priority() -> Iterator[None]:
+    """Keep this thread, and threads that start here, at the priority that this thread has.
+
+    Run by root, SVT-AV1 makes its own threads and the one that opens it real-time threads (FIFO,
+    99). They starve all other programs, and processes that start later inherit it.
+    """
+    tasks = "/proc/self/task"
+    if not hasattr(os, "sched_getscheduler") or not os.path.isdir(tasks):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    before = {task for task in os.listdir(tasks) if _is_real_time(task)}
+    try:
+        yield
+    finally:
+        for task in os.listdir(tasks):
+            if task not in before and _is_real_time(task):
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setscheduler(int(task), policy, parameters)
+
+
+def _is_real_time(task: str) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        return os.sched_getscheduler(int(task)) in (os.SCHED_FIFO, os.SCHED_RR)
+    return False
 
 
 def open_input(path: str | os.PathLike[str], format_name: str | None = None) -> InputContainer:

@@ -13,7 +13,7 @@ from absl import logging
 from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
 from anime_tf.io.marks import MARK
 from anime_tf.io.video.codecs import CODECS, DEFAULT_ENCODING, VideoEncoding, available_encoder
-from anime_tf.io.video.ffmpeg import open_output
+from anime_tf.io.video.ffmpeg import open_output, usual_priority
 from anime_tf.io.video.frames import EXACT_CHROMA, Frame
 from anime_tf.io.video.readers.base import VideoReader
 from anime_tf.io.video.writers.base import discard, ffmpeg_errors_naming, fit
@@ -131,7 +131,8 @@ class VideoFileWriter(AtomicWriter):
                 if added is not None:
                     self._streams[stream.index] = added
             self._attach(container)
-            container.start_encoding()
+            with usual_priority():
+                container.start_encoding()
         except BaseException:
             discard(container, self._temporary)
             raise

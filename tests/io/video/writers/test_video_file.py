@@ -1,4 +1,5 @@
 import io
+import os
 from fractions import Fraction
 
 import av
@@ -11,6 +12,7 @@ from anime_tf.io.video.codecs import CODECS, CONTAINERS, VideoEncoding
 from anime_tf.io.video.frames import Frame
 from anime_tf.io.video.open import check_target, open_reader, open_writer
 from anime_tf.io.video.span import Span
+from anime_tf.io.video.writers.video_file import VideoFileWriter
 
 # What the encoders at their best quality and YUV leave of a picture of two colors; other errors
 # are 20 and more.
@@ -88,6 +90,21 @@ def test_every_codec_keeps_frames_times_and_colors(tmp_path, suffix, codec):
             assert context.codec_tag == "hvc1"
     for frame in after.frames:
         assert np.abs(corners(frame) - [TOP_LEFT, REST, REST, REST]).max() <= VIDEO_STEPS
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="no list of threads")
+def test_no_encoder_makes_threads_real_time(tmp_path, monkeypatch):
+    write_video(tmp_path / "a.mkv", [np.zeros((64, 64, 3), np.uint8)] * 2)
+    own, found = os.sched_getscheduler(0), set()
+    write_frame = VideoFileWriter.write_frame
+
+    def write_and_look(self, frame):
+        write_frame(self, frame)
+        found.update(os.sched_getscheduler(int(task)) for task in os.listdir("/proc/self/task"))
+
+    monkeypatch.setattr(VideoFileWriter, "write_frame", write_and_look)
+    copy(tmp_path / "a.mkv", tmp_path / "b.mkv", encoding=VideoEncoding("av1"))
+    assert found == {own} and os.sched_getscheduler(0) == own
 
 
 def test_crf_changes_file_size(tmp_path):
