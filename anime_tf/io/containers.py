@@ -33,6 +33,8 @@ _ORIENTATION = 0x0112  # tag of TIFF and EXIF
 MIN_ZEROS = 16  # bytes of zeros at the end of a JPEG that are no compressed data
 _MAX_PROFILE = 1 << 24  # bytes; CMYK profiles have 3 million
 _MAX_PADDING = 1 << 26  # largest number of missing bytes that zeros take the place of
+# A cut file is decoded up to this size, or with at most so many pixels for each byte that is left.
+_MAX_CUT_PIXELS, _MAX_CUT_RATIO = 1 << 24, 1024
 _MAX_COMPARED = 1 << 28  # larger JPEGs without an end marker are not checked for missing pixels
 # Largest number of scans of a progressive JPEG: encoders write about ten, and each takes the time
 # of decoding all pixels.
@@ -120,11 +122,15 @@ def parse(data: bytes, name: str, max_pixels: int, *, allow_truncated: bool = Fa
             "bits per channel in RGB first"
         ) from error
     except _TruncatedError as error:
-        if not allow_truncated or error.container is None:
+        rest = error.container
+        if rest is not None:
+            pixels = rest.size_hw[0] * rest.size_hw[1]
+            rest = rest if pixels <= max(_MAX_CUT_PIXELS, _MAX_CUT_RATIO * len(data)) else None
+        if not allow_truncated or rest is None:
             remedy = "copy or download it again"
-            remedy += "" if error.container is None else ", or use --allow_truncated"
+            remedy += "" if rest is None else ", or use --allow_truncated"
             raise ValueError(f"{broken}, {error}; {remedy}") from error
-        container = error.container.warned(f"{error}; the rest of the picture is missing")
+        container = rest.warned(f"{error}; the rest of the picture is missing")
         container = dataclasses.replace(container, is_truncated=True)
     except MemoryError:
         raise

@@ -33,6 +33,7 @@ from pathlib import Path
 
 PARTS = ("pictures", "films", "weights", "checkpoints", "configs", "web", "models")
 HANG_SECONDS = 10.0
+LEAST_CASES = 20  # of a part, whatever the time: a machine may be busy
 START_SECONDS = 120.0  # to import, and to make the seeds
 MEMORY = 10**9  # bytes that a part may take more than with whole files
 
@@ -56,12 +57,15 @@ class Report:
 def fuzz(
     part: str, *, cases: int, seconds: float, seed: int = 0, keep: Path | None = None
 ) -> Report:
-    """Run cases of a part in a process of their own, until one of the limits is reached."""
+    """Run cases of a part in a process of their own, until one of the limits is reached.
+
+    `seconds` does not cut the first `LEAST_CASES` off.
+    """
     report = Report()
     context = multiprocessing.get_context("spawn")
     folder = Path(tempfile.mkdtemp(prefix=f"fuzz-{part}-"))
     try:
-        while report.cases < cases and report.seconds < seconds:
+        while report.cases < cases and (report.cases < LEAST_CASES or report.seconds < seconds):
             ours, theirs = context.Pipe()
             arguments = (part, seed, report.cases, cases, seconds - report.seconds, folder, theirs)
             process = context.Process(target=_work, args=arguments, daemon=True)
@@ -137,7 +141,7 @@ def _work(
     pipe.send(("", "", 0))
     end = time.monotonic() + seconds
     for number in range(first, cases):
-        if time.monotonic() > end:
+        if number >= LEAST_CASES and time.monotonic() > end:
             break
         chance = random.Random(f"{seed}-{number}")
         one = chance.choice(seeds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fuzz.harness import PARTS, fuzz
+from fuzz.harness import LEAST_CASES, PARTS, fuzz
 
 SECONDS = 4.0  # of a part, besides its start
 QUICK = [part for part in PARTS if part != "models"]  # whose exports take half a minute
@@ -16,4 +16,4 @@ def test_mutated_files_are_read_or_refused(part, tmp_path, record_property):
     record_property("fuzz", str(report))
     print(report)
     assert not report.faults, "\n".join([str(report), *report.faults])
-    assert report.cases >= 20
+    assert report.cases >= LEAST_CASES

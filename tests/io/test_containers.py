@@ -96,6 +96,13 @@ def test_files_cut_before_their_pixels_are_always_refused(name):
             decode_picture(data[:kept], name, allow_truncated=True)
 
 
+def test_a_little_of_a_huge_picture_is_always_refused():
+    data = bytearray(whole_files()["color.bmp"])
+    struct.pack_into("<i", data, 22, 3_720_744)  # the height
+    with pytest.raises(ValueError, match="^a.bmp: broken BMP .* bytes; copy or download it again$"):
+        decode_picture(bytes(data), "a.bmp", allow_truncated=True)
+
+
 def test_wrong_checksum_of_iend_is_a_warning(caplog):
     data = whole_files()["color.png"]
     picture = decode_picture(data[:-1] + b"\0", "a.png")
