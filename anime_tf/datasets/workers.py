@@ -13,10 +13,10 @@ from concurrent.futures import ProcessPoolExecutor
 
 import cv2
 import numpy as np
-import platformdirs
 
 from anime_tf.datasets.superpixels import SCALE, SIGMA, superpixels
 from anime_tf.io.atomic import write_bytes
+from anime_tf.io.paths import cache_folder
 
 
 @functools.cache
@@ -47,8 +47,7 @@ def cached_superpixels(picture_u8: np.ndarray, min_size: int) -> np.ndarray:
     """Compute `superpixels` in another process, or read them from the user's cache folder."""
     settings = f"felzenszwalb-{SCALE}-{SIGMA}-{min_size}-{picture_u8.shape}"
     digest = hashlib.sha256(settings.encode() + picture_u8.tobytes()).hexdigest()
-    folder = platformdirs.user_cache_path("anime_tf", appauthor=False, opinion=False)
-    path = folder / "superpixels" / digest[:2] / f"{digest}.png"
+    path = cache_folder() / "superpixels" / digest[:2] / f"{digest}.png"
     cached = cv2.imread(os.fspath(path)) if path.exists() else None
     if cached is not None and cached.shape == picture_u8.shape:
         return cached[..., ::-1]

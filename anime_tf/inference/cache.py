@@ -15,12 +15,12 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from absl import logging
 
 from anime_tf import __version__
 from anime_tf.inference import cpu
 from anime_tf.io.atomic import write_bytes
+from anime_tf.io.paths import cache_folder
 from anime_tf.io.plain_file import open_plain_file
 
 # environment variable that names another folder; empty disables the cache
@@ -36,7 +36,7 @@ def folder() -> Path | None:
     named = os.environ.get(FOLDER_VARIABLE)
     if named is not None:
         return Path(named) if named else None
-    return platformdirs.user_cache_path("anime_tf", appauthor=False, opinion=False)
+    return cache_folder()
 
 
 def make_key(kind: str, *facts: Any) -> str:

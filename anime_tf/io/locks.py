@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from anime_tf.io.paths import cache_folder
+
 _CONTENT_BYTES = 20  # largest content: a process number and the end of the line
 _PAUSE = 0.1  # seconds between two tries to lock
 _LOCKED_BYTE = 1 << 20  # on Windows, where locked bytes cannot be read: behind the content
@@ -97,11 +99,9 @@ def _acquire(descriptor: int) -> None:
 @contextlib.contextmanager
 def locked_output(output: str | os.PathLike[str]) -> Iterator[None]:
     """Lock an output, a file or a folder, which need not exist, against this user's processes."""
-    import platformdirs  # not for start-ups that only write files
-
     name = hashlib.sha256(os.fsencode(os.path.realpath(output))).hexdigest()[:32]
     try:
-        folder = platformdirs.user_cache_path("anime_tf", appauthor=False, opinion=False) / "locks"
+        folder = cache_folder() / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError

@@ -1,4 +1,4 @@
-"""Expansion of globs, and checks of file names."""
+"""Globs, checks of file names, and the cache folder."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ def glob_root(text: str) -> Path:
 def expand_glob(text: str) -> list[Path]:
     """List the paths that match a glob, sorted; ``**`` matches any depth."""
     return [Path(name) for name in sorted(set(glob.glob(text, recursive=True)))]
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder of this package, which may not exist yet."""
+    import platformdirs  # not for start-ups that only write files
+
+    return platformdirs.user_cache_path("anime_tf", appauthor=False, opinion=False)
 
 
 def check_writable(folder: Path) -> None:
