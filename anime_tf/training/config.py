@@ -69,6 +69,8 @@ class TrainConfig(Config):
         discriminator_width: Channels of D's first convolution, ch in the original code.
         discriminator_depth: Stages of D, n_dis in the original code.
         spectral_norm: Apply spectral normalization to D's kernels.
+        discriminator_color: Show D pictures in color; false shows it their luma alone, which
+            leaves colors to the paired losses.
         discriminator_dropout: Dropout rate after each normalized block of D.
         perceptual: Network of the content and style losses.
         perceptual_weights: Weights of the perceptual network: imagenet, random, or a file, .h5,
@@ -163,6 +165,7 @@ class TrainConfig(Config):
     discriminator_width: int = setting(64, minimum=2, maximum=512, fixed=True)
     discriminator_depth: int = setting(3, minimum=1, maximum=8, fixed=True)
     spectral_norm: bool = setting(True, fixed=True)
+    discriminator_color: bool = setting(True, fixed=True)
     discriminator_dropout: float = setting(0.0, minimum=0, below=1, fixed=True)
     perceptual: str = setting("vgg19", choices=PERCEPTUAL, fixed=True)
     perceptual_weights: str = setting("imagenet")
@@ -227,6 +230,16 @@ class TrainConfig(Config):
                 f"{self.perceptual}; its features at three depths are compared"
             )
 
+        if not self.discriminator_color:
+            if self.is_double_tail:
+                raise ValueError(
+                    "discriminator_color: expected true with discriminator=animegan_v3"
+                )
+            if self.d_gray_weight:
+                raise ValueError(
+                    "d_gray_weight: expected 0 with discriminator_color=false, got "
+                    f"{self.d_gray_weight}; without colors, gray pictures are the real ones"
+                )
         if self.is_double_tail and self.model != "animegan_v3":
             raise ValueError(f"discriminator: expected model=animegan_v3, got {self.model}")
         if not (self.init_main_tail or self.is_double_tail):

@@ -215,14 +215,15 @@ class Objective:
         """Differentiate the sum of D's logits with respect to `point`, itself differentiable."""
         with tf.GradientTape() as tape:
             tape.watch(point)
+            seen = self._seen_by_discriminator(point)
             # The reference, not the lowered network: the gradient is differentiated once more.
             # training=False: the terms make the one power iteration of a step.
-            logits = self._discriminator(point, training=False)
+            logits = self._discriminator(seen, training=False)
         return tape.gradient(logits, point)
 
     def logits(self, judged: Batch, batch: Batch) -> tf.Tensor:
         """Run D in training mode on the pictures of several terms; its dropout follows `seed`."""
-        joined = tf.concat(list(judged.values()), 0)
+        joined = self._seen_by_discriminator(tf.concat(list(judged.values()), 0))
         if not self._config.discriminator_dropout:
             return self._lowered_discriminator(joined, training=True)
         terms = list(TERM_WEIGHTS)
@@ -232,6 +233,9 @@ class Objective:
             for seed in tf.unstack(batch["seed"])
         ]
         return self._lowered_discriminator(joined, training=True, noise=_noise(tf.stack(seeds)))
+
+    def _seen_by_discriminator(self, pictures: tf.Tensor) -> tf.Tensor:
+        return pictures if self._config.discriminator_color else perceptual.to_gray(pictures)
 
     def _perceptual_terms(self, targets: Batch, generated: tf.Tensor) -> Terms:
         losses = {

@@ -94,6 +94,10 @@ def test_unknown_settings_raise():
         ({"batch_size": 0}, "batch_size: expected an integer of at least 1, got 0"),
         ({"tv_weight": -1.0}, "tv_weight: expected a number of at least 0"),
         ({"training_rate": 0}, "training_rate: expected an integer of at least 1"),
+        (
+            {"discriminator_color": False},
+            "d_gray_weight: expected 0 with discriminator_color=false",
+        ),
     ],
 )
 def test_values_are_checked(settings, message):

@@ -132,6 +132,32 @@ def test_the_discriminator_update_can_be_skipped():
     assert_close(kernel, before)
 
 
+@pytest.mark.eager
+def test_a_discriminator_of_lightness_is_blind_to_hue():
+    paired = {"paired_yuv_weight": 1.0, "d_gray_weight": 0, "d_smooth_weight": 0, "tv_weight": 0}
+    config = small_config(
+        **NO_VGG, **paired, color_weight=0, discriminator_color=False, g_learning_rate=1e-3
+    )
+    trainer = Trainer(config)
+    objective = trainer.objective
+    colors = tf.constant(np.random.default_rng(0).uniform(-0.5, 0.5, (1, 32, 32, 3)), tf.float32)
+    # Of equal luma: 0.299 of red against 0.114 of blue.
+    turned = colors + tf.constant([0.114, 0.0, -0.299])
+    inputs = network_inputs(batch())
+    logits = objective.logits({"d/real": colors}, inputs)
+    tolerance = rounding(1000)  # the largest convolution adds 8 * 8 * 9 products, and norms divide
+    assert_close(objective.logits({"d/real": turned}, inputs), logits, atol=tolerance)
+    brighter = objective.logits({"d/real": colors + 0.1}, inputs)
+    assert np.abs(brighter - logits).max() > 100 * tolerance
+    gradient = objective.discriminator_gradient(colors)
+    ratios = gradient / tf.reduce_sum(gradient, -1, keepdims=True)
+    assert_close(np.median(ratios, axis=(0, 1, 2)), [0.299, 0.587, 0.114], atol=1e-4)
+    before = trainer.generator.out_layer.get_weights()[0]
+    terms = trainer.gan_step(inputs)
+    assert set(terms) == {"g/adv", "g/paired_yuv", "g/loss", "d/real", "d/fake", "d/loss"}
+    assert np.abs(trainer.generator.out_layer.get_weights()[0] - before).max() > 0
+
+
 def test_every_term_has_a_setting():
     assert set(TERM_WEIGHTS.values()) <= set(TrainConfig.__dataclass_fields__)
 
