@@ -29,7 +29,7 @@ demo:
 test:
 	@$(MAKE_VENV) requirements-dev.txt
 	@# In a few processes, a file in one piece; each has a TensorFlow of its own, 1 to 2 GB.
-	$(VENV_PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+	$(VENV_PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=20 $(ARGS)
 
 lint:
 	@$(MAKE_VENV) requirements-dev.txt
