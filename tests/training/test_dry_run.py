@@ -39,6 +39,7 @@ def test_estimates_a_run_and_writes_nothing(data, tmp_path):
     assert (everything(data), everything(tmp_path)) == (before, [])
 
 
+@pytest.mark.eager
 def test_estimates_the_rest_of_a_run(data, tmp_path):
     paths = {"dataset_dir": str(data), "run_dir": str(tmp_path / "run")}
     config = TrainConfig(**{**SETTINGS, **NO_VGG, **paths, "epochs": 1})

@@ -60,6 +60,10 @@ def small_config(**settings):
     return TrainConfig(**{**SMALL_NETWORKS, "perceptual_weights": "random", **settings})
 
 
+# The generator with the fewest variables, whose updates take most of the time of a tiny step.
+QUICK = {"model": "whitebox"}
+
+
 def test_network_inputs():
     inputs = network_inputs(
         {
@@ -95,7 +99,7 @@ def test_mixed_precision_trains(precision):
 
 @pytest.mark.eager
 def test_content_alone_falls():
-    trainer = Trainer(small_config(init_learning_rate=1e-2))
+    trainer = Trainer(small_config(**QUICK, init_learning_rate=1e-2))
     inputs = network_inputs(batch(names=("photo",)))
     losses = [float(trainer.init_step(inputs)["g/content"]) for _ in range(12)]
     assert losses[-1] < 0.95 * losses[0]
@@ -107,6 +111,7 @@ def test_terms_without_weight_are_not_computed():
     trainer = Trainer(
         small_config(
             **settings,
+            **QUICK,
             tv_weight=0.0,
             paired_weight=1.0,
             paired_detail_weight=1.0,
@@ -124,7 +129,7 @@ def test_terms_without_weight_are_not_computed():
 
 @pytest.mark.eager
 def test_the_discriminator_update_can_be_skipped():
-    trainer = Trainer(small_config(**NO_VGG))
+    trainer = Trainer(small_config(**NO_VGG, **QUICK))
     kernel = trainer.discriminator.conv_0.kernel
     before = kernel.numpy().copy()
     losses = trainer.gan_step(network_inputs(batch()), update_discriminator=False)
@@ -179,7 +184,7 @@ def test_gradient_penalties_equal_the_originals():
     expected = arrays("animegan_v2_gradient_penalty")
     point = tf.constant(expected["interpolated"])
     trainer = Trainer(
-        small_config(discriminator_width=64, discriminator_depth=3, spectral_norm=False)
+        small_config(**NO_VGG, discriminator_width=64, discriminator_depth=3, spectral_norm=False)
     )
     discriminator = trainer.discriminator
     names = discriminator_names(discriminator)
@@ -213,7 +218,7 @@ def test_gradient_penalties_equal_the_originals():
     ],
 )
 def test_gan_types_with_a_penalty_train(gan_type, precision):
-    trainer = Trainer(small_config(**NO_VGG, gan_type=gan_type, precision=precision))
+    trainer = Trainer(small_config(**NO_VGG, **QUICK, gan_type=gan_type, precision=precision))
     inputs = network_inputs(batch())
     before = [w.numpy().copy() for w in trainer.discriminator.trainable_weights]
     u = trainer.discriminator.conv_0.u.numpy()
@@ -239,7 +244,7 @@ def test_penalties_are_the_same_in_mixed_precision():
     point = tf.random.stateless_uniform((2, 32, 32, 3), (3, 4), -1, 1)
     norms = {}
     for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
-        trainer = Trainer(small_config(gan_type="wgan-gp", precision=precision))
+        trainer = Trainer(small_config(**NO_VGG, gan_type="wgan-gp", precision=precision))
         norms[precision] = gradient_norm(trainer.objective.discriminator_gradient(point)).numpy()
     layers = 5  # each rounds once; the norm averages over the pixels
     assert_close(norms["mixed_bfloat16"], norms["float32"], rtol=rounding(layers, "bfloat16"))
@@ -268,7 +273,9 @@ def test_chunks_make_the_update_of_the_whole_batch(gan_type):
     inputs = {name: tf.concat([x, -x[:, ::-1]], 0) for name, x in network_inputs(batch()).items()}
     trainers, rows = [], []
     for accumulation in (1, 2):
-        config = small_config(**NO_VGG, gan_type=gan_type, batch_size=4, accumulation=accumulation)
+        config = small_config(
+            **NO_VGG, **QUICK, gan_type=gan_type, batch_size=4, accumulation=accumulation
+        )
         trainers.append(Trainer(config))
         rows.append(
             [trainers[-1].init_step(inputs), *(trainers[-1].gan_step(inputs) for _ in "12")]
@@ -282,8 +289,8 @@ def test_batches_that_cannot_be_split_evenly():
 
 
 def test_the_moving_average_is_exported():
-    assert (plain := Trainer(small_config())).exported is plain.generator
-    trainer = Trainer(small_config(**NO_VGG, ema_decay=0.5))
+    assert (plain := Trainer(small_config(**NO_VGG))).exported is plain.generator
+    trainer = Trainer(small_config(**NO_VGG, **QUICK, ema_decay=0.5))
     average = trainer.exported.weights[0].numpy().copy()
     assert_close(trainer.generator.weights[0], average)
     inputs = network_inputs(batch())
