@@ -98,6 +98,10 @@ def test_unknown_settings_raise():
             {"discriminator_color": False},
             "d_gray_weight: expected 0 with discriminator_color=false",
         ),
+        (
+            {**PRESETS["animegan_v3_hayao"], "discriminator_color": False},
+            "discriminator_color: expected true with discriminator=animegan_v3",
+        ),
     ],
 )
 def test_values_are_checked(settings, message):
