@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from anime_tf.inference.config import StylizerConfig
     from anime_tf.inference.stylizer import Stylizer
     from anime_tf.models.archive import load_generator
+    from anime_tf.training.config import TrainConfig
     from anime_tf.training.loop import train
 
 __version__ = "0.1.0"
 __all__ = [
     "Stylizer",
     "StylizerConfig",
+    "TrainConfig",
     "__version__",
     "errors",
     "load_generator",
@@ -30,6 +32,7 @@ __all__ = [
 _MODULES = {
     "Stylizer": "anime_tf.inference.stylizer",
     "StylizerConfig": "anime_tf.inference.config",
+    "TrainConfig": "anime_tf.training.config",
     "load_generator": "anime_tf.models.archive",
     "train": "anime_tf.training.loop",
 }

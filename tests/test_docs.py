@@ -87,6 +87,28 @@ def test_commands_use_flags_that_exist():
     assert not wrong, "\n".join(wrong)
 
 
+# Of benchmarks/, recipes/, deploy/web/make_styles.py and bash.
+OTHER_FLAGS = {"baselines", "models", "engines", "sizes", "rounds", "compiled", "read", "measure"}
+OTHER_FLAGS |= {"shift", "code", "wait"}
+
+
+def test_flags_in_the_text_exist():
+    known = {
+        flag for _, command in app.commands() for group in command.groups for flag in group.settings
+    }
+    known |= {"help", "debug", "flagfile", "version"}
+    known |= OTHER_FLAGS
+    wrong = [
+        f"{name(page)}: --{flag}"
+        for page in PAGES
+        for flag in re.findall(
+            r"`--(\w+)(?=[`=\s])", FENCE.sub("", page.read_text(encoding="utf-8"))
+        )
+        if not {flag, flag.removeprefix("no")} & known
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_every_page_is_in_the_navigation_of_the_site():
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     docs = ROOT / "docs"

@@ -19,7 +19,7 @@ class PaddedGenerator(tf.Module):
     """A generator for pictures of any size from 1x1 on.
 
     Pictures are reflected at their lower and right edge until the network can take them, as
-    `io.pictures.pad_to_multiple` does it, and cropped afterwards. Each function is traced once, for
+    `io.geometry.pad_to_multiple` does it, and cropped afterwards. Each function is traced once, for
     every size.
 
     Args:

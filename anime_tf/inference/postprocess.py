@@ -33,8 +33,8 @@ def postprocess(
 ) -> np.ndarray:
     """Apply the steps that the settings of `StylizerConfig` choose.
 
-    Photo and result are (height, width, 3) RGB of any type of `pictures.WHITE`. Returns the type of
-    `anime`, which may be overwritten; without any step `anime` itself.
+    Photo and result are (height, width, 3) RGB of any type of `io.pixels.WHITE`. Returns the type
+    of `anime`, which may be overwritten; without any step `anime` itself.
 
     Raises:
         ValueError: The shapes differ.

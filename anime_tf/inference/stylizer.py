@@ -59,9 +59,11 @@ class Stylizer:
         self, config: StylizerConfig | str | os.PathLike[str] = "cel", **settings: Any
     ) -> None:
         if not isinstance(config, (StylizerConfig, str, os.PathLike)):
+            remedy = 'make stylizer = Stylizer("cel"), then anime = stylizer(photo)'
+            if hasattr(config, "save_weights"):  # a Keras model
+                remedy = "save it by save_generator(model, PATH), then make Stylizer(PATH)"
             raise ValueError(
-                f"expected a style or the path of weights, got {type(config).__name__}; "
-                'make stylizer = Stylizer("cel"), then anime = stylizer(photo)'
+                f"expected a style or the path of weights, got {type(config).__name__}; {remedy}"
             )
         if not isinstance(config, StylizerConfig):
             style = style_of(config)

@@ -85,7 +85,7 @@ def stylize_tiles(
 
     `run` is the network, called with a tile, (1, height, width, 3) float32 in [-1, 1], its
     position, and the size of the padded picture; it returns the same shape. Photo and result are
-    (height, width, 3) RGB, of dtypes of `pictures.WHITE`. `side` is the largest of a tile without
+    (height, width, 3) RGB, of dtypes of `io.pixels.WHITE`. `side` is the largest of a tile without
     its margins; `stride` and `minimum` are the network's.
     """
     height, width = photo.shape[:2]

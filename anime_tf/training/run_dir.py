@@ -316,7 +316,8 @@ def check_unused(run_dir: Path) -> None:
     """Raise FileExistsError if a folder holds a run."""
     if (run_dir / CONFIG).exists() or list_checkpoints(run_dir):
         raise FileExistsError(
-            f"{run_dir}: already holds a run; continue it with --resume, or choose another run_dir"
+            f"{run_dir}: already holds a run; continue it with --resume (resume=True in Python), "
+            "or choose another run_dir"
         )
 
 
