@@ -78,10 +78,10 @@ class ExportConfig(Config):
             raise ValueError(f"quantize={self.quantize}: expected tflite among the formats")
         if self.image_size is not None and not has_tflite:
             raise ValueError("image_size: expected tflite among the formats")
-        if (self.quantize == "int8") != (self.calibration is not None):
-            raise ValueError(
-                "expected quantize=int8 and calibration, a folder of photos, together; got one"
-            )
+        if self.quantize == "int8" and self.calibration is None:
+            raise ValueError("quantize=int8: expected calibration, a folder of photos, got none")
+        if self.quantize != "int8" and self.calibration is not None:
+            raise ValueError(f"calibration: expected quantize=int8, got {self.quantize}")
         others = [name for name in self.formats if name != "saved_model"]
         if self.precision != "float32" and others:
             raise ValueError(

@@ -75,8 +75,8 @@ def test_int8_model_of_one_size(exports, photos, tmp_path, capsys, name):
 def test_invalid_combinations_are_one_line(exports, photos, tmp_path, capsys, monkeypatch):
     common = [f"--weights={exports['animegan_v2'].archive}", f"--output={tmp_path}/out"]
     for flags, words in (
-        (["--quantize=int8"], "quantize=int8 and calibration, a folder of photos"),
-        ([f"--calibration={photos}"], "together; got one"),
+        (["--quantize=int8"], "quantize=int8: expected calibration, a folder of photos, got none"),
+        ([f"--calibration={photos}"], "calibration: expected quantize=int8, got none"),
         (["--quantize=int8", f"--calibration={tmp_path}/none"], "none"),
         (["--image_size=0"], "--image_size=0: expected N or HEIGHTxWIDTH"),
         (["--image_size=2x3x4"], "--image_size=2x3x4: expected N"),
