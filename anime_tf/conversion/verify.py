@@ -46,7 +46,7 @@ def check_archive(archive: str | os.PathLike[str], conversion: Conversion) -> Ve
         return Verification("", f"{len(wrong)} weights differ from the source's ({wrong[:3]})")
     summary = f"all {len(found)} weights equal the source's"
     if conversion.reference is None:
-        return Verification(f"{summary}; no reference implementation is installed")
+        return Verification(f"{summary}; no reference implementation is available")
     photo = picture()
     difference = float(np.abs(np.asarray(model(photo)) - conversion.reference(photo)).max())
     summary += (
