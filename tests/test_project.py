@@ -140,6 +140,27 @@ def test_the_citation_names_this_version():
     assert f"\nversion: {anime_tf.__version__}\n" in text
 
 
+def test_one_address_of_the_project():
+    """One command of CONTRIBUTING.md replaces it; it needs the same text everywhere."""
+    source = PROJECT["urls"]["Source"]
+    for url in PROJECT["urls"].values():
+        assert url == source or url.startswith(f"{source}/"), url
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert re.findall(r"^repo_url: (.*)$", site, re.MULTILINE) == [source]
+    for path in (ROOT / "examples").glob("*.ipynb"):
+        code = path.read_text(encoding="utf-8").replace('\\"', '"')
+        assert re.findall(r'REPOSITORY = "(.*?)"', code) == [source], path.name
+    command = f"git grep -lz {source} | xargs -0 perl -pi -e 's#{source}#"
+    assert command in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_the_copyright_is_named():
+    """LICENSE is the unchanged text; its appendix asks for such a line with the work."""
+    (author,) = PROJECT["authors"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"^Copyright 20\d\d {author['name']}", readme, re.MULTILINE)
+
+
 def test_doctor_knows_every_extra_and_requirement():
     from anime_tf.cli import doctor
 
