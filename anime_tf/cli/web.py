@@ -42,7 +42,7 @@ def main(values: flags.FlagValues) -> int:
     if config.page and not page:
         raise FileNotFoundError(f"{config.page}: expected the built page, got no index.html")
     if not page:
-        logging.warning("the page is not built, only the API answers. %s", HOW_TO_BUILD)
+        logging.warning("the page is not built, only the HTTP API answers; %s", HOW_TO_BUILD)
     local = server.is_local(config.host)
     if not local:
         logging.warning("%s: everyone who can reach this machine can use it", config.host)
@@ -57,13 +57,14 @@ def main(values: flags.FlagValues) -> int:
             folder = temporary_path(Path(tempfile.gettempdir(), "anime-tf"))
             folder.mkdir(mode=0o700)
             try:
-                asyncio.run(_serve(server.Api(service, folder, limits, page, local), listening))
+                api = server.Api(service, folder, limits, page, local)
+                asyncio.run(_serve(api, listening, has_page=bool(page)))
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     return app.EXIT_DONE
 
 
-async def _serve(api: Api, listening: socket.socket) -> None:
+async def _serve(api: Api, listening: socket.socket, *, has_page: bool) -> None:
     from anime_tf.web import server
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -73,8 +74,16 @@ async def _serve(api: Api, listening: socket.socket) -> None:
 
     host, port = listening.getsockname()[:2]
     with caught_signals(end):
-        print(f"http://{f'[{host}]' if ':' in host else host}:{port}/", flush=True)
-        logging.info("open that address in a browser; Ctrl+C stops the server")
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        print(address, flush=True)
+        if has_page:
+            logging.info("open that address in a browser; Ctrl+C stops the server")
+        else:
+            logging.info(
+                "programs can use the HTTP API: %sapi/styles lists the styles, docs/web.md has all "
+                "requests; Ctrl+C stops the server",
+                address,
+            )
         await server.serve(api, listening, stop)
     logging.info("the server has stopped")
 

@@ -10,7 +10,10 @@ from pathlib import Path
 PACKAGED = Path(__file__).parent / "dist"  # folder of the page in an installed package
 BUILT = Path(__file__).parents[2] / "deploy" / "web" / "dist"  # folder of the page in a checkout
 
-HOW_TO_BUILD = "To build it, run `make page` in a checkout (needs Node.js)"
+HOW_TO_BUILD = (
+    "to build it (needs Node.js), run `make page` in a checkout, or without make `npm ci` and "
+    "`npm run build` in its folder deploy/web; then start the server again"
+)
 
 STATIC_ONLY = ("models", "runtime")
 """Folders for inference in the browser, which the server does not need."""

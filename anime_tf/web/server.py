@@ -204,7 +204,8 @@ class Api:
         file = self._page.get(request.path)
         if file is None:
             return web.Response(
-                status=404, text=f"The page is not built, only the API answers. {HOW_TO_BUILD}\n"
+                status=404,
+                text=f"The page is not built, only the HTTP API answers; {HOW_TO_BUILD}.\n",
             )
         caching = "public, max-age=31536000, immutable" if file.immutable else "no-cache"
         headers = {"Content-Type": file.content_type, "Cache-Control": caching}

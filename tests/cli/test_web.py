@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,6 +106,36 @@ def test_a_hundred_uploads_and_an_orderly_end(process, tmp_path):
     log = (tmp_path / "log").read_text()
     assert "the server has stopped" in log
     assert "Traceback" not in log, log
+
+
+def test_a_checkout_without_the_page_tells_what_answers(tmp_path):
+    weights = write_weights(tmp_path / "small.keras")
+    # A copy, because this checkout may have the page.
+    ignored = shutil.ignore_patterns("dist", "__pycache__")
+    shutil.copytree(ROOT / "anime_tf", tmp_path / "copy" / "anime_tf", ignore=ignored)
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "anime_tf", "web", "--port=0", "--engine=keras"),
+            f"--weights={weights}",
+        ],
+        cwd=tmp_path / "copy",
+        stdout=subprocess.PIPE,
+        stderr=(tmp_path / "log").open("w"),
+        text=True,
+    ) as running:
+        try:
+            address = running.stdout.readline().strip()
+            missing = requests.get(address, timeout=10)
+            styles = requests.get(f"{address}api/styles", timeout=10).json()
+        finally:
+            running.send_signal(signal.SIGTERM)
+    assert missing.status_code == 404
+    assert missing.text.startswith("The page is not built, only the HTTP API answers; to build it")
+    assert styles["styles"][0]["name"] == "small"
+    log = (tmp_path / "log").read_text()
+    assert "only the HTTP API answers; to build it (needs Node.js), run `make page`" in log
+    assert f"programs can use the HTTP API: {address}api/styles lists the styles" in log
+    assert "browser" not in log
 
 
 def test_wrong_inputs_are_reported_at_once(tmp_path):
