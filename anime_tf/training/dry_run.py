@@ -63,6 +63,12 @@ def dry_run(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -
     steps = {"init": max(0, begin_gan - done), "gan": max(0, end - max(done, begin_gan))}
     photos, styles = len(pictures.folders.train_photo), len(pictures.folders.style)
     logging.info("%d photos, %d style pictures, %d steps per epoch", photos, styles, per_epoch)
+    phases = " and ".join(phase for phase in steps if steps[phase])
+    if phases:
+        logging.info(
+            "building the networks, then measuring %d steps of %s, minutes of work on a CPU",
+            *(1 + TIMED_STEPS, phases),
+        )
     trainer = Trainer(config)
     seconds = {phase: _time_steps(phase, trainer, pictures) for phase in steps if steps[phase]}
     estimate = Estimate(steps, seconds, _peak_memory())
@@ -83,8 +89,11 @@ def _time_steps(phase: str, trainer: Trainer, pictures: TrainingPictures) -> flo
     streams = objective.init_streams if phase == "init" else objective.gan_streams
     step = trainer.init_step if phase == "init" else trainer.gan_step
     seconds = []
+    count = 1 + TIMED_STEPS
     started_at = time.monotonic()
-    for batch in pictures.iterate(0, 1 + TIMED_STEPS, streams):
+    for i, batch in enumerate(pictures.iterate(0, count, streams)):
+        note = ", which compiles the step first" if i == 0 else ""
+        logging.info("%s: measuring step %d of %d%s", phase, i + 1, count, note)
         losses = step(network_inputs(batch))
         wrong = [name for name, value in losses.items() if not bool(tf.math.is_finite(value))]
         if wrong:

@@ -34,6 +34,10 @@ def test_estimates_a_run_and_writes_nothing(data, tmp_path):
     assert done.returncode == 0, told
     assert "5 photos, 3 style pictures, 5 steps per epoch" in told
     assert "Dots/smooth: missing, the run will make it" in told
+    assert "building the networks, then measuring 3 steps of init and gan" in told
+    for phase in ("init", "gan"):
+        assert f"{phase}: measuring step 1 of 3, which compiles the step first\n" in told
+        assert f"{phase}: measuring step 3 of 3\n" in told
     assert "init: 5 steps of " in told
     assert "gan: 5 steps of " in told
     assert "nothing was written" in told
