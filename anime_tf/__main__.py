@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,11 +23,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _remedy(package: str | None) -> str:
     """Return a line about a missing package; where .venv exists, with the same command in it."""
+    from anime_tf.errors import command_line
+
     text = f"the package {package} is not installed for {sys.executable}; run `make demo` once and "
     folder = "Scripts" if os.name == "nt" else "bin"
     found = sorted((Path(__file__).parents[1] / ".venv" / folder).glob("python*"))
     words = [word for word in sys.orig_argv[1:] if word != "-S"]
-    command = shlex.join([os.path.relpath(found[0]), *words]) if found else ".venv/bin/python"
+    command = command_line([os.path.relpath(found[0]), *words]) if found else ".venv/bin/python"
     return f"{text}use `{command}`, or run `pip install -r requirements.txt`"
 
 

@@ -6,7 +6,9 @@ import contextlib
 import importlib
 import os
 import re
-from collections.abc import Iterator
+import shlex
+import subprocess
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 # Control characters, separators of lines, directions of text, and bytes of names that are no text.
@@ -16,6 +18,11 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\
 def printable(text: str) -> str:
     """Return a text in one line, escaped so that a file's name or content cannot forge output."""
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def command_line(words: Sequence[str], *, windows: bool = os.name == "nt") -> str:
+    """Return a command to copy into a shell, quoted for a POSIX shell or the Command Prompt."""
+    return subprocess.list2cmdline(words) if windows else shlex.join(words)
 
 
 class ReportError(ValueError):

@@ -1,6 +1,6 @@
 import pytest
 
-from anime_tf.errors import first_line, import_optional, tensorflow_reason
+from anime_tf.errors import command_line, first_line, import_optional, tensorflow_reason
 from anime_tf.io.closeable import Closeable
 
 
@@ -10,6 +10,12 @@ from anime_tf.io.closeable import Closeable
 )
 def test_first_line(message, expected):
     assert first_line(KeyboardInterrupt(message)) == expected
+
+
+def test_commands_are_quoted_for_their_shell():
+    words = ["anime-tf", "infer", "My Photos", "$x"]
+    assert command_line(words, windows=False) == "anime-tf infer 'My Photos' '$x'"
+    assert command_line(words, windows=True) == 'anime-tf infer "My Photos" $x'
 
 
 def test_a_package_that_is_not_there():

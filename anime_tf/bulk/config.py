@@ -33,9 +33,9 @@ class BulkConfig(Config):
     """Settings of the verb ``bulk``.
 
     Attributes:
-        input: Pictures and videos: a folder with all subfolders, a quoted pattern, a file, or a
-            list of addresses (.csv or .parquet with a column path). An address is a path, file://,
-            s3://, gs://, or any URL that fsspec reads.
+        input: Pictures and videos: a folder with all subfolders, a pattern in double quotes,
+            a file, or a list of addresses (.csv or .parquet with a column path). An address is a
+            path, file://, s3://, gs://, or any URL that fsspec reads.
         output: Path or address of the folder for the results; it keeps the structure of the input.
             Its folder _bulk holds the manifest and summary.json.
         resume: Skip results that the manifest lists as done with the same input and settings.

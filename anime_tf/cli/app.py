@@ -23,7 +23,7 @@ from absl import flags, logging
 from anime_tf import __version__
 from anime_tf.cli.flags import Flags, UsageError, check_required, define, parse
 from anime_tf.config import Config, Setting, did_you_mean
-from anime_tf.errors import ReportError, error_line, first_line, printable
+from anime_tf.errors import ReportError, command_line, error_line, first_line, printable
 from anime_tf.io import native_stderr
 from anime_tf.io.folders import count_unreadable
 from anime_tf.io.locks import locked_output
@@ -117,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(load(arguments[0]), arguments[1:])
     if arguments and not arguments[0].startswith("-") and os.path.exists(arguments[0]):
         verb = _verb_of_file(arguments[0])
-        complain(f"anime-tf: expected a command, got a file; run: anime-tf {verb} {arguments[0]}")
+        command = command_line(["anime-tf", verb, arguments[0]])
+        complain(f"anime-tf: expected a command, got a file; run: {command}")
         return EXIT_NOTHING_DONE
     return _choose("anime-tf", "Photos to anime.", "infer photos anime", VERBS, arguments)
 

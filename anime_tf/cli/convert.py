@@ -10,6 +10,7 @@ from anime_tf.cli import app
 from anime_tf.cli.flags import Flags, UsageError, check_given, given, make_config
 from anime_tf.config import settings
 from anime_tf.conversion.config import ConvertConfig
+from anime_tf.errors import command_line
 from anime_tf.training.config import RunOptions, TrainConfig
 
 FROM_CHECKPOINT = (
@@ -78,7 +79,8 @@ def _convert_training(config: ConvertConfig, values: flags.FlagValues) -> int:
     run = TrainConfig.from_preset(values.preset, {**changes, **found, "run_dir": config.output})
     done = import_training(config.input, run, epoch=config.epoch, verify=config.verify)
     logging.info("%s", done.summary)
-    logging.info("resume: anime-tf train --run_dir=%s --resume", done.run_dir)
+    resume = ["anime-tf", "train", f"--run_dir={done.run_dir}", "--resume"]
+    logging.info("resume: %s", command_line(resume))
     return app.EXIT_DONE
 
 

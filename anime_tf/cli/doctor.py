@@ -128,7 +128,7 @@ def _gpus(problems: list[str]) -> str:
         return "none; networks run on the CPU"
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
         return "hidden by CUDA_VISIBLE_DEVICES"
-    remedy = "run anime-tf inside WSL 2" if os.name == "nt" else _pip("'tensorflow[and-cuda]'")
+    remedy = "run anime-tf inside WSL 2" if os.name == "nt" else _pip('"tensorflow[and-cuda]"')
     problems.append(f"an NVIDIA driver is here, but TensorFlow sees no GPU; {remedy}")
     return "not seen by TensorFlow"
 

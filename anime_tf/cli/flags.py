@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -112,6 +113,8 @@ def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequen
     Raises:
         UsageError: A wrong command line.
     """
+    if os.name == "nt":
+        check_quotes(arguments)
     values.set_gnu_getopt(True)  # an argument without a name must not hide the flags after it
     try:
         words = values(["", *arguments])[1:]
@@ -124,6 +127,7 @@ def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequen
         raise UsageError(f"cannot read the file of --flagfile: {error}") from None
     except (flags.Error, ValueError) as error:
         raise UsageError(str(error)) from None
+    _check_words(words)
     free = [name for name in positional if not values[name].present]
     for name in positional:
         cast("_Flag", values[name]).is_named = name not in free
@@ -133,10 +137,44 @@ def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequen
         values[free[-1]].value = tuple(words[len(free) - 1 :]) or None
         return
     if len(words) > len(free):
+        if any(word.startswith("#") for word in words):
+            raise UsageError(_COMMENT)
         raise UsageError(
-            f"unexpected argument '{words[len(free)]}'; write flags as --name=value, and quote a "
-            "pattern such as '*.jpg'"
+            f"unexpected argument '{words[len(free)]}'; put names with spaces, and patterns such "
+            'as "*.jpg", in double quotes, and write flags as --name=value'
         )
+
+
+_COMMENT = "got a comment as arguments; leave out the # and what follows it"
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Raise UsageError for arguments that the shell should have treated differently."""
+    if "#" in words and not os.path.lexists("#"):
+        raise UsageError(_COMMENT)
+    if "\\" in words:
+        raise UsageError(
+            "got a single backslash, which ends a line only in other shells; write the command in "
+            "one line"
+        )
+    for i, word in enumerate(words):
+        if os.path.lexists(word):
+            continue
+        for end in range(len(words), i, -1):
+            # The Command Prompt of Windows does not know single quotes.
+            name = " ".join(words[i:end]).strip("'")
+            if os.path.lexists(name):
+                raise UsageError(f'put this name in double quotes: "{name}"')
+
+
+def check_quotes(arguments: Sequence[str]) -> None:
+    """Raise UsageError for a quote within an argument, which no name on Windows contains."""
+    for argument in arguments:
+        if '"' in argument:
+            raise UsageError(
+                f"got a quote within {argument}; a backslash before the closing quote cancels it, "
+                "so remove that backslash"
+            )
 
 
 def is_named(values: flags.FlagValues, name: str) -> bool:

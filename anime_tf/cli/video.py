@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import sys
 import threading
@@ -14,6 +13,7 @@ from absl import flags, logging
 from anime_tf.cli import app
 from anime_tf.cli.flags import is_named, make_config
 from anime_tf.cli.recommended import apply_camera, apply_style
+from anime_tf.errors import command_line
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.io.signals import caught_signals
@@ -102,7 +102,7 @@ def _interrupted(config: VideoConfig, report: VideoReport, expected: int | None)
         return f"{text}; this format cannot be resumed"
     # As it was typed; Python's own name stays as it is.
     command = [word for word in sys.orig_argv if word not in ("--resume", "--resume=true")]
-    return f"{text}; resume with: {shlex.join([*command, '--resume'])}"
+    return f"{text}; resume with: {command_line([*command, '--resume'])}"
 
 
 COMMAND = app.Command(

@@ -145,21 +145,22 @@ def _single_target(source: Path, output: str, suffixes: Sequence[str]) -> Path:
 
 def list_input(source: str) -> tuple[Path, Listing]:
     """Return the root of the output's structure, and the files of a folder or glob."""
-    expected = f"{source}: expected pictures ({', '.join(PICTURE_SUFFIXES)}), got"
+    expected = f"{source}: expected pictures ({', '.join(PICTURE_SUFFIXES)})"
     if os.path.isdir(source):
         listing = list_folder(source)
         if not (listing.pictures or listing.unreadable):
-            raise FileNotFoundError(f"{expected} none")
+            raise FileNotFoundError(f"{expected}, got none")
         return Path(source), listing
     if not has_wildcard(source):
         raise FileNotFoundError(
             f"{source}: no such file or folder; expected a picture, a folder of pictures, or a "
-            "pattern such as 'photos/**/*.jpg'"
+            'pattern such as "photos/**/*.jpg"'
         )
     matches = expand_glob(source)
     listing = list_files(path for path in matches if not path.is_dir())
     if not (listing.pictures or listing.unreadable):
-        raise FileNotFoundError(f"{expected} {len(matches)} other files and folders")
+        found = "other files" if listing.ignored else "folders"
+        raise FileNotFoundError(f"{expected}, but the pattern matches only {found}")
     return glob_root(source), listing
 
 

@@ -78,8 +78,8 @@ class InferConfig(Config):
     """Settings of stylizing picture files.
 
     Attributes:
-        input: A picture, a folder with all its subfolders, or a quoted pattern such as
-            'photos/**/*.jpg'.
+        input: A picture, a folder with all its subfolders, or a pattern in double quotes
+            such as "photos/**/*.jpg".
         output: A folder, which keeps the structure of the input, or for one picture a file. A new
             folder for one picture ends in /. By default NAME_anime beside the input.
         faces: Treatment of faces. crop writes each face, upright and stylized, as NAME_face1.png

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from absl import logging
 
+from anime_tf.errors import command_line
 from anime_tf.io.kinds import PICTURE_SUFFIXES, classify
 from anime_tf.io.plain_file import read_plain_file
 
@@ -231,7 +232,8 @@ def dataset_folders(
     root = Path(dataset_dir)
     photo_dir, style_dir = root / "train_photo", root / style / "style"
     smooth_dir, paired_dir, val_dir = root / style / "smooth", root / style / "paired", root / "val"
-    smooth_remedy = f"make it with: anime-tf dataset smooth --style_dir={style_dir}"
+    make_smooth = ["anime-tf", "dataset", "smooth", f"--style_dir={style_dir}"]
+    smooth_remedy = f"make it with: {command_line(make_smooth)}"
     required = {photo_dir: "photos", style_dir: "pictures in the style"}
     if need_smooth:
         required[smooth_dir] = f"edge-smoothed pictures in the style ({smooth_remedy})"

@@ -67,5 +67,6 @@ def check_replaceable(paths: Iterable[Path]) -> None:
         more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
         raise FileExistsError(
             f"{foreign[0]}{more}: expected a new output or an earlier one of anime-tf, got another "
-            "file; quote a pattern of inputs such as '*.jpg', or replace the file by --output="
+            'file; put a pattern of inputs such as "*.jpg" in double quotes, or replace the file '
+            "by --output="
         )

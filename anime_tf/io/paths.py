@@ -22,8 +22,17 @@ def glob_root(text: str) -> Path:
 
 
 def expand_glob(text: str) -> list[Path]:
-    """List the paths that match a glob, sorted; ``**`` matches any depth."""
-    return [Path(name) for name in sorted(set(glob.glob(text, recursive=True)))]
+    """List the paths that match a glob, sorted; ``**`` matches any depth.
+
+    FileNotFoundError if there are none.
+    """
+    found = sorted(set(glob.glob(text, recursive=True)))
+    if not found:
+        remedy = ""
+        if text[0] == "'" or text[-1] == "'":  # the Command Prompt of Windows passes them on
+            remedy = "; use double quotes instead of single quotes"
+        raise FileNotFoundError(f"{text}: no file or folder matches this pattern{remedy}")
+    return [Path(name) for name in found]
 
 
 def cache_folder() -> Path:

@@ -71,8 +71,8 @@ class ClientConfig(Config):
     """Settings of the verb ``serving_client`` besides `ModelSpec` and `RetryPolicy`.
 
     Attributes:
-        input: A picture, a folder with all its subfolders, or a quoted pattern such as
-            'photos/**/*.jpg'.
+        input: A picture, a folder with all its subfolders, or a pattern in double quotes
+            such as "photos/**/*.jpg".
         output: A folder, which keeps the structure of the input, or for one picture a file. A new
             folder for one picture ends in /.
         url: Server: http://HOST:8501 or https://HOST for REST, grpc://HOST:8500 or grpcs://HOST for

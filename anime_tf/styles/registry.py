@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import platformdirs
 
 from anime_tf.config import did_you_mean
+from anime_tf.errors import command_line
 from anime_tf.io.atomic import write_bytes
 from anime_tf.io.kinds import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from anime_tf.io.plain_file import read_plain_file
@@ -279,9 +280,10 @@ def weights_path(name_or_path: str | os.PathLike[str]) -> Path:
     path = Path(name)
     for verb, suffixes in (("infer", PICTURE_SUFFIXES), ("video", VIDEO_SUFFIXES)):
         if path.suffix.lower() in suffixes:
+            command = command_line(["anime-tf", verb, name])
             raise ValueError(
-                f"{name}: expected weights, got a photo or video; run anime-tf {verb} {name}, or "
-                'in Python Stylizer("cel")(photo)'
+                f"{name}: expected weights, got a photo or video; run {command}, or in Python "
+                'Stylizer("cel")(photo)'
             )
     styles = {} if os.sep in name else {style.name: style for style in list_styles()}
     if name in styles and styles[name].state == "cached":
@@ -319,9 +321,10 @@ def _check_kind(path: Path) -> None:
             path = path.with_suffix(".index")
     else:
         return
+    words = [f"--source={source}", f"--input={path}", f"--output={path.stem}.keras"]
     raise ValueError(
         f"{path}: expected a .keras archive or an export, got {kind}; convert it first: "
-        f"anime-tf convert --source={source} --input={path} --output={path.stem}.keras"
+        f"{command_line(['anime-tf', 'convert', *words])}"
     )
 
 

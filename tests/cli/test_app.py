@@ -14,7 +14,7 @@ from absl import logging
 
 import anime_tf
 from anime_tf.cli import app
-from anime_tf.cli.flags import make_config
+from anime_tf.cli.flags import UsageError, check_quotes, make_config
 from anime_tf.config import Config, setting
 from anime_tf.io.pictures import encode_picture
 
@@ -104,6 +104,11 @@ def test_help_shows_the_example_first_then_every_flag_with_its_default(capsys):
         (["--input=a"], ["--output is required", "--output=VALUE"]),
         (["--output=b", "--input"], ["Missing value for flag --input"]),
         ([*GOOD, "c.jpg"], ["unexpected argument 'c.jpg'", "--name=value"]),
+        (["My", "Photos", "b"], ["put names with spaces", 'such as "*.jpg", in double quotes']),
+        (["a", "b", "#", "all", "of", "them"], ["leave out the # and what follows it"]),
+        (["a", "#", "all"], ["leave out the # and what follows it"]),
+        (["a", "b", "#all"], ["leave out the # and what follows it"]),
+        (["a", "b", "\\"], ["write the command in one line"]),
         ([], ["example: anime-tf work --input=a --output=b"]),
         ([*GOOD, "--flagfile=missing.txt"], ["--flagfile", "missing.txt"]),
         ([*GOOD, "--nocompare=1"], ["--nocompare=1"]),
@@ -116,6 +121,31 @@ def test_a_wrong_command_line_is_one_line_on_stderr_and_exit_2(arguments, words,
     assert len(err.splitlines()) == 1
     for word in [*words, "anime-tf work --help"]:
         assert word in err
+
+
+def test_names_with_spaces_that_the_shell_split(tmp_path, monkeypatch, capsys):
+    (tmp_path / "My Photos").mkdir()
+    (tmp_path / "me.jpg").touch()
+    monkeypatch.chdir(tmp_path)
+    for words in (["My", "Photos"], ["My", "Photos", "out"], ["'My", "Photos'"], ["'me.jpg'", "b"]):
+        assert app.run(command(refuse), words) == 2
+        name = "me.jpg" if "'me.jpg'" in words else "My Photos"
+        expected = f'anime-tf work: put this name in double quotes: "{name}" ('
+        assert capsys.readouterr().err.startswith(expected)
+    seen = []
+    main = command(lambda values: seen.append((values.input, values.output)))
+    assert app.run(main, ["My Photos", "My Paintings"]) == 0
+    assert app.run(main, ["me.jpg", "#1.jpg"]) == 0
+    assert seen == [("My Photos", "My Paintings"), ("me.jpg", "#1.jpg")]
+
+
+def test_a_backslash_before_the_closing_quote():
+    """The Command Prompt makes one argument of "C:\\My Photos\\" anime."""
+    with pytest.raises(UsageError, match='got a quote within C:.My Photos" anime; a backslash'):
+        check_quotes(['C:\\My Photos" anime'])
+    with pytest.raises(UsageError, match="remove that backslash"):
+        check_quotes(["photos", '--output=C:\\Anime"'])
+    check_quotes(["C:\\My Photos\\", "--output=C:\\Anime"])
 
 
 def test_arguments_without_names_and_repeated_flags():
@@ -227,6 +257,11 @@ def test_a_file_in_place_of_a_verb(tmp_path, capsys):
         path.touch()
         assert app.main([str(path)]) == 2
         assert f"run: anime-tf {verb} {path}" in capsys.readouterr().err
+    path = tmp_path / "my photo.jpg"
+    path.touch()
+    assert app.main([str(path)]) == 2
+    quoted = f'"{path}"' if os.name == "nt" else f"'{path}'"
+    assert f"run: anime-tf infer {quoted}" in capsys.readouterr().err
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -350,4 +385,7 @@ def test_names_cannot_forge_lines(capsys):
     assert app.main(["infer", name, "out.png"]) == 2
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1 and "\x1b" not in shown
-    assert "a\\n12:00:00 INFO all done\\x1b[31m\\u202e\\udcff: expected pictures" in shown
+    assert (
+        "a\\n12:00:00 INFO all done\\x1b[31m\\u202e\\udcff: no file or folder matches this pattern"
+        in shown
+    )

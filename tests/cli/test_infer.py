@@ -91,7 +91,10 @@ def test_a_pattern_that_the_shell_expands_replaces_no_photo(archive, photos, tmp
     assert infer(archive, photos / "a.jpg", other) == 2
     told = capsys.readouterr().err
     assert told.startswith(f"anime-tf infer: {other}: expected a new output or an earlier one")
-    assert len(told.splitlines()) == 1 and "quote a pattern" in told
+    assert (
+        len(told.splitlines()) == 1
+        and 'a pattern of inputs such as "*.jpg" in double quotes' in told
+    )
     (photos / "second").mkdir()
     shutil.copy(other, photos / "second")
     assert infer(archive, photos, photos / "second") == 2

@@ -105,12 +105,17 @@ def test_globs(root):
     assert pairs(plan("in/?/*.jpg", "out/"), root) == {"in/x/a2.jpg": "out/x/a2.jpg"}
     assert pairs(plan("*/b[0-9].jpg", "out"), root) == {"in/b1.jpg": "out/in/b1.jpg"}
     assert len(plan(f"{Path.cwd()}/**/*.jpg", "out")) == 3
-    with pytest.raises(
-        FileNotFoundError, match=r"^in/a.t\*: expected pictures .*, got 1 other files"
-    ):
-        plan("in/a.t*", "out")
-    with pytest.raises(FileNotFoundError, match=r"^none/\*: expected pictures .*, got 0 other"):
-        plan("none/*", "out")
+    for pattern, message in [
+        ("in/a.t*", r"in/a.t\*: expected pictures .*, but the pattern matches only other files"),
+        ("i*", r"i\*: expected pictures .*, but the pattern matches only folders"),
+        ("none/*", r"none/\*: no file or folder matches this pattern"),
+        (
+            "'in/*'",
+            r"'in/\*': no file or folder matches this pattern; use double quotes .*",
+        ),
+    ]:
+        with pytest.raises(FileNotFoundError, match=f"^{message}$"):
+            plan(pattern, "out")
 
 
 def test_a_file_whose_name_looks_like_a_glob(root):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from absl import logging
 
+from anime_tf.io.paths import has_wildcard
 from anime_tf.io.video.codecs import CONTAINERS, DEFAULT_ENCODING, VideoEncoding
 from anime_tf.io.video.decoding import DEFAULT_DECODING, VideoDecoding
 from anime_tf.io.video.paths import is_sequence
@@ -49,6 +50,10 @@ def open_reader(
         return CameraReader(OpenCVCamera(number, span.rate), f"camera {number}", span)
     if is_sequence(text):
         return ImageSequenceReader(text, span, decoding)
+    if has_wildcard(text) and not os.path.lexists(text):
+        raise FileNotFoundError(
+            f"{text}: expected one video, got a pattern or nothing; anime-tf bulk stylizes several"
+        )
     reader: VideoReader
     if is_animated_webp(text):
         reader = AnimatedWebPReader(text, span, decoding)

@@ -66,7 +66,7 @@ def _expand(part: str) -> list[Path]:
         raise FileNotFoundError(f"{part}: expected a video or a folder of videos, got nothing")
     videos = [path for path in expand_glob(part) if not path.is_dir()]
     if not videos:
-        raise FileNotFoundError(f"{part}: expected videos, got no file that matches")
+        raise FileNotFoundError(f"{part}: expected videos, but the pattern matches only folders")
     return videos
 
 

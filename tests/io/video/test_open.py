@@ -75,6 +75,14 @@ def test_frames_times_audio_and_length_are_kept(tmp_path, name, suffix):
         assert after.frames[0].shape == (64, 48, 3)
 
 
+def test_a_pattern_in_place_of_a_video_names_the_verb_for_several(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"\*.mp4: expected one video, got .*anime-tf bulk"):
+        open_reader(tmp_path / "*.mp4")
+    write_video(tmp_path / "a[1].mp4", moving(2))
+    with open_reader(tmp_path / "a[1].mp4") as reader:
+        assert len(list(reader.frames())) == 2
+
+
 def test_gif_to_gif_and_to_pictures(tmp_path):
     source = tmp_path / "a.gif"
     write_video(source, [marked(), marked()[::-1], marked()[:, ::-1]], codec="gif", pixels="rgb8")
