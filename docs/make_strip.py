@@ -1,11 +1,11 @@
-"""Makes docs/images/strip.jpg: photos and a frame of a video in the first row, each style below.
+"""Makes a strip of pictures: photos and a frame of a video in the first row, each style below.
 
-python -m docs.make_strip --styles=cel,gouache
+python -m docs.make_strip --styles=cel,gouache --output=docs/images/strip.jpg
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import cv2
@@ -27,7 +27,7 @@ CROPS = {
 }
 
 
-def main(styles: list[str]) -> None:
+def main(styles: list[str], output: str) -> None:
     """Write the strip for some styles, names or paths."""
     stylizers = [Stylizer(style) for style in styles]
     columns = []
@@ -39,11 +39,7 @@ def main(styles: list[str]) -> None:
         np.vstack([cv2.resize(row, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for row in rows])
         for rows in columns
     ]
-    cv2.imwrite(
-        str(ROOT / "docs" / "images" / "strip.jpg"),
-        np.hstack(strip),
-        [cv2.IMWRITE_JPEG_QUALITY, 88],
-    )
+    cv2.imwrite(output, np.hstack(strip), [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 def _video_column(stylizers: list[Stylizer]) -> list[np.ndarray]:
@@ -60,5 +56,8 @@ def _video_column(stylizers: list[Stylizer]) -> list[np.ndarray]:
 
 
 if __name__ == "__main__":
-    named = [word.partition("=")[2] for word in sys.argv[1:] if word.startswith("--styles=")]
-    main(named[0].split(",") if named else ["cel", "gouache"])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--styles", required=True, help="names or paths, with commas between")
+    parser.add_argument("--output", required=True, help="a JPEG file")
+    arguments = parser.parse_args()
+    main(arguments.styles.split(","), arguments.output)

@@ -18,7 +18,8 @@ class FaceConfig(Config):
 
     Attributes:
         weights: Weights for faces; by default those of the picture.
-        size: Height and width of a stylized face in pixels. Larger faces get larger ones.
+        size: Height and width at which faces are stylized, in pixels. When they are pasted back,
+            larger ones are stylized at their own size.
         padding: Margin around the head, on each side, as a fraction of the square around it.
         detector: hog is fast and finds faces turned by up to 35 degrees; cnn finds more, many times
             slower without a GPU.

@@ -20,8 +20,8 @@ from anime_tf.io.geometry import resize
 Stylize = Callable[[np.ndarray], np.ndarray]
 """A `Stylizer` or another map from uint8 pictures to uint8 pictures."""
 
-MAX_MAGNIFICATION = 2.5
-"""Largest magnification of a pasted portrait; larger faces get larger portraits."""
+LARGE_FACE = 2.0
+"""Side of a face, in units of `FaceConfig.size`, from which the picture's own drawing is kept."""
 
 SIZE_STEP = 64
 """Larger portraits have a multiple of this size, so that it rarely changes during a video."""
@@ -40,8 +40,10 @@ class FaceStylizer:
         stylizer: Stylizes the picture.
         finder: Finds the faces in an RGB picture, like `FaceFinder`.
         face_stylizer: Stylizes the portraits, and keeps their size; `stylizer` by default.
-        config: Settings; the defaults without one. Faces of more than `MAX_MAGNIFICATION` times
-            `size` are pasted from larger portraits.
+        config: Settings; the defaults without one. Faces larger than `size` are stylized at their
+            own size, for a portrait that is enlarged would be blurred. Without a `face_stylizer`
+            that gains nothing, so they fade into the picture's own drawing, which is all that is
+            left of faces from `LARGE_FACE` times `size` on.
         **settings: Settings of the config by name.
 
     Raises:
@@ -117,12 +119,16 @@ class FaceStylizer:
         crops = []
         for face in sorted(faces, key=lambda face: OrientedSquare.from_face(face).side):
             square = OrientedSquare.from_face(face, self.config.padding)
+            opacity = self._opacity(square)
+            if opacity == 0:
+                continue
             size = self._portrait_size(square)
             mask = face_mask(face, square, size)
             # Half the size suffices for the colors, and takes a quarter of the time.
             half_mask = resize(mask, (size // 2, size // 2))
             weight = color_weight(half_mask, photo_u8.shape[:2], square)
-            crops.append(_Crop(square, crop_portrait(photo_u8, square, size), mask, weight))
+            portrait_u8 = crop_portrait(photo_u8, square, size)
+            crops.append(_Crop(square, portrait_u8, mask * np.float32(opacity), weight))
         return crops
 
     def _paste(self, anime_u8: np.ndarray, crops: list[_Crop]) -> np.ndarray:
@@ -134,9 +140,14 @@ class FaceStylizer:
         return out
 
     def _portrait_size(self, square: OrientedSquare) -> int:
-        if square.side <= MAX_MAGNIFICATION * self.config.size:
+        if square.side <= self.config.size:
             return self.config.size
-        return math.ceil(square.side / MAX_MAGNIFICATION / SIZE_STEP) * SIZE_STEP
+        return math.ceil(square.side / SIZE_STEP) * SIZE_STEP
+
+    def _opacity(self, square: OrientedSquare) -> float:
+        if self._face_stylizer is not self._stylizer:
+            return 1.0
+        return min(max((LARGE_FACE - square.side / self.config.size) / (LARGE_FACE - 1), 0.0), 1.0)
 
     def _stylize(self, portrait_u8: np.ndarray) -> np.ndarray:
         return resize(self._face_stylizer(portrait_u8), portrait_u8.shape[:2])

@@ -8,7 +8,7 @@ from face_pictures import drawn_face, psnr, turning, upright_face, waves, with_f
 
 from anime_tf.faces.align import OrientedSquare, crop_portrait
 from anime_tf.faces.draw import draw_faces
-from anime_tf.faces.face_stylizer import MAX_MAGNIFICATION, FaceStylizer
+from anime_tf.faces.face_stylizer import FaceStylizer
 
 PASTED_DB = 45.0  # cubic interpolation twice, and colors through L*a*b*; at least 48 measured
 
@@ -51,8 +51,8 @@ def test_face_has_its_own_stylizer_and_the_colors_around_it():
         seen.append(portrait_u8.shape)
         return 255 - portrait_u8  # a visible change
 
-    out = FaceStylizer(plain, finds(FACE), face_stylizer=edges, size=128)(photo)
-    assert seen == [(128, 128, 3)]
+    out = FaceStylizer(plain, finds(FACE), face_stylizer=edges, size=208)(photo)
+    assert seen == [(208, 208, 3)]
     difference = np.abs(out.astype(int) - photo).sum(-1)
     middle = difference[110:150, 130:170]
     assert np.median(middle) > 40
@@ -101,19 +101,30 @@ def test_alpha_batches_and_smaller_results():
     assert half.shape == (120, 150, 3)
 
 
-def test_large_faces_get_larger_portraits():
+def test_portraits_are_not_smaller_than_the_faces():
     photo, sizes = waves(400, 400), []
 
     def record(portrait_u8):
         sizes.append(len(portrait_u8))
         return portrait_u8
 
-    # Sides of 160 and 168 with a size of 64: 2.5 times 64 is 160; 168 / 2.5 is 67, rounded up.
-    assert MAX_MAGNIFICATION == 2.5
-    for unit in (9.99, 10.5):
+    for unit in (2.0, 3.99, 4.01, 10.5):  # sides of 32, 63.8, 64.2 and 168
         face = upright_face((200.0, 200.0), unit)
         FaceStylizer(plain, finds(), face_stylizer=record, size=64).blend(photo, photo, [face])
-    assert sizes == [64, 128]
+    assert sizes == [64, 64, 128, 192]
+
+
+@pytest.mark.parametrize(("unit", "opacity"), [(3.9, 1.0), (6.0, 0.5), (8.1, 0.0)])
+def test_large_faces_fade_into_the_drawing_of_the_picture(unit, opacity):
+    """Sides of 62, 96 and 130 with a size of 64: opaque to 64, gone from 128 on."""
+    photo = waves(400, 400)
+    face = upright_face((200.0, 200.0), unit)
+    opaque = FaceStylizer(plain, finds(), face_stylizer=inverted, size=64)
+    fading = FaceStylizer(inverted, finds(), size=64)
+    pasted = opaque.blend(photo, photo, [face]).astype(int) - photo
+    assert np.abs(pasted).max() > 40
+    faded = fading.blend(photo, photo, [face]).astype(int) - photo
+    np.testing.assert_allclose(faded, opacity * pasted, atol=1)  # both are rounded
 
 
 def test_portraits_are_aligned_and_have_the_given_size():
