@@ -8,12 +8,13 @@ import hashlib
 import json
 import logging as python_logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
 from absl import logging
@@ -140,6 +141,8 @@ def license_text(style: Style) -> str:
 
 def _download(style: Style, folder: Path, source: str | None) -> None:
     hidden = not is_terminal()
+    if not _is_folder(source):
+        logging.info("%s: connecting to %s", style.name, urlsplit(source or style.url).netloc)
     if hidden:
         size = registry.format_size(style.size)
         logging.info("%s: downloading %s from %s", style.name, size, source or style.url)
@@ -217,9 +220,15 @@ def _fetch(
             except requests.RequestException as error:
                 failures = 0 if output.tell() > done else failures + 1
                 if failures == ATTEMPTS or not output.tell():  # the session has retried enough
+                    host = urlsplit(url).netloc
+                    problem = f"no connection to {host}"
+                    if isinstance(error, requests.exceptions.RetryError):
+                        problem = f"{host} answers with errors"
+                    elif output.tell():
+                        problem = f"the connection to {host} broke"
                     raise ConnectionError(
-                        f"{url}: cannot be downloaded ({_reason(error)}); check the network and "
-                        "the proxy (HTTPS_PROXY), or give a mirror or a folder by --from"
+                        f"{target.name}: {problem} ({_reason(error)}); set HTTPS_PROXY if you use "
+                        "a proxy, or use --from=FOLDER with a copy of the file"
                     ) from error
                 logging.debug("%s: resuming at %d: %s", url, output.tell(), error)
                 time.sleep(BACKOFF * 2**failures)
@@ -239,12 +248,17 @@ def _check_status(answer: requests.Response, url: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the innermost reason of an error of requests, in one line."""
+    """Return the innermost reason of an error of requests, in one line without parentheses."""
     while True:
         inner = getattr(error, "reason", None) or next(iter(error.args), None)
         if not isinstance(inner, BaseException):
-            return first_line(error).rpartition(": ")[2].strip("()' ") or type(error).__name__
+            break
         error = inner
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror[0].lower() + cause.strerror[1:]
+    text = re.sub(r" ?\([^()]*\)", "", first_line(error).rpartition(": ")[2])
+    return text.strip("()'. ") or type(error).__name__
 
 
 def _copy(folder: Path, style: Style, file: RemoteFile, target: Path) -> str:

@@ -53,6 +53,9 @@ def test_published_styles():
     assert {name for name, style in found.items() if style.license.noncommercial} == {
         *("hayao", "shinkai", "paprika", "paprika-pytorch", "animegan-v1-hayao", "whitebox")
     }
+    unclear = {name for name, style in found.items() if style.license.name.startswith("unclear")}
+    assert unclear == {name for name in found if name.startswith("cartoongan-")}
+    assert len(unclear) == 4
     assert found["whitebox"].size == 5_868_300
     assert all(file.sha256 for file in found["cartoongan-shinkai"].files)
 
