@@ -45,7 +45,8 @@ def _summary(part: ExportResult) -> str:
     height, width = found.timed_hw
     return (
         f"{size}, differs from the network by at most {found.largest:.2g} of 2 (PSNR "
-        f"{found.psnr:.1f} dB), {found.milliseconds:.0f} ms for {width}x{height} pixels"
+        f"{found.psnr:.1f} dB), {found.milliseconds:.0f} ms for {width} x {height} pixels "
+        "(width x height)"
     )
 
 

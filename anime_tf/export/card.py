@@ -45,7 +45,7 @@ class ModelCard:
         precision: Keras dtype policy of its arithmetic.
         weights_sha256: SHA-256 of its archive, in hexadecimal.
         versions: Name of a package -> its version at export.
-        license_text: Text of the license that was accepted, if any.
+        license_text: Text of the license and its address; empty if not stated.
     """
 
     style: str
@@ -101,7 +101,7 @@ class ModelCard:
             style=style_name or (style.name if style else path.stem),
             description=description or NOT_STATED,
             license=license or NOT_STATED,
-            license_text=style.license.text if style else "",
+            license_text=f"{style.license.text} {style.license.url}".strip() if style else "",
             training_data=training_data or NOT_STATED,
             network=next(name for name, kind in GENERATORS.items() if kind is type(model)),
             parameters=model.count_params(),

@@ -25,7 +25,7 @@ def parse_size(value: Any) -> tuple[int, int] | None:
     """
     sides = value.lower().split("x") if isinstance(value, str) else [str(side) for side in value]
     if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
-        raise ValueError("expected N or HEIGHTxWIDTH in pixels")
+        raise ValueError("expected N or HEIGHTxWIDTH in pixels, such as 360x640 for 640 wide")
     return int(sides[0]), int(sides[-1])
 
 
@@ -44,8 +44,8 @@ class ExportConfig(Config):
         freeze: Folder of typical photos whose norm statistics are frozen into the model. It then
             consists of convolutions alone: faster, and without flicker in videos; pictures unlike
             these photos look different.
-        image_size: One size of pictures for the TFLite model, N or HEIGHTxWIDTH pixels, as the
-            accelerators of phones and browsers need it.
+        image_size: One size of pictures for the TFLite model, N or HEIGHTxWIDTH pixels (360x640
+            for pictures 640 wide), as the accelerators of phones and browsers need it.
         verify: Read each part back, compare it with the network in two sizes and two batches, and
             discard it if it differs too much.
         precision: Arithmetic of the SavedModel. mixed_bfloat16 is faster on CPUs that support it,

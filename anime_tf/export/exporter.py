@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from absl import logging
+
 from anime_tf.errors import tensorflow_reason
 from anime_tf.export.config import ExportConfig
 from anime_tf.io.atomic import atomic_folder
@@ -81,9 +83,15 @@ def check_request(config: ExportConfig) -> None:
     if config.freeze is not None:
         find_pictures(config.freeze)
     if config.calibration is not None:
-        from anime_tf.export.int8 import import_quantizer
+        from anime_tf.export.int8 import RECOMMENDED_PICTURES, import_quantizer
 
-        find_pictures(config.calibration)
+        count = len(find_pictures(config.calibration))
+        if count < RECOMMENDED_PICTURES:
+            logging.warning(
+                "%s: few photos to calibrate int8 on, %d; with %d or more, typical ones, fewer "
+                "colors of other photos are clipped",
+                *(config.calibration, count, RECOMMENDED_PICTURES),
+            )
         import_quantizer()
     if "onnx" in config.formats:
         from anime_tf.export.onnx import check_installed

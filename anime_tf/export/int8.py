@@ -36,6 +36,7 @@ size and speed.
 """
 
 CALIBRATION_PICTURES = 32  # largest number of photos; more hardly change the ranges
+RECOMMENDED_PICTURES = 10  # fewer may lack the values of other photos, which are then clipped
 CALIBRATION_SIDE = 256  # default height and width of the photos
 SEED = 0  # seed of the selection of photos
 

@@ -30,7 +30,7 @@ from anime_tf.inference.engines.factory import (
     default_engine,
 )
 from anime_tf.inference.engines.openvino import OpenVinoEngine, supports_bfloat16
-from anime_tf.inference.engines.saved_model import SavedModelEngine
+from anime_tf.inference.engines.saved_model import SavedModelEngine, check_folder
 from anime_tf.io.arrays import read_member
 from anime_tf.metrics.similarity import psnr
 
@@ -92,6 +92,8 @@ def autotune_engine(path: Path, precision: str = "auto", ema_statistics: bool = 
 
     See `open_engine` for the arguments and errors.
     """
+    if path.is_dir():
+        check_folder(path)  # before its files are hashed
     candidates = make_candidates(path, precision, ema_statistics)
     if len(candidates) == 1:
         return create_engine(path, candidates[0])
@@ -100,7 +102,6 @@ def autotune_engine(path: Path, precision: str = "auto", ema_statistics: bool = 
     engines: dict[EngineConfig, Engine] = {}
     busy = _is_busy()
     if not _is_table(table, candidates) or (table[_BUSY_KEY] and not busy):
-        logging.info("measuring the engines; this takes seconds and is done once")
         measured, engines = _measure(path, candidates)
         table = {**measured, _BUSY_KEY: busy}
         cache.store_json(key, table)
@@ -219,6 +220,7 @@ def _measure(
     probe = make_probe_pm1(MEASURED_SIDE)
     default = candidates[0]
     engines = {default: create_engine(path, default)}  # its errors are those of the weights
+    logging.info("measuring the engines; this takes seconds and is done once")
     results = {default: engines[default](probe)}
     for config in candidates[1:]:
         try:

@@ -87,6 +87,11 @@ def load_generator(path: str | os.PathLike[str], *, precision: str = "float32") 
             unknown.
     """
     path = Path(path)
+    if not path.suffix and not path.exists():
+        raise FileNotFoundError(
+            f"{path}: expected a .keras archive, got nothing; for a style's name, use "
+            f'Stylizer("{path}"), or the path anime_tf.styles.show("{path}").path'
+        )
     policy = keras.DTypePolicy(precision)
     kind, config = _read_config(path)
     with _fitting(path, "weights do", kind):

@@ -212,7 +212,11 @@ def list_styles(registry: str | os.PathLike[str] | None = None) -> list[Style]:
         name: Style(
             name,
             one.model,
-            License(one.license, url=LICENSE_URLS.get(one.license, "")),
+            License(
+                one.license,
+                f"The weights are under the license {one.license}.",
+                LICENSE_URLS.get(one.license, ""),
+            ),
             one.description,
             "anime_tf",
             one.training_data,

@@ -20,6 +20,9 @@ SIGNATURE = Signature("uint8", {"pictures_u8": "uint8 RGB"}, {"anime_u8": "likew
 def test_built_in_style():
     card = ModelCard.from_weights("cel", load_generator(weights_path("cel")))
     assert (card.style, card.license) == ("cel", BUILTIN["cel"].license)
+    assert card.license_text == (
+        "The weights are under the license Apache-2.0. https://www.apache.org/licenses/LICENSE-2.0"
+    )
     assert card.description == BUILTIN["cel"].description
     assert BUILTIN["cel"].recipe in card.training_data
     assert card.weights_sha256 == BUILTIN["cel"].sha256

@@ -50,6 +50,8 @@ def test_int8_model_of_one_size(exports, photos, tmp_path, capsys, name):
     flags = [f"--weights={archive}", f"--output={out}", "--formats=tflite", "--quantize=int8"]
     flags += [f"--calibration={photos}", "--image_size=40x64", "--noverify"]
     assert app.run(COMMAND, flags) == 0
+    few = f"{photos}: few photos to calibrate int8 on, {len(list(photos.iterdir()))}; with 10 or"
+    assert few in capsys.readouterr().err
     assert sorted(p.name for p in out.iterdir()) == ["export.json", "model.tflite"]
     model = f"--weights={out}/model.tflite"
     for name in ("0.png", "small.png"):
@@ -69,7 +71,8 @@ def test_int8_model_of_one_size(exports, photos, tmp_path, capsys, name):
     flags = [model, f"--input={photos}/large.png", f"--output={tmp_path}/large.png"]
     assert app.run(infer.COMMAND, flags) == 2
     err = capsys.readouterr().err
-    assert "expected pictures of up to 64x40 pixels, got 64x41; shrink them with max_side=40" in err
+    assert "up to 64 x 40 pixels (width x height), got 64 x 41" in err
+    assert "--max_side=62, or export" in err
 
 
 def test_invalid_combinations_are_one_line(exports, photos, tmp_path, capsys, monkeypatch):

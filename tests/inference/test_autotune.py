@@ -77,6 +77,24 @@ def test_measurements_are_cached(archive, empty_cache, caplog, monkeypatch):
     assert Stylizer(archive, engine_precision="float32", ema_statistics=True).supports_ema
 
 
+def test_weights_of_another_kind_are_not_measured(archive, empty_cache, tmp_path, caplog):
+    caplog.set_level(python_logging.INFO, logger="absl")
+    damaged, run_dir = tmp_path / "damaged.keras", tmp_path / "run"
+    damaged.write_bytes(archive.read_bytes()[:-100])
+    run_dir.mkdir()
+    for path, message in (
+        (damaged, "incomplete or damaged"),
+        (run_dir, "expected a SavedModel folder, got a folder without saved_model.pb$"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Stylizer(path)
+    (run_dir / "generator.keras").touch()
+    with pytest.raises(ValueError, match=r"saved_model.pb; name .*/run/generator.keras$"):
+        Stylizer(run_dir)
+    assert "measuring" not in caplog.text
+    assert not list(empty_cache.glob("speed-*"))
+
+
 def test_invalid_tables_are_measured_again():
     candidates = [KERAS, OPENVINO]
     assert autotune._is_table({str(KERAS): 1.0, str(OPENVINO): None, "busy": True}, candidates)

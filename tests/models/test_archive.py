@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tolerances import HALF_UNIT, network_rounding
 
+from anime_tf import styles
 from anime_tf.models.archive import load_generator, save_generator
 from anime_tf.models.registry import GENERATORS
 
@@ -138,6 +139,16 @@ def test_missing_file_and_folder(tmp_path):
         load_generator(tmp_path / "none.keras")
     with pytest.raises(ValueError, match="got a folder"):
         load_generator(tmp_path)
+
+
+def test_the_name_of_a_style_names_what_loads_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as caught:
+        load_generator("cel_live")
+    assert 'use Stylizer("cel_live"), or the path' in str(caught.value)
+    code = str(caught.value).rpartition("the path ")[2]
+    assert code == 'anime_tf.styles.show("cel_live").path'
+    assert load_generator(styles.show("cel_live").path).name
 
 
 def test_other_files_are_refused_in_one_line(archive, tmp_path):

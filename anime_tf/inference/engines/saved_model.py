@@ -46,6 +46,20 @@ _GRAPH_OPERATIONS = frozenset({"Placeholder", "VarHandleOp"})  # outside of func
 SAVED_MODEL_FILE = "saved_model.pb"  # file that every SavedModel folder contains
 
 
+def check_folder(path: Path) -> None:
+    """Raise FileNotFoundError or ValueError for what is no SavedModel folder."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such folder; expected an exported SavedModel")
+    if not (path / SAVED_MODEL_FILE).is_file():
+        found = f"a folder without {SAVED_MODEL_FILE}" if path.is_dir() else "a file"
+        remedy = ""
+        if (path / "saved_model" / SAVED_MODEL_FILE).is_file():
+            remedy = f"; name {path / 'saved_model'}"
+        elif (path / "generator.keras").is_file():  # of a training
+            remedy = f"; name {path / 'generator.keras'}"
+        raise ValueError(f"{path}: expected a SavedModel folder, got {found}{remedy}")
+
+
 class SavedModelEngine:
     """Runs an exported SavedModel folder by TensorFlow, without classes of this package.
 
@@ -61,17 +75,11 @@ class SavedModelEngine:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, trust_weights: bool = False) -> None:
+        path = Path(path)
+        check_folder(path)
         import_tensorflow()
         import tensorflow as tf
 
-        path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such folder; expected an exported SavedModel")
-        if not (path / SAVED_MODEL_FILE).is_file():
-            found = f"a folder without {SAVED_MODEL_FILE}" if path.is_dir() else "a file"
-            near = path / "saved_model"
-            remedy = f"; name {near}" if (near / SAVED_MODEL_FILE).is_file() else ""
-            raise ValueError(f"{path}: expected a SavedModel folder, got {found}{remedy}")
         if not trust_weights:
             check_operations(path)
         try:

@@ -89,12 +89,15 @@ class TFLiteEngine:
         if self._size_hw is None:
             return self._invoke(pictures_pm1)
         height, width = pictures_pm1.shape[1:3]
-        bottom, right = self._size_hw[0] - height, self._size_hw[1] - width
+        rows, columns = self._size_hw
+        bottom, right = rows - height, columns - width
         if bottom < 0 or right < 0:
+            # The exact quotient: a product of rounded ones may be a pixel too small.
+            side = min(rows * max(height, width) // height, columns * max(height, width) // width)
             raise ValueError(
-                f"{self._name}: expected pictures of up to {self._size_hw[1]}x{self._size_hw[0]} "
-                f"pixels, got {width}x{height}; shrink them with max_side={min(self._size_hw)}, "
-                "or export without image_size"
+                f"{self._name}: expected pictures of up to {columns} x {rows} pixels (width x "
+                f"height), got {width} x {height}; shrink this one with --max_side={side}, or "
+                "export without --image_size"
             )
         padded = np.pad(pictures_pm1, ((0, 0), (0, bottom), (0, right), (0, 0)), mode="reflect")
         anime_pm1 = [self._invoke(picture[None]) for picture in padded]

@@ -14,6 +14,7 @@ from anime_tf.inference.autotune import open_engine
 from anime_tf.inference.engines.keras import KerasEngine
 from anime_tf.inference.engines.tflite import TFLiteEngine
 from anime_tf.inference.padded_generator import PaddedGenerator
+from anime_tf.io.geometry import limit_array_side
 from anime_tf.io.pixels import to_pm1, to_u8
 
 ROUNDING = 1e-5  # other kernels
@@ -32,10 +33,17 @@ def test_a_model_of_one_size_takes_smaller_pictures(generator):
         assert y.shape == x.shape
         expected = network(np.pad(x, around, mode="reflect"))[:, :height, :width]
         np.testing.assert_allclose(y, expected, atol=ROUNDING)
-    words = "fixed.tflite: expected pictures of up to 32x24 pixels, got {}; shrink them with max_"
-    for height, width in ((25, 32), (24, 33), (1, 40)):
-        with pytest.raises(ValueError, match=words.format(f"{width}x{height}") + "side=24, or exp"):
+    # The largest that fits: 24 * 32 / 25 = 30.7; a picture as wide as the model, but less high.
+    for height, width, side in ((25, 32, 30), (24, 33, 32), (1, 40, 32), (100, 10, 24)):
+        with pytest.raises(ValueError) as caught:
             engine(np.zeros((1, height, width, 3), np.float32))
+        assert str(caught.value) == (
+            "fixed.tflite: expected pictures of up to 32 x 24 pixels (width x height), got "
+            f"{width} x {height}; shrink this one with --max_side={side}, or export without "
+            "--image_size"
+        )
+        shrunk = limit_array_side(np.zeros((height, width, 3), np.uint8), side)
+        assert engine(to_pm1(shrunk[None])).shape == (1, *shrunk.shape)
 
 
 def test_a_model_of_pixels():
