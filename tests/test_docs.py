@@ -79,6 +79,12 @@ def test_commands_run_in_the_command_prompt_of_windows():
     assert not wrong, "\n".join(wrong)
 
 
+def inline_commands(text: str) -> Iterator[list[str]]:
+    """Words of the anime-tf commands in a page's sentences and tables, after the program's name."""
+    for found in re.findall(r"`anime-tf ([^`]+)`", FENCE.sub("", text)):
+        yield shlex.split(found)
+
+
 def commands(text: str) -> Iterator[list[str]]:
     """Words of the anime-tf commands of a page's code blocks, after the program's name."""
     for language, block in FENCE.findall(text):
@@ -97,11 +103,14 @@ def test_commands_use_flags_that_exist():
         path: {flag for group in command.groups for flag in group.settings}
         for path, command in app.commands()
     }
+    groups = {path.split()[0] for path in flags if " " in path}
     wrong = []
     for page in PAGES:
-        for words in commands(page.read_text(encoding="utf-8")):
+        text = page.read_text(encoding="utf-8")
+        for words in (*commands(text), *inline_commands(text)):
             verb = next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in flags), "")
-            if not verb and words[0] not in ("help", "VERB", "NAME", "--version"):
+            group = words[0] in groups and len(words) == 1  # such as `anime-tf styles`
+            if not verb and not group and words[0] not in ("help", "VERB", "NAME", "--version"):
                 wrong.append(f"{name(page)}: anime-tf {' '.join(words)}")
             for flag in re.findall(r"^--(\w+)", "\n".join(words), re.MULTILINE) if verb else ():
                 known = flags[verb] | {"help", "debug", "flagfile"}
@@ -176,6 +185,17 @@ def test_the_commands_and_the_example_of_the_readme_run(folder):
     photo, anime = (cv2.imread(str(p)) for p in ("samples/lake.jpg", "lake_anime.png"))
     assert photo.shape == anime.shape
     assert 5 < np.abs(photo.astype(int) - anime).mean() < 60
+
+
+def test_the_comparison_of_styles_runs(folder, photos):
+    (folder / "photos").mkdir()
+    for i, photo in enumerate(photos[:2]):
+        cv2.imwrite(f"photos/{i}.png", photo[:64, :64])
+    text = (ROOT / "docs/get_started.md").read_text(encoding="utf-8")
+    (block,) = (block for _, block in FENCE.findall(text) if "compare/" in block)
+    for words in commands(f"```\n{block}```"):
+        assert app.main(words) == 0, words
+    assert cv2.imread("compare.jpg").shape[1] == 3 * 64  # photo, cel and gouache
 
 
 def test_the_training_of_the_readme_runs(folder, photos):

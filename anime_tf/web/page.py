@@ -11,8 +11,8 @@ PACKAGED = Path(__file__).parent / "dist"  # folder of the page in an installed 
 BUILT = Path(__file__).parents[2] / "deploy" / "web" / "dist"  # folder of the page in a checkout
 
 HOW_TO_BUILD = (
-    "to build it (needs Node.js), run `make page` in a checkout, or without make `npm ci` and "
-    "`npm run build` in its folder deploy/web; then start the server again"
+    "to build it (needs Node.js), run `npm ci` and `npm run build` in the folder deploy/web of a "
+    "checkout, then start the server with --page=deploy/web/dist"
 )
 
 STATIC_ONLY = ("models", "runtime")

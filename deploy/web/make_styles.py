@@ -12,14 +12,17 @@ the page writes the size of a photo into the model before compiling it.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no logs of TensorFlow's converters
+
 import keras
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the package of this checkout
 
@@ -135,10 +138,13 @@ def write_styles(weights: list[str], folder: Path, code: str | None) -> dict:
 def main(argv: list[str]) -> None:
     """Write the styles of the flags."""
     del argv
+    logging.set_verbosity(logging.ERROR)  # likewise
     weights = flags.FLAGS.weights
     told = write_styles(weights, Path(flags.FLAGS.output), flags.FLAGS.code)
     for style in told["styles"]:
-        print(f"{style['name']}: {style['bytes'] / 1e6:.2f} MB, {len(style['edits'])} numbers")
+        size = f"{style['bytes'] / 1e6:.2f} MB, {len(style['edits'])} numbers depend on the size"
+        print(f"{style['name']}: {size}")
+    print(f"written to {flags.FLAGS.output}; next: npm run build")
 
 
 if __name__ == "__main__":

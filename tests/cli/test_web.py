@@ -133,7 +133,7 @@ def test_a_checkout_without_the_page_tells_what_answers(tmp_path):
     assert missing.text.startswith("The page is not built, only the HTTP API answers; to build it")
     assert styles["styles"][0]["name"] == "small"
     log = (tmp_path / "log").read_text()
-    assert "only the HTTP API answers; to build it (needs Node.js), run `make page`" in log
+    assert "only the HTTP API answers; to build it (needs Node.js), run `npm ci`" in log
     assert f"programs can use the HTTP API: {address}api/styles lists the styles" in log
     assert "browser" not in log
 
