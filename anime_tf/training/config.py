@@ -264,6 +264,11 @@ class TrainConfig(Config):
         return any(getattr(self, name) for name in PAIRED_WEIGHTS)
 
     @property
+    def needs_smooth(self) -> bool:
+        """Whether a loss of the GAN phase reads the edge-smoothed pictures."""
+        return self.d_smooth_weight > 0 and self.init_epochs < self.epochs
+
+    @property
     def has_exposure(self) -> bool:
         """Whether the generator begins with `models.live.Exposure`."""
         return self.model in ("live", "live_large")

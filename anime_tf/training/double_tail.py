@@ -40,13 +40,18 @@ class DoubleTailObjective:
     """
 
     init_streams = ("photo",)
-    gan_streams = ("photo", "photo_superpixel", "anime", "smooth")
 
     def __init__(self, config: TrainConfig, features: Any, discriminator: keras.Model) -> None:
         self.weights = {term: getattr(config, name) for term, name in TERM_WEIGHTS.items()}
         self.features = features
         self._config = config
         self._discriminator = lower_for_training(discriminator)
+
+    @property
+    def gan_streams(self) -> tuple[str, ...]:
+        """Streams of the pipeline that the GAN phase reads."""
+        smooth = ("smooth",) if self.weights["d/smooth"] else ()
+        return ("photo", "photo_superpixel", "anime", *smooth)
 
     def drafts(self, support: tf.Tensor) -> Batch:
         """Convert the support tail's picture to the drafts of the targets, uint8, rounded down.
@@ -119,18 +124,19 @@ class DoubleTailObjective:
         """Compute the loss of both discriminators."""
         support, main = losses.smooth_guided(generated[0]), generated[1]
         # One call of each, so that spectral norm makes one power iteration.
-        judged = [losses.to_gray(x) for x in (batch["anime"], support, batch["smooth"])]
-        logits = self._discriminator.support(tf.concat(judged, 0), training=True)
-        real, fake, smooth = tf.split(logits, 3)
+        judged = {"d/real": batch["anime"], "d/fake": support}
+        if self.weights["d/smooth"]:
+            judged["d/smooth"] = batch["smooth"]
+        grays = [losses.to_gray(x) for x in judged.values()]
+        logits = self._discriminator.support(tf.concat(grays, 0), training=True)
+        terms = {
+            term: square_loss(x, SUPPORT_REAL if term == "d/real" else SUPPORT_FAKE)
+            for term, x in zip(judged, tf.split(logits, len(judged)), strict=True)
+        }
         logits = self._discriminator.main(tf.concat([batch["revised"], main], 0), training=True)
         real_main, fake_main = tf.split(logits, 2)
-        terms = {
-            "d/real": square_loss(real, SUPPORT_REAL),
-            "d/fake": square_loss(fake, SUPPORT_FAKE),
-            "d/smooth": square_loss(smooth, SUPPORT_FAKE),
-            "d/real_main": square_loss(real_main, 1.0),
-            "d/fake_main": square_loss(fake_main, 0.0),
-        }
+        terms["d/real_main"] = square_loss(real_main, 1.0)
+        terms["d/fake_main"] = square_loss(fake_main, 0.0)
         return self._config.d_adv_weight * weighted_sum(self.weights, terms), terms
 
 

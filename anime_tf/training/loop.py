@@ -14,6 +14,7 @@ from absl import logging
 
 from anime_tf.datasets.edge_smooth import smooth_folder
 from anime_tf.datasets.pipeline import TrainingPictures
+from anime_tf.errors import command_line
 from anime_tf.io.folders import DatasetFolders, dataset_folders
 from anime_tf.io.pictures import write_picture
 from anime_tf.io.signals import caught_signals
@@ -22,7 +23,7 @@ from anime_tf.training.collapse import ADVICE, CollapseDetector
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import make_strategy, worker_rank
 from anime_tf.training.objective import Batch, network_inputs
-from anime_tf.training.run_dir import RunDir
+from anime_tf.training.run_dir import GENERATOR, RunDir
 from anime_tf.training.samples import sample_sheet
 from anime_tf.training.trainer import Trainer
 
@@ -68,7 +69,7 @@ def train(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -> 
 def prepare_pictures(
     config: TrainConfig, rank: tuple[int, int] = (0, 1), *, make_smooth: bool = True
 ) -> TrainingPictures:
-    """List the pictures of the data set and make missing edge-smoothed ones.
+    """List the pictures of the data set and make missing edge-smoothed ones that a loss reads.
 
     The worker is number `rank[0]` of `rank[1]`. Without `make_smooth` the style pictures stand in
     for missing edge-smoothed ones.
@@ -79,10 +80,9 @@ def prepare_pictures(
             config.dataset_dir, config.style, need_smooth=need_smooth, need_paired=config.is_paired
         )
 
-    adversarial = config.init_epochs < config.epochs
     style_dir = Path(config.dataset_dir) / config.style / "style"
     smooth_dir = style_dir.with_name("smooth")
-    missing = adversarial and not smooth_dir.exists()
+    missing = config.needs_smooth and not smooth_dir.exists()
     if missing and not make_smooth:
         logging.info("%s: missing, the run will make it", smooth_dir)
         folders = list_folders(need_smooth=False)
@@ -94,7 +94,7 @@ def prepare_pictures(
             logging.info("%s: missing, making it now", smooth_dir)
             size_hw = (config.image_size, config.image_size) if config.fit == "resize" else None
             smooth_folder(style_dir, smooth_dir, size_hw)
-        folders = list_folders(need_smooth=adversarial)
+        folders = list_folders(need_smooth=config.needs_smooth)
     return TrainingPictures(
         folders,
         image_size=config.image_size,
@@ -132,7 +132,10 @@ class _Loop:
         end = self.config.epochs * per_epoch
         begin_gan = min(self.config.init_epochs * per_epoch, end)
         if self.step >= end:
-            logging.info("%s: all %d epochs are done", self.run_dir.path, self.config.epochs)
+            logging.info(
+                "%s: all %d epochs are done; more epochs continue it: --resume --epochs=N",
+                *(self.run_dir.path, self.config.epochs),
+            )
         with caught_signals(self._on_signal):
             for phase, until in (("init", begin_gan), ("gan", end)):
                 while self.step < until and not self.stop_signal and not self.collapse:
@@ -145,6 +148,10 @@ class _Loop:
             advice = f"for {self.config.collapse_epochs} epochs {ADVICE[self.collapse]}"
             logging.error("%s: stopped after %s: %s", self.run_dir.path, epochs, advice)
             return 1
+        if self.run_dir.writes:
+            weights = self.run_dir.path / GENERATOR
+            words = ["anime-tf", "infer", f"--weights={weights}", "photos", "anime"]
+            logging.info("trained: %s; stylize with: %s", weights, command_line(words))
         return 0
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:

@@ -131,7 +131,8 @@ class Objective:
     def gan_streams(self) -> tuple[str, ...]:
         """Streams of the pipeline that the GAN phase reads."""
         regions = ("photo_superpixel",) if self.weights["g/region_photo"] else ()
-        return (*self.init_streams, *regions, "anime", "smooth")
+        smooth = ("smooth",) if self.weights["d/smooth"] else ()
+        return (*self.init_streams, *regions, "anime", *smooth)
 
     def target_features(self, batch: Batch, *, style: bool) -> Batch:
         """Compute the features that the generated pictures' features are compared with.
@@ -190,8 +191,9 @@ class Objective:
             "d/real": batch["anime"],
             "d/gray": batch["anime_gray"],
             "d/fake": generated,
-            "d/smooth": batch["smooth" if self._config.smooth_color else "smooth_gray"],
         }
+        if self.weights["d/smooth"]:
+            judged["d/smooth"] = batch["smooth" if self._config.smooth_color else "smooth_gray"]
         judged = {term: x for term, x in judged.items() if self.weights[term]}
         # One call, so that spectral norm makes one power iteration; norms are per sample.
         logits = tf.split(self.logits(judged, batch), len(judged))

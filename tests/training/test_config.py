@@ -149,3 +149,13 @@ def test_recipes_of_the_other_papers():
     assert (cartoon.content_weight, cartoon.init_epochs) == (10, 10)
     unused = (cartoon.style_weight, cartoon.color_weight, cartoon.tv_weight, cartoon.d_gray_weight)
     assert unused == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_smooth_pictures_are_needed_by_one_term_alone(preset):
+    config = TrainConfig.from_preset(preset, {})
+    # The built-in styles were trained on painted pairs, without a GAN phase.
+    assert config.needs_smooth == (preset not in ("cel", "gouache", "cel_live", "gouache_live"))
+    with_gan = config.replace(epochs=config.epochs + 1)
+    assert with_gan.needs_smooth
+    assert not with_gan.replace(d_smooth_weight=0.0).needs_smooth

@@ -231,6 +231,21 @@ def test_options_for_other_networks():
 
 
 @pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize("preset", ["hayao", "animegan_v3_hayao", "cartoongan"])
+def test_smooth_pictures_are_not_read_without_their_term(preset):
+    changes = TINY | {"d_smooth_weight": 0.0, "perceptual": "mobilenetv1"}
+    trainer = Trainer(TrainConfig.from_preset(preset, changes))
+    assert "smooth" not in trainer.objective.gan_streams
+    batch = {k: x for k, x in tiny_batch().items() if not k.startswith("smooth")}
+    batch["anime_gray"] = batch["anime"]
+    found = trainer.gan_step(batch)
+    assert "d/smooth" not in found and {"d/real", "d/fake"} <= set(found)
+    assert all(np.isfinite(value) for value in found.values())
+    kept = Trainer(TrainConfig.from_preset(preset, TINY | {"perceptual": "mobilenetv1"}))
+    assert "smooth" in kept.objective.gan_streams
+
+
+@pytest.mark.usefixtures("eagerly")
 def test_export_with_the_batch_norm_of_the_published_graph():
     trainer = Trainer(TrainConfig.from_preset("animegan_v3_hayao", TINY))
     trainer.init_step(tiny_batch())

@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import random
 import shutil
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from golden_files import assert_close
-from small_data_set import SETTINGS, make_data_set
+from small_data_set import NO_VGG, SETTINGS, make_data_set
 
 from anime_tf.cli import app
 from anime_tf.cli.train import COMMAND
+from anime_tf.errors import command_line
 from anime_tf.io.pictures import read_picture
 from anime_tf.models.archive import load_generator
 from anime_tf.training.config import TrainConfig
@@ -81,6 +83,24 @@ def test_contents_of_a_run_directory(whole_run, data):
         "1.png",
         "2.png",
     }
+
+
+@pytest.mark.eager
+def test_the_end_of_a_training_names_the_next_commands(tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="absl")
+    data, run_dir = make_data_set(tmp_path / "data"), tmp_path / "my run"
+    settings = config(data, run_dir, **NO_VGG, epochs=1, init_epochs=0, d_smooth_weight=0.0)
+    assert train(settings) == 0
+    weights = run_dir / "generator.keras"
+    assert load_generator(weights).width == SETTINGS["generator_width"]
+    command = command_line(["anime-tf", "infer", f"--weights={weights}", "photos", "anime"])
+    assert f"trained: {weights}; stylize with: {command}" in caplog.messages
+    assert train(settings, resume=True) == 0
+    more = f"{run_dir}: all 1 epochs are done; more epochs continue it: --resume --epochs=N"
+    assert more in caplog.messages
+    # Without their term the edge-smoothed pictures are not made.
+    assert "d/fake" in rows(run_dir)[-1] and "d/smooth" not in rows(run_dir)[-1]
+    assert not (data / "Dots/smooth").exists()
 
 
 def test_samples_show_photo_and_result(whole_run, data):
