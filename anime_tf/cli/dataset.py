@@ -24,7 +24,7 @@ def frames(values: flags.FlagValues) -> int:
     if values.scenes and "every" in given(values, Flags(FrameSettings)):
         raise UsageError("expected --every or --scenes, got both")
     settings = make_config(values, FrameSettings, limits=make_config(values, QualityLimits))
-    videos = find_videos(config.input)
+    videos, closed = find_videos(config.input)
     if given(values, Flags(ClusterConfig)):
         if config.max_pictures:
             raise UsageError("expected no --max_pictures on a cluster")
@@ -44,7 +44,7 @@ def frames(values: flags.FlagValues) -> int:
             f"{config.output}: no picture; all {report.candidates} candidates were rejected"
         )
         return app.EXIT_NOTHING_DONE
-    return app.EXIT_SOME_FAILED if report.problems else app.EXIT_DONE
+    return app.EXIT_SOME_FAILED if report.problems or closed else app.EXIT_DONE
 
 
 def smooth(values: flags.FlagValues) -> int:

@@ -1,3 +1,5 @@
+import os
+import shutil
 import subprocess
 import sys
 
@@ -91,6 +93,24 @@ def test_exit_codes_of_frames(film, tmp_path, capfd):
     arguments = ["frames", f"--input={bad},{second}", f"--output={tmp_path / 'none'}"]
     assert app.run(COMMAND, arguments) == 2
     assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_that_cannot_be_listed_is_a_failure(film, tmp_path, capfd):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    shutil.copy(film, videos)
+    # Its path is longer than the system allows, which holds for root, too, unlike permissions.
+    place = os.open(videos, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("n" * 250, dir_fd=place)
+        inner = os.open("n" * 250, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = inner
+    os.close(place)
+    arguments = ["frames", f"--input={videos}", f"--output={tmp_path / 'out'}"]
+    assert app.run(COMMAND, arguments) == 1
+    assert ": skipped, file name too long" in capfd.readouterr().err
+    assert len(find_pictures(tmp_path / "out")) == 2
 
 
 def test_a_full_disk(film, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import logging
 
@@ -19,8 +20,15 @@ _NUMBER = re.compile(r"%(0\d+)?d")
 _DIGITS = re.compile(r"(\d+)")
 
 
-def find_videos(text: str) -> list[Path]:
-    """List videos.
+class FoundVideos(NamedTuple):
+    """Videos, and folders that cannot be listed -> the reason."""
+
+    videos: list[Path]
+    closed: dict[Path, str]
+
+
+def find_videos(text: str) -> FoundVideos:
+    """List videos, and log folders that cannot be listed.
 
     Args:
         text: A file, a folder (with all below it), a glob (``**`` for any depth), or several of
@@ -37,22 +45,25 @@ def find_videos(text: str) -> list[Path]:
     whole = text.strip()
     parts = [whole] if os.path.exists(whole) else [part.strip() for part in whole.split(",")]
     found: dict[Path, Path] = {}
+    closed: dict[Path, str] = {}
     for part in filter(None, parts):
-        for path in _expand(part):
+        for path in _expand(part, closed):
             found.setdefault(Path(os.path.realpath(path)), path)
     if not found:
         raise ValueError("expected a video, a folder or a glob, got an empty name")
     check_unique_stems(found.values())
-    return list(found.values())
+    return FoundVideos(list(found.values()), closed)
 
 
-def _expand(part: str) -> list[Path]:
+def _expand(part: str, closed: dict[Path, str]) -> list[Path]:
+    """List the videos of a part, and add folders that cannot be listed to `closed`."""
     if os.path.lexists(part) and not os.path.isdir(part):  # opening it tells what it is
         return [Path(part)]
     if os.path.isdir(part):
-        walked, closed = walk_files(Path(part))
-        for path, reason in closed.items():
+        walked, unlisted = walk_files(Path(part))
+        for path, reason in unlisted.items():
             logging.warning("%s: skipped, %s", path, reason)
+        closed |= unlisted
         files = [path for path in walked if not path.name.startswith(".")]
         videos = [path for path in files if _looks_like_video(path)]
         if len(videos) < len(files):

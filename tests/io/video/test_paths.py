@@ -12,7 +12,7 @@ def folder(tmp_path):
 
 
 def names(text):
-    return [path.name for path in find_videos(str(text))]
+    return [path.name for path in find_videos(str(text)).videos]
 
 
 def test_find_videos_in_folders_globs_and_lists(folder):
