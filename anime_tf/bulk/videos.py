@@ -232,7 +232,7 @@ class _Joiner(_VideoWorker):
             made = Path(folder, PurePosixPath(row["output"]).name)
             segments = _Segments(output, parts, path)
             writer = ResumedVideoWriter(made, reader, self._job.encoding, segments)
-            with writer:
+            with segments, writer:
                 for item in reader.items():
                     if isinstance(item, Frame):
                         writer.write_frame(item)
@@ -259,11 +259,12 @@ class _Segments(PartialVideo):
 
     def __init__(self, output: str, parts: Sequence[Row], source: Path) -> None:
         self.path, self._output, self._parts = source, output, parts
-        with self._open(parts[0]) as first:
-            self.codec, self.has_alpha = first.codec, first.has_alpha
-            self.parameters, size = first.parameters, first.size_hw
+        self._opened = contextlib.ExitStack()
+        self._first: PartialVideo | None = self._opened.enter_context(self._open(parts[0]))
+        self.codec, self.has_alpha = self._first.codec, self._first.has_alpha
+        self.parameters = self._first.parameters
         frames = sum(part["frames"] for part in parts)
-        self.record = _record(frames, *size)
+        self.record = _record(frames, *self._first.size_hw)
 
     @contextlib.contextmanager
     def _open(self, part: Row) -> Iterator[PartialVideo]:
@@ -275,7 +276,9 @@ class _Segments(PartialVideo):
     def packets(self) -> Iterator[tuple[av.Packet, int]]:
         """Yield coded frames in decoding order, with their rank in the video."""
         for part in self._parts:
-            with self._open(part) as segment:
+            with self._opened:
+                segment = self._first or self._opened.enter_context(self._open(part))
+                self._first = None
                 if (segment.parameters, segment.has_alpha) != (self.parameters, self.has_alpha):
                     raise ValueError(
                         f"{self.path}: expected segments of one encoder, got those of several; all "
@@ -285,7 +288,8 @@ class _Segments(PartialVideo):
                     yield packet, rank + part["first"]
 
     def close(self) -> None:
-        """Close nothing: `packets` closes each segment."""
+        """Close the segment that `packets` has not finished."""
+        self._opened.close()
 
 
 def _record(frames: int, height: int, width: int) -> ResumeRecord:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from anime_tf.inference.engines.engine import Engine
+from anime_tf.inference.timing import median_seconds
 from anime_tf.io.pixels import to_pm1
 from anime_tf.metrics.similarity import psnr
 
@@ -18,7 +17,6 @@ PROBE_SIZES = ((256, 256), (150, 203))
 """Heights and widths of the test pictures; the second one needs padding."""
 
 PROBE_BATCHES = (1, 2)  # batch sizes of the test pictures
-TIMED_RUNS = 3  # number of runs whose median is the time; all earlier runs warm up
 
 
 @dataclass(frozen=True)
@@ -93,16 +91,6 @@ def measure(
             )
         largest.append(np.abs(actual - expected).max())
         ratios.append(psnr(actual, expected, data_range=2))
+    milliseconds = 1000 * median_seconds(lambda: engine(probes[0]))  # of a size that has run
     # Python's max and min skip NaN.
-    return Measurement(
-        float(np.max(largest)), float(np.min(ratios)), _milliseconds(engine, probes[0]), sizes[0]
-    )
-
-
-def _milliseconds(engine: Engine, photo_pm1: np.ndarray) -> float:
-    times = []
-    for _ in range(TIMED_RUNS):
-        start = time.perf_counter()
-        engine(photo_pm1)
-        times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times)
+    return Measurement(float(np.max(largest)), float(np.min(ratios)), milliseconds, sizes[0])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
@@ -19,6 +17,7 @@ from absl import logging
 from anime_tf.config import settings
 from anime_tf.errors import first_line
 from anime_tf.inference.config import StylizerConfig
+from anime_tf.inference.timing import median_seconds
 from anime_tf.io import pictures
 from anime_tf.io.closeable import Closeable
 from anime_tf.io.containers import TooManyPixelsError, UnknownPictureError
@@ -423,12 +422,7 @@ class StylizationService(Closeable):
 def _frame_seconds(stylizer: Stylizer) -> float:
     frame_u8 = np.zeros((*LIVE_SIZE_HW, 3), np.uint8)
     stylizer(frame_u8)  # the first run of a size is slow
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        stylizer(frame_u8)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return median_seconds(lambda: stylizer(frame_u8))
 
 
 def _make_finder() -> FaceFinder | None:
