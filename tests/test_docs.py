@@ -65,6 +65,16 @@ def test_links_lead_to_files_and_headings_of_the_checkout():
     assert not wrong, "\n".join(wrong)
 
 
+def test_pages_have_no_syntax_of_the_site_alone():
+    """Tabs and admonitions, whose contents a viewer of the repository shows as code."""
+    wrong = [
+        f"{name(page)}: {line}"
+        for page in PAGES
+        for line in re.findall(r"^(?:===|!!!|\?\?\?) .*", prose(page), re.MULTILINE)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_commands_run_in_the_command_prompt_of_windows():
     """It passes `#` and single quotes to the program, and does not continue a line after a `\\`."""
     wrong = []
