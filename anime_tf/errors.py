@@ -42,6 +42,16 @@ def tensorflow_reason(error: BaseException) -> str:
     return first_line(error).rpartition("; ")[2].partition(" [Op:")[0]
 
 
+def keras_download_reason(error: BaseException) -> str:
+    """Return why Keras failed to download a file, as ``ADDRESS: reason``.
+
+    Its message is "URL fetch failure on ADDRESS: None -- [Errno -2] Name or service not known".
+    """
+    line = first_line(error)
+    found = re.fullmatch(r"URL fetch failure on (\S+): .* -- (?:\[Errno -?\d+\] )?(.+)", line)
+    return f"{found[1]}: {found[2].lower()}" if found else line
+
+
 def error_line(error: BaseException) -> str:
     """Return an error's message for a user: an OSError of the system as ``PATH: reason``."""
     if isinstance(error, OSError) and error.strerror:

@@ -1,6 +1,12 @@
 import pytest
 
-from anime_tf.errors import command_line, first_line, import_optional, tensorflow_reason
+from anime_tf.errors import (
+    command_line,
+    first_line,
+    import_optional,
+    keras_download_reason,
+    tensorflow_reason,
+)
 from anime_tf.io.closeable import Closeable
 
 
@@ -16,6 +22,21 @@ def test_commands_are_quoted_for_their_shell():
     words = ["anime-tf", "infer", "My Photos", "$x"]
     assert command_line(words, windows=False) == "anime-tf infer 'My Photos' '$x'"
     assert command_line(words, windows=True) == 'anime-tf infer "My Photos" $x'
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            "URL fetch failure on https://a.b/c.h5: None -- [Errno -2] Name or service not known",
+            "https://a.b/c.h5: name or service not known",
+        ),
+        ("URL fetch failure on https://a.b/c.h5: 404 -- Not Found", "https://a.b/c.h5: not found"),
+        ("Incomplete or corrupted file\nmore", "Incomplete or corrupted file"),
+    ],
+)
+def test_why_keras_failed_to_download(message, expected):
+    assert keras_download_reason(Exception(message)) == expected
 
 
 def test_a_package_that_is_not_there():

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import keras
 
 from anime_tf.conversion import mobilenet_weights, vgg19_weights
+from anime_tf.errors import keras_download_reason
 from anime_tf.io.plain_file import MAX_WEIGHTS_BYTES, check_plain_file
 from anime_tf.models.registry import PERCEPTUAL
 
@@ -65,7 +66,8 @@ def load_perceptual(
             values = reader.fetch_imagenet()
         except Exception as error:  # keras.utils.get_file raises bare Exception when offline
             raise ValueError(
-                f"the ImageNet weights of {reader.title} could not be fetched ({error}); give a "
+                f"the ImageNet weights of {reader.title} cannot be downloaded "
+                f"({keras_download_reason(error)}); set HTTPS_PROXY if you use a proxy, or give a "
                 f"file, --perceptual_weights={reader.files}, or --perceptual_weights=random"
             ) from error
     else:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from anime_tf.conversion.perceptual import load_perceptual
+from anime_tf.errors import keras_download_reason
 from anime_tf.io.geometry import resize
 from anime_tf.io.pixels import to_pm1
 
@@ -34,8 +35,8 @@ def make_inception_features(weights: str) -> Callable[[np.ndarray], np.ndarray]:
         )
     except Exception as error:  # Keras raises a bare one when a download fails
         raise FileNotFoundError(
-            f"{weights}: InceptionV3's weights cannot be read ({error}); name a .h5 file of "
-            "keras.applications without its top, or omit --inception"
+            f"{weights}: InceptionV3's weights cannot be read ({keras_download_reason(error)}); "
+            "name a .h5 file of keras.applications without its top, or omit --inception"
         ) from error
 
     def features(picture_u8: np.ndarray) -> np.ndarray:

@@ -138,6 +138,9 @@ class _Loop:
             )
         with caught_signals(self._on_signal):
             for phase, until in (("init", begin_gan), ("gan", end)):
+                if self.step < until and not self.stop_signal and not self.collapse:
+                    message = "%s: step %d compiles the step first, minutes of work on a CPU"
+                    logging.info(message, phase, self.step + 1)
                 while self.step < until and not self.stop_signal and not self.collapse:
                     epoch = self.step // per_epoch
                     self._train_epoch(phase, epoch, (epoch + 1) * per_epoch)

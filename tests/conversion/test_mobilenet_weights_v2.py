@@ -139,7 +139,7 @@ def test_imagenet_weights_are_downloaded_or_the_remedy_is_named(files, tmp_path,
     with pytest.raises(ValueError) as caught:
         load()
     error = str(caught.value)
-    assert error.startswith("the ImageNet weights of MobileNetV2 could not be fetched (")
+    assert error.startswith("the ImageNet weights of MobileNetV2 cannot be downloaded (")
     assert error.endswith("file, --perceptual_weights=FILE.h5, or --perceptual_weights=random")
     name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.3_224_no_top.h5"
     (tmp_path / "models").mkdir(exist_ok=True)

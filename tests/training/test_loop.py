@@ -95,6 +95,9 @@ def test_the_end_of_a_training_names_the_next_commands(tmp_path, caplog):
     assert load_generator(weights).width == SETTINGS["generator_width"]
     command = command_line(["anime-tf", "infer", f"--weights={weights}", "photos", "anime"])
     assert f"trained: {weights}; stylize with: {command}" in caplog.messages
+    first = "gan: step 1 compiles the step first, minutes of work on a CPU"
+    assert caplog.messages.count(first) == 1
+    assert not any(line.startswith("init: ") for line in caplog.messages)
     assert train(settings, resume=True) == 0
     more = f"{run_dir}: all 1 epochs are done; more epochs continue it: --resume --epochs=N"
     assert more in caplog.messages
