@@ -15,6 +15,7 @@ from anime_tf.conversion.perceptual import load_perceptual
 from anime_tf.models.animegan_v3 import DoubleTail
 from anime_tf.models.archive import load_generator
 from anime_tf.models.registry import DISCRIMINATORS, GENERATORS
+from anime_tf.training.adam import FusedAdam
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.devices import worker_rank
 from anime_tf.training.double_tail import DoubleTailObjective, TargetQueue
@@ -146,7 +147,7 @@ class Trainer:
         self, name: str, learning_rate: float, network: keras.Model
     ) -> keras.optimizers.Optimizer:
         # A checkpoint finds the variables by their paths, hence the names.
-        optimizer = keras.optimizers.Adam(
+        optimizer = FusedAdam(
             learning_rate,
             **ADAM,
             global_clipnorm=self.config.gradient_norm or None,
