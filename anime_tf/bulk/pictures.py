@@ -51,7 +51,8 @@ class WeightsFile:
     def make(self) -> str:
         """Return the path of these weights on this node, written if need be."""
         here = Path(self.path)
-        folder = Path(tempfile.gettempdir(), f"anime_tf_weights_{os.getuid()}")
+        user = os.getuid() if os.name == "posix" else ""  # Windows has a folder for each user
+        folder = Path(tempfile.gettempdir(), f"anime_tf_weights_{user}")
         copy = folder / f"{self.digest}{here.suffix}"  # of an earlier worker
         for path in (here, copy):
             if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == self.digest:
