@@ -37,7 +37,7 @@ def test_the_script_and_its_exports_in_use(exports, tmp_path):
     assert done.stdout == ""
     (told,) = (line for line in done.stderr.splitlines() if "XNNPACK" not in line)  # LiteRT's own
     assert f"{out}/model.tflite: 0.24 MB, differs from the network by" in told
-    assert "dB), " in told and "ms for 256x256 pixels" in told
+    assert "dB), " in told and "ms for 256 x 256 pixels (width x height)" in told
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert sorted(p.name for p in out.iterdir()) == ["export.json", "model.tflite"]
     assert json.loads((out / "export.json").read_text())["generator"] == "animegan_v2_light"
