@@ -12,6 +12,7 @@ wrongly) and animated WebP (without alpha, the decoder of TensorFlow 2.21 writes
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -79,9 +80,8 @@ class EncodedPictures:
         max_bytes: int = MAX_BYTES,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        self._network, self._max_bytes, self._max_pixels = network, max_bytes, max_pixels
-        signature = [tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int64)]
-        self._read = tf.function(self._read_file, input_signature=signature, autograph=False)
+        self._network = network
+        self._read = _make_reader(max_bytes, max_pixels)
 
     def function(self, encoding: str = "png") -> Any:
         """Make the function for an output format, a key of `ENCODINGS`; ValueError for another.
@@ -116,35 +116,49 @@ class EncodedPictures:
 
         return tf.function(stylize_files, input_signature=[PICTURE_BYTES], autograph=False)
 
-    def _read_file(self, data: tf.Tensor, max_side: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Decode a file to uint8 (height, width, 3 or 4) and an error, of which one is empty."""
-        empty, most = tf.zeros((0, 0, 3), tf.uint8), self._max_bytes
 
-        def read(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            size = tf.strings.length(data)
-            is_too_large = size > most
-            data = tf.where(is_too_large, "", data)
-            is_doubled = tf.strings.substr(data, 0, 4) == b"\xff\xd8\xff\xd8"
-            data = tf.cond(is_doubled, lambda: tf.strings.substr(data, 2, size - 2), lambda: data)
-            header = _read_header(_File(data))
-            error = _select(
-                (
-                    is_too_large,
-                    _text("file of ", size, f" bytes: expected at most {most}"),
-                ),
-                otherwise=_find_error(data, header, self._max_pixels, max_side),
-            )
-            is_open = (error == "") & (header.tail == _END_OF_JPEG)
-            is_whole = tf.cond(is_open, lambda: _has_all_pixels(data, header), lambda: True)
-            error = tf.where(is_whole, error, f"JPEG picture: {_CUT}")
-            picture_u8 = tf.cond(error == "", lambda: _decode(data, header), lambda: empty)
-            return picture_u8, error
+@functools.cache
+def _make_reader(max_bytes: int, max_pixels: int) -> Any:
+    """Make the tf.function of `_read_file`, whose graph takes seconds to build, once for all."""
 
-        # Graphs have no exceptions, but a data set can skip elements whose decoder fails. It also
-        # keeps the many small operations on headers off a GPU.
-        result = tf.data.Dataset.from_tensors(data).map(read).ignore_errors()
-        fallback = tf.data.Dataset.from_tensors(data).map(lambda data: (empty, _find_damage(data)))
-        return result.concatenate(fallback).take(1).get_single_element()
+    def read_file(data: tf.Tensor, max_side: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return _read_file(data, max_side, max_bytes, max_pixels)
+
+    signature = [tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int64)]
+    return tf.function(read_file, input_signature=signature, autograph=False)
+
+
+def _read_file(
+    data: tf.Tensor, max_side: tf.Tensor, max_bytes: int, max_pixels: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decode a file to uint8 (height, width, 3 or 4) and an error, of which one is empty."""
+    empty = tf.zeros((0, 0, 3), tf.uint8)
+
+    def read(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        size = tf.strings.length(data)
+        is_too_large = size > max_bytes
+        data = tf.where(is_too_large, "", data)
+        is_doubled = tf.strings.substr(data, 0, 4) == b"\xff\xd8\xff\xd8"
+        data = tf.cond(is_doubled, lambda: tf.strings.substr(data, 2, size - 2), lambda: data)
+        header = _read_header(_File(data))
+        error = _select(
+            (
+                is_too_large,
+                _text("file of ", size, f" bytes: expected at most {max_bytes}"),
+            ),
+            otherwise=_find_error(data, header, max_pixels, max_side),
+        )
+        is_open = (error == "") & (header.tail == _END_OF_JPEG)
+        is_whole = tf.cond(is_open, lambda: _has_all_pixels(data, header), lambda: True)
+        error = tf.where(is_whole, error, f"JPEG picture: {_CUT}")
+        picture_u8 = tf.cond(error == "", lambda: _decode(data, header), lambda: empty)
+        return picture_u8, error
+
+    # Graphs have no exceptions, but a data set can skip elements whose decoder fails. It also
+    # keeps the many small operations on headers off a GPU.
+    result = tf.data.Dataset.from_tensors(data).map(read).ignore_errors()
+    fallback = tf.data.Dataset.from_tensors(data).map(lambda data: (empty, _find_damage(data)))
+    return result.concatenate(fallback).take(1).get_single_element()
 
 
 # --- headers ----------------------------------------------------------------------------------

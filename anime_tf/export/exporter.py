@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from anime_tf.export.card import ModelCard
     from anime_tf.export.checks import Measurement
     from anime_tf.inference.engines.keras import KerasEngine
+    from anime_tf.inference.padded_generator import PaddedGenerator
     from anime_tf.models.generator import Generator
 
 RECORD = "export.json"  # file that marks a folder as an export
@@ -140,6 +141,7 @@ def export(config: ExportConfig) -> list[ExportResult]:
 
     from anime_tf.export.card import ModelCard
     from anime_tf.inference.engines.keras import KerasEngine
+    from anime_tf.inference.padded_generator import PaddedGenerator
     from anime_tf.models.archive import load_generator
     from anime_tf.styles.registry import weights_path
 
@@ -151,12 +153,15 @@ def export(config: ExportConfig) -> list[ExportResult]:
         license=config.license,
         training_data=config.training_data,
     )
-    engine = KerasEngine(model, statistics=_frozen_statistics(model, config))
+    statistics = _frozen_statistics(model, config)
+    # The engine builds a graph of its own, for seconds.
+    reference = KerasEngine(model, statistics=statistics) if config.verify else None
+    network = reference.network if reference else PaddedGenerator(model, statistics=statistics)
     output = Path(config.output)
     try:
         with atomic_folder(output, replace=True) as folder:
             results = [
-                _export_format(name, engine, folder, config, card)
+                _export_format(name, network, reference, folder, config, card)
                 for name in FORMATS
                 if name in config.formats
             ]
@@ -197,20 +202,28 @@ def _frozen_statistics(model: Generator, config: ExportConfig) -> np.ndarray | N
 
 
 def _export_format(
-    name: str, reference: KerasEngine, folder: Path, config: ExportConfig, card: ModelCard
+    name: str,
+    network: PaddedGenerator,
+    reference: KerasEngine | None,
+    folder: Path,
+    config: ExportConfig,
+    card: ModelCard,
 ) -> ExportResult:
-    """Write a format into the unfinished folder, and remove it again if it fails."""
+    """Write a format into the unfinished folder, and remove it again if it fails.
+
+    It is compared with the reference, if any.
+    """
     from anime_tf.export.checks import PROBE_SIZES, measure
     from anime_tf.inference.engines.engine import EngineConfig
     from anime_tf.inference.engines.factory import create_engine, default_engine
 
     path = folder / FORMATS[name]
     module = importlib.import_module(f"anime_tf.export.{name}")
-    tolerance = module.export(reference.network, path, config, card)
+    tolerance = module.export(network, path, config, card)
     final = Path(config.output) / path.name
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files)
-    if not config.verify:
+    if reference is None:
         return ExportResult(final, size, None)
     one_size = config.image_size if name == "tflite" else None
     sizes = PROBE_SIZES if one_size is None else [one_size]

@@ -129,13 +129,16 @@ def count_operators(data: bytes) -> Counter[str]:
     from ai_edge_litert import schema_py_generated as schema
 
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    model = schema.Model.GetRootAsModel(data, 0)
     # Old and new files have the code in different fields, with 0 in the other one.
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    codes = [
+        max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        for code in map(model.OperatorCodes, range(model.OperatorCodesLength()))
+    ]
     return Counter(
-        names[codes[operator.opcodeIndex]]
-        for graph in model.subgraphs
-        for operator in graph.operators or ()
+        names[codes[graph.Operators(i).OpcodeIndex()]]
+        for graph in map(model.Subgraphs, range(model.SubgraphsLength()))
+        for i in range(graph.OperatorsLength())
     )
 
 
