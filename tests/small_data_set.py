@@ -8,7 +8,11 @@ import numpy as np
 
 from anime_tf.io.pictures import write_picture
 
+# The generator with the fewest variables, whose graph is built soonest.
+QUICK = {"model": "whitebox"}
+
 SETTINGS = {
+    **QUICK,
     "style": "Dots",
     "generator_width": 2,
     "discriminator_width": 4,

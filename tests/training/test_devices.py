@@ -85,7 +85,6 @@ def data(tmp_path_factory):
 def start(data, run_dir, *flags, program=ONE_DEVICE, config=None, **more):
     settings = {
         **SETTINGS,
-        "model": "whitebox",  # the fewest variables: each device builds a graph of its own
         "batch_size": 4,
         "steps_per_epoch": STEPS,
         "content_weight": 1e-9,  # the initialization phase must have a loss

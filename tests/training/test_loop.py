@@ -122,7 +122,7 @@ def test_tensorboard_has_the_terms(whole_run):
     events.Reload()
     tags = set(events.Tags()["tensors"])
     assert {"g/content", "g/adv", "d/fake", "samples"} <= tags
-    assert {"generator/A_0/conv/kernel", "discriminator/conv_0/u"} <= tags
+    assert {"generator/x0/kernel", "discriminator/conv_0/u"} <= tags
     assert [event.step for event in events.Tensors("discriminator/conv_0/u")] == [10]
 
 
@@ -130,7 +130,7 @@ def test_kept_checkpoints(whole_run):
     kept = whole_run / "checkpoints" / "kept"
     assert {path.name.split(".")[0] for path in kept.iterdir()} == {"epoch-2"}
     kernels = [
-        load_generator(path).A[0].conv.kernel.numpy()
+        load_generator(path).x0.kernel.numpy()
         for path in (kept / "epoch-2.keras", whole_run / "generator.keras")
     ]
     assert_close(*kernels)
@@ -143,8 +143,6 @@ def test_a_guessing_discriminator_stops_the_run(data, tmp_path, caplog, monkeypa
     monkeypatch.setattr("anime_tf.training.collapse.MINIMUM_UPDATES", updates)
     settings = {"content_weight": 0.0, "style_weight": 0.0, "init_epochs": 0, "epochs": 4}
     settings["steps_per_epoch"] = updates // 2
-    # Fewer variables than the default: the graph is built sooner.
-    settings["model"] = "whitebox"
     guessing = config(data, tmp_path / "run", **settings, d_learning_rate=0.0, collapse_epochs=2)
     with caplog.at_level("ERROR"):
         assert train(guessing) == 1
@@ -221,8 +219,8 @@ def test_killed_stopped_and_resumed_equals_uninterrupted(whole_run, data, tmp_pa
 def test_resuming_from_a_kept_checkpoint(data, tmp_path):
     """The run directory then equals the one after that epoch, even if the run is killed."""
     settings = {"content_weight": 0.0, "style_weight": 0.0, "init_epochs": 0}
-    settings |= {"steps_per_epoch": 2, "model": "whitebox"}
-    first = config(data, tmp_path / "run", **settings, epochs=3, keep_every_epochs=1)
+    settings |= {"steps_per_epoch": 2, "epochs": 3}
+    first = config(data, tmp_path / "run", **settings, keep_every_epochs=1)
     assert train(first) == 0
     uninterrupted = losses(tmp_path / "run")
     again = resumed_config(tmp_path / "run", {"epochs": 2})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from full_disk import file_size_limit
-from small_data_set import SETTINGS
+from small_data_set import NO_VGG, SETTINGS
 
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.run_dir import RunDir, resumed_config
@@ -14,8 +14,7 @@ from anime_tf.training.trainer import Trainer
 
 
 def config(run_dir, **settings):
-    without_vgg = {"content_weight": 0.0, "style_weight": 0.0}
-    return TrainConfig(**{**SETTINGS, **without_vgg, "run_dir": str(run_dir), **settings})
+    return TrainConfig(**{**SETTINGS, **NO_VGG, "run_dir": str(run_dir), **settings})
 
 
 def test_no_run_to_resume(tmp_path):
