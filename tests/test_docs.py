@@ -23,6 +23,7 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
     if "node_modules" not in path.parts
 )
+COMMON_FLAGS = {"help", "debug", "flagfile"}  # of every verb
 # Made by docs/site.py for the site. A checkout does not have them, so no page links to them.
 GENERATED = {ROOT / "docs/reference/cli.md", ROOT / "docs/tutorials/phone.md"}
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
@@ -108,11 +109,16 @@ def commands(text: str) -> Iterator[list[str]]:
                 yield [found[1], *words] if found[1] else words
 
 
-def test_commands_use_flags_that_exist():
-    flags = {
-        path: {flag for group in command.groups for flag in group.settings}
+def known_flags() -> dict[str, set[str]]:
+    """Verb -> its flags, those of every verb among them."""
+    return {
+        path: {flag for group in command.groups for flag in group.settings} | COMMON_FLAGS
         for path, command in app.commands()
     }
+
+
+def test_commands_use_flags_that_exist():
+    flags = known_flags()
     groups = {path.split()[0] for path in flags if " " in path}
     wrong = []
     for page in PAGES:
@@ -123,8 +129,7 @@ def test_commands_use_flags_that_exist():
             if not verb and not group and words[0] not in ("help", "VERB", "NAME", "--version"):
                 wrong.append(f"{name(page)}: anime-tf {' '.join(words)}")
             for flag in re.findall(r"^--(\w+)", "\n".join(words), re.MULTILINE) if verb else ():
-                known = flags[verb] | {"help", "debug", "flagfile"}
-                if flag not in known and flag.removeprefix("no") not in known:
+                if not {flag, flag.removeprefix("no")} & flags[verb]:
                     wrong.append(f"{name(page)}: anime-tf {verb} --{flag}")
     assert not wrong, "\n".join(wrong)
 
@@ -132,14 +137,11 @@ def test_commands_use_flags_that_exist():
 # Of benchmarks/, recipes/, deploy/web/make_styles.py and bash.
 OTHER_FLAGS = {"baselines", "models", "engines", "sizes", "rounds", "compiled", "read", "measure"}
 OTHER_FLAGS |= {"shift", "code", "wait"}
+OTHER_FLAGS |= {"version"}  # of anime-tf without a verb
 
 
 def test_flags_in_the_text_exist():
-    known = {
-        flag for _, command in app.commands() for group in command.groups for flag in group.settings
-    }
-    known |= {"help", "debug", "flagfile", "version"}
-    known |= OTHER_FLAGS
+    known = OTHER_FLAGS.union(*known_flags().values())
     wrong = [
         f"{name(page)}: --{flag}"
         for page in PAGES
