@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,19 @@ _PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if _PROCESSES > 1:
     _THREADS = max(1, (os.cpu_count() or 1) // _PROCESSES)
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(_THREADS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keeps garbage collections away from the million objects of the modules that tests import."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(10_000)
+        gc.enable()
+
 
 NO_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI")
 """Values of ONEDNN_MAX_CPU_ISA without bfloat16."""
