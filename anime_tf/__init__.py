@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from anime_tf import errors, styles
     from anime_tf.inference.config import StylizerConfig
+    from anime_tf.inference.screentone import screentone
     from anime_tf.inference.stylizer import Stylizer
     from anime_tf.models.archive import load_generator
     from anime_tf.training.config import TrainConfig
@@ -25,6 +26,7 @@ __all__ = [
     "__version__",
     "errors",
     "load_generator",
+    "screentone",
     "styles",
     "train",
 ]
@@ -34,6 +36,7 @@ _MODULES = {
     "StylizerConfig": "anime_tf.inference.config",
     "TrainConfig": "anime_tf.training.config",
     "load_generator": "anime_tf.models.archive",
+    "screentone": "anime_tf.inference.screentone",
     "train": "anime_tf.training.loop",
 }
 

@@ -1,7 +1,8 @@
 """Collect the training photos that `photos.json` lists from downloaded Debian and PyPI packages.
 
     apt-get download PACKAGE=VERSION ...      # registry "debian"
-    pip download --no-deps PACKAGE==VERSION   # registry "pypi"
+    pip download --no-deps PACKAGE==VERSION   # registry "pypi"; with --no-binary=:all: for
+                                              # face_recognition, whose wheel has no photos
     python -m recipes.photos --packages=DOWNLOADS --output=photos
 
 Debian packages are unpacked by `dpkg-deb`, JPEG XL is decoded by `djxl` (package libjxl-tools).

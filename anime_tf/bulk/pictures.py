@@ -136,7 +136,8 @@ class PictureWorker:
         self._job = job
         stylizer = job.local_stylizer()
         self._work = make_picture_work(job.config, stylizer, job.faces)
-        plain = job.config.faces == "off" and not job.config.compare
+        config = job.config
+        plain = config.faces == "off" and not (config.compare or config.screentone)
         self._batch_size = job.batch_size if plain else 1
 
     def work(self, rows: list[Row]) -> list[Row]:

@@ -183,8 +183,12 @@ class _SegmentWorker(_VideoWorker):
         return [{**row, "seconds": time.perf_counter() - start}]
 
     def _stylize(self, row: Row, path: Path, made: Path) -> None:
+        config = self._job.pictures.config
         whole = VideoConfig(
-            input=str(path), output=str(made), compare=self._job.pictures.config.compare
+            input=str(path),
+            output=str(made),
+            screentone=config.screentone,
+            compare=config.compare,
         )
         make = frame_stylizer_maker(
             self._stylizer, whole, self._config, self._job.stabilizer, FaceConfig()

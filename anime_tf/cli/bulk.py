@@ -59,7 +59,9 @@ COMMAND = app.Command(
     configs=(
         BulkConfig,
         ClusterConfig,
-        Flags(InferConfig, ("faces", "bits", "compare", "quality", "allow_truncated")),
+        Flags(
+            InferConfig, ("faces", "bits", "screentone", "compare", "quality", "allow_truncated")
+        ),
         StylizerConfig,
         FaceConfig,
         StabilizerConfig,

@@ -14,6 +14,7 @@ from anime_tf.faces.draw import draw_faces
 from anime_tf.faces.face_stylizer import FaceStylizer, Stylize
 from anime_tf.inference.batch import BatchReport, Task, extract_files, plan, stylize_files
 from anime_tf.inference.config import InferConfig, StylizerConfig
+from anime_tf.inference.screentone import screentone
 from anime_tf.io import pictures
 from anime_tf.io.geometry import limit_array_side, side_by_side
 from anime_tf.io.pictures import Picture
@@ -65,6 +66,8 @@ def make_picture_work(
         array = photo.array_u8 if isinstance(photo, Picture) else photo
         array = limit_array_side(array, stylizer_config.max_side)
         anime = work(array)
+        if config.screentone:
+            anime = screentone(anime, config.screentone)
         return side_by_side(array, anime) if config.compare else anime
 
     return stylize
@@ -115,7 +118,8 @@ class _FaceCrops:
         from anime_tf.inference.stylizer import Stylizer
 
         stylizer = Stylizer(face_weights_config(stylizer_config, face_config))
-        self._compare, self._max_side = config.compare, stylizer_config.max_side
+        self._compare, self._screentone = config.compare, config.screentone
+        self._max_side = stylizer_config.max_side
         self._finder, self._face_config = finder, face_config
         self._face_stylizer = FaceStylizer(stylizer, finder, config=face_config)
 
@@ -123,6 +127,8 @@ class _FaceCrops:
         rgb_u8 = pictures.limit_side(photo, self._max_side).rgb_u8
         faces = sorted(self._finder(rgb_u8), key=lambda face: face.box[0])
         made = self._face_stylizer.portraits(rgb_u8, faces)
+        if self._screentone:
+            made = [screentone(portrait_u8, self._screentone) for portrait_u8 in made]
         if self._compare:
             size, padding = self._face_config.size, self._face_config.padding
             before = [

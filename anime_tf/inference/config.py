@@ -16,6 +16,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 TILE_MODES = ("auto", "never")
 
+MIN_PITCH = 3  # smallest distance between the dots of a screentone in pixels; closer ones merge
 MIN_TILE = 64  # smallest side of a tile in pixels; smaller ones are nearly all margin
 
 
@@ -31,6 +32,20 @@ def check_tile(value: Any) -> str | int:
     if value not in TILE_MODES and not is_side:
         raise ValueError(f"expected {', '.join(TILE_MODES)}, or at least {MIN_TILE} pixels")
     return value
+
+
+def check_pitch(value: Any) -> int:
+    """Return a distance between the dots of a screentone in pixels, or 0 for none.
+
+    Raises:
+        ValueError: Neither of them.
+    """
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    is_pitch = isinstance(value, int) and not isinstance(value, bool) and value >= MIN_PITCH
+    if value != 0 and not is_pitch:
+        raise ValueError(f"expected 0 for none, or at least {MIN_PITCH} pixels")
+    return int(value)
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,8 @@ class InferConfig(Config):
             and so on; blend stylizes faces separately and pastes them back; draw marks detected
             faces on the photo without any style.
         bits: Bits per channel of the output. 16 needs .png or .tiff.
+        screentone: Print the result in black dots on white, this many pixels apart, as manga; 0 is
+            off. It suits the style manga.
         compare: Write the photo and the result side by side.
         quality: Quality of JPEG and WebP files.
         allow_truncated: Decode files that are cut in the middle; their rest is gray or empty.
@@ -96,6 +113,7 @@ class InferConfig(Config):
     output: str | None = setting(None)
     faces: str = setting("off", choices=("off", "crop", "blend", "draw"))
     bits: int = setting(8, choices=(8, 16))
+    screentone: int = setting(0, convert=check_pitch)
     compare: bool = setting(False)
     quality: int = setting(95, minimum=1, maximum=100)
     allow_truncated: bool = setting(False)

@@ -72,6 +72,12 @@ BUILTIN: dict[str, BuiltinStyle] = {
         "cb0a6e2ddcbbe79b9fb5f05ed04f1cceab872414816be8522050c38016343c32",
         "as gouache; fast enough for a camera",
     ),
+    "manga": _style(
+        "manga",
+        "live",
+        "7e2885971b08efe96c63b20b410bf8146dd0e44c2a9835b6e4bdf38e1d430487",
+        "ink lines and four grays, as manga; --screentone prints them in dots",
+    ),
 }
 """Name -> style. A new style is a file in `STYLES_DIR` and an entry here."""
 

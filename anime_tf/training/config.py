@@ -380,6 +380,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "gouache": PAINTED_LARGE,
     "cel_live": PAINTED_LIVE,
     "gouache_live": PAINTED_LIVE,
+    "manga": PAINTED_LIVE,
 }
 
 

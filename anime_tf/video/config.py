@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anime_tf.config import Config, setting
+from anime_tf.inference.config import check_pitch
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class VideoConfig(Config):
         faces: blend stylizes faces separately, the same person alike in every frame, and pastes
             them back.
         face_every: Frames between runs of the face detector; faces are tracked between them.
+        screentone: Print the result in black dots on white, this many pixels apart, as manga; 0 is
+            off. It suits the style manga.
         compare: Show the photo and the result side by side.
         preview: Show the result in a window while it is made; by default only for a camera, where
             there is a display.
@@ -63,6 +66,7 @@ class VideoConfig(Config):
     resume: bool = setting(False)
     faces: str = setting("off", choices=("off", "blend"))
     face_every: int = setting(5, minimum=1)
+    screentone: int = setting(0, convert=check_pitch)
     compare: bool = setting(False)
     preview: bool | None = setting(None)
     keep_foreign: bool = setting(False, flag=False)

@@ -14,6 +14,7 @@ from absl import logging
 from anime_tf.config import Config
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import StylizerConfig
+from anime_tf.inference.screentone import screentone
 from anime_tf.io import geometry, pictures
 from anime_tf.io.marks import check_replaceable
 from anime_tf.io.video.codecs import VideoEncoding
@@ -148,6 +149,8 @@ def frame_stylizer_maker(
         draw = make_stabilizer(stylizer, stabilizer)
         if config.faces != "off":
             draw = VideoFaceStylizer(draw, faces, FaceTracker(finder, config.face_every))
+        if config.screentone:
+            draw = _with_screentone(draw, config.screentone)
         if not config.compare:
             return draw
 
@@ -158,6 +161,10 @@ def frame_stylizer_maker(
         return side_by_side
 
     return make
+
+
+def _with_screentone(draw: FrameStylizer, pitch: int) -> FrameStylizer:
+    return lambda rgb_u8, seconds: screentone(draw(rgb_u8, seconds), pitch)
 
 
 def _warm_up_seconds(config: VideoConfig, stabilizer: StabilizerConfig) -> float:

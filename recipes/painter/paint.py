@@ -8,6 +8,7 @@ import numpy as np
 from recipes.painter import flatten, lines, masks, tones
 from recipes.painter.color import from_oklab, lerp, step, to_oklab
 from recipes.painter.grade import draw_ink, grade
+from recipes.painter.grays import draw_grays
 from recipes.painter.structure import coherent_shock, gauss
 from recipes.painter.style import Style
 
@@ -29,7 +30,7 @@ def paint(photo_u8: np.ndarray, style: Style) -> np.ndarray:
 
     Args:
         photo_u8: RGB, uint8 (h, w, 3); its longer side should be about 512 to 768.
-        style: GOUACHE or CEL of `style.py`, or another.
+        style: GOUACHE, CEL or MANGA of `style.py`, or another.
 
     Returns:
         RGB, uint8 (h, w, 3).
@@ -63,19 +64,33 @@ def paint(photo_u8: np.ndarray, style: Style) -> np.ndarray:
     light = lines.strokes(light, 0.006, 0.016, 22)
     share = lines.calm_share(calm_lightness, foliage, dark)
     dark, light = dark * share, light * share
+    if style.fine_lines:
+        fine = _fine_lines(photo) * np.maximum(skin, 0.8 * detail) * (1 - 0.7 * foliage)
+        dark = np.maximum(dark, style.fine_lines * fine)
     restored = style.restore * np.maximum(dark, light)
     flat = lerp(flat, calmed, restored)
 
     flat = _tone(flat, calmed, sky, skin, face, restored, style)
     lab = to_oklab(np.clip(flat, 0, 1).astype(F32))
+    if style.grays:
+        return _levels(from_oklab(draw_grays(lab, dark, sky, skin, detail)))
     if style.tone_mix:
         tread = tones.supersampled(lambda v: tones.stairs(v, style.tone_step, 6.0), lab[..., 0])
         mix = style.tone_mix * (1 - sky) * (1 - skin) * focus
         lab[..., 0] += mix * (tread - lab[..., 0])
     graded = grade(lab, sky, skin, style)
     painted = from_oklab(draw_ink(graded, dark, sky, skin, style).astype(F32))
-    painted = tones.bloom(painted, style.bloom, skin)
-    return np.rint(np.clip(painted, 0, 1) * 255).astype(np.uint8)
+    return _levels(tones.bloom(painted, style.bloom, skin))
+
+
+def _levels(picture: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+
+
+def _fine_lines(photo: np.ndarray) -> np.ndarray:
+    """Find the thin dark lines that `calm` takes away: eyes, lips, fingers, window frames."""
+    lightness = to_oklab(cv2.bilateralFilter(photo, 5, 0.06, 2.0))[..., 0]
+    return lines.strokes(lines.stroke_response(lightness, 0.7)[0], 0.007, 0.018, 7)
 
 
 def _tone(

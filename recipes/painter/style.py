@@ -1,4 +1,4 @@
-"""Numbers of the two styles."""
+"""Numbers of the styles."""
 
 from __future__ import annotations
 
@@ -37,6 +37,9 @@ class Style:
         split: OKLab b of grays: mid lights cream, mid darks violet.
         skin_light: Lightness added to skin.
         bloom: Glow of lights.
+        fine_lines: Opacity of thin lines, on skin and in small detail.
+        grays: Draw in four grays, `grays.draw_grays`, instead of colors; the fields from `ink` on
+            other than `restore`, `skin_step`, `skin_mix` and `fine_lines` then do not count.
     """
 
     name: str
@@ -66,6 +69,8 @@ class Style:
     split: float = 0.022
     skin_light: float = 0.02
     bloom: float = 0.14
+    fine_lines: float = 0.0
+    grays: bool = False
 
 
 GOUACHE = Style("gouache")
@@ -93,4 +98,18 @@ CEL = Style(
     bloom=0.08,
 )
 
-STYLES = {style.name: style for style in (GOUACHE, CEL)}
+MANGA = dataclasses.replace(
+    CEL,
+    name="manga",
+    lift=0.15,
+    flatness=0.012,
+    islands=0.10,
+    line_sigma=1.1,
+    line_low=0.005,
+    line_high=0.014,
+    line_length=20,
+    fine_lines=1.0,
+    grays=True,
+)
+
+STYLES = {style.name: style for style in (GOUACHE, CEL, MANGA)}

@@ -21,6 +21,7 @@ from PIL import Image
 from anime_tf import Stylizer
 from anime_tf.cli import app
 from anime_tf.cli.infer import COMMAND
+from anime_tf.inference.screentone import screentone
 from anime_tf.io.pictures import (
     encode_picture,
     limit_side,
@@ -163,6 +164,17 @@ def test_compare(archive, stylizer, photos, tmp_path):
     assert both.shape == (10, 28, 4)
     np.testing.assert_array_equal(both[:, :14], before)
     np.testing.assert_array_equal(both[:, 14:], stylizer(before))
+
+
+def test_screentone(archive, stylizer, photos, tmp_path):
+    source, out = photos / "trip/b.png", tmp_path / "out.png"
+    flags = [f"--input={source}", f"--output={out}", "--screentone=4"]
+    assert infer(archive, *flags, "--compare") == 0
+    before, both = read_picture(source).array_u8, read_picture(out).array_u8
+    width = before.shape[1]
+    np.testing.assert_array_equal(both[:, :width], before)
+    np.testing.assert_array_equal(both[:, width:], screentone(stylizer(before), 4))
+    assert infer(archive, *flags[:2], "--screentone=2") == 2
 
 
 def test_quality_and_glob(archive, photos, tmp_path):

@@ -223,3 +223,12 @@ def test_side_by_side(archive, film, tmp_path):
     (frame, *_) = read(out).frames
     assert frame.shape == (36, 100, 3)
     assert np.abs(frame[:, :48].astype(int) - frame[:, 50:98]).mean() <= FILM_MEAN_STEPS
+
+
+def test_screentone(archive, film, tmp_path):
+    out = tmp_path / "film.mp4"
+    assert video(archive, f"--input={film}", f"--output={out}", "--screentone=12") == 0
+    frames = np.array(read(out).frames, int)
+    assert np.ptp(frames, axis=3).mean() <= FILM_MEAN_STEPS  # no color
+    # nearly all is black or white
+    assert ((frames < 64) | (frames > 191)).mean() > 0.7
