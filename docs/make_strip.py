@@ -1,6 +1,6 @@
 """Makes a strip of pictures: photos and a frame of a video in the first row, each style below.
 
-python -m docs.make_strip --styles=cel,gouache --output=docs/images/strip.jpg
+python -m docs.make_strip --styles=cel,gouache,manga --output=docs/images/strip.jpg
 """
 
 from __future__ import annotations
