@@ -18,12 +18,14 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any, ClassVar, TypeVar
 
 _ConfigT = TypeVar("_ConfigT", bound="Config")
 
 _ENTRY = re.compile(r"^    (\w+): (.*(?:\n {6,}.*)*)", re.MULTILINE)
 _WIDEST = {int: 2**63 - 1, float: sys.float_info.max}  # integers fit TensorFlow's
+_NUMBERS = (int, float, Fraction)
 _TRUE, _FALSE = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
 
 
@@ -84,6 +86,20 @@ class Setting:
         bounds = [f"{word} {limit:g}" for word, limit in limits if limit is not None]
         return " ".join([text, " and ".join(bounds)]).rstrip()
 
+    @property
+    def example(self) -> str:
+        """A value as text: one of the choices, the default, a number within the limits."""
+        if self.choices:
+            return str(next((one for one in self.choices if one != self.default), self.choices[0]))
+        if isinstance(self.default, (str, int, float)) and self.default:
+            return str(self.default)
+        if self.type in _NUMBERS:
+            for text in ("5", "0.5", f"{self.minimum or 0:g}"):
+                with contextlib.suppress(ValueError):
+                    self._parse(text)
+                    return text
+        return "VALUE"
+
     def check(self, value: Any) -> Any:
         """Return a valid value, converted to the setting's type.
 
@@ -124,6 +140,19 @@ class Setting:
         Raises:
             ValueError: ``expected ...`` for a text that is not allowed.
         """
+        try:
+            return self._parse(text)
+        except ValueError as error:
+            other = text.replace(",", ".")  # a decimal comma
+            try:
+                if other == text or self.type not in _NUMBERS:
+                    raise
+                self._parse(other)
+            except ValueError:
+                raise error from None
+            raise ValueError(f"{error}; write {other}") from None
+
+    def _parse(self, text: str) -> Any:
         value: Any = text
         if self.convert is None:
             try:

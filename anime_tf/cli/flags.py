@@ -117,6 +117,8 @@ def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequen
         check_quotes(arguments)
     values.set_gnu_getopt(True)  # an argument without a name must not hide the flags after it
     try:
+        arguments = values.read_flags_from_files(list(arguments))
+        _check_values(values, arguments)
         words = values(["", *arguments])[1:]
     except flags.UnrecognizedFlagError as error:
         name = error.flagname
@@ -143,6 +145,21 @@ def parse(values: flags.FlagValues, arguments: Sequence[str], positional: Sequen
             f"unexpected argument '{words[len(free)]}'; put names with spaces, and patterns such "
             'as "*.jpg", in double quotes, and write flags as --name=value'
         )
+
+
+def _check_values(values: flags.FlagValues, arguments: Sequence[str]) -> None:
+    """Raise UsageError for a flag whose value is missing, so that the next flag would be it."""
+    left = iter(arguments)
+    for argument in left:
+        name = argument.removeprefix("-").removeprefix("-")
+        if argument == "--":
+            return
+        if not argument.startswith("-") or name not in values or values[name].boolean:
+            continue
+        if next(left, "--").startswith("--"):
+            parser = values[name].parser
+            example = parser.setting.example if isinstance(parser, _Parser) else "VALUE"
+            raise UsageError(f"--{name} needs a value, as in --{name}={example}")
 
 
 _COMMENT = "got a comment as arguments; leave out the # and what follows it"

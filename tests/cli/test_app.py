@@ -16,6 +16,7 @@ import anime_tf
 from anime_tf.cli import app
 from anime_tf.cli.flags import UsageError, check_quotes, make_config
 from anime_tf.config import Config, setting
+from anime_tf.inference.config import check_pitch
 from anime_tf.io.pictures import encode_picture
 
 REPOSITORY = Path(anime_tf.__file__).parents[1]
@@ -31,6 +32,7 @@ class WorkConfig(Config):
         strength: Amount of it.
         engine: Runtime.
         compare: Side by side.
+        screentone: Dots.
         names: Names, in two
             lines.
     """
@@ -40,6 +42,7 @@ class WorkConfig(Config):
     strength: float = setting(1.0, minimum=0, maximum=1)
     engine: str = setting("auto", choices=("auto", "keras"))
     compare: bool = setting(False)
+    screentone: int = setting(0, convert=check_pitch)
     names: tuple[str, ...] = setting((), repeated=True)
 
 
@@ -102,7 +105,14 @@ def test_help_shows_the_example_first_then_every_flag_with_its_default(capsys):
         ),
         ([], ["--input and --output are required"]),
         (["--input=a"], ["--output is required", "--output=VALUE"]),
-        (["--output=b", "--input"], ["Missing value for flag --input"]),
+        (["--output=b", "--input"], ["--input needs a value, as in --input=VALUE"]),
+        (["--input", "--output=b"], ["--input needs a value, as in --input=VALUE"]),
+        ([*GOOD, "--strength", "--compare"], ["--strength needs a value, as in --strength=1.0"]),
+        ([*GOOD, "-engine", "--", "a"], ["--engine needs a value, as in --engine=keras"]),
+        (["--screentone", "--input=a"], ["--screentone needs a value, as in --screentone=5"]),
+        ([*GOOD, "--strength=0,5"], ["expected a number from 0 to 1; write 0.5"]),
+        ([*GOOD, "--strength=2,5"], ["--strength=2,5: expected a number from 0 to 1 (example"]),
+        ([*GOOD, "--screentone=5,5"], ["--screentone=5,5: expected 0 for none, or at least"]),
         ([*GOOD, "c.jpg"], ["unexpected argument 'c.jpg'", "--name=value"]),
         (["My", "Photos", "b"], ["put names with spaces", 'such as "*.jpg", in double quotes']),
         (["a", "b", "#", "all", "of", "them"], ["leave out the # and what follows it"]),
@@ -160,12 +170,15 @@ def test_arguments_without_names_and_repeated_flags():
     assert [config.names for config in seen] == [("x", "y", "z"), ()]
 
 
-def test_flagfile(tmp_path):
+def test_flagfile(tmp_path, capsys):
     file = tmp_path / "flags.txt"
     file.write_text("# a comment\n--input=from file\n--output=b\n")
     seen = []
     code = app.run(command(lambda values: seen.append(values.input)), [f"--flagfile={file}"])
     assert (code, seen) == (0, ["from file"])
+    file.write_text("--input\n--output=b\n")
+    assert app.run(command(refuse), [f"--flagfile={file}"]) == 2
+    assert "--input needs a value" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

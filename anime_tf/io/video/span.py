@@ -18,7 +18,7 @@ def parse_time(value: Any) -> Fraction:
         return Fraction(value)
     found = _TIME.fullmatch(value.strip())
     if found is None:
-        raise ValueError("expected seconds or hh:mm:ss, as 12.5 or 1:02:03.5")
+        raise ValueError("expected seconds, mm:ss or hh:mm:ss, as 12.5, 1:05 or 1:02:03.5")
     hours, minutes, rest = found.groups()
     return 3600 * int(hours or 0) + 60 * int(minutes or 0) + Fraction(rest)
 
@@ -39,8 +39,8 @@ class Span(Config):
     """Part of a source, and its frame rate.
 
     Attributes:
-        start: Start in seconds or as hh:mm:ss. Output times count from here.
-        end: End in seconds or as hh:mm:ss.
+        start: Start in seconds, or as mm:ss or hh:mm:ss. Output times count from here.
+        end: End in seconds, or as mm:ss or hh:mm:ss.
         rate: Constant frame rate, as 25, 29.97 or 30000/1001; for numbered pictures the rate at
             which they are shown. By default each frame keeps its time.
     """

@@ -2,6 +2,7 @@ from fractions import Fraction
 
 import pytest
 
+from anime_tf.config import settings
 from anime_tf.io.video.codecs import VideoEncoding
 from anime_tf.io.video.span import Span, parse_rate, parse_time
 
@@ -23,8 +24,18 @@ def test_times(text, expected):
 
 @pytest.mark.parametrize("text", ["", "-1", "1:2:3:4", "five", "1,5", "1e3"])
 def test_wrong_times(text):
-    with pytest.raises(ValueError, match="end: expected seconds or hh:mm:ss"):
+    with pytest.raises(
+        ValueError, match="end: expected seconds, mm:ss or hh:mm:ss, as 12.5, 1:05 or 1"
+    ):
         Span(end=text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "other"), [("start", "1:02,5", "1:02.5"), ("rate", "29,97", "29.97")]
+)
+def test_decimal_commas(name, text, other):
+    with pytest.raises(ValueError, match=f"expected .*; write {other}$"):
+        settings(Span)[name].parse(text)
 
 
 def test_spans():
