@@ -20,6 +20,11 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with a noun, which gets a plural's s unless it is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def command_line(words: Sequence[str], *, windows: bool = os.name == "nt") -> str:
     """Return a command to copy into a shell, quoted for a POSIX shell or the Command Prompt."""
     return subprocess.list2cmdline(words) if windows else shlex.join(words)

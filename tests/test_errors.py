@@ -2,12 +2,18 @@ import pytest
 
 from anime_tf.errors import (
     command_line,
+    counted,
     first_line,
     import_optional,
     keras_download_reason,
     tensorflow_reason,
 )
 from anime_tf.io.closeable import Closeable
+
+
+def test_counted():
+    told = [counted(number, "picture") for number in (0, 1, 2)]
+    assert told == ["0 pictures", "1 picture", "2 pictures"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from anime_tf.datasets.pipeline import TrainingPictures
+from anime_tf.errors import counted
 from anime_tf.training.config import TrainConfig
 from anime_tf.training.loop import prepare_pictures
 from anime_tf.training.objective import network_inputs
@@ -62,7 +63,11 @@ def dry_run(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -
     end = config.epochs * per_epoch
     steps = {"init": max(0, begin_gan - done), "gan": max(0, end - max(done, begin_gan))}
     photos, styles = len(pictures.folders.train_photo), len(pictures.folders.style)
-    logging.info("%d photos, %d style pictures, %d steps per epoch", photos, styles, per_epoch)
+    facts = (
+        *(counted(photos, "photo"), counted(styles, "style picture")),
+        f"{counted(per_epoch, 'step')} per epoch",
+    )
+    logging.info("%s", ", ".join(facts))
     phases = " and ".join(phase for phase in steps if steps[phase])
     if phases:
         logging.info(
@@ -73,7 +78,7 @@ def dry_run(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -
     seconds = {phase: _time_steps(phase, trainer, pictures) for phase in steps if steps[phase]}
     estimate = Estimate(steps, seconds, _peak_memory())
     for phase, pace in seconds.items():
-        logging.info("%s: %d steps of %.2f s", phase, steps[phase], pace)
+        logging.info("%s: %s of %.2f s", phase, counted(steps[phase], "step"), pace)
     total = _format_duration(estimate.total_seconds)
     memory = estimate.memory
     gibibytes = "" if memory is None else f", {memory / 2**30:.1f} GiB of memory"

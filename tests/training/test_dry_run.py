@@ -59,14 +59,17 @@ def test_estimates_the_rest_of_a_run(data, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.eager
-def test_estimates_a_run_of_two_tails(data, tmp_path, monkeypatch):
+def test_estimates_a_run_of_two_tails(data, tmp_path, monkeypatch, caplog):
     """The cache of superpixels, which the run will need, is all that is written."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     before = everything(data)
     settings = {**SETTINGS, "model": "animegan_v3", "steps_per_epoch": 1}
     settings |= {"dataset_dir": str(data), "run_dir": str(tmp_path / "run")}
     settings |= {"discriminator_depth": 1, "perceptual": "mobilenetv1"}
+    caplog.set_level("INFO", "absl")
     estimate = dry_run(TrainConfig.from_preset("animegan_v3_hayao", settings))
+    assert "5 photos, 3 style pictures, 1 step per epoch" in caplog.text
+    assert "init: 1 step of " in caplog.text
     assert estimate.steps == {"init": 1, "gan": 1} and set(estimate.seconds) == {"init", "gan"}
     assert [path.name for path in tmp_path.iterdir()] in ([], ["cache"])
     assert everything(data) == before
