@@ -21,7 +21,7 @@ VIDEO_FRAMES = 12  # of a camera that moves over the colosseum; the last one is 
 # file -> the square of it: left, top, side
 CROPS = {
     ROOT / "samples" / "colosseum.jpg": (180, 30, 400),
-    Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)): (40, 40, 440),
+    Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)): (86, 30, 340),
     ROOT / "samples" / "lake.jpg": (190, 0, 432),
     ROOT / "samples" / "osprey.jpg": (240, 20, 400),
 }

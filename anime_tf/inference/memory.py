@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from anime_tf.io.arrays import read_member
+from anime_tf.io.native_stderr import import_tensorflow
 
 MAX_BYTES_PER_PIXEL = 3000  # more than every network takes
 BFLOAT16_SHARE = 0.65  # memory that networks take in bfloat16, as a share of float32
@@ -24,6 +25,8 @@ def fits_into_memory(pixels: int, path: Path, precision: str) -> bool:
 
 def bytes_per_pixel(path: Path, precision: str) -> float:
     """Return the approximate memory that a network takes per pixel of a picture."""
+    # Keras imports it otherwise, with messages that another thread takes for those of a decoder.
+    import_tensorflow()
     from anime_tf.models.generator import Generator
     from anime_tf.models.registry import GENERATORS
 

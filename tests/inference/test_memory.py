@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -31,6 +34,23 @@ def test_bytes_per_pixel(archive, tmp_path):
         archive_file.writestr("config.json", '{"class_name": "AnimeGANv1Generator"}')
     assert memory.bytes_per_pixel(path, "float32") == 2800
     assert max(kind.BYTES_PER_PIXEL for kind in GENERATORS.values()) < memory.MAX_BYTES_PER_PIXEL
+
+
+def test_networks_are_imported_without_messages_of_tensorflow(archive):
+    code = (
+        "import pathlib, sys; from anime_tf.inference.memory import bytes_per_pixel; "
+        "assert 'keras' not in sys.modules; bytes_per_pixel(pathlib.Path(sys.argv[1]), 'float32')"
+    )
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, archive],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stderr == ""
 
 
 def test_fits_into_memory(archive, monkeypatch):
