@@ -71,8 +71,9 @@ def list_folder(folder: str | os.PathLike[str], *, recursive: bool = True) -> Li
     """
     folder = Path(folder)
     if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing"
-        raise FileNotFoundError(f"{folder}: expected a folder of pictures, got {found}")
+        if folder.exists():
+            raise FileNotFoundError(f"{folder}: expected a folder of pictures, got a file")
+        raise FileNotFoundError(f"{folder}: no such file or folder; expected a folder of pictures")
     paths, closed = walk_files(folder, recursive=recursive)
     listing = list_files(paths)
     return replace(listing, unreadable={**listing.unreadable, **closed})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
@@ -89,6 +90,7 @@ _VIDEOS = re.compile(
     rb"|YUV4MPEG2|DKIF|(?:.{4})?\x47.{187}(?:.{4})?\x47.{187}(?:.{4})?\x47",
     re.DOTALL,
 )
+EMPTY, TEXT = "an empty file", "a text file"
 HEAD_BYTES = 1024  # that the patterns need
 _A_VIDEO = "a video; stylize it with: anime-tf video"
 
@@ -115,7 +117,23 @@ def describe(head: bytes) -> str:
         return f"{_article(other)} picture, which is not supported; convert it to PNG first"
     if _VIDEOS.match(head):
         return _A_VIDEO
-    return f"a file that begins with {head[:8].hex(' ')}" if head else "an empty file"
+    return describe_unknown(head)
+
+
+def describe_unknown(head: bytes) -> str:
+    """Describe a file of no known format by its first bytes."""
+    if not head:
+        return EMPTY
+    return TEXT if _is_text(head) else f"a file that begins with {head[:8].hex(' ')}"
+
+
+def _is_text(head: bytes) -> bool:
+    """Tell whether a file's first bytes are printable text in UTF-8, the last letter maybe cut."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(letter.isprintable() or letter.isspace() for letter in text)
 
 
 def _article(name: str) -> str:

@@ -75,8 +75,12 @@ def _stat(path: str | os.PathLike[str], expected: str) -> os.stat_result:
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
-        found = "a link to nothing" if Path(path).is_symlink() else "nothing"
-        raise FileNotFoundError(f"{os.fspath(path)}: expected {expected}, got {found}") from error
+        name = os.fspath(path)
+        if Path(path).is_symlink():
+            raise FileNotFoundError(
+                f"{name}: expected {expected}, got a link to nothing"
+            ) from error
+        raise FileNotFoundError(f"{name}: no such file or folder; expected {expected}") from error
 
 
 def _check(name: str, status: os.stat_result, expected: str, max_bytes: int | None) -> None:

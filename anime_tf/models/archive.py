@@ -89,7 +89,7 @@ def load_generator(path: str | os.PathLike[str], *, precision: str = "float32") 
     path = Path(path)
     if not path.suffix and not path.exists():
         raise FileNotFoundError(
-            f"{path}: expected a .keras archive, got nothing; for a style's name, use "
+            f"{path}: no such file or folder; expected a .keras archive; for a style's name, use "
             f'Stylizer("{path}"), or the path anime_tf.styles.show("{path}").path'
         )
     policy = keras.DTypePolicy(precision)

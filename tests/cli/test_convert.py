@@ -94,7 +94,10 @@ def test_mismatch_is_reported_whole_and_nothing_is_written(tmp_path, capsys):
             ["--source=onnx", "--input=none", "--output=x.keras"],
             "expected one of tf1, torch, cartoongan",
         ),
-        (["--source=torch", "--input=none", "--output=x.keras"], "none: expected a state dict"),
+        (
+            ["--source=torch", "--input=none", "--output=x.keras"],
+            "none: no such file or folder; expected a state dict",
+        ),
         (["--source=cartoongan", "--input=none", "--output=x.keras"], "none: no such folder"),
         (["--input=none", "--output=x.keras"], "--source is required"),
         (

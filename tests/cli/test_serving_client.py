@@ -359,7 +359,10 @@ def test_usage_errors_are_one_line(photos, tmp_path, capsys):
         (["--retries=-1"], "--retries=-1"),
         (["--batch_size=0"], "--batch_size=0"),
         (["--format=gif"], "--format=gif"),
-        ([f"--token_file={tmp_path}/none"], "none: expected a file with a token, got nothing"),
+        (
+            [f"--token_file={tmp_path}/none"],
+            "none: no such file or folder; expected a file with a token",
+        ),
         ([f"--output={photos}"], "would overwrite an input"),
     ):
         assert app.run(COMMAND, [*flags, *wrong]) == 2, wrong

@@ -122,8 +122,14 @@ def test_wrong_inputs_are_one_line_and_touch_no_file(archive, film, tmp_path, ca
     shutil.copy(film, other)
     before = sorted(tmp_path.rglob("*"))
     for flags, words in (
-        ([f"--input={tmp_path}/none.mp4", "--output=out.mp4"], "none.mp4: expected a video"),
-        ([f"--input={note}", "--output=out.mp4"], "note.mp4: expected a video that FFmpeg reads"),
+        (
+            [f"--input={tmp_path}/none.mp4", "--output=out.mp4"],
+            "none.mp4: no such file or folder; expected a video",
+        ),
+        (
+            [f"--input={note}", "--output=out.mp4"],
+            "note.mp4: expected a video that FFmpeg reads, got a text file; if players",
+        ),
         ([f"--input={photo}", "--output=out.mp4"], "got a still picture; stylize it with"),
         ([f"--input={film}", "--output=out.mp4", "--background=x"], "expected a color such as"),
         ([f"--input={film}", "--output=out.avi"], "expected a video (.mp4, .mov, .mkv"),
@@ -175,7 +181,7 @@ def test_the_script_and_the_module_are_the_verb(archive):
             timeout=60,
         )
         assert done.returncode == 2
-        assert done.stderr == f"{name}: none.mp4: expected a video, got nothing\n"
+        assert done.stderr == f"{name}: none.mp4: no such file or folder; expected a video\n"
 
 
 def test_a_signal_leaves_a_video_that_can_be_resumed(archive, tmp_path, capfd):

@@ -157,7 +157,9 @@ def test_wrong_arguments_and_files(tmp_path):
         FaceFinder(detector="mtcnn")
     with pytest.raises(ValueError, match="min_size: expected a number of at least 1, got 0.0"):
         FaceFinder(min_size=0.0, search_megapixels=2)
-    with pytest.raises(FileNotFoundError, match="none.dat: expected 68, 5, cnn or"):
+    with pytest.raises(
+        FileNotFoundError, match="none.dat: no such file or folder; expected 68, 5, cnn or"
+    ):
         FaceFinder(landmarks=tmp_path / "none.dat")
     (tmp_path / "text.dat").write_text("no model")
     with pytest.raises(ValueError, match=r"text.dat: expected a shape_predictor of dlib, got"):

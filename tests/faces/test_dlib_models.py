@@ -23,5 +23,7 @@ def test_without_the_models(monkeypatch, name):
 def test_model_path(tmp_path):
     (tmp_path / "a.dat").touch()
     assert model_path(tmp_path / "a.dat") == tmp_path / "a.dat"
-    with pytest.raises(FileNotFoundError, match=r"b.dat: expected 68, 5, cnn or"):
+    with pytest.raises(
+        FileNotFoundError, match=r"b.dat: no such file or folder; expected 68, 5, cnn or"
+    ):
         model_path(tmp_path / "b.dat")

@@ -263,7 +263,7 @@ def test_failures_do_not_stop_the_others(tmp_path, capsys):
     assert len(lines) == 4
     for path, words in (
         (tasks[1].source, "expected a JPEG"),
-        (tasks[2].source, "expected a picture file, got nothing"),
+        (tasks[2].source, "no such file or folder; expected a picture file"),
         (tasks[3].source, "too large"),
         (tasks[4].target, "is a directory"),
     ):
@@ -319,7 +319,7 @@ def test_a_progress_bar_shows_on_a_terminal_only(tmp_path, monkeypatch, capsys):
     os.close(ours)
     assert "100%" in shown
     # The bar is wiped before the line, so that the line begins at the screen's edge.
-    line = f"{tasks[2].source}: expected a picture file, got nothing"
+    line = f"{tasks[2].source}: no such file or folder; expected a picture file"
     assert re.search(rf"\r *\r{re.escape(line)}", shown)
 
 

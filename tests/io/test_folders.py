@@ -45,7 +45,7 @@ def test_links_to_folders_are_followed_once(tmp_path):
 
 
 def test_missing_and_empty_folders_raise(tmp_path):
-    with pytest.raises(FileNotFoundError, match="gone: expected a folder of pictures.* nothing"):
+    with pytest.raises(FileNotFoundError, match="gone: no such file or folder; expected a folder"):
         find_pictures(tmp_path / "gone")
     touch(tmp_path, "video.mkv")
     with pytest.raises(FileNotFoundError, match=r"expected pictures \(.jpg, .* got none"):
@@ -91,9 +91,16 @@ def test_missing_folder_error_describes_the_layout(dataset):
     with pytest.raises(FileNotFoundError) as raised:
         dataset_folders(dataset, "Oil")
     message = str(raised.value)
-    for part in ("Oil/style: expected a folder", "train_photo: photos", "dataset smooth", "val"):
+    for part in (
+        "Oil/style: no such file or folder; expected a folder",
+        "train_photo: photos",
+        "dataset smooth",
+        "val",
+    ):
         assert part in message.replace(str(dataset) + "/", "")
-    with pytest.raises(FileNotFoundError, match="paired: expected a folder"):
+    with pytest.raises(
+        FileNotFoundError, match="paired: no such file or folder; expected a folder"
+    ):
         dataset_folders(dataset, "Ink", need_paired=True)
 
 

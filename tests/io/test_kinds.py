@@ -82,4 +82,9 @@ def test_a_video_as_a_picture_names_the_command(tmp_path):
     with pytest.raises(ValueError, match=r"clip.jpg: .*a video; stylize it with: anime-tf video"):
         read_picture(path)
     assert describe(b"") == "an empty file"
+    page = "<!DOCTYPE html>\n\t<p>Größe</p>"
+    for text in (b"hello\n", page.encode(), page.encode("utf-8-sig"), "aé".encode()[:-1]):
+        assert describe(text) == "a text file"
+    assert describe(b"hello\0\n") == "a file that begins with 68 65 6c 6c 6f 00 0a"
+    assert describe(b"caf\xe9 au") == "a file that begins with 63 61 66 e9 20 61 75"
     assert describe(b"8BPS").startswith("a Photoshop picture")

@@ -26,7 +26,7 @@ def places(tmp_path):
         "to_pipe": "got a named pipe",
         "folder": "got a folder",
         "dangling": "got a link to nothing",
-        "gone": "expected a list, got nothing",
+        "gone": "no such file or folder; expected a list",
         "full": "got a device",
         "socket": "got a socket",
         "loop": "Too many levels of symbolic links",

@@ -134,7 +134,7 @@ def test_an_output_that_cannot_be_written_is_named(generator, tmp_path):
 
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(
-        FileNotFoundError, match=r"none.keras: expected a .keras archive, got nothing"
+        FileNotFoundError, match=r"none.keras: no such file or folder; expected a .keras archive"
     ):
         load_generator(tmp_path / "none.keras")
     with pytest.raises(ValueError, match="got a folder"):

@@ -11,7 +11,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from anime_tf.io.kinds import HEAD_BYTES, readable_format
+from anime_tf.io.kinds import EMPTY, HEAD_BYTES, TEXT, describe_unknown, readable_format
 from anime_tf.io.plain_file import check_plain_file
 
 if TYPE_CHECKING:
@@ -85,12 +85,17 @@ def open_input(path: str | os.PathLike[str], format_name: str | None = None) -> 
             head = file.read(HEAD_BYTES)
         if readable_format(head):
             raise ValueError(f"{os.fspath(path)}: {STILL_PICTURE}") from None
-        # Formats that are not in the list are an invalid argument.
-        known = error.errno != errno.EINVAL
-        reason = error.strerror if known else "a format that is not read"
+        if (found := describe_unknown(head)) in (EMPTY, TEXT):
+            pass
+        elif error.errno == errno.EINVAL:  # a format that is not in the list
+            found = "a format that is not read"
+        elif isinstance(error, av.error.InvalidDataError):
+            found = "a damaged video or another kind of file"
+        else:
+            found = f"an error before its first stream ({error.strerror})"
         raise ValueError(
-            f"{os.fspath(path)}: expected a video that FFmpeg reads, got {reason} before its first "
-            "stream; if players show it, convert it to MP4 first"
+            f"{os.fspath(path)}: expected a video that FFmpeg reads, got {found}; if players show "
+            "it, convert it to MP4 first"
         ) from error
 
 

@@ -74,7 +74,9 @@ def _expand(part: str, closed: dict[Path, str]) -> list[Path]:
             )
         return videos
     if not has_wildcard(part):
-        raise FileNotFoundError(f"{part}: expected a video or a folder of videos, got nothing")
+        raise FileNotFoundError(
+            f"{part}: no such file or folder; expected a video or a folder of videos"
+        )
     videos = [path for path in expand_glob(part) if not path.is_dir()]
     if not videos:
         raise FileNotFoundError(f"{part}: expected videos, but the pattern matches only folders")

@@ -137,7 +137,9 @@ def test_other_files_are_reported(tmp_path):
     note.write_text("no film")
     with pytest.raises(ValueError, match="note.mp4: expected a video that FFmpeg reads, got"):
         extract_frames([note], tmp_path / "out")
-    with pytest.raises(FileNotFoundError, match="gone.mp4: expected a video, got nothing"):
+    with pytest.raises(
+        FileNotFoundError, match="gone.mp4: no such file or folder; expected a video"
+    ):
         extract_frames([tmp_path / "gone.mp4"], tmp_path / "out")
     with pytest.raises(ValueError, match="expected a video, got a folder"):
         extract_frames([tmp_path], tmp_path / "out")

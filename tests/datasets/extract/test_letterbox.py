@@ -65,5 +65,5 @@ def test_videos_with_many_and_with_few_key_frames(tmp_path, options):
 
 
 def test_missing_videos(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected a video, got nothing"):
+    with pytest.raises(FileNotFoundError, match="no such file or folder; expected a video"):
         find_letterbox(tmp_path / "gone.mp4")

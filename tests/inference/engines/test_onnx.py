@@ -12,7 +12,9 @@ from anime_tf.inference.autotune import open_engine
 def test_invalid_models(onnx_models, archive, tmp_path, monkeypatch, capfd):
     onnx = pytest.importorskip("onnx", reason="onnx (the extra onnx) is not installed")
     whole = onnx_models["animegan_v2"]
-    with pytest.raises(FileNotFoundError, match="none.onnx: expected an .onnx file, got nothing"):
+    with pytest.raises(
+        FileNotFoundError, match="none.onnx: no such file or folder; expected an .onnx file"
+    ):
         open_engine(tmp_path / "none.onnx")
     with pytest.raises(ValueError, match="expected an .onnx file, got a folder"):
         open_engine(tmp_path, "onnx")

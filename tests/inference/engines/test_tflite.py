@@ -68,7 +68,9 @@ def test_a_model_of_pixels():
 
 def test_invalid_models(exports, archive, tmp_path, monkeypatch):
     whole = exports["animegan_v2"].folder / "model.tflite"
-    with pytest.raises(FileNotFoundError, match="none.tflite: expected a .tflite file"):
+    with pytest.raises(
+        FileNotFoundError, match="none.tflite: no such file or folder; expected a .tflite file"
+    ):
         open_engine(tmp_path / "none.tflite")
     with pytest.raises(ValueError, match="expected a TFLite model, got another kind of file"):
         open_engine(archive, "tflite")

@@ -52,11 +52,28 @@ def test_playlists_are_refused(text, tmp_path, monkeypatch):
             open_reader(name)
 
 
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"", "an empty file"),
+        (b"no film\n", "a text file"),
+        (bytes(range(256)), "a damaged video or another kind of file"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", "a damaged video or another kind of file"),
+    ],
+)
+def test_other_files_are_described(data, found, tmp_path):
+    (tmp_path / "a.mp4").write_bytes(data)
+    with pytest.raises(ValueError, match=f"that FFmpeg reads, got {found}; if players show it"):
+        open_reader(tmp_path / "a.mp4")
+
+
 def test_only_plain_files_are_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "loop.mp4").symlink_to(tmp_path / "loop.mp4")
     for name in ("pipe.mp4", "loop.mp4"):
         with pytest.raises((ValueError, OSError), match=name):
             open_reader(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match="http:/a/b.mp4: expected a video, got nothing"):
+    with pytest.raises(
+        FileNotFoundError, match="http:/a/b.mp4: no such file or folder; expected a video"
+    ):
         open_reader("http://a/b.mp4")

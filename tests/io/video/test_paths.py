@@ -34,7 +34,10 @@ def test_comma_in_a_name(folder):
 
 def test_missing_videos_raise(folder):
     for text, message in [
-        (folder / "gone.mp4", "gone.mp4: expected a video or a folder of videos, got nothing"),
+        (
+            folder / "gone.mp4",
+            "gone.mp4: no such file or folder; expected a video or a folder of videos",
+        ),
         (folder / "*.avi", r"\*.avi: no file or folder matches this pattern"),
         (f"{folder}/*/", "expected videos, but the pattern matches only folders"),
     ]:

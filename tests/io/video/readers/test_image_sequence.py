@@ -86,7 +86,9 @@ def test_missing_sequences_raise(tmp_path):
         open_reader(tmp_path / "empty")
     with pytest.raises(FileNotFoundError, match="expected numbered pictures, got no file"):
         open_reader(tmp_path / "a%03d.png")
-    with pytest.raises(FileNotFoundError, match="expected a folder of pictures, got nothing"):
+    with pytest.raises(
+        FileNotFoundError, match="no such file or folder; expected a folder of pictures"
+    ):
         open_reader(f"{tmp_path}/none/")
     assert is_sequence("a/") and is_sequence("%d.png") and is_sequence(tmp_path / "empty")
     assert not is_sequence("a.mp4") and not is_sequence("100%.mp4")

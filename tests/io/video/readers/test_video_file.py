@@ -123,7 +123,9 @@ def test_files_without_video_raise(tmp_path):
     (tmp_path / "note.mp4").write_text("no video")
     with pytest.raises(ValueError, match="note.mp4: expected a video that FFmpeg reads, got"):
         VideoFileReader(tmp_path / "note.mp4")
-    with pytest.raises(FileNotFoundError, match="gone.mp4: expected a video, got nothing"):
+    with pytest.raises(
+        FileNotFoundError, match="gone.mp4: no such file or folder; expected a video"
+    ):
         VideoFileReader(tmp_path / "gone.mp4")
     with pytest.raises(ValueError, match="expected a video, got a folder"):
         VideoFileReader(tmp_path)
