@@ -24,16 +24,14 @@ def main(values: flags.FlagValues) -> int:
     config = make_config(values, InferConfig, keep_foreign=not is_named(values, "output"))
     stylizer, faces = make_config(values, StylizerConfig), make_config(values, FaceConfig)
     from anime_tf.faces.batch import stylize_pictures
-    from anime_tf.inference.batch import default_output
+    from anime_tf.inference.batch import default_output, outcome
 
     start = time.perf_counter()
     tasks, report = stylize_pictures(config, stylizer, faces)
-    items = "faces of %d" if config.faces == "crop" else "of %d"
+    output = config.output or default_output(config.input)
     logging.info(
-        f"%d {items} pictures written to %s in %.1f s%s",
-        len(report.written),
-        len(tasks),
-        config.output or default_output(config.input),
+        "%s in %.1f s%s",
+        outcome(tasks, report, output, "face" if config.faces == "crop" else ""),
         time.perf_counter() - start,
         licenses,
     )

@@ -19,15 +19,14 @@ def main(values: flags.FlagValues) -> int:
     if config.url.startswith("grpc"):
         with contextlib.suppress(ImportError):  # the client says what is missing
             app.import_tensorflow()  # its messages import it
+    from anime_tf.inference.batch import outcome
     from anime_tf.serving.files import stylize_by_server
 
     start = time.perf_counter()
     tasks, report = stylize_by_server(config, spec, retry)
     logging.info(
-        "%d of %d pictures written to %s in %.1f s",
-        len(report.written),
-        len(tasks),
-        config.output,
+        "%s in %.1f s",
+        outcome(tasks, report, config.output),
         time.perf_counter() - start,
     )
     return app.exit_code(len(report.failures), len(tasks))

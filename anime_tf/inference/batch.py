@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from absl import logging
 
-from anime_tf.errors import error_line
+from anime_tf.errors import counted, error_line
 from anime_tf.io.folders import Listing, list_files, list_folder
 from anime_tf.io.kinds import PICTURE_SUFFIXES
 from anime_tf.io.marks import check_replaceable
@@ -316,6 +316,32 @@ def extract_files(
     )
     in_order = [path for task in tasks for path in written.get(task.target, [])]
     return BatchReport(tuple(in_order), report.failures)
+
+
+def outcome(
+    tasks: Sequence[Task], report: BatchReport, output: str | os.PathLike[str], item: str = ""
+) -> str:
+    """Return what was written and where, in words.
+
+    Args:
+        tasks: All pictures.
+        report: The results.
+        output: The folder of the results of several pictures.
+        item: Name of what `extract_files` made, such as "face"; empty for `stylize_files`.
+    """
+    failed, written = len(report.failures), report.written
+    if not written:
+        facts = [f"{counted(failed, 'picture')} failed"] if failed else []
+        if item and failed < len(tasks):
+            facts.insert(0, f"no {item} found in {counted(len(tasks) - failed, 'picture')}")
+        return ", ".join([*facts, "nothing written"])
+    if len(tasks) > 1:
+        place = os.fspath(output)
+    else:
+        names = written if len(written) < 4 else (written[0], "...", written[-1])
+        place = ", ".join(map(str, names))
+    made = counted(len(written), item) if item else f"{len(written)}"
+    return f"{made} of {counted(len(tasks), 'picture')} written to {place}"
 
 
 def distinct_stems(tasks: Sequence[Task]) -> dict[Path, str]:

@@ -81,7 +81,7 @@ def test_folder(archive, stylizer, photos, tmp_path, capsys):
 
 def test_arguments_without_names(archive, photos, tmp_path, capsys):
     assert infer(archive, photos / "a.jpg") == 0
-    assert f"1 of 1 pictures written to {photos / 'a_anime.jpg'}" in capsys.readouterr().err
+    assert f"1 of 1 picture written to {photos / 'a_anime.jpg'}" in capsys.readouterr().err
     assert infer(archive, photos / "a.jpg", tmp_path / "b.png") == 0
     assert (photos / "a_anime.jpg").exists()
     assert read_picture(tmp_path / "b.png").size_hw == (32, 48)
@@ -323,12 +323,23 @@ def test_faces_crop(archive, stylizer, people, tmp_path, capsys):
     assert read_picture(out / "two_face1.png").rgb_u8[30, 24].sum() < 350
 
 
-def test_a_picture_without_faces_is_no_error(archive, stylizer, people, tmp_path):
+def test_the_names_of_the_faces_are_told(archive, people, tmp_path, capsys):
+    flags = (f"--output={tmp_path}/me.png", "--faces=crop", *QUICK)
+    assert infer(archive, f"--input={people / 'two.png'}", *flags) == 0
+    first, second = tmp_path / "me_face1.png", tmp_path / "me_face2.png"
+    assert f"2 faces of 1 picture written to {first}, {second} in " in capsys.readouterr().err
+    assert first.exists() and second.exists()
+
+
+def test_a_picture_without_faces_is_no_error(archive, stylizer, people, tmp_path, capsys):
     source = people / "nobody.png"
     for mode in ("crop", "blend", "draw"):
         out = tmp_path / f"{mode}.png"
         flags = (f"--input={source}", f"--output={out}", f"--faces={mode}", *QUICK)
         assert infer(archive, *flags) == 0
+        crop = "no face found in 1 picture, nothing written in "
+        other = f"1 of 1 picture written to {out} in "
+        assert (crop if mode == "crop" else other) in capsys.readouterr().err
     assert not list(tmp_path.glob("crop*"))
     blended, drawn = (read_picture(tmp_path / f"{m}.png").rgb_u8 for m in ("blend", "draw"))
     np.testing.assert_array_equal(blended, stylizer(read_picture(source).rgb_u8))

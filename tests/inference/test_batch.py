@@ -21,8 +21,10 @@ from anime_tf.inference.batch import (
     READERS,
     WRITERS,
     BackendUnavailableError,
+    BatchReport,
     Task,
     extract_files,
+    outcome,
     plan,
     run_tasks,
     stylize_files,
@@ -451,3 +453,23 @@ def test_entries_that_are_no_files_fail_alone(tmp_path):
     for name in ("pipe", "loop", "dangling", "full"):
         (task,) = plan(str(folder / f"{name}.png"), str(tmp_path / "out.png"))
         assert len(stylize_files([task], lambda picture: picture, log=lines.append).failures) == 1
+
+
+@pytest.mark.parametrize(
+    ("total", "written", "failed", "item", "told"),
+    [
+        (1, ["x/a.png"], 0, "", "1 of 1 picture written to x/a.png"),
+        (2, ["x/a.png"], 1, "", "1 of 2 pictures written to x"),
+        (1, [], 1, "", "1 picture failed, nothing written"),
+        (2, [], 2, "face", "2 pictures failed, nothing written"),
+        (1, [], 0, "face", "no face found in 1 picture, nothing written"),
+        (3, [], 1, "face", "no face found in 2 pictures, 1 picture failed, nothing written"),
+        (1, ["a1", "a2"], 0, "face", "2 faces of 1 picture written to a1, a2"),
+        (1, ["a1", "a2", "a3", "a4"], 0, "face", "4 faces of 1 picture written to a1, ..., a4"),
+        (3, ["x/a1"], 0, "face", "1 face of 3 pictures written to x"),
+    ],
+)
+def test_outcome(total, written, failed, item, told):
+    tasks = [Task(Path(f"{i}.png"), Path(f"x/{i}.png")) for i in range(total)]
+    report = BatchReport(tuple(map(Path, written)), ("why",) * failed)
+    assert outcome(tasks, report, "x", item) == told
