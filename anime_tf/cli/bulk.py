@@ -10,6 +10,7 @@ from anime_tf.bulk.config import BulkConfig, ClusterConfig
 from anime_tf.cli import app
 from anime_tf.cli.flags import Flags, make_config
 from anime_tf.cli.recommended import apply_style
+from anime_tf.errors import counted
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import InferConfig, StylizerConfig
 from anime_tf.io.video.codecs import VideoEncoding
@@ -38,9 +39,9 @@ def main(values: flags.FlagValues) -> int:
     )
     facts = report.summary
     logging.info(
-        "%d of %d files written to %s, %d done before, in %.1f s (%.3g/s); summary in %s%s",
+        "%d of %s written to %s, %d done before, in %.1f s (%.3g/s); summary in %s%s",
         report.done,
-        facts["files"],
+        counted(facts["files"], "file"),
         config.output,
         report.skipped,
         facts["wall_seconds"],

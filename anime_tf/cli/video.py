@@ -13,7 +13,7 @@ from absl import flags, logging
 from anime_tf.cli import app
 from anime_tf.cli.flags import is_named, make_config
 from anime_tf.cli.recommended import apply_camera, apply_style
-from anime_tf.errors import command_line
+from anime_tf.errors import command_line, counted
 from anime_tf.faces.config import FaceConfig
 from anime_tf.inference.config import StylizerConfig
 from anime_tf.io.signals import caught_signals
@@ -78,7 +78,8 @@ def main(values: flags.FlagValues) -> int:
         return 128 + stop.number
     seconds = time.perf_counter() - start
     logging.info(
-        "%d frames written to %s in %.1f s%s", report.frames, config.output, seconds, licenses
+        "%s written to %s in %.1f s%s",
+        *(counted(report.frames, "frame"), config.output, seconds, licenses),
     )
     if report.damage is not None:
         logging.warning("%s", report.damage)

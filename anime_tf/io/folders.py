@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import logging
 
-from anime_tf.errors import command_line
+from anime_tf.errors import command_line, counted
 from anime_tf.io.kinds import PICTURE_SUFFIXES, classify
 from anime_tf.io.plain_file import read_plain_file
 
@@ -44,7 +44,7 @@ class Listing:
     def log_ignored(self) -> None:
         """Log the number of files of other kinds."""
         if self.ignored:
-            logging.info("ignored %d files of other kinds", self.ignored)
+            logging.info("ignored %s of other kinds", counted(self.ignored, "file"))
 
 
 def list_files(paths: Iterable[Path]) -> Listing:

@@ -14,7 +14,7 @@ from absl import logging
 
 from anime_tf.datasets.edge_smooth import smooth_folder
 from anime_tf.datasets.pipeline import TrainingPictures
-from anime_tf.errors import command_line
+from anime_tf.errors import command_line, counted
 from anime_tf.io.folders import DatasetFolders, dataset_folders
 from anime_tf.io.pictures import write_picture
 from anime_tf.io.signals import caught_signals
@@ -133,8 +133,8 @@ class _Loop:
         begin_gan = min(self.config.init_epochs * per_epoch, end)
         if self.step >= end:
             logging.info(
-                "%s: all %d epochs are done; more epochs continue it: --resume --epochs=N",
-                *(self.run_dir.path, self.config.epochs),
+                "%s: all of %s done; more epochs continue it: --resume --epochs=N",
+                *(self.run_dir.path, counted(self.config.epochs, "epoch")),
             )
         with caught_signals(self._on_signal):
             for phase, until in (("init", begin_gan), ("gan", end)):

@@ -222,7 +222,7 @@ def test_odd_files_of_a_folder(archive, tmp_path, capsys):
         "IMG_1.mov: a video; stylize it with: anime-tf video",
         "scan.psd: a Photoshop picture, which is not supported; convert it to PNG first",
         "3 of 6 pictures written",
-        "ignored 1 files of other kinds",
+        "ignored 1 file of other kinds",
     ):
         assert words in err
     cut = photos / "cut.jpg"

@@ -211,7 +211,7 @@ def test_unreadable_files_are_tasks_that_fail(root, caplog):
         "in/IMG_1.mov": "out/IMG_1_mov.png",
         "in/b.psd": "out/b.png",
     }
-    assert "ignored 1 files of other kinds" in caplog.text
+    assert "ignored 1 file of other kinds" in caplog.text
     assert pairs(plan("in/*.psd", "out"), root) == {"in/b.psd": "out/b.png"}
     lines = []
     report = stylize_files(tasks, lambda picture: picture, log=lines.append)

@@ -99,7 +99,7 @@ def test_the_end_of_a_training_names_the_next_commands(tmp_path, caplog):
     assert caplog.messages.count(first) == 1
     assert not any(line.startswith("init: ") for line in caplog.messages)
     assert train(settings, resume=True) == 0
-    more = f"{run_dir}: all 1 epochs are done; more epochs continue it: --resume --epochs=N"
+    more = f"{run_dir}: all of 1 epoch done; more epochs continue it: --resume --epochs=N"
     assert more in caplog.messages
     # Without their term the edge-smoothed pictures are not made.
     assert "d/fake" in rows(run_dir)[-1] and "d/smooth" not in rows(run_dir)[-1]

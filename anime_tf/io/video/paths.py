@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from absl import logging
 
+from anime_tf.errors import counted
 from anime_tf.io.folders import find_pictures, walk_files
 from anime_tf.io.kinds import VIDEO_SUFFIXES, classify
 from anime_tf.io.paths import check_unique_stems, expand_glob, has_wildcard
@@ -67,7 +68,7 @@ def _expand(part: str, closed: dict[Path, str]) -> list[Path]:
         files = [path for path in walked if not path.name.startswith(".")]
         videos = [path for path in files if _looks_like_video(path)]
         if len(videos) < len(files):
-            logging.info("%s: ignored %d other files", part, len(files) - len(videos))
+            logging.info("%s: ignored %s", part, counted(len(files) - len(videos), "other file"))
         if not videos:
             raise FileNotFoundError(
                 f"{part}: expected videos ({', '.join(VIDEO_SUFFIXES)}) in this folder, got none"

@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from anime_tf.errors import counted
 from anime_tf.io.video.decoding import DEFAULT_DECODING, VideoDecoding
 from anime_tf.io.video.ffmpeg import open_input
 from anime_tf.io.video.frames import Frame
@@ -270,7 +271,8 @@ class VideoFileReader(VideoReader):
     def _note_damaged(self, reason: str | None, count: int | None = None) -> None:
         count = self.count if count is None else count
         self.note_damage(
-            f"damaged after {count} frames (stream {self._stream.index}, {self._context.name}: "
+            f"damaged after {counted(count, 'frame')} (stream {self._stream.index}, "
+            f"{self._context.name}: "
             f"{reason}); its whole frames are kept, another copy may have all"
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from absl import logging
 
+from anime_tf.errors import counted
 from anime_tf.io.atomic import AtomicWriter, replace_file, temporary_path
 from anime_tf.io.marks import MARK, SOFTWARE_TEXT
 from anime_tf.io.video.ffmpeg import open_input, open_output
@@ -127,7 +128,8 @@ class AnimationWriter(AtomicWriter):
         container.close()
         if self._dropped:
             logging.info(
-                "%s: dropped %d frames that a GIF is too slow to show", self.path, self._dropped
+                "%s: dropped %s that a GIF is too slow to show",
+                *(self.path, counted(self._dropped, "frame")),
             )
         end = self._times[-1] + (self._last_duration or self._previous_duration())
         if self._is_gif:

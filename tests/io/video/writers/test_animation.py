@@ -68,7 +68,7 @@ def test_frames_too_fast_for_gif_are_dropped_and_logged(tmp_path, caplog):
     write_video(tmp_path / "a.mp4", moving(4), times=shown, time_base=MILLISECOND, audio="aac")
     copy(tmp_path / "a.mp4", tmp_path / "b.gif")
     assert times(tmp_path / "b.gif") == [0, 0.1, 0.2]
-    assert "dropped 1 frames that a GIF is too slow to show" in caplog.text
+    assert "dropped 1 frame that a GIF is too slow to show" in caplog.text
     assert ".gif holds frames only, dropped: audio (1)" in caplog.text
 
 
