@@ -94,10 +94,8 @@ class Setting:
         if isinstance(self.default, (str, int, float)) and self.default:
             return str(self.default)
         if self.type in _NUMBERS:
-            for text in ("5", "0.5", f"{self.minimum or 0:g}"):
-                with contextlib.suppress(ValueError):
-                    self._parse(text)
-                    return text
+            texts = ("5", "0.5", f"{self.minimum or 0:g}")
+            return next(filter(self._accepts, texts), "VALUE")
         return "VALUE"
 
     def check(self, value: Any) -> Any:
@@ -144,13 +142,15 @@ class Setting:
             return self._parse(text)
         except ValueError as error:
             other = text.replace(",", ".")  # a decimal comma
-            try:
-                if other == text or self.type not in _NUMBERS:
-                    raise
-                self._parse(other)
-            except ValueError:
-                raise error from None
+            if other == text or self.type not in _NUMBERS or not self._accepts(other):
+                raise
             raise ValueError(f"{error}; write {other}") from None
+
+    def _accepts(self, text: str) -> bool:
+        with contextlib.suppress(ValueError):
+            self._parse(text)
+            return True
+        return False
 
     def _parse(self, text: str) -> Any:
         value: Any = text

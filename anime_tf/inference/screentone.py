@@ -20,9 +20,10 @@ _STRIP = 256  # rows per strip
 def screentone(picture: np.ndarray, pitch: int) -> np.ndarray:
     """Turn a picture into black dots on white, as manga are printed.
 
-    The dots stand at the corners of squares that are turned by 45 degrees, and cover the share
-    1 - luma of the paper: seen from afar the picture keeps its tones. The grid begins at the upper
-    left corner of the picture, so it stands still in a video.
+    The dots stand at the corners of squares that are turned by 45 degrees. They cover the share
+    1 - luma of the paper, which keeps the mean value; `BLACK` and darker is solid, `WHITE` and
+    lighter is blank. The grid begins at the upper left corner of the picture, so it stands still
+    in a video.
 
     Args:
         picture: (height, width, 3 or 4) of any type of `io.pixels.WHITE`; a fourth channel is

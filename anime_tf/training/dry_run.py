@@ -63,11 +63,10 @@ def dry_run(config: TrainConfig, *, resume: bool = False, from_epoch: int = 0) -
     end = config.epochs * per_epoch
     steps = {"init": max(0, begin_gan - done), "gan": max(0, end - max(done, begin_gan))}
     photos, styles = len(pictures.folders.train_photo), len(pictures.folders.style)
-    facts = (
-        *(counted(photos, "photo"), counted(styles, "style picture")),
-        f"{counted(per_epoch, 'step')} per epoch",
+    logging.info(
+        "%s, %s, %s per epoch",
+        *(counted(photos, "photo"), counted(styles, "style picture"), counted(per_epoch, "step")),
     )
-    logging.info("%s", ", ".join(facts))
     phases = " and ".join(phase for phase in steps if steps[phase])
     if phases:
         logging.info(

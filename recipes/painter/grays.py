@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from anime_tf.io.pixels import as_type
 from recipes.painter.color import lerp, step
 from recipes.painter.structure import gauss
 from recipes.painter.tones import supersampled
@@ -85,5 +86,5 @@ def _sky_tone(lab: np.ndarray) -> np.ndarray:
 
 
 def _without_specks(lightness: np.ndarray) -> np.ndarray:
-    levels = np.rint(np.clip(lightness, 0, 1) * 255).astype(np.uint8)
-    return cv2.medianBlur(cv2.medianBlur(levels, 5), 5).astype(F32) / F32(255)
+    levels = as_type(lightness.astype(F32), np.uint8)
+    return as_type(cv2.medianBlur(cv2.medianBlur(levels, 5), 5), F32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from anime_tf.io.pixels import as_type
 from recipes.painter import flatten, lines, masks, tones
 from recipes.painter.color import from_oklab, lerp, step, to_oklab
 from recipes.painter.grade import draw_ink, grade
@@ -73,18 +74,14 @@ def paint(photo_u8: np.ndarray, style: Style) -> np.ndarray:
     flat = _tone(flat, calmed, sky, skin, face, restored, style)
     lab = to_oklab(np.clip(flat, 0, 1).astype(F32))
     if style.grays:
-        return _levels(from_oklab(draw_grays(lab, dark, sky, skin, detail)))
+        return as_type(from_oklab(draw_grays(lab, dark, sky, skin, detail)), np.uint8)
     if style.tone_mix:
         tread = tones.supersampled(lambda v: tones.stairs(v, style.tone_step, 6.0), lab[..., 0])
         mix = style.tone_mix * (1 - sky) * (1 - skin) * focus
         lab[..., 0] += mix * (tread - lab[..., 0])
     graded = grade(lab, sky, skin, style)
     painted = from_oklab(draw_ink(graded, dark, sky, skin, style).astype(F32))
-    return _levels(tones.bloom(painted, style.bloom, skin))
-
-
-def _levels(picture: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    return as_type(tones.bloom(painted, style.bloom, skin), np.uint8)
 
 
 def _fine_lines(photo: np.ndarray) -> np.ndarray:

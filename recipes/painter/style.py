@@ -38,8 +38,8 @@ class Style:
         skin_light: Lightness added to skin.
         bloom: Glow of lights.
         fine_lines: Opacity of thin lines, on skin and in small detail.
-        grays: Draw in four grays, `grays.draw_grays`, instead of colors; the fields from `ink` on
-            other than `restore`, `skin_step`, `skin_mix` and `fine_lines` then do not count.
+        grays: Draw in four grays, `grays.draw_grays`, instead of colors. The fields `ink` to
+            `ink_skin` and `tone_step` to `bloom` then do not count.
     """
 
     name: str
