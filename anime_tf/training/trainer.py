@@ -383,9 +383,9 @@ class Trainer:
         self.step.assign_add(1)
         if self.exported is not self.generator:
             step = tf.cast(self.step, tf.float32)
-            decay = tf.minimum(self.config.ema_decay, step / (EMA_WARMUP + step))
+            rate = 1.0 - tf.minimum(self.config.ema_decay, step / (EMA_WARMUP + step))
             for average, weight in zip(self.exported.weights, self.generator.weights, strict=True):
-                average.assign(average + (1.0 - decay) * (weight - average))
+                average.assign(average + rate * (weight - average))
         mean = tf.distribute.ReduceOp.MEAN
         return {name: self.strategy.reduce(mean, x, axis=None) for name, x in log.items()}
 
