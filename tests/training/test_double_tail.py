@@ -50,14 +50,6 @@ TINY = {
 }
 
 
-@pytest.fixture
-def eagerly():
-    """Run steps without compiling them, which takes longer than a few steps of tiny networks."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def stored_targets(stored, step):
     nlm = stored[f"nlm_{step}"] / 255.0
     revised = np.stack([np.clip(2 * l0_smooth(x) - 1, -1, 1) for x in nlm])
@@ -68,7 +60,7 @@ def stored_targets(stored, step):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("style", ["hayao", "shinkai"])
+@pytest.mark.parametrize("style", [pytest.param("hayao", marks=pytest.mark.grappler), "shinkai"])
 def test_trajectory_equals_the_original(style):
     expected = numbers(f"animegan_v3_training_{style}")
     stored = arrays(f"animegan_v3_training_{style}_targets")
@@ -131,7 +123,7 @@ def tiny_batch(seed=0):
     }
 
 
-@pytest.mark.usefixtures("eagerly")
+@pytest.mark.eager
 def test_targets_are_made_on_other_cores():
     trainer = Trainer(TrainConfig.from_preset("animegan_v3_hayao", TINY))
     photo = tiny_batch()["photo"]
@@ -145,7 +137,7 @@ def test_targets_are_made_on_other_cores():
         np.testing.assert_array_equal(targets[name], again[name])
 
 
-@pytest.mark.usefixtures("eagerly")
+@pytest.mark.eager
 @pytest.mark.parametrize("style", ["hayao", "shinkai"])
 def test_initialization_trains_the_tails_of_the_recipe(style):
     trainer = Trainer(TrainConfig.from_preset(f"animegan_v3_{style}", TINY))
@@ -158,7 +150,7 @@ def test_initialization_trains_the_tails_of_the_recipe(style):
         assert any(part in path for path in moved) == moves
 
 
-@pytest.mark.usefixtures("eagerly")
+@pytest.mark.eager
 def test_accumulation_equals_the_whole_batch():
     # But for batch norm, whose statistics are those of a chunk: identical pictures hide that.
     steps = {}
@@ -175,7 +167,7 @@ def test_accumulation_equals_the_whole_batch():
             assert_close(one[name], two[name], rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.usefixtures("eagerly")
+@pytest.mark.eager
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_is_finite(precision):
     trainer = Trainer(TrainConfig.from_preset("animegan_v3_hayao", TINY | {"precision": precision}))
@@ -196,7 +188,7 @@ def test_recipe_follows_from_model_and_style():
     assert (shinkai.region_min_size, shinkai.smooth_salt) == (100, True)
 
 
-@pytest.mark.usefixtures("eagerly")
+@pytest.mark.eager
 def test_targets_made_ahead_survive_a_checkpoint():
     config = TrainConfig.from_preset("animegan_v3_hayao", TINY)
     unbroken, resumed = Trainer(config), Trainer(config)
@@ -216,7 +208,7 @@ def test_targets_made_ahead_survive_a_checkpoint():
     assert late["targets"] == {}
 
 
-@pytest.mark.usefixtures("eagerly")
+@pytest.mark.eager
 def test_options_for_other_networks():
     tiny = TINY | {"style_3_3_weight": 1.0, "region_photo_weight": 1.0}
     trainer = Trainer(TrainConfig(**tiny))
@@ -230,7 +222,7 @@ def test_options_for_other_networks():
     assert "photo_superpixel" not in Trainer(TrainConfig(**TINY)).objective.gan_streams
 
 
-@pytest.mark.usefixtures("eagerly")
+@pytest.mark.eager
 @pytest.mark.parametrize("preset", ["hayao", "animegan_v3_hayao", "cartoongan"])
 def test_smooth_pictures_are_not_read_without_their_term(preset):
     changes = TINY | {"d_smooth_weight": 0.0, "perceptual": "mobilenetv1"}
@@ -245,7 +237,7 @@ def test_smooth_pictures_are_not_read_without_their_term(preset):
     assert "smooth" in kept.objective.gan_streams
 
 
-@pytest.mark.usefixtures("eagerly")
+@pytest.mark.eager
 def test_export_with_the_batch_norm_of_the_published_graph():
     trainer = Trainer(TrainConfig.from_preset("animegan_v3_hayao", TINY))
     trainer.init_step(tiny_batch())

@@ -23,7 +23,7 @@ from anime_tf.training.objective import TERM_WEIGHTS, network_inputs
 from anime_tf.training.trainer import Trainer
 
 TRAJECTORIES = [
-    ("animegan_v2_training", "lsgan"),
+    pytest.param("animegan_v2_training", "lsgan", marks=pytest.mark.grappler),
     pytest.param("animegan_v2_training", "hinge", marks=pytest.mark.eager),
     pytest.param("animegan_v2_training", "gan", marks=pytest.mark.eager),
     pytest.param("animegan_v2_training_sn", "lsgan", marks=pytest.mark.eager),
