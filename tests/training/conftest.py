@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
+from anime_tf.models import vgg19
+
 
 @pytest.fixture(autouse=True)
 def as_written(request):
@@ -13,3 +15,10 @@ def as_written(request):
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": as_written})
     yield
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+
+
+@pytest.fixture
+def narrow_vgg19(monkeypatch):
+    """Makes VGG-19 an eighth as wide, for tests to which its features are as good as any."""
+    blocks = tuple((count, channels // 8) for count, channels in vgg19.BLOCKS)
+    monkeypatch.setattr(vgg19, "BLOCKS", blocks)

@@ -40,7 +40,7 @@ TERMS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", GENERATORS)
-def test_fifty_steps(name):
+def test_fifty_steps(name, narrow_vgg19):
     config = TrainConfig.from_dict(PRESETS[default_preset(name, "")]).replace(
         **SMALL, model=name, init_learning_rate=1e-3
     )
