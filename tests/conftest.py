@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -69,6 +70,22 @@ def own_cache(tmp_path_factory):
         patch.setenv("ANIME_TF_DATA", str(tmp_path_factory.mktemp("data")))
         patch.delenv("ANIME_TF_REGISTRY", raising=False)
         patch.setenv("ANIME_TF_MEASURE", "0")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_kernels():
+    """Keeps TensorFlow's kernels, a half millisecond for each variable's name, over a new seed.
+
+    It drops them for the sake of random operations with a state, of which we have none.
+    """
+    if "tensorflow" not in sys.modules:
+        yield
+        return
+    from tensorflow.python import pywrap_tfe
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pywrap_tfe, "TFE_ContextClearCaches", lambda context: None)
         yield
 
 
