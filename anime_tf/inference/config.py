@@ -26,12 +26,12 @@ def check_tile(value: Any) -> str | int:
     Raises:
         ValueError: Neither of them.
     """
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value)
-    is_side = isinstance(value, int) and not isinstance(value, bool) and value >= MIN_TILE
-    if value not in TILE_MODES and not is_side:
-        raise ValueError(f"expected {', '.join(TILE_MODES)}, or at least {MIN_TILE} pixels")
-    return value
+    side = _pixels(value)
+    if side is not None and side >= MIN_TILE:
+        return side
+    if value in TILE_MODES:
+        return value
+    raise ValueError(f"expected {', '.join(TILE_MODES)}, or at least {MIN_TILE} pixels")
 
 
 def check_pitch(value: Any) -> int:
@@ -40,12 +40,17 @@ def check_pitch(value: Any) -> int:
     Raises:
         ValueError: Neither of them.
     """
+    pitch = _pixels(value)
+    if pitch is not None and (pitch == 0 or pitch >= MIN_PITCH):
+        return pitch
+    raise ValueError(f"expected 0 for none, or at least {MIN_PITCH} pixels")
+
+
+def _pixels(value: Any) -> int | None:
+    """Return a whole number from itself or a text; None from anything else."""
     if isinstance(value, str) and value.isdecimal():
-        value = int(value)
-    is_pitch = isinstance(value, int) and not isinstance(value, bool) and value >= MIN_PITCH
-    if value != 0 and not is_pitch:
-        raise ValueError(f"expected 0 for none, or at least {MIN_PITCH} pixels")
-    return int(value)
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 @dataclass(frozen=True)
