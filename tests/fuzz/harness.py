@@ -74,10 +74,11 @@ def fuzz(
             fault = _follow(report, ours)
             process.kill()
             process.join()
-            if fault:
-                report.cases += 1
-                _add_fault(report, part, seed, f"{fault}, exit code {process.exitcode}")
-                _keep(folder, keep, f"{part}-{seed}-{report.cases - 1}")
+            if not fault:
+                break  # it reached a limit; by this process's clock, moments may be left
+            report.cases += 1
+            _add_fault(report, part, seed, f"{fault}, exit code {process.exitcode}")
+            _keep(folder, keep, f"{part}-{seed}-{report.cases - 1}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return report
