@@ -14,7 +14,7 @@ def write_weights(path: Path) -> Path:
     from anime_tf.models.registry import GENERATORS
 
     keras.utils.set_random_seed(5)
-    save_generator(GENERATORS["animegan_v2"](width=4), path)
+    save_generator(GENERATORS["whitebox"](width=4), path)  # the fewest layers
     return path
 
 
