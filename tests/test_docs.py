@@ -218,8 +218,9 @@ def test_the_training_of_the_readme_runs(folder, photos):
         cv2.imwrite(f"dataset/train_photo/{i}.png", photo[:96, :96])
     cv2.imwrite("photos/me.png", photos[0][:64, :64])
     tiny = (
-        "--generator_width=2 --discriminator_width=4 --image_size=32 --batch_size=1 --epochs=2 "
-        "--init_epochs=1 --steps_per_epoch=1 --perceptual_weights=random --samples=1"
+        "--model=whitebox --generator_width=2 --discriminator_width=4 --image_size=32 "
+        "--batch_size=1 --epochs=2 --init_epochs=1 --steps_per_epoch=1 "
+        "--perceptual_weights=random --samples=1"
     )
     (block,) = (block for language, block in FENCE.findall(README) if language == "sh")
     for words in commands(f"```\n{block}```"):
