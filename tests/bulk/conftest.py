@@ -51,8 +51,10 @@ def nodes(own_cache, s3):
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_worker_niceness", "0")  # not 15, beside other tests
         patch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
+        # The cluster has a fixed size, and no test reads its workers' logs.
+        head = {"num_cpus": 0, "no_monitor": True, "include_log_monitor": False}
         settings = {"object_store_memory": STORE_BYTES, "include_dashboard": False}
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **settings})
+        cluster = Cluster(initialize_head=True, head_node_args={**head, **settings})
         cluster.settings = {"object_store_memory": STORE_BYTES, "num_cpus": 1}
         for _ in range(2):
             cluster.add_node(**cluster.settings)

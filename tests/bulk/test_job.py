@@ -74,7 +74,7 @@ def test_every_picture_is_made_once_although_workers_and_a_node_are_lost(
     s3, nodes, photos, exports, tmp_path
 ):
     folder, broken = photos
-    weights = exports["animegan_v2_light"].archive
+    weights = exports["whitebox"].archive
     for path in folder.rglob("*.*"):
         storage.write(f"{s3}/in/{path.relative_to(folder).as_posix()}", path.read_bytes())
     expected = tmp_path / "expected"
@@ -146,7 +146,7 @@ class Killer(threading.Thread):
 
     def _wait_for(self, count: int) -> None:
         while len(storage.list_files(self._output)) < count:
-            time.sleep(0.02)
+            time.sleep(0.1)
 
     def _workers(self) -> list[int]:
         """Process numbers of the workers on the nodes of this cluster."""

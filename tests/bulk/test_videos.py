@@ -58,7 +58,7 @@ def test_segments_make_the_video_of_one_process(s3, nodes, exports, tmp_path):
     storage.upload(source, f"{s3}/videos/clip.mp4")
     (tmp_path / "broken.mp4").write_bytes(source.read_bytes()[:300])
     storage.upload(tmp_path / "broken.mp4", f"{s3}/videos/broken.mp4")
-    weights = exports["animegan_v2_light"].archive
+    weights = exports["animegan_v3"].archive
     stylizer = StylizerConfig(weights=weights, engine="keras")
     lossless, stabilizer = VideoEncoding(crf=0), StabilizerConfig()
     expected = tmp_path / "expected.mp4"
