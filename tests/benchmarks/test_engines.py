@@ -136,7 +136,7 @@ def test_rows_are_complete_after_each_figure():
 def test_engines_are_measured(tmp_path, capsys):
     """Exact and frozen, by Keras, in processes of their own."""
     weights, figures = tmp_path / "small.keras", tmp_path / "a.json"
-    save_generator(GENERATORS["animegan_v2_light"](width=4), weights)
+    save_generator(GENERATORS["animegan_v3"](width=4), weights)  # the fewest layers with norms
     flags = ["--measure=engines", "--engines=keras", "--precisions=float32", "--sizes=32,48x32"]
     flags += ["--rounds=2,1", f"--weights={weights}", f"--json={figures}"]
     assert app.run(COMMAND, flags) == 0
