@@ -150,7 +150,7 @@ class Training:
             )
         self.step = 0
         self.state_path = arguments.run_dir / "state.npz"
-        self._train = tf.function(self._train_step)
+        self._train = tf.function(self._train_step, autograph=False)
 
     def _variables(self) -> dict[str, Any]:
         groups = {

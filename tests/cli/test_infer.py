@@ -120,7 +120,7 @@ def test_options_reach_the_stylizer(archive, photos, tmp_path):
 
 def test_tiles(tmp_path, capsys):
     archive = tmp_path / "norms.keras"
-    save_generator(GENERATORS["animegan_v2"](width=4), archive)
+    save_generator(GENERATORS["animegan_v3"](width=4), archive)
     source, out = tmp_path / "photo.png", tmp_path / "out.png"
     write_picture(source, blocks(100, 132))
     both = (f"--input={source}", f"--output={out}", "--engine=keras")

@@ -58,7 +58,7 @@ def folders(tmp_path_factory) -> dict[str, Path]:
     networks = []
     for seed in (1, 2):
         keras.utils.set_random_seed(seed)
-        networks.append(PaddedGenerator(GENERATORS["animegan_v2_light"](width=4)))
+        networks.append(PaddedGenerator(GENERATORS["whitebox"](width=4)))  # the fewest layers
     for name, network in zip(("one", "two"), networks, strict=True):
         write_saved_model(network, root / name)
     signatures = {"serving_default": networks[0].pm1, "uint8": networks[0].u8}
