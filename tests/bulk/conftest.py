@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STORE_BYTES = 100 << 20
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def s3():
     """Address of a bucket of a local S3, which the environment names for workers too."""
     server_module = pytest.importorskip(
@@ -39,9 +39,12 @@ def s3():
     server.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def nodes(own_cache, s3):
-    """A Ray cluster of a head without workers, and two nodes of one CPU."""
+    """A Ray cluster of a head without workers, and two nodes of one CPU.
+
+    For a file alone, because an idle cluster takes a twentieth of a core.
+    """
     pytest.importorskip("ray", reason="Ray (the extra cluster) is not installed")
     from ray.cluster_utils import Cluster
 
