@@ -108,7 +108,7 @@ def test_wrong_command_lines(argument, message, capsys):
 def test_videos_and_the_network_alone(tmp_path, capsys):
     video, weights = tmp_path / "a.mp4", tmp_path / "small.keras"
     write_video(video, moving(6), audio="aac")
-    save_generator(GENERATORS["animegan_v2_light"](width=4), weights)
+    save_generator(GENERATORS["whitebox"](width=4), weights)  # the fewest layers
     figures_file = tmp_path / "figures.json"
     flags = ["--measure=video", f"--video={video}", "--video_frames=4", f"--weights={weights}"]
     assert app.run(COMMAND, [*flags, "--rounds=2", f"--json={figures_file}"]) == 0
