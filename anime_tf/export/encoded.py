@@ -208,17 +208,34 @@ class _File:
         self.bytes_u8 = tf.io.decode_raw(tf.strings.join([data, b"\0"]), tf.uint8)
         self.size = tf.size(self.bytes_u8, tf.int64) - 1
 
-    def number(self, start: Any, count: int, order: str = "big") -> tf.Tensor:
-        """Return the unsigned numbers of `count` bytes at `start`, of any shape; int64."""
-        weights = [1 << 8 * i for i in range(count)]
-        index = tf.convert_to_tensor(start, tf.int64)[..., None] + tf.range(count, dtype=tf.int64)
-        values = tf.gather(self.bytes_u8, tf.clip_by_value(index, 0, self.size))
-        weights = weights[::-1] if order == "big" else weights
-        return tf.reduce_sum(tf.cast(values, tf.int64) * tf.constant(weights, tf.int64), axis=-1)
+    def number(self, start: Any, count: int, is_little: Any = False) -> tf.Tensor:
+        """Return the unsigned numbers of `count` bytes at `start`, of any shape; int64.
+
+        They are big-endian, or little-endian with `is_little`, which may be a tensor.
+        """
+        values = tf.cast(self._take(start, count), tf.int64)
+        if count == 1:
+            return values[..., 0]
+        little = np.int64([1 << 8 * i for i in range(count)])
+        big = little[::-1]
+        if isinstance(is_little, bool):
+            weights = little if is_little else big
+        else:
+            weights = tf.where(is_little, little, big)
+        return tf.reduce_sum(values * weights, axis=-1)
 
     def has(self, start: Any, text: bytes) -> tf.Tensor:
-        """Return whether `text`, at most 7 bytes, is at `start`."""
-        return self.number(start, len(text)) == int.from_bytes(text, "big")
+        """Return whether `text` is at `start`."""
+        return tf.reduce_all(self._take(start, len(text)) == list(text), axis=-1)
+
+    def _take(self, start: Any, count: int) -> tf.Tensor:
+        # Few operations: a graph has a hundred copies, and takes seconds to optimize.
+        if isinstance(start, int):
+            index = tf.minimum(np.arange(start, start + count), self.size)
+        else:
+            first = start if start.shape.rank == 0 else start[..., None]
+            index = tf.clip_by_value(first + np.arange(count), 0, self.size)
+        return tf.gather(self.bytes_u8, index)
 
 
 def _read_header(file: _File) -> _Header:
@@ -232,8 +249,12 @@ def _read_header(file: _File) -> _Header:
     def branch(read: Callable[[_File], tuple[Any, ...]]) -> Callable[[], list[tf.Tensor]]:
         return lambda: [_to_tensor(value) for value in read(file)]
 
-    readers = (_read_jpeg, _read_png, _read_webp, lambda _: ("", 0, 0, 1, 3, 0, ""))
-    return _Header(kind, *tf.switch_case(tf.cast(kind, tf.int32), [*map(branch, readers)]))
+    readers = (_read_jpeg, _read_png, _read_webp, lambda _: ("", 0, 0, 0, 0, 3, 0, ""))
+    problem, height, width, exif, exif_end, *rest = tf.switch_case(
+        tf.cast(kind, tf.int32), [*map(branch, readers)]
+    )
+    orientation = _read_orientation(file, exif, exif_end)
+    return _Header(kind, problem, height, width, orientation, *rest)
 
 
 def _to_tensor(value: Any) -> tf.Tensor:
@@ -340,9 +361,8 @@ def _read_jpeg(file: _File) -> tuple[Any, ...]:
         ),
         otherwise="",
     )
-    orientation = _read_orientation(file, state)
     size = file.number(frame + 5, 2), file.number(frame + 7, 2)
-    return problem, *size, orientation, 3, end, tail
+    return problem, *size, state["exif"], state["exif_end"], 3, end, tail
 
 
 def _end_jpeg(
@@ -408,7 +428,8 @@ def _read_png(file: _File) -> tuple[Any, ...]:
         _select(((problem == "") & ~has_header, no_header), otherwise=problem),
         file.number(20, 4),
         file.number(16, 4),
-        _read_orientation(file, state),
+        state["exif"],
+        state["exif_end"],
         tf.where(has_alpha, 4, 3),
         end,
         tf.strings.join([checksum, _END_OF_PNG]),
@@ -451,10 +472,10 @@ def _crc32(values_u8: tf.Tensor) -> tf.Tensor:
 
 def _read_webp(file: _File) -> tuple[Any, ...]:
     """Walk the chunks; the first one tells the size."""
-    file_end = 8 + file.number(4, 4, "little")
+    file_end = 8 + file.number(4, 4, is_little=True)
 
     def step(at: tf.Tensor, _state: _State) -> tuple[Any, Any, tf.Tensor, dict]:
-        length = file.number(at + 4, 4, "little")
+        length = file.number(at + 4, 4, is_little=True)
         is_exif = file.has(at, b"EXIF")
         end = at + 8 + length
         changes = {"exif": (is_exif, at + 8), "exif_end": (is_exif, end)}
@@ -464,7 +485,7 @@ def _read_webp(file: _File) -> tuple[Any, ...]:
     problem, _, state = _walk(12, step, ["exif", "exif_end"])
 
     def number(start: int, count: int) -> tf.Tensor:
-        return file.number(start, count, "little")
+        return file.number(start, count, is_little=True)
 
     bits = number(21, 4)
     is_extended, is_lossy, is_lossless = (
@@ -492,17 +513,16 @@ def _read_webp(file: _File) -> tuple[Any, ...]:
         otherwise="",
     )
     # The decoder returns 3 or 4 channels, as the file has.
-    return problem, height, width, _read_orientation(file, state), 4, file.size, ""
+    return problem, height, width, state["exif"], state["exif_end"], 4, file.size, ""
 
 
-def _read_orientation(file: _File, state: _State) -> tf.Tensor:
+def _read_orientation(file: _File, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
     """Return the EXIF orientation in a block of a file; 1 (upright) if there is none."""
-    start, end = state["exif"], state["exif_end"]
     start = start + tf.where(file.has(start, b"Exif\0\0"), tf.constant(6, tf.int64), 0)
     is_little = file.has(start, b"II*\0")
 
     def number(at: tf.Tensor, count: int) -> tf.Tensor:
-        return tf.where(is_little, file.number(at, count, "little"), file.number(at, count))
+        return file.number(at, count, is_little)
 
     directory = start + number(start + 4, 4)
     # A truncated block may announce more entries than it has.
