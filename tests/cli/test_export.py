@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_script_and_its_exports_in_use(exports, tmp_path):
-    _, archive, folder = exports["animegan_v2_light"]
+    _, archive, folder = exports["live"]
     out = tmp_path / "out"
     shutil.copytree(exports["animegan_v2"].folder, out)  # an earlier one, replaced as a whole
     flags = [f"--weights={archive}", f"--output={out}", "--formats=tflite"]
@@ -36,11 +36,11 @@ def test_the_script_and_its_exports_in_use(exports, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     (told,) = (line for line in done.stderr.splitlines() if "XNNPACK" not in line)  # LiteRT's own
-    assert f"{out}/model.tflite: 0.24 MB, differs from the network by" in told
+    assert f"{out}/model.tflite: 0.14 MB, differs from the network by" in told
     assert "dB), " in told and "ms for 256 x 256 pixels (width x height)" in told
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert sorted(p.name for p in out.iterdir()) == ["export.json", "model.tflite"]
-    assert json.loads((out / "export.json").read_text())["generator"] == "animegan_v2_light"
+    assert json.loads((out / "export.json").read_text())["generator"] == "live"
 
     gradient = np.mgrid[:30, :41].sum(0)[..., None] * [3, 2, 1]
     write_picture(tmp_path / "photo.png", gradient.astype(np.uint8))
@@ -56,7 +56,7 @@ def test_the_script_and_its_exports_in_use(exports, tmp_path):
 
 
 def test_a_part_beyond_its_tolerance_is_exit_code_1(tmp_path, capsys):
-    model = GENERATORS["animegan_v2"](width=1)
+    model = GENERATORS["live"](width=1)
     model.out_layer.kernel.assign(model.out_layer.kernel * float("nan"))
     save_generator(model, tmp_path / "nan.keras")
     flags = [f"--weights={tmp_path}/nan.keras", f"--output={tmp_path}/out", "--formats=saved_model"]

@@ -82,7 +82,7 @@ def test_means_over_a_large_picture_are_accurate(tmp_path):
 
 def test_export_records_the_deviation(exports, tmp_path):
     pytest.importorskip("onnxruntime", reason="onnxruntime (the extra onnx) is not installed")
-    flags = [f"--weights={exports['animegan_v2_light'].archive}", f"--output={tmp_path}/out"]
+    flags = [f"--weights={exports['live'].archive}", f"--output={tmp_path}/out"]
     assert app.run(COMMAND, [*flags, "--formats=onnx", "--license=CC-BY-4.0"]) == 0
     record = json.loads((tmp_path / "out/export.json").read_text())
     assert record["files"]["model.onnx"]["largest"] <= TOLERANCE.largest

@@ -25,6 +25,12 @@ KERAS, OPENVINO = EngineConfig("keras"), EngineConfig("openvino")
 KERAS_BFLOAT16, OPENVINO_BFLOAT16 = (EngineConfig(x.engine, "bfloat16") for x in (KERAS, OPENVINO))
 
 
+@pytest.fixture(scope="module")
+def archive(exports) -> Path:
+    """The generator that opens fastest of those with statistics."""
+    return exports["live"].archive
+
+
 @pytest.fixture
 def empty_cache(tmp_path, monkeypatch) -> Path:
     """An empty cache of the test; "auto" measures."""

@@ -1,5 +1,7 @@
 """Properties of every generator of the registry."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -21,6 +23,11 @@ def photo(*shape, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
 
 
+@functools.cache
+def small(name):
+    return GENERATORS[name](width=2)
+
+
 def test_one_network_per_file():
     assert {kind.__module__.rsplit(".", 1)[1] for kind in GENERATORS.values()} == set(GENERATORS)
 
@@ -30,14 +37,14 @@ def test_stride_and_minimum_side(name):
     kind = GENERATORS[name]
     side, stride = kind.MINIMUM_SIDE, kind.STRIDE
     assert side % stride == 0
-    model = kind(width=2)
+    model = small(name)
     for shape in ((1, side, side, 3), (3, side + stride, side + 3 * stride, 3)):
         assert model(np.zeros(shape, np.float32)).shape == shape
 
 
 @every_generator
 def test_any_size_from_one_pixel_on(name):
-    network = PaddedGenerator(GENERATORS[name](width=2))
+    network = PaddedGenerator(small(name))
     for shape in ((1, 1, 1, 3), (2, 5, 1, 3), (1, 17, 30, 3)):
         y = network.pm1(tf.constant(photo(*shape)))["anime_pm1"].numpy()
         assert y.shape == shape
@@ -55,13 +62,26 @@ def test_plain_keras_round_trip(name, tmp_path):
         assert_close(loaded(x), model(x))
 
 
+@pytest.fixture(scope="module")
+def save(tmp_path_factory):
+    """Function from a generator's name to a small one and its archive, made once."""
+
+    @functools.cache
+    def make(name):
+        keras.utils.set_random_seed(3)
+        model = GENERATORS[name](width=8)
+        path = tmp_path_factory.mktemp("archive") / "model.keras"
+        save_generator(model, path, storage="float32")
+        return model, path
+
+    return make
+
+
 @every_generator
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_is_near_float32(name, policy, tmp_path):
-    keras.utils.set_random_seed(3)
-    model = GENERATORS[name](width=8)
-    save_generator(model, tmp_path / "model.keras", storage="float32")
-    mixed = load_generator(tmp_path / "model.keras", precision=policy)
+def test_mixed_precision_is_near_float32(save, name, policy):
+    model, path = save(name)
+    mixed = load_generator(path, precision=policy)
     assert {str(w.dtype) for w in mixed.weights} == {"float32"}
     x = photo(1, 32, 32, 3)
     y = mixed(x)
@@ -71,14 +91,14 @@ def test_mixed_precision_is_near_float32(name, policy, tmp_path):
 
 @every_generator
 def test_samples_are_independent(name):
-    model = GENERATORS[name](width=4)
+    model = small(name)
     x = photo(2, 32, 32, 3)
     assert_close(model(x)[1:], model(x[1:]), atol=ROUNDING)
 
 
 @every_generator
 def test_flat_pictures_are_finite(name):
-    model = GENERATORS[name](width=2)
+    model = small(name)
     for level in (-1.0, 0.0, 1.0):
         assert np.isfinite(model(np.full((1, 32, 32, 3), level, np.float32))).all()
 

@@ -1,5 +1,7 @@
 """Stabilization of moving textures, and with a small network."""
 
+import functools
+
 import cv2
 import keras
 import numpy as np
@@ -7,8 +9,6 @@ import pytest
 from moving_textures import texture, window
 
 from anime_tf import Stylizer
-from anime_tf.export.saved_model import write_saved_model
-from anime_tf.inference.padded_generator import PaddedGenerator
 from anime_tf.models.archive import save_generator
 from anime_tf.models.registry import GENERATORS
 from anime_tf.video import stabilizer as steady
@@ -28,16 +28,22 @@ RESAMPLED = 3.0  # levels: what cubic interpolation, frame after frame, does to 
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory, request):
-    keras.utils.set_random_seed(5)
-    path = tmp_path_factory.mktemp("weights") / "small.keras"
-    save_generator(GENERATORS[getattr(request, "param", "animegan_v2")](width=2), path)
-    return path
+def make_stylizer_of(tmp_path_factory):
+    """Function from a generator's name to a stylizer with a small one, made once."""
+
+    @functools.cache
+    def make(name):
+        keras.utils.set_random_seed(5)
+        path = tmp_path_factory.mktemp("weights") / "small.keras"
+        save_generator(GENERATORS[name](width=2), path)
+        return Stylizer(path)
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def stylizer(weights):
-    return Stylizer(weights)
+def stylizer(make_stylizer_of):
+    return make_stylizer_of("animegan_v2")
 
 
 def still(height=8, width=9):
@@ -279,10 +285,11 @@ def test_zero_half_lives_do_nothing(stylizer):
         np.testing.assert_array_equal(video(photo, seconds), stylizer(photo))
 
 
-@pytest.mark.parametrize("weights", ["animegan_v2", "animegan_v3"], indirect=True)
-def test_strength_0_and_max_side(weights):
-    video = TemporalStabilizer(Stylizer(weights, strength=0.0))
-    small = TemporalStabilizer(Stylizer(weights, max_side=32))
+@pytest.mark.parametrize("name", ["animegan_v2", "animegan_v3"])
+def test_strength_0_and_max_side(make_stylizer_of, name):
+    stylizer = make_stylizer_of(name)
+    video = TemporalStabilizer(stylizer.with_settings(strength=0.0))
+    small = TemporalStabilizer(stylizer.with_settings(max_side=32))
     for photo, seconds in shots():
         np.testing.assert_array_equal(video(photo, seconds), photo)
         assert small(photo, seconds).shape == (27, 32, 3)
@@ -316,10 +323,8 @@ def test_settings(stylizer):
         StabilizerConfig(statistics_seconds=-1)
 
 
-def test_engine_without_averaged_statistics(stylizer, tmp_path):
-    keras.utils.set_random_seed(5)
-    write_saved_model(PaddedGenerator(GENERATORS["animegan_v2"](width=2)), tmp_path / "model")
-    other = Stylizer(tmp_path / "model")
+def test_engine_without_averaged_statistics(stylizer, exports):
+    other = Stylizer(exports["animegan_v2"].folder / "saved_model")
     with pytest.raises(ValueError, match="expected an engine that averages .* --stabilize=blend"):
         make_stabilizer(other, StabilizerConfig(stabilize="statistics"))
     video = make_stabilizer(other, StabilizerConfig())

@@ -53,15 +53,13 @@ def test_precisions(archive, exports, photo):
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_every_engine_gives_the_same_picture(exports, onnx_models, photo, name):
-    _, archive, folder = exports[name]
-    by_keras = Stylizer(archive)
+def test_every_engine_gives_the_same_picture(exports, onnx_models, keras_pictures, name):
+    folder = exports[name].folder
     others = {kind: Stylizer(folder / kind) for kind in EXPORTS}
     others["model.onnx"] = Stylizer(onnx_models[name])
     for kind, engine in {**EXPORTS, "model.onnx": OnnxEngine}.items():
         assert isinstance(others[kind]._engine, engine), "auto depends on the kind of weights"
-    for x in (photo(48, 64), photo(1, 1), photo(37, 22, channels=4), np.stack([photo(9, 30)] * 2)):
-        expected = by_keras(x).astype(int)
+    for x, expected in keras_pictures(name):
         for kind, stylizer in others.items():
             difference = np.abs(stylizer(x).astype(int) - expected).max()
             assert difference <= picture_tolerance(LEVEL, name, x.shape), (

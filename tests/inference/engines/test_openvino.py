@@ -26,18 +26,17 @@ BFLOAT16_RMS = 8  # levels of 255; random weights, whose output is noise, are th
 openvino = pytest.importorskip("openvino", reason="openvino (the extra openvino) is not installed")
 
 
-def test_every_generator_equals_keras_in_every_size(exports, photo):
+def test_every_generator_equals_keras_in_every_size(exports, keras_pictures):
     for name in GENERATORS:
         _, archive, folder = exports[name]
-        by_keras = Stylizer(archive)
         # An archive takes seconds to convert, so one of them.
         source = archive if name == "animegan_v2" else folder / "saved_model"
         by_openvino = Stylizer(source, engine="openvino", engine_precision="float32")
         assert isinstance(by_openvino._engine, OpenVinoEngine)
-        for x in (photo(48, 64), photo(1, 1), photo(37, 22, 4), np.stack([photo(9, 30)] * 2)):
+        for x, expected in keras_pictures(name):
             y = by_openvino(x)
             assert y.shape == x.shape
-            difference = np.abs(y.astype(int) - by_keras(x).astype(int)).max()
+            difference = np.abs(y.astype(int) - expected).max()
             assert difference <= picture_tolerance(LEVEL, name, x.shape), (
                 f"{name}, {x.shape}: {difference} levels"
             )

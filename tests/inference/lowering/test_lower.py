@@ -31,6 +31,7 @@ def test_lowerings_equal_the_reference(name):
         lowering: tf.function(
             lambda x, config=config: lower(model, config)(x, training=False),
             input_signature=[tf.TensorSpec((1, None, None, 3))],
+            autograph=False,
         )
         for lowering, config in LOWERINGS.items()
     }
