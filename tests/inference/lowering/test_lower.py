@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -23,10 +25,20 @@ BFLOAT16_RMS = 0.03  # of 2: random weights, whose output is noise, are the hard
 LOWERINGS = {"portable": PORTABLE, "cpu": CPU, "openvino": OPENVINO}
 
 
+@functools.cache
+def small(name):
+    keras.utils.set_random_seed(5)
+    return without_zeros(GENERATORS[name](width=4))
+
+
+@functools.cache
+def portable_network(name):
+    return PaddedGenerator(small(name))
+
+
 @pytest.mark.parametrize("name", GENERATORS)
 def test_lowerings_equal_the_reference(name):
-    keras.utils.set_random_seed(5)
-    model = without_zeros(GENERATORS[name](width=4))
+    model = small(name)
     networks = {
         lowering: tf.function(
             lambda x, config=config: lower(model, config)(x, training=False),
@@ -45,9 +57,8 @@ def test_lowerings_equal_the_reference(name):
 @pytest.mark.parametrize("name", GENERATORS)
 @pytest.mark.parametrize("lowering", ["cpu", "openvino"])
 def test_padded_generators_equal_the_portable_one(name, lowering):
-    keras.utils.set_random_seed(5)
-    model = without_zeros(GENERATORS[name](width=4))
-    network, portable = PaddedGenerator(model, lowering=LOWERINGS[lowering]), PaddedGenerator(model)
+    network = PaddedGenerator(small(name), lowering=LOWERINGS[lowering])
+    portable = portable_network(name)
     for shape in ((1, 33, 18, 3), (1, 1, 1, 3)):
         x = np.random.default_rng(6).uniform(-1, 1, shape).astype(np.float32)
         tolerance = picture_tolerance(NETWORK, name, shape)
