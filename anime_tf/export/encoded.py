@@ -216,7 +216,7 @@ class _File:
         values = tf.cast(self._take(start, count), tf.int64)
         if count == 1:
             return values[..., 0]
-        little = np.int64([1 << 8 * i for i in range(count)])
+        little = np.array([1 << 8 * i for i in range(count)], np.int64)
         big = little[::-1]
         if isinstance(is_little, bool):
             weights = little if is_little else big
