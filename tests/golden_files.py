@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +101,7 @@ def golden_discriminator(**options: Any) -> AnimeGANDiscriminator:
     return model
 
 
+@functools.cache
 def golden_vgg19() -> VGG19Features:
     model = VGG19Features()
     for conv in model.convolutions:
