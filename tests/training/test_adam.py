@@ -1,6 +1,7 @@
 """Adam in one operation: the numbers of its paper, and variables and updates of Keras' own."""
 
 import math
+from collections import Counter
 
 import keras
 import numpy as np
@@ -51,3 +52,14 @@ def test_updates_and_variables_are_those_of_keras(clip):
     assert [v.path for v in found[0]] == [v.path for v in found[1]]
     for ours, theirs in zip(*found, strict=True):
         assert_close(ours, theirs.numpy(), rtol=rounding(ROUNDINGS), atol=rounding(ROUNDINGS))
+
+
+def test_a_variable_takes_one_operation():
+    variables = [keras.Variable(np.ones(3, np.float32)) for _ in range(5)]
+    optimizer = FusedAdam(RATE, **ADAM)
+    optimizer.build(variables)
+    step = tf.function(optimizer.apply, autograph=False)
+    graph = step.get_concrete_function([tf.TensorSpec((3,))] * 5).graph
+    kinds = Counter(operation.type for operation in graph.get_operations())
+    assert kinds["ResourceApplyAdam"] == 5
+    assert kinds["Pow"] == 2, "those of the decay rates are shared"
