@@ -27,7 +27,7 @@ TRAJECTORIES = [
     pytest.param("animegan_v2_training", "hinge", marks=pytest.mark.eager),
     pytest.param("animegan_v2_training", "gan", marks=pytest.mark.eager),
     pytest.param("animegan_v2_training_sn", "lsgan", marks=pytest.mark.eager),
-    ("animegan_v2_training_sn", "hinge"),
+    pytest.param("animegan_v2_training_sn", "hinge", marks=pytest.mark.grappler),
 ]
 
 
