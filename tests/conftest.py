@@ -75,9 +75,10 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def kept_kernels():
-    """Keeps TensorFlow's kernels, a half millisecond for each variable's name, over a new seed.
+    """Keeps TensorFlow's kernels when a test sets a seed.
 
-    It drops them for the sake of random operations with a state, of which we have none.
+    TensorFlow drops them for the sake of random operations with a state, of which we have none.
+    Each variable of the next network would make a kernel again, which takes half a millisecond.
     """
     if "tensorflow" not in sys.modules:
         yield

@@ -40,7 +40,7 @@ def check_pitch(value: Any) -> int:
     Raises:
         ValueError: Neither of them.
     """
-    pitch = _pixels(value)
+    pitch = 0 if value == 0 else _pixels(value)
     if pitch is not None and (pitch == 0 or pitch >= MIN_PITCH):
         return pitch
     raise ValueError(f"expected 0 for none, or at least {MIN_PITCH} pixels")

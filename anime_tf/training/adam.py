@@ -26,7 +26,7 @@ class FusedAdam(keras.optimizers.Adam):
     ) -> None:
         """Update all variables, with the powers of the decay rates computed once.
 
-        Keras calls this method of its TensorFlow optimizers once a step, `update_step` for each
+        Keras' TensorFlow optimizers call it once a step; theirs calls `update_step` for each
         variable.
         """
         count = tf.cast(self.iterations.value + 1, tf.float32)

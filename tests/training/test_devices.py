@@ -23,7 +23,7 @@ LOSSES = 1e-4  # relative; sums in another order, six updates deep
 
 STEPS = 3  # an epoch; one epoch of each phase
 
-# VGG-19 an eighth as wide: only that the initialization phase has a loss.
+# VGG-19 is an eighth as wide; all it does is give the initialization phase a loss.
 TRAIN = """
 import sys
 from anime_tf.models import vgg19
